@@ -1,0 +1,86 @@
+//! Checks that what a page points at is there: links between pages, and the proof of each promise; never a web address.
+
+use super::{Finding, Tree};
+
+/// The page that makes promises: table rows `| P01 | promise | proof | command |`.
+pub(crate) const PROMISES: &str = "docs/promises.md";
+
+/// Reports links that lead nowhere, and promises without a proof.
+pub(crate) fn inspect(tree: &Tree, path: &str, text: &str, findings: &mut Vec<Finding>) {
+    let mut fenced = false;
+    for (index, line) in text.lines().enumerate() {
+        fenced ^= line.trim_start().starts_with("```");
+        if fenced {
+            continue;
+        }
+        for target in links(line) {
+            if let Some(says) = dangling(tree, path, target) {
+                findings.push(Finding::new(path, index + 1, "link", says));
+            }
+        }
+        if path == PROMISES && line.starts_with("| P") {
+            findings.extend(unproved(tree, line).map(|says| Finding::new(path, index + 1, "promise", says)));
+        }
+    }
+}
+
+/// The targets of `[text](target)` in one line.
+fn links(line: &str) -> impl Iterator<Item = &str> {
+    line.split("](").skip(1).filter_map(|rest| rest.split(')').next())
+}
+
+fn dangling(tree: &Tree, path: &str, target: &str) -> Option<String> {
+    if target.contains("://") || target.starts_with("mailto:") {
+        return None;
+    }
+    let (file, anchor) = target.split_once('#').unwrap_or((target, ""));
+    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let place = if file.is_empty() { path.to_owned() } else { resolve(folder, file) };
+    if !tree.holds(&place) {
+        return Some(format!("{target} points at {place}, which is not there"));
+    }
+    let missing = !anchor.is_empty()
+        && place.ends_with(".md")
+        && !tree.text(&place).unwrap_or_default().lines().any(|l| l.starts_with('#') && slug(l) == anchor);
+    missing.then(|| format!("{place} has no heading #{anchor}"))
+}
+
+fn resolve(folder: &str, file: &str) -> String {
+    let mut parts: Vec<&str> = if file.starts_with('/') { vec![] } else { folder.split('/').collect() };
+    for part in file.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.retain(|part| !part.is_empty());
+    parts.join("/")
+}
+
+/// How a heading is addressed on the usual code hosts.
+fn slug(heading: &str) -> String {
+    let kept = heading.trim_start_matches('#').trim().chars();
+    let kept = kept.filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+    kept.collect::<String>().to_lowercase().replace(' ', "-")
+}
+
+/// The proof of a promise is `path::test` in backticks: the file must exist and hold that function.
+fn unproved(tree: &Tree, row: &str) -> Option<String> {
+    let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+    let (number, proofs) = (cells.first()?, cells.get(2)?);
+    let named: Vec<&str> = proofs.split('`').skip(1).step_by(2).collect();
+    if named.is_empty() {
+        return Some(format!("{number} names no proof"));
+    }
+    for proof in named {
+        let (file, test) = proof.split_once("::").unwrap_or((proof, ""));
+        let Some(text) = tree.text(file) else {
+            return Some(format!("{number}: {file} is not there"));
+        };
+        if !test.is_empty() && !text.contains(&format!("fn {test}(")) {
+            return Some(format!("{number}: {file} has no test named {test}"));
+        }
+    }
+    None
+}
