@@ -1,1 +1,24 @@
-//! placeholder
+//! What was said: decides what the wire formats mean, and never does IO, reads a clock, draws a random number, or knows
+//! an address or a credential.
+//!
+//! A request is [outlined](outline) and [rewritten](rewrite) in place; an answer is [inspected](inspect_answer) whole or
+//! [relayed](StreamRelay) event by event. None of these copies or rebuilds what it does not have to change.
+
+pub mod conversation;
+mod dialect;
+mod failure;
+mod json;
+mod relay;
+pub mod sse;
+
+pub use conversation::usage::{Usage, UsageSource};
+pub use dialect::answer::{AnswerOutline, inspect_answer};
+pub use dialect::ask::{DecodeError, MEDIA_BYTES, ModelField, Needs, Outline, outline};
+pub use dialect::error::{WireError, encode_error, encode_stream_error};
+pub use dialect::{Dialect, UnknownDialect};
+pub use failure::{Deadline, Failure, FailureKind, Fault, Retry, Taint};
+pub use relay::edit::{Edits, rename_model, rewrite};
+pub use relay::stream::{StreamEnd, StreamFault, StreamPlan, StreamRelay, StreamTally};
+
+/// A body as a list of slices that follow each other; never copied together.
+pub type Segments = smallvec::SmallVec<[bytes::Bytes; 5]>;

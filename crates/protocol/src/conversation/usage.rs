@@ -1,0 +1,67 @@
+//! What a request used, in tokens, each counted once; never what it costs.
+
+use serde::{Deserialize, Serialize};
+
+/// Tokens of one answer, in parts that do not overlap, so that each has its own price and none is paid twice.
+///
+/// `input`, `cached_input`, `cache_write` and `cache_write_1h` are disjoint and add up to everything that was read;
+/// `output` is everything that was written. Three figures only say what part of another is of a special kind:
+/// `reasoning` and `audio_output` are parts of `output`, `audio_input` is part of `input`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Usage {
+    /// Read, neither from nor into a prompt cache.
+    pub input: u64,
+    /// Read from a prompt cache.
+    pub cached_input: u64,
+    /// Read and put into a prompt cache for its usual (short) time.
+    pub cache_write: u64,
+    /// Read and put into a prompt cache for an hour.
+    pub cache_write_1h: u64,
+    /// Written, in all.
+    pub output: u64,
+    /// The part of `output` that was reasoning.
+    pub reasoning: u64,
+    /// The part of `input` that was audio.
+    pub audio_input: u64,
+    /// The part of `output` that was audio.
+    pub audio_output: u64,
+}
+
+impl Usage {
+    /// Everything that was read.
+    pub fn input_total(&self) -> u64 {
+        self.input
+            .saturating_add(self.cached_input)
+            .saturating_add(self.cache_write)
+            .saturating_add(self.cache_write_1h)
+    }
+
+    /// Everything that was read and written.
+    pub fn total(&self) -> u64 {
+        self.input_total().saturating_add(self.output)
+    }
+}
+
+/// Who says what was used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UsageSource {
+    /// The provider's own figures.
+    Provider,
+    /// Counted here, over a whole answer.
+    Counted,
+    /// Guessed here, for an answer that was cut short.
+    Estimated,
+}
+
+impl UsageSource {
+    /// The name in receipts and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            UsageSource::Provider => "provider",
+            UsageSource::Counted => "counted",
+            UsageSource::Estimated => "estimated",
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Which wire format is spoken, and which folder knows it; never what any of them means.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) mod answer;
+pub(crate) mod ask;
+pub(crate) mod error;
+pub(crate) mod glance;
+pub(crate) mod openai;
+pub(crate) mod openai_chat;
+pub(crate) mod openai_completions;
+pub(crate) mod openai_embeddings;
+pub(crate) mod openai_responses;
+
+/// A wire format that clients or upstreams speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Dialect {
+    /// `POST /v1/chat/completions`
+    #[serde(rename = "openai_chat")]
+    OpenAiChat,
+    /// `POST /v1/completions`
+    #[serde(rename = "openai_completions")]
+    OpenAiCompletions,
+    /// `POST /v1/embeddings`
+    #[serde(rename = "openai_embeddings")]
+    OpenAiEmbeddings,
+    /// `POST /v1/responses` and what hangs below it
+    #[serde(rename = "openai_responses")]
+    OpenAiResponses,
+    /// The endpoints that are only relayed: images, audio, moderations, rerank, files, batches
+    #[serde(rename = "openai_raw")]
+    OpenAiRaw,
+}
+
+impl Dialect {
+    /// Every dialect.
+    pub const ALL: &[Dialect] = &[
+        Dialect::OpenAiChat,
+        Dialect::OpenAiCompletions,
+        Dialect::OpenAiEmbeddings,
+        Dialect::OpenAiResponses,
+        Dialect::OpenAiRaw,
+    ];
+
+    /// The name in settings, receipts and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Dialect::OpenAiChat => "openai_chat",
+            Dialect::OpenAiCompletions => "openai_completions",
+            Dialect::OpenAiEmbeddings => "openai_embeddings",
+            Dialect::OpenAiResponses => "openai_responses",
+            Dialect::OpenAiRaw => "openai_raw",
+        }
+    }
+}
+
+impl fmt::Display for Dialect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A name that is no dialect's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown dialect `{0}`")]
+pub struct UnknownDialect(String);
+
+impl FromStr for Dialect {
+    type Err = UnknownDialect;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Dialect::ALL
+            .iter()
+            .copied()
+            .find(|dialect| dialect.name() == name)
+            .ok_or_else(|| UnknownDialect(name.to_owned()))
+    }
+}

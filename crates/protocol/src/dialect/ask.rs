@@ -1,0 +1,193 @@
+//! What the gateway must know of a request before it sends it on; never the request itself, which stays in its bytes.
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use super::Dialect;
+use crate::json::Malformed;
+
+#[cfg(test)]
+mod tests;
+
+/// What one scan of a request's body has found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outline {
+    /// The dialect the body is written in.
+    pub dialect: Dialect,
+    /// The model asked for; absent where the body names none.
+    pub model: Option<ModelField>,
+    /// Whether the answer is to be streamed.
+    pub stream: bool,
+    /// Whether the client itself asked for the usage event (`stream_options.include_usage`).
+    pub usage_asked: bool,
+    /// The most tokens the answer may have, where the request says so; the greatest, where it says so twice.
+    pub max_output_tokens: Option<u64>,
+    /// Bytes of everything a model reads, as a basis for estimating tokens: pictures, sound and files count as
+    /// [a fixed size](MEDIA_BYTES), whatever their encoding weighs.
+    pub prompt_bytes: u64,
+    /// What a backend must be able to carry.
+    pub needs: Needs,
+    /// The end user, as the client names them.
+    pub user: Option<String>,
+    /// The client's own key for provider-side prompt caching.
+    pub prompt_cache_key: Option<String>,
+    /// The response that this request continues (`openai_responses`).
+    pub previous_response_id: Option<String>,
+    pub(crate) places: Places,
+}
+
+/// What one picture, sound or file adds to `prompt_bytes`: about the 765 tokens of a detailed 1024 x 1024 picture.
+pub const MEDIA_BYTES: u64 = 3_000;
+
+impl Outline {
+    pub(crate) fn of(dialect: Dialect) -> Self {
+        Outline {
+            dialect,
+            model: None,
+            stream: false,
+            usage_asked: false,
+            max_output_tokens: None,
+            prompt_bytes: 0,
+            needs: Needs::default(),
+            user: None,
+            prompt_cache_key: None,
+            previous_response_id: None,
+            places: Places::default(),
+        }
+    }
+}
+
+/// The model a body names, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelField {
+    /// The name, with escapes resolved.
+    pub name: String,
+    /// Where the JSON string lies in the body, quotes included.
+    pub span: Range<usize>,
+}
+
+/// What a request demands of the backend that is to serve it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Needs {
+    /// It offers tools or functions to call.
+    pub tools: bool,
+    /// It contains pictures.
+    pub images: bool,
+    /// It contains sound, or wants some.
+    pub audio: bool,
+    /// It contains files.
+    pub files: bool,
+    /// It wants an answer that follows a JSON schema.
+    pub json_schema: bool,
+}
+
+/// Where in the body the gateway may have to write.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Places {
+    /// Right behind the body's opening brace.
+    pub(crate) inside: usize,
+    /// The body has no field at all.
+    pub(crate) empty: bool,
+    /// The value of `model`, even where it is null.
+    pub(crate) model: Option<Range<usize>>,
+    pub(crate) stream_options: StreamOptions,
+}
+
+/// How `stream_options` is written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum StreamOptions {
+    #[default]
+    Absent,
+    Null(Range<usize>),
+    Object {
+        inside: usize,
+        empty: bool,
+        include_usage: Option<Range<usize>>,
+    },
+}
+
+/// Why a body is no request; its text is meant for the client.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// The bytes are not JSON.
+    #[error("The request body is not valid JSON: {problem} at byte {at}.")]
+    InvalidJson {
+        /// What is wrong.
+        problem: &'static str,
+        /// Where it was noticed.
+        at: usize,
+    },
+    /// The body is JSON but not an object.
+    #[error("The request body must be a JSON object.")]
+    NotAnObject,
+    /// A field that decides something is written twice, so that two readers could understand two different requests.
+    #[error("The field `{param}` is given more than once.")]
+    Duplicate {
+        /// Which field.
+        param: &'static str,
+    },
+    /// A field that must be there is not.
+    #[error("The field `{param}` is required.")]
+    Missing {
+        /// Which field.
+        param: &'static str,
+    },
+    /// A field has a value of the wrong kind.
+    #[error("The field `{param}` must be {expected}.")]
+    WrongType {
+        /// Which field, as a path.
+        param: String,
+        /// What it should have been.
+        expected: &'static str,
+    },
+    /// There is no message to answer.
+    #[error("The field `messages` must hold at least one message.")]
+    EmptyMessages,
+}
+
+impl DecodeError {
+    /// The stable code for clients.
+    pub fn code(&self) -> &'static str {
+        match self {
+            DecodeError::InvalidJson { .. } => "invalid_json",
+            DecodeError::NotAnObject
+            | DecodeError::Duplicate { .. }
+            | DecodeError::Missing { .. }
+            | DecodeError::WrongType { .. } => "invalid_request",
+            DecodeError::EmptyMessages => "empty_messages",
+        }
+    }
+
+    /// The field that is to blame.
+    pub fn param(&self) -> Option<&str> {
+        match self {
+            DecodeError::InvalidJson { .. } | DecodeError::NotAnObject => None,
+            DecodeError::Duplicate { param } | DecodeError::Missing { param } => Some(param),
+            DecodeError::WrongType { param, .. } => Some(param),
+            DecodeError::EmptyMessages => Some("messages"),
+        }
+    }
+}
+
+impl From<Malformed> for DecodeError {
+    fn from(bad: Malformed) -> Self {
+        DecodeError::InvalidJson { problem: bad.what, at: bad.at }
+    }
+}
+
+/// Reads off a request's body what the gateway must know, in one pass and without copying it.
+///
+/// Unknown fields are never an error; a known one that is given twice always is, however it is spelled.
+pub fn outline(dialect: Dialect, body: &[u8]) -> Result<Outline, DecodeError> {
+    let text = std::str::from_utf8(body)
+        .map_err(|error| DecodeError::InvalidJson { problem: "invalid UTF-8", at: error.valid_up_to() })?;
+    match dialect {
+        Dialect::OpenAiChat => super::openai_chat::decode::outline(text),
+        Dialect::OpenAiCompletions => super::openai_completions::decode::outline(text),
+        Dialect::OpenAiEmbeddings => super::openai_embeddings::decode::outline(text),
+        Dialect::OpenAiResponses => super::openai_responses::decode::outline(text),
+        Dialect::OpenAiRaw => super::openai::decode::outline(Dialect::OpenAiRaw, text, |_, _, _| Ok(false)),
+    }
+}

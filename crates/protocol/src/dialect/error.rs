@@ -1,0 +1,57 @@
+//! How an error of ours is told in a client's dialect; never which errors there are.
+
+use bytes::Bytes;
+
+use super::{Dialect, openai, openai_responses};
+
+/// An error as the client is to read it.
+#[derive(Debug, Clone, Copy)]
+pub struct WireError<'a> {
+    /// The HTTP status it has, or would have if the stream had not begun.
+    pub status: u16,
+    /// The stable code.
+    pub code: &'a str,
+    /// A sentence for people.
+    pub message: &'a str,
+    /// The field of the request that is to blame.
+    pub param: Option<&'a str>,
+    /// The request's id, for dialects that repeat it in the body.
+    pub request_id: &'a str,
+}
+
+/// How far a stream has come when it breaks.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct StreamPlace<'a> {
+    pub(crate) response_id: Option<&'a str>,
+    pub(crate) sequence: u64,
+}
+
+/// The JSON body of an error response.
+pub fn encode_error(dialect: Dialect, error: &WireError<'_>) -> Bytes {
+    match dialect {
+        Dialect::OpenAiChat
+        | Dialect::OpenAiCompletions
+        | Dialect::OpenAiEmbeddings
+        | Dialect::OpenAiResponses
+        | Dialect::OpenAiRaw => openai::error::encode(error),
+    }
+}
+
+/// The whole events that end a stream honestly of which nothing but keepalives was sent;
+/// for one under way there is [`StreamRelay::encode_error`](crate::StreamRelay::encode_error).
+pub fn encode_stream_error(dialect: Dialect, error: &WireError<'_>) -> Bytes {
+    encode_stream_error_at(dialect, error, StreamPlace::default())
+}
+
+pub(crate) fn encode_stream_error_at(
+    dialect: Dialect,
+    error: &WireError<'_>,
+    place: StreamPlace<'_>,
+) -> Bytes {
+    match dialect {
+        Dialect::OpenAiChat | Dialect::OpenAiCompletions | Dialect::OpenAiEmbeddings | Dialect::OpenAiRaw => {
+            openai::error::encode_event(error)
+        }
+        Dialect::OpenAiResponses => openai_responses::error::encode_events(error, place),
+    }
+}

@@ -1,0 +1,121 @@
+//! Weighs what a model is to read and finds what that demands; never keeps any of it.
+
+use super::decode::wrong_type;
+use crate::dialect::ask::{DecodeError, MEDIA_BYTES, Outline};
+use crate::json::{Kind, Scan};
+
+/// What one token of a pre-tokenised prompt weighs: what a token of English text does.
+const TOKEN_BYTES: u64 = 4;
+
+/// Takes a message's content: a string, a list of parts, or nothing.
+pub(crate) fn content(
+    scan: &mut Scan<'_>,
+    outline: &mut Outline,
+    param: impl Fn() -> String,
+) -> Result<(), DecodeError> {
+    match scan.kind() {
+        Kind::String => weigh(outline, scan.string()?.value_bytes()),
+        Kind::Array => scan.array(|scan, _| part(scan, outline))?,
+        Kind::Object => part(scan, outline)?,
+        Kind::Null => scan.skip()?,
+        Kind::Number | Kind::True | Kind::False | Kind::Nothing => {
+            return Err(wrong_type(scan, &param(), "a string, a list of parts, or null"));
+        }
+    }
+    Ok(())
+}
+
+/// Takes what a dialect lets a model read bare: a text, texts, tokens, or lists of tokens.
+pub(crate) fn texts_or_tokens(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<(), DecodeError> {
+    match scan.kind() {
+        Kind::String => weigh(outline, scan.string()?.value_bytes()),
+        Kind::Array => scan.array(|scan, _| texts_or_tokens(scan, outline))?,
+        Kind::Number => {
+            scan.skip()?;
+            weigh(outline, TOKEN_BYTES);
+        }
+        Kind::Object => part(scan, outline)?,
+        Kind::True | Kind::False | Kind::Null | Kind::Nothing => scan.skip()?,
+    }
+    Ok(())
+}
+
+/// Takes a value of which only the size matters.
+pub(crate) fn bulk(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<(), DecodeError> {
+    let written = scan.written()?;
+    weigh(outline, length(written.len()));
+    Ok(())
+}
+
+/// Takes `tools` or `functions`.
+pub(crate) fn tools(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<(), DecodeError> {
+    if scan.kind() != Kind::Array {
+        return bulk(scan, outline);
+    }
+    let (mut any, start) = (false, scan.place());
+    scan.array(|scan, _| {
+        any = true;
+        scan.skip()
+    })?;
+    outline.needs.tools |= any;
+    weigh(outline, length(scan.at() - start));
+    Ok(())
+}
+
+/// Takes `response_format`, or what `text.format` holds.
+pub(crate) fn format(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<(), DecodeError> {
+    if scan.kind() != Kind::Object {
+        return Ok(scan.skip()?);
+    }
+    let (mut schema, start) = (false, scan.place());
+    scan.object(|scan, key| {
+        if key.value() == "type" && scan.kind() == Kind::String {
+            schema = scan.string()?.value() == "json_schema";
+            return Ok(());
+        }
+        scan.skip()
+    })?;
+    if schema {
+        outline.needs.json_schema = true;
+        weigh(outline, length(scan.at() - start));
+    }
+    Ok(())
+}
+
+pub(crate) fn weigh(outline: &mut Outline, bytes: u64) {
+    outline.prompt_bytes = outline.prompt_bytes.saturating_add(bytes);
+}
+
+/// One part of a content: its `type` says whether it is text or something that is not counted by its bytes.
+fn part(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<(), DecodeError> {
+    match scan.kind() {
+        Kind::String => weigh(outline, scan.string()?.value_bytes()),
+        Kind::Object => {
+            let (mut bytes, mut media) = (0_u64, false);
+            let needs = &mut outline.needs;
+            scan.object(|scan, key| {
+                if key.value() == "type" && scan.kind() == Kind::String {
+                    match &*scan.string()?.value() {
+                        "image_url" | "input_image" | "image" | "computer_screenshot" => needs.images = true,
+                        "input_audio" | "audio" | "audio_url" => needs.audio = true,
+                        "file" | "input_file" => needs.files = true,
+                        _ => return Ok(()),
+                    }
+                    media = true;
+                    return Ok(());
+                }
+                let string = scan.kind() == Kind::String;
+                let value = if string { scan.string()?.value_bytes() } else { length(scan.written()?.len()) };
+                bytes = bytes.saturating_add(value);
+                Ok::<_, DecodeError>(())
+            })?;
+            weigh(outline, if media { MEDIA_BYTES } else { bytes });
+        }
+        Kind::Array | Kind::Number | Kind::True | Kind::False | Kind::Null | Kind::Nothing => scan.skip()?,
+    }
+    Ok(())
+}
+
+fn length(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,72 @@
+//! Reads a chat request: its messages and what they demand; never judges a role or a field it does not know.
+
+use crate::dialect::Dialect;
+use crate::dialect::ask::{DecodeError, Outline};
+use crate::dialect::openai::decode::{self, wrong_type};
+use crate::dialect::openai::prompt;
+use crate::json::{Kind, Scan};
+
+pub(crate) fn outline(text: &str) -> Result<Outline, DecodeError> {
+    let mut count = None;
+    let outline = decode::outline(Dialect::OpenAiChat, text, |scan, field, outline| {
+        match field {
+            "messages" => count = messages(scan, outline)?,
+            "tools" | "functions" => prompt::tools(scan, outline)?,
+            "response_format" => prompt::format(scan, outline)?,
+            "modalities" => modalities(scan, outline)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    })?;
+    match count {
+        None => Err(DecodeError::Missing { param: "messages" }),
+        Some(0) => Err(DecodeError::EmptyMessages),
+        Some(_) => Ok(outline),
+    }
+}
+
+/// Takes `messages` and counts them; null is as good as none given.
+fn messages(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<Option<usize>, DecodeError> {
+    let mut count = 0;
+    match scan.kind() {
+        Kind::Array => {
+            scan.array(|scan, number| {
+                count = number + 1;
+                message(scan, number, outline)
+            })?;
+            Ok(Some(count))
+        }
+        Kind::Null => {
+            scan.skip()?;
+            Ok(None)
+        }
+        Kind::Object | Kind::String | Kind::Number | Kind::True | Kind::False | Kind::Nothing => {
+            Err(wrong_type(scan, "messages", "a list of messages"))
+        }
+    }
+}
+
+fn message(scan: &mut Scan<'_>, number: usize, outline: &mut Outline) -> Result<(), DecodeError> {
+    if scan.kind() != Kind::Object {
+        return Err(wrong_type(scan, &format!("messages[{number}]"), "an object"));
+    }
+    scan.object(|scan, key| match &*key.value() {
+        "content" => prompt::content(scan, outline, || format!("messages[{number}].content")),
+        _ => prompt::bulk(scan, outline),
+    })?;
+    Ok(())
+}
+
+fn modalities(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<(), DecodeError> {
+    if scan.kind() != Kind::Array {
+        return Ok(scan.skip()?);
+    }
+    scan.array(|scan, _| {
+        if scan.kind() == Kind::String {
+            outline.needs.audio |= scan.string()?.value() == "audio";
+            return Ok(());
+        }
+        scan.skip()
+    })?;
+    Ok(())
+}

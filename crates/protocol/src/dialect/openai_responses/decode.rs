@@ -1,0 +1,60 @@
+//! Reads a responses request, compactions included: its input items; never judges a field or item it does not know.
+
+use crate::dialect::Dialect;
+use crate::dialect::ask::{DecodeError, Outline};
+use crate::dialect::openai::decode::{self, wrong_type};
+use crate::dialect::openai::prompt;
+use crate::json::{Kind, Scan};
+
+pub(crate) fn outline(text: &str) -> Result<Outline, DecodeError> {
+    decode::outline(Dialect::OpenAiResponses, text, |scan, field, outline| {
+        match field {
+            "input" => input(scan, outline)?,
+            "instructions" => prompt::bulk(scan, outline)?,
+            "tools" => prompt::tools(scan, outline)?,
+            "text" => text_settings(scan, outline)?,
+            "previous_response_id" => outline.previous_response_id = decode::text(scan)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    })
+}
+
+fn input(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<(), DecodeError> {
+    match scan.kind() {
+        Kind::String => prompt::content(scan, outline, String::new),
+        Kind::Array => {
+            scan.array(|scan, _| item(scan, outline))?;
+            Ok(())
+        }
+        Kind::Null => Ok(scan.skip()?),
+        Kind::Object | Kind::Number | Kind::True | Kind::False | Kind::Nothing => {
+            Err(wrong_type(scan, "input", "a string or a list of items"))
+        }
+    }
+}
+
+/// A message, a call, its output, a piece of reasoning: what is not content counts by its size.
+fn item(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<(), DecodeError> {
+    if scan.kind() != Kind::Object {
+        return prompt::bulk(scan, outline);
+    }
+    scan.object(|scan, key| match (&*key.value(), scan.kind()) {
+        ("content" | "output", Kind::String | Kind::Array | Kind::Object) => {
+            prompt::content(scan, outline, String::new)
+        }
+        _ => prompt::bulk(scan, outline),
+    })?;
+    Ok(())
+}
+
+fn text_settings(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<(), DecodeError> {
+    if scan.kind() != Kind::Object {
+        return Ok(scan.skip()?);
+    }
+    scan.object(|scan, key| match &*key.value() {
+        "format" => prompt::format(scan, outline),
+        _ => Ok(scan.skip()?),
+    })?;
+    Ok(())
+}

@@ -1,0 +1,72 @@
+//! Writes the errors of `openai_responses` streams; never decides what becomes one.
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use crate::dialect::error::{StreamPlace, WireError};
+use crate::dialect::openai::error::{Fields, json};
+
+/// The error event as documented, with the same again under `error`, which is where the service puts it and SDKs look.
+#[derive(Serialize)]
+struct ErrorEvent<'a> {
+    r#type: &'static str,
+    code: &'a str,
+    message: &'a str,
+    param: Option<&'a str>,
+    sequence_number: u64,
+    error: Fields<'a>,
+}
+
+#[derive(Serialize)]
+struct FailedEvent<'a> {
+    r#type: &'static str,
+    sequence_number: u64,
+    response: FailedResponse<'a>,
+}
+
+#[derive(Serialize)]
+struct FailedResponse<'a> {
+    id: &'a str,
+    object: &'static str,
+    status: &'static str,
+    error: ResponseError<'a>,
+    output: [(); 0],
+}
+
+#[derive(Serialize)]
+struct ResponseError<'a> {
+    code: &'a str,
+    message: &'a str,
+}
+
+/// Ends a stream: an `error` event, and for a response that was begun the `response.failed` that clients wait for.
+pub(crate) fn encode_events(error: &WireError<'_>, place: StreamPlace<'_>) -> Bytes {
+    let event = ErrorEvent {
+        r#type: "error",
+        code: error.code,
+        message: error.message,
+        param: error.param,
+        sequence_number: place.sequence,
+        error: Fields::of(error),
+    };
+    let mut frames = frame("error", &event);
+    if let Some(id) = place.response_id {
+        let failed = FailedEvent {
+            r#type: "response.failed",
+            sequence_number: place.sequence.saturating_add(1),
+            response: FailedResponse {
+                id,
+                object: "response",
+                status: "failed",
+                error: ResponseError { code: error.code, message: error.message },
+                output: [],
+            },
+        };
+        frames.extend(frame("response.failed", &failed));
+    }
+    frames.into()
+}
+
+fn frame(name: &str, data: &impl Serialize) -> Vec<u8> {
+    [b"event: ", name.as_bytes(), b"\ndata: ", &*json(data), b"\n\n"].concat()
+}

@@ -1,0 +1,103 @@
+//! Looks at the events and the response objects of `openai_responses`; never at what they say.
+
+use crate::dialect::glance::Glance;
+use crate::dialect::openai::choices::generated;
+use crate::dialect::openai::{error, usage};
+use crate::failure::{Failure, FailureKind};
+use crate::json::{Kind, Malformed, Scan};
+
+/// Looks at one event; where its data has no type, the event's name stands in.
+pub(crate) fn event(text: &str, name: Option<&str>) -> Result<Glance, Malformed> {
+    let mut scan = Scan::new(text);
+    let mut glance = Glance::default();
+    let (mut kind, mut inner, mut written) = (None, None, 0);
+    scan.object(|scan, key| {
+        match &*key.value() {
+            "type" if scan.kind() == Kind::String => kind = Some(scan.string()?.value()),
+            "response" if scan.kind() == Kind::Object => inner = Some(response(scan)?),
+            "delta" => generated(scan, &mut written)?,
+            "error" => {
+                let written = scan.written()?;
+                glance.failure = error::failure(written);
+            }
+            "sequence_number" => {
+                let written = scan.written()?;
+                glance.sequence = written.parse().ok();
+            }
+            _ => scan.skip()?,
+        }
+        Ok::<_, Malformed>(())
+    })?;
+    scan.end()?;
+    let kind = kind.as_deref().or(name).unwrap_or_default();
+    if let Some(inner) = inner {
+        glance = Glance {
+            sequence: glance.sequence,
+            failure: glance.failure.or(inner.failure),
+            output_bytes: 0,
+            ..inner
+        };
+    }
+    match kind {
+        "response.completed" | "response.incomplete" | "response.failed" | "error" => glance.terminal = true,
+        _ if kind.ends_with(".delta") => glance.output_bytes = written,
+        _ => {}
+    }
+    if matches!(kind, "response.failed" | "error") && glance.failure.is_none() {
+        // The documented error event carries its code and message beside its type.
+        glance.failure = error::failure(text).or_else(|| Some(error::unexplained()));
+    }
+    Ok(glance)
+}
+
+/// Looks at a whole answer, which is a response object.
+pub(crate) fn answer(text: &str) -> Result<Glance, Malformed> {
+    let mut scan = Scan::new(text);
+    let glance = response(&mut scan)?;
+    scan.end()?;
+    Ok(glance)
+}
+
+fn response(scan: &mut Scan<'_>) -> Result<Glance, Malformed> {
+    let mut glance = Glance::default();
+    let mut failed = false;
+    scan.object(|scan, key| {
+        match &*key.value() {
+            "output" if scan.kind() == Kind::Array => {
+                glance.has_list = true;
+                scan.array(|scan, _| item(scan, &mut glance.output_bytes))?;
+            }
+            "usage" if scan.kind() == Kind::Object => {
+                let written = scan.written()?;
+                glance.usage = usage::read(written);
+            }
+            "model" if scan.kind() == Kind::String => glance.model = Some(scan.string()?.span()),
+            "id" if scan.kind() == Kind::String => glance.id = Some(scan.string()?.value().into_owned()),
+            "status" if scan.kind() == Kind::String => failed = scan.string()?.value() == "failed",
+            "error" => {
+                let written = scan.written()?;
+                glance.failure = error::failure(written);
+            }
+            _ => scan.skip()?,
+        }
+        Ok::<_, Malformed>(())
+    })?;
+    if failed && glance.failure.is_none() {
+        glance.failure =
+            Some(Failure::new(FailureKind::ErrorAnswer, "the response has failed and does not say why"));
+    }
+    Ok(glance)
+}
+
+/// An output item: a message's parts, a call's arguments, a piece of reasoning.
+fn item(scan: &mut Scan<'_>, bytes: &mut u64) -> Result<(), Malformed> {
+    if scan.kind() != Kind::Object {
+        return scan.skip();
+    }
+    scan.object(|scan, key| match &*key.value() {
+        "content" | "summary" if scan.kind() == Kind::Array => scan.array(|scan, _| item(scan, bytes)),
+        "text" | "refusal" | "arguments" | "input" | "name" => generated(scan, bytes),
+        _ => scan.skip(),
+    })?;
+    Ok(())
+}

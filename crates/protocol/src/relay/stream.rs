@@ -1,0 +1,388 @@
+//! Relays a stream of events in its own dialect: passes whole events on, taps what they used, and says honestly how the
+//! stream ended; never holds more than one event, and never changes one but for its model.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::conversation::usage::Usage;
+use crate::dialect::Dialect;
+use crate::dialect::error::{StreamPlace, WireError, encode_stream_error_at};
+use crate::dialect::glance::{Choices, Glance};
+use crate::dialect::openai::choices::{self, Wants};
+use crate::dialect::openai::error::json;
+use crate::dialect::{openai, openai_responses};
+use crate::failure::Failure;
+use crate::json::Malformed;
+use crate::sse::{Event, EventTooLarge, Framer};
+
+#[cfg(test)]
+mod tests;
+
+/// What is to be done to a stream on its way.
+#[derive(Debug, Clone)]
+pub struct StreamPlan {
+    /// Keep back the final usage event, which the client has not asked for.
+    pub withhold_usage: bool,
+    /// The model name that the client is to read.
+    pub rename_model: Option<Arc<str>>,
+    /// The longest event that is let through.
+    pub event_bytes_max: usize,
+}
+
+/// Why a stream cannot go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StreamFault {
+    /// The upstream says that it has failed.
+    ErrorEvent {
+        /// What it says.
+        failure: Failure,
+        /// The event that says it, to be passed on where a failure can no longer be told otherwise.
+        raw: Bytes,
+    },
+    /// An event is longer than the plan allows.
+    EventTooLarge,
+}
+
+/// How a stream ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamEnd {
+    /// Everything that was begun was finished.
+    Complete,
+    /// The upstream stopped before its answer did.
+    Cut,
+}
+
+/// What went through so far.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StreamTally {
+    /// The provider's latest figures. They are cumulative wherever they come more than once.
+    pub usage: Option<Usage>,
+    /// Bytes of everything the model wrote, as a basis for counting tokens.
+    pub output_bytes: u64,
+    /// Events with content of the dialect, withheld ones included; comments and `[DONE]` are none.
+    pub events: u64,
+    /// Events that were left out because they are malformed.
+    pub skipped: u64,
+    /// The answer's id, by which follow-ups find their way back.
+    pub response_id: Option<String>,
+}
+
+/// Relays one stream.
+///
+/// What it puts out does not depend on how the chunks are cut.
+#[derive(Debug)]
+pub struct StreamRelay {
+    dialect: Dialect,
+    withhold_usage: bool,
+    model: Option<Bytes>,
+    framer: Framer,
+    tally: StreamTally,
+    choices: Choices,
+    sequence_next: u64,
+    standing: Standing,
+    /// The fate of an LF at the start of the next chunk, whose CR has ended the event before.
+    split_line_end: Option<Fate>,
+    at_start: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Open,
+    /// The last event of the answer was seen; only a `[DONE]` may follow.
+    Ended,
+    /// Nothing follows.
+    Closed,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Passed,
+    Dropped,
+}
+
+/// What becomes of one event.
+enum Verdict {
+    Pass,
+    Drop,
+    /// The range of the event is replaced by the model's name.
+    Rename(Range<usize>, Bytes),
+}
+
+/// What an event turned out to be.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it lives on the stack for one event; a box would be an allocation each"
+)]
+enum Reading {
+    Comment,
+    Done,
+    Malformed,
+    /// The model's place is one in the event.
+    Glance(Glance),
+}
+
+impl StreamRelay {
+    /// A relay at the start of a stream.
+    pub fn new(dialect: Dialect, plan: StreamPlan) -> Self {
+        StreamRelay {
+            dialect,
+            withhold_usage: plan.withhold_usage,
+            model: plan.rename_model.map(|name| json(&name)),
+            framer: Framer::new(plan.event_bytes_max),
+            tally: StreamTally::default(),
+            choices: Choices::default(),
+            sequence_next: 0,
+            standing: Standing::Open,
+            split_line_end: None,
+            at_start: true,
+        }
+    }
+
+    /// Takes bytes as they come and appends the whole events among them to `out`, neighbours that were not touched as one
+    /// slice of `chunk`. After an error nothing more may be pushed.
+    pub fn push(&mut self, mut chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), StreamFault> {
+        if chunk.is_empty() {
+            return Ok(());
+        }
+        if let Some(fate) = self.split_line_end.take()
+            && chunk.first() == Some(&b'\n')
+        {
+            let line_end = chunk.split_to(1);
+            if fate == Fate::Passed {
+                out.push(line_end);
+            }
+        }
+        if let Some(event) = self.framer.resume(&mut chunk)? {
+            self.relay(event, out)?;
+        }
+        if !chunk.is_empty() {
+            self.split_line_end = None;
+            self.relay(chunk, out)?;
+        }
+        Ok(())
+    }
+
+    /// The upstream has ended its body. An answer that is whole and lacks only its `[DONE]` is given one.
+    pub fn finish(&mut self, out: &mut Vec<Bytes>) -> StreamEnd {
+        self.relay_rest(out);
+        if self.is_done() {
+            return StreamEnd::Complete;
+        }
+        match self.dialect {
+            Dialect::OpenAiChat | Dialect::OpenAiCompletions if self.choices.all_finished() => {
+                self.standing = Standing::Closed;
+                out.push(Bytes::from_static(b"data: [DONE]\n\n"));
+                StreamEnd::Complete
+            }
+            // Their grammar is not known, so the end of the body is the end there is.
+            Dialect::OpenAiRaw | Dialect::OpenAiEmbeddings if self.tally.events > 0 => StreamEnd::Complete,
+            Dialect::OpenAiChat
+            | Dialect::OpenAiCompletions
+            | Dialect::OpenAiEmbeddings
+            | Dialect::OpenAiResponses
+            | Dialect::OpenAiRaw => StreamEnd::Cut,
+        }
+    }
+
+    /// What went through so far.
+    pub fn tally(&self) -> &StreamTally {
+        &self.tally
+    }
+
+    /// The event was seen that ends the answer.
+    pub fn is_done(&self) -> bool {
+        self.standing != Standing::Open
+    }
+
+    /// The events that end this stream honestly after what was relayed of it.
+    pub fn encode_error(&self, error: &WireError<'_>) -> Bytes {
+        let place =
+            StreamPlace { response_id: self.tally.response_id.as_deref(), sequence: self.sequence_next };
+        encode_stream_error_at(self.dialect, error, place)
+    }
+
+    /// Relays the events that `chunk` begins with and holds what it ends with.
+    fn relay(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), StreamFault> {
+        // What lies between `run` and `at` is to be passed on as it is.
+        let (mut run, mut at) = (0, 0);
+        while let Some(rest) = chunk.get(at..).filter(|rest| !rest.is_empty()) {
+            let length = match self.framer.next_len(rest) {
+                Ok(Some(length)) => length,
+                Ok(None) => break,
+                Err(too_large) => {
+                    pass(out, &chunk, run..at);
+                    return Err(too_large.into());
+                }
+            };
+            let end = at + length;
+            if std::mem::take(&mut self.at_start) && rest.starts_with(BYTE_ORDER_MARK) {
+                at += BYTE_ORDER_MARK.len();
+                run = at;
+            }
+            let verdict = match self.judge(chunk.get(at..end).unwrap_or_default()) {
+                Ok(verdict) => verdict,
+                Err(failure) => {
+                    pass(out, &chunk, run..at);
+                    return Err(StreamFault::ErrorEvent { failure, raw: chunk.slice(at..end) });
+                }
+            };
+            if end == chunk.len() && chunk.ends_with(b"\r") {
+                self.split_line_end = Some(verdict.fate());
+            }
+            let (kept, new, resumed) = match verdict {
+                Verdict::Pass => (run, None, run),
+                Verdict::Drop => (at, None, end),
+                Verdict::Rename(place, name) => (at + place.start, Some(name), at + place.end),
+            };
+            pass(out, &chunk, run..kept);
+            out.extend(new);
+            (run, at) = (resumed, end);
+        }
+        pass(out, &chunk, run..at);
+        Ok(())
+    }
+
+    /// Relays what is left at the end of the body if it is an event that only lacks its blank line.
+    fn relay_rest(&mut self, out: &mut Vec<Bytes>) {
+        let rest = self.framer.take_rest();
+        let last_line = rest.rsplit(|byte| matches!(byte, b'\n' | b'\r')).next().unwrap_or_default();
+        if !last_line.is_empty() && !last_line.starts_with(b"data:") {
+            return;
+        }
+        let unmarked = rest.strip_prefix(BYTE_ORDER_MARK).filter(|_| self.at_start).unwrap_or(&rest);
+        if !matches!(self.read(unmarked), Reading::Done | Reading::Glance(_)) {
+            return;
+        }
+        let line_ends: &[u8] = if rest.ends_with(b"\n") { b"\n" } else { b"\n\n" };
+        // A fault found here has nobody to go to; a stream that ends with it is cut, which is what is said of it.
+        let _ = self.relay([&rest, line_ends].concat().into(), out);
+    }
+
+    fn judge(&mut self, event: &[u8]) -> Result<Verdict, Failure> {
+        let reading = self.read(event);
+        if self.standing == Standing::Closed {
+            return Ok(Verdict::Drop);
+        }
+        match reading {
+            Reading::Comment => Ok(Verdict::Pass),
+            Reading::Done => Ok(self.done()),
+            Reading::Glance(glance) if self.standing == Standing::Open => self.note(glance),
+            Reading::Glance(_) => Ok(Verdict::Drop),
+            Reading::Malformed => {
+                self.tally.skipped += 1;
+                Ok(Verdict::Drop)
+            }
+        }
+    }
+
+    fn read(&self, event: &[u8]) -> Reading {
+        let event = Event::read(event);
+        let Some(data) = event.data.as_deref() else {
+            return if event.has_fields { Reading::Malformed } else { Reading::Comment };
+        };
+        if data.trim_ascii() == b"[DONE]" {
+            return Reading::Done;
+        }
+        let glance = std::str::from_utf8(data).map(|text| self.look(text, event.name));
+        match glance {
+            Ok(Ok(mut glance)) => {
+                glance.model =
+                    glance.model.map(|place| event.place(place.start)..event.place(place.end - 1) + 1);
+                Reading::Glance(glance)
+            }
+            // What a relayed endpoint streams is its own affair.
+            _ if self.dialect == Dialect::OpenAiRaw => Reading::Glance(Glance::default()),
+            Ok(Err(_)) | Err(_) => Reading::Malformed,
+        }
+    }
+
+    fn look(&self, text: &str, name: Option<&[u8]>) -> Result<Glance, Malformed> {
+        let wants_id = if self.tally.response_id.is_none() { Wants::Id } else { Wants::NoId };
+        let mut glance = match self.dialect {
+            Dialect::OpenAiChat | Dialect::OpenAiCompletions => choices::glance(text, wants_id)?,
+            Dialect::OpenAiEmbeddings | Dialect::OpenAiRaw => openai::answer::glance(text, "data")?,
+            Dialect::OpenAiResponses => {
+                let name = name.and_then(|name| std::str::from_utf8(name).ok());
+                openai_responses::stream::event(text, name)?
+            }
+        };
+        if name == Some(b"error") && glance.failure.is_none() {
+            glance.failure = openai::error::failure(text).or_else(|| Some(openai::error::unexplained()));
+        }
+        Ok(glance)
+    }
+
+    /// `[DONE]` ends a stream that was one. Without an answer before it, it must not make an empty one look good.
+    fn done(&mut self) -> Verdict {
+        let ends = match self.dialect {
+            Dialect::OpenAiChat | Dialect::OpenAiCompletions => self.tally.events > 0,
+            Dialect::OpenAiResponses => self.standing == Standing::Ended,
+            Dialect::OpenAiEmbeddings | Dialect::OpenAiRaw => true,
+        };
+        if !ends {
+            self.tally.skipped += 1;
+            return Verdict::Drop;
+        }
+        self.standing = Standing::Closed;
+        Verdict::Pass
+    }
+
+    fn note(&mut self, glance: Glance) -> Result<Verdict, Failure> {
+        if let Some(failure) = glance.failure {
+            return Err(failure);
+        }
+        self.tally.events += 1;
+        self.tally.output_bytes = self.tally.output_bytes.saturating_add(glance.output_bytes);
+        self.tally.usage = glance.usage.or(self.tally.usage);
+        if self.tally.response_id.is_none() {
+            self.tally.response_id = glance.id;
+        }
+        self.choices.add(glance.choices);
+        self.sequence_next = glance.sequence.map_or(self.sequence_next, |number| number.saturating_add(1));
+        if glance.terminal {
+            self.standing = Standing::Ended;
+        }
+        let only_usage = glance.usage.is_some() && glance.choices == Choices::default();
+        if self.withhold_usage && only_usage && self.has_usage_event() {
+            return Ok(Verdict::Drop);
+        }
+        Ok(match (&self.model, glance.model) {
+            (Some(name), Some(place)) => Verdict::Rename(place, name.clone()),
+            (None, _) | (_, None) => Verdict::Pass,
+        })
+    }
+
+    fn has_usage_event(&self) -> bool {
+        match self.dialect {
+            Dialect::OpenAiChat | Dialect::OpenAiCompletions => true,
+            Dialect::OpenAiEmbeddings | Dialect::OpenAiResponses | Dialect::OpenAiRaw => false,
+        }
+    }
+}
+
+impl Verdict {
+    fn fate(&self) -> Fate {
+        match self {
+            Verdict::Pass | Verdict::Rename(..) => Fate::Passed,
+            Verdict::Drop => Fate::Dropped,
+        }
+    }
+}
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+fn pass(out: &mut Vec<Bytes>, chunk: &Bytes, range: Range<usize>) {
+    if range.len() == chunk.len() && !range.is_empty() {
+        out.push(chunk.clone());
+    } else if !range.is_empty() {
+        out.push(chunk.slice(range));
+    }
+}
+
+impl From<EventTooLarge> for StreamFault {
+    fn from(_: EventTooLarge) -> Self {
+        StreamFault::EventTooLarge
+    }
+}
