@@ -1,1 +1,40 @@
-//! placeholder
+//! Decides what is allowed, where it goes and what it costs; never waits, reads a clock, draws a lot by
+//! itself, or does any input or output. Time and chance are arguments.
+
+pub mod access;
+pub mod backend;
+pub mod catalog;
+pub mod identity;
+pub mod limit;
+pub mod live;
+pub mod money;
+pub mod receipt;
+pub mod schedule;
+pub mod snapshot;
+#[cfg(test)]
+mod testing;
+mod timestamp;
+
+pub use access::{Denial, may_enter, may_take, may_use};
+pub use backend::{
+    Backend, BackendKind, BackendLimits, Deadlines, HeaderRules, Source, VENDORS, Vendor, vendor_named,
+    vendor_of_host,
+};
+pub use catalog::{Candidate, Carries, Catalog, ModelListing, NoSuchModel, Route, Tier};
+pub use identity::{Class, Digest, Digester, Identity, Key, KeyLimits, ModelSet, Secret, masked};
+pub use limit::WaiterId;
+pub use live::{
+    Admission, Admitted, BackendId, BackendStatus, Event, EventKind, FailureSummary, Grant, Granted, Health,
+    KeyRate, KeySlot, Leased, Live, Outcome, ProbeResult, QueueStatus, Refused, RefusedReason, Slot, Status,
+    Want,
+};
+pub use money::{Amount, AmountError, Price, PriceBook, PriceSpec};
+pub use receipt::{
+    AttemptId, AttemptOutcome, Closed, Entry, NotAnId, Opened, Progress, Receipt, RequestOutcome, TicketId,
+};
+pub use schedule::{BreakerRules, CooldownGrowth, CooldownRules, Strategy, backoff};
+pub use snapshot::{
+    BackendSpec, Draft, KeySecret, KeySpec, ModelSpec, PoolSpec, Problem, Snapshot, Spill, TeamSpec,
+    TrafficSettings,
+};
+pub use timestamp::Timestamp;

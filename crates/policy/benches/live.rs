@@ -1,0 +1,2 @@
+//! Measures what the live state costs a request.
+fn main() {}

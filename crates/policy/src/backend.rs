@@ -1,0 +1,188 @@
+//! Decides what a backend is: who provides it, how it is reached and within which limits; never whether it is well.
+
+mod vendor;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::Dialect;
+use serde::{Deserialize, Serialize};
+
+use crate::identity::Secret;
+use crate::live::BackendId;
+
+pub(crate) use vendor::host_of;
+pub use vendor::{VENDORS, Vendor, vendor_named, vendor_of_host};
+
+/// One thing that can serve: an account at a provider.
+#[derive(Debug, Clone)]
+pub struct Backend {
+    /// Where `Live` keeps what is learned of it.
+    pub id: BackendId,
+    /// Its name, unique and stable.
+    pub name: Arc<str>,
+    /// Its provider tag; also a prefix by which models are asked of it.
+    pub label: Arc<str>,
+    /// What sort of provider it is.
+    pub kind: BackendKind,
+    /// Where it is, version path included.
+    pub base_url: Arc<str>,
+    /// What it is shown.
+    pub credential: Option<Secret>,
+    /// Its tier.
+    pub pool: Arc<str>,
+    /// Its share among equals.
+    pub weight: u32,
+    /// Whether it may be used.
+    pub enabled: bool,
+    /// What it may be given.
+    pub limits: BackendLimits,
+    /// How long it may take.
+    pub deadlines: Deadlines,
+    /// Which headers go to it.
+    pub headers: HeaderRules,
+    /// Whether a call whose caller left is read to its usage, within a cap.
+    pub drain_on_disconnect: bool,
+    /// A certificate authority of its own, as a file path.
+    pub ca_file: Option<Arc<str>>,
+    /// Where it was defined.
+    pub source: Source,
+}
+
+/// What sort of provider a backend is: which dialects it speaks and whose prefix it answers to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BackendKind {
+    /// OpenAI itself.
+    OpenAi,
+    /// Anything that speaks as OpenAI does.
+    OpenAiCompatible,
+    /// The simulated provider of a demonstration.
+    Demo,
+    /// A provider of the vendor table, which speaks as OpenAI does.
+    Vendor(&'static Vendor),
+}
+
+impl BackendKind {
+    /// The kind of that name: `openai`, `openai_compatible`, `demo`, or a vendor's name or alias.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "openai" => Some(Self::OpenAi),
+            "openai_compatible" => Some(Self::OpenAiCompatible),
+            "demo" => Some(Self::Demo),
+            _ => vendor_named(name).map(Self::Vendor),
+        }
+    }
+
+    /// Its name as it is written in a configuration.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OpenAi => "openai",
+            Self::OpenAiCompatible => "openai_compatible",
+            Self::Demo => "demo",
+            Self::Vendor(vendor) => vendor.name,
+        }
+    }
+
+    /// The base URL used when none is written.
+    #[must_use]
+    pub fn base_url(self) -> Option<&'static str> {
+        match self {
+            Self::OpenAi => vendor_named("openai").map(|vendor| vendor.base_url),
+            Self::OpenAiCompatible | Self::Demo => None,
+            Self::Vendor(vendor) => Some(vendor.base_url),
+        }
+    }
+
+    /// Whether it can be sent this dialect. Lenient: a provider that lacks an endpoint says so itself
+    /// with a 404, and the attempt moves on.
+    #[must_use]
+    pub fn speaks(self, dialect: Dialect) -> bool {
+        match dialect {
+            Dialect::OpenAiChat
+            | Dialect::OpenAiCompletions
+            | Dialect::OpenAiEmbeddings
+            | Dialect::OpenAiResponses
+            | Dialect::OpenAiRaw => true,
+        }
+    }
+}
+
+impl Serialize for BackendKind {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+/// Where an object was defined. What a file or the environment defines is read-only elsewhere.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// The configuration file.
+    #[default]
+    File,
+    /// The admin API or the command line.
+    Api,
+    /// The environment.
+    Env,
+    /// Another gateway's configuration.
+    Import,
+    /// `serve --demo`: never mixed with anything real.
+    Demo,
+}
+
+/// What a backend may be given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackendLimits {
+    /// Requests per minute; 0 is unlimited.
+    pub rpm: u32,
+    /// How many requests a full bucket holds; left out: one minute's worth.
+    pub burst: Option<u32>,
+    /// Tokens per minute.
+    pub tpm: Option<u64>,
+    /// Requests at once.
+    pub concurrency: Option<u32>,
+}
+
+impl Default for BackendLimits {
+    /// 40 requests a minute: what the tightest of the common free tiers allows.
+    fn default() -> Self {
+        Self { rpm: 40, burst: None, tpm: None, concurrency: None }
+    }
+}
+
+/// How long each part of a call may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deadlines {
+    /// To a connection ready for use.
+    pub connect: Duration,
+    /// To the first event of the answer.
+    pub first_event: Duration,
+    /// Between two events.
+    pub idle: Duration,
+    /// From the first attempt to the end of the answer.
+    pub total: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(5),
+            first_event: Duration::from_secs(120),
+            idle: Duration::from_secs(120),
+            total: Duration::from_secs(600),
+        }
+    }
+}
+
+/// Which headers reach a backend, on top of the gateway's own rule.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeaderRules {
+    /// Sent with these values, whatever the client sent.
+    pub set: Vec<(String, String)>,
+    /// Passed on although the gateway's rule would not (`*` at the end matches a prefix).
+    pub allow: Vec<String>,
+    /// Kept back although the gateway's rule would pass them on.
+    pub deny: Vec<String>,
+}

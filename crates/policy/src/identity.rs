@@ -1,0 +1,59 @@
+//! Decides whose key was presented; never keeps a gateway key in clear and never says how close a guess was.
+
+mod key;
+mod secret;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+pub use key::{Class, Key, KeyLimits, ModelSet};
+pub use secret::{Digest, Digester, Secret, masked};
+
+/// All gateway keys of a snapshot, found by the digest of what was presented.
+#[derive(Debug)]
+pub struct Identity {
+    digester: Digester,
+    by_digest: HashMap<[u8; 32], (Digest, Arc<Key>)>,
+    keys: Vec<Arc<Key>>,
+    anonymous: Arc<Key>,
+}
+
+impl Identity {
+    /// Puts keys under the digests of their secrets. A key may have several (rotation with overlap).
+    pub(crate) fn new(digester: Digester, keys: Vec<(Arc<Key>, Vec<Digest>)>, anonymous: Arc<Key>) -> Self {
+        let by_digest = keys
+            .iter()
+            .flat_map(|(key, digests)| {
+                digests.iter().map(move |d| (*d.bytes(), (d.clone(), Arc::clone(key))))
+            })
+            .collect();
+        Self { digester, by_digest, keys: keys.into_iter().map(|(key, _)| key).collect(), anonymous }
+    }
+
+    /// The key whose secret this is: one digest, one look-up, one comparison in constant time. The
+    /// look-up itself need not be: without the digester's key nobody can steer it.
+    #[must_use]
+    pub fn find(&self, presented: &str) -> Option<&Arc<Key>> {
+        let digest = self.digester.digest(presented);
+        let (known, key) = self.by_digest.get(digest.bytes())?;
+        (*known == digest).then_some(key)
+    }
+
+    /// Whether no key is configured at all: then only loopback callers are served, as [`Self::anonymous`].
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// The caller of an open gateway.
+    #[must_use]
+    pub fn anonymous(&self) -> &Arc<Key> {
+        &self.anonymous
+    }
+
+    /// Every configured key.
+    #[must_use]
+    pub fn keys(&self) -> &[Arc<Key>] {
+        &self.keys
+    }
+}

@@ -1,0 +1,247 @@
+//! Decides what a gateway key is and which models it names; never looks at what it was presented for.
+
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::backend::Source;
+use crate::live::KeySlot;
+use crate::timestamp::Timestamp;
+
+/// A gateway key as the data plane needs it; of its secret only digests are kept, elsewhere.
+#[derive(Debug, Clone)]
+pub struct Key {
+    /// Where `Live` counts for it.
+    pub slot: KeySlot,
+    /// Never changes; what receipts name.
+    pub id: Arc<str>,
+    /// What people call it.
+    pub name: Arc<str>,
+    /// The team it belongs to.
+    pub team: Option<Arc<str>>,
+    /// Which models it may use.
+    pub models: ModelSet,
+    /// Addresses it may be used from; empty: any.
+    pub ip_allow: Vec<IpNet>,
+    /// Its own ceilings, its team's already folded in (the tighter wins).
+    pub limits: KeyLimits,
+    /// The best class it may ask for.
+    pub priority_max: Class,
+    /// Whether what a dialect cannot carry is refused.
+    pub strict: bool,
+    /// The model of an ask that names none.
+    pub default_model: Option<Arc<str>>,
+    /// The longest body it may send, when tighter than the gateway's.
+    pub body_bytes_max: Option<u64>,
+    /// When it stops being valid.
+    pub expires: Option<Timestamp>,
+    /// Whether it is in use.
+    pub enabled: bool,
+    /// Where it was defined.
+    pub source: Source,
+}
+
+impl Key {
+    /// Whether an address may use it. An IPv4 caller on a dual-stack socket is judged as IPv4.
+    #[must_use]
+    pub fn allows_ip(&self, ip: IpAddr) -> bool {
+        let ip = ip.to_canonical();
+        self.ip_allow.is_empty() || self.ip_allow.iter().any(|net| net.contains(&ip))
+    }
+}
+
+/// Ceilings of a key; `None` is none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyLimits {
+    /// Requests per minute.
+    pub rpm: Option<u32>,
+    /// Tokens per minute.
+    pub tpm: Option<u64>,
+    /// Requests at once.
+    pub concurrency: Option<u32>,
+}
+
+impl KeyLimits {
+    /// The tighter of two, ceiling by ceiling.
+    #[must_use]
+    pub fn tighter(self, other: Self) -> Self {
+        fn least<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
+            one.into_iter().chain(other).min()
+        }
+        Self {
+            rpm: least(self.rpm, other.rpm),
+            tpm: least(self.tpm, other.tpm),
+            concurrency: least(self.concurrency, other.concurrency),
+        }
+    }
+}
+
+/// How much a request is worth waiting for; `x-priority`, capped by its key. Urgent comes first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Class {
+    /// Before all others.
+    Urgent,
+    /// Before normal.
+    High,
+    /// What an ask is that says nothing.
+    #[default]
+    Normal,
+    /// What can wait, and is not worth waiting long for.
+    Low,
+}
+
+impl Class {
+    /// All, best first.
+    pub const ALL: [Self; 4] = [Self::Urgent, Self::High, Self::Normal, Self::Low];
+
+    /// Its name on the wire.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Urgent => "urgent",
+            Self::High => "high",
+            Self::Normal => "normal",
+            Self::Low => "low",
+        }
+    }
+
+    /// This class, but no better than `best`.
+    #[must_use]
+    pub fn capped(self, best: Self) -> Self {
+        self.max(best)
+    }
+}
+
+/// A word that names no class.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("must be one of urgent, high, normal, low")]
+pub struct UnknownClass;
+
+impl FromStr for Class {
+    type Err = UnknownClass;
+
+    fn from_str(text: &str) -> Result<Self, UnknownClass> {
+        Self::ALL.into_iter().find(|class| class.name().eq_ignore_ascii_case(text.trim())).ok_or(UnknownClass)
+    }
+}
+
+/// A set of model names: exact ones and patterns with `*`. Several lists must all agree (key and team).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ModelSet {
+    lists: Vec<Vec<Box<str>>>,
+}
+
+impl ModelSet {
+    /// Every model.
+    #[must_use]
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    /// What any of these names or patterns matches; no pattern at all means every model.
+    pub fn of<S: AsRef<str>>(patterns: impl IntoIterator<Item = S>) -> Self {
+        let list: Vec<Box<str>> = patterns.into_iter().map(|pattern| pattern.as_ref().into()).collect();
+        if list.is_empty() || list.iter().any(|pattern| &**pattern == "*") {
+            return Self::all();
+        }
+        Self { lists: vec![list] }
+    }
+
+    /// What both sets hold.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.lists.extend(other.lists);
+        self
+    }
+
+    /// Whether every model is in it.
+    #[must_use]
+    pub fn is_all(&self) -> bool {
+        self.lists.is_empty()
+    }
+
+    /// Whether a model is in it.
+    #[must_use]
+    pub fn holds(&self, model: &str) -> bool {
+        self.lists.iter().all(|list| list.iter().any(|pattern| matches(pattern, model)))
+    }
+}
+
+/// Whether `text` fits `pattern`, where `*` stands for any run of characters. Linear for one star,
+/// and at worst pattern times text: it backtracks to the last star only.
+fn matches(pattern: &str, text: &str) -> bool {
+    let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
+    let (mut p, mut t) = (0, 0);
+    let mut star: Option<(usize, usize)> = None;
+    while t < text.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                star = Some((p, t));
+                p += 1;
+            }
+            Some(byte) if *byte == text[t] => {
+                p += 1;
+                t += 1;
+            }
+            Some(_) | None => {
+                let Some((star_p, star_t)) = star else { return false };
+                star = Some((star_p, star_t + 1));
+                p = star_p + 1;
+                t = star_t + 1;
+            }
+        }
+    }
+    pattern[p..].iter().all(|byte| *byte == b'*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_match_whole_names() {
+        for (pattern, text, expected) in [
+            ("gpt-4o", "gpt-4o", true),
+            ("gpt-4o", "gpt-4o-mini", false),
+            ("gpt-*", "gpt-4o-mini", true),
+            ("*-mini", "gpt-4o-mini", true),
+            ("*4o*", "gpt-4o-mini", true),
+            ("a*b*c", "a-x-b-b-c", true),
+            ("a*b*c", "a-x-c", false),
+            ("", "", true),
+            ("*", "", true),
+            ("**a", "ba", true),
+            ("nvidia/*", "nvidia/deepseek-ai/v4", true),
+        ] {
+            assert_eq!(matches(pattern, text), expected, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn a_team_narrows_its_keys() {
+        let key = ModelSet::of(["gpt-*", "qwen"]).and(ModelSet::of(["gpt-4*"]));
+        assert!(key.holds("gpt-4o"));
+        assert!(!key.holds("gpt-3.5"));
+        assert!(!key.holds("qwen"));
+        assert!(ModelSet::of::<&str>([]).is_all());
+        assert!(ModelSet::of(["a", "*"]).is_all());
+        let tight = KeyLimits { rpm: Some(5), tpm: None, concurrency: Some(9) }.tighter(KeyLimits {
+            rpm: Some(7),
+            tpm: Some(1),
+            concurrency: Some(2),
+        });
+        assert_eq!(tight, KeyLimits { rpm: Some(5), tpm: Some(1), concurrency: Some(2) });
+    }
+
+    #[test]
+    fn a_class_is_read_and_capped() {
+        assert_eq!(" HIGH ".parse(), Ok(Class::High));
+        assert_eq!("fast".parse::<Class>(), Err(UnknownClass));
+        assert_eq!(Class::Urgent.capped(Class::High), Class::High);
+        assert_eq!(Class::Low.capped(Class::High), Class::Low);
+    }
+}

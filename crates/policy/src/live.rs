@@ -1,0 +1,140 @@
+//! Decides, with everything learned so far, who starts, who waits and who is refused; never waits itself,
+//! and never calls anyone while it holds its lock.
+
+mod admission;
+mod asks;
+mod board;
+mod names;
+mod routing;
+mod state;
+mod status;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use rand::RngCore;
+
+pub use asks::{
+    Admission, Admitted, BackendId, FailureSummary, Grant, Granted, KeyRate, KeySlot, Leased, Outcome,
+    ProbeResult, Refused, RefusedReason, Slot, Want,
+};
+pub use status::{BackendStatus, Event, EventKind, Health, QueueStatus, Status};
+
+use crate::limit::WaiterId;
+use crate::snapshot::Snapshot;
+use state::State;
+
+/// What the data plane has learned: who is in flight and who waits, buckets, cooldowns, breakers.
+///
+/// One short mutex around pure parts. Whoever was waiting and may now start, or is refused, is returned
+/// as a [`Grant`] from the very call that made it so; the caller hands it over.
+pub struct Live {
+    state: Mutex<State>,
+}
+
+impl Default for Live {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Live {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Live").finish_non_exhaustive()
+    }
+}
+
+impl Live {
+    /// Nothing learned, nothing adopted: every lease is refused until a snapshot is.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { state: Mutex::new(State::default()) }
+    }
+
+    /// Puts a snapshot's limits in force. Levels, cooldowns and what is in flight stay with their names;
+    /// a backend that is gone drains.
+    pub fn adopt(&self, snapshot: &Snapshot, now: Instant) -> Vec<Grant> {
+        self.lock().adopt(snapshot, now)
+    }
+
+    /// Lets an ask in, or gives it a place in the admission queue, or refuses it.
+    pub fn admit(&self, ask: Admission, now: Instant) -> Admitted {
+        self.lock().admit(ask, now)
+    }
+
+    /// A waiter of either queue went away. One that is not waiting (any more) changes nothing.
+    pub fn leave(&self, waiter: WaiterId, now: Instant) -> Vec<Grant> {
+        self.lock().leave(waiter, now)
+    }
+
+    /// A ticket was settled: its place in flight is free again.
+    pub fn discharge(&self, key: KeySlot, now: Instant) -> Vec<Grant> {
+        self.lock().discharge(key, now)
+    }
+
+    /// A slot on one backend for one attempt, or a place in the routing queue, or a refusal. `_rng` is for
+    /// strategies that draw lots; those of today do not.
+    pub fn lease(&self, want: Want, now: Instant, _rng: &mut dyn RngCore) -> Leased {
+        self.lock().lease(want, now)
+    }
+
+    /// An attempt ended: its slot is free again, and the backend's cooldown and breaker hear of it.
+    pub fn release(&self, slot: Slot, outcome: Outcome, now: Instant) -> Vec<Grant> {
+        self.lock().release(&slot, outcome, now)
+    }
+
+    /// Takes one retry from a pool's budget, if there is one left.
+    pub fn may_retry(&self, pool: &str, now: Instant) -> bool {
+        self.lock().may_retry(pool, now)
+    }
+
+    /// Serves whoever time alone has freed, and refuses whoever waited too long. Call it at [`Self::next_tick`].
+    pub fn tick(&self, now: Instant, _rng: &mut dyn RngCore) -> Vec<Grant> {
+        self.lock().tick(now)
+    }
+
+    /// When [`Self::tick`] next has something to do, as far as is known; any other call may bring it forward.
+    pub fn next_tick(&self) -> Option<Instant> {
+        self.lock().next_tick()
+    }
+
+    /// How a key stands with its own rate limit; nothing when it has none.
+    pub fn key_rate(&self, key: KeySlot, now: Instant) -> Option<KeyRate> {
+        self.lock().key_rate(key, now)
+    }
+
+    /// An operator ends a backend's cooldown, breaker and error.
+    pub fn reset(&self, backend: BackendId, now: Instant) -> Vec<Grant> {
+        self.lock().reset(backend, now)
+    }
+
+    /// The active prober looked: a pass ends an error and closes the breaker, a miss counts as a failure.
+    /// Neither touches a cooldown, for a probe spends no tokens and so meets no limit.
+    pub fn note_probe(&self, backend: BackendId, result: ProbeResult, now: Instant) -> Vec<Grant> {
+        self.lock().note_probe(backend, result, now)
+    }
+
+    /// Everything an operator may want to see.
+    pub fn status(&self, now: Instant) -> Status {
+        self.lock().status(now)
+    }
+
+    /// The place of a backend of that name, for the life of the process.
+    pub(crate) fn backend_id(&self, name: &str, now: Instant) -> BackendId {
+        self.lock().backend_id(name, now)
+    }
+
+    /// The place of a key of that id, for the life of the process.
+    pub(crate) fn key_slot(&self, id: &str) -> KeySlot {
+        self.lock().key_slot(id)
+    }
+
+    /// No call below can leave half a change behind a panic that a later call could not live with: counts
+    /// and queues are changed by single statements. So a poisoned lock is taken over.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

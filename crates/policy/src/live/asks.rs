@@ -1,0 +1,216 @@
+//! Decides what can be asked of `Live` and what it can answer; never decides any of it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use protocol::{Dialect, Needs, Taint};
+use smallvec::SmallVec;
+
+use crate::catalog::Route;
+use crate::identity::Class;
+use crate::limit::WaiterId;
+
+/// Where a backend's state is kept: an index, stable for the life of the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BackendId(pub u32);
+
+/// Where a key's state is kept: an index, stable for the life of the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KeySlot(pub u32);
+
+/// An ask that wants in.
+#[derive(Debug, Clone)]
+pub struct Admission {
+    /// Whose.
+    pub key: KeySlot,
+    /// How many of the key's requests may be in flight, as its snapshot has it.
+    pub concurrency: Option<u32>,
+    /// How much it is worth waiting for.
+    pub class: Class,
+    /// What it holds in memory while it waits.
+    pub bytes: u64,
+    /// When it stops waiting.
+    pub deadline: Instant,
+}
+
+/// What became of an [`Admission`].
+#[derive(Debug, PartialEq, Eq)]
+pub enum Admitted {
+    /// It is in; `discharge` gives its place back.
+    Now,
+    /// It waits; a [`Grant`] will name it, unless it leaves.
+    Wait(WaiterId),
+    /// It is not let in.
+    Refused(Refused),
+}
+
+/// An attempt that wants a backend.
+#[derive(Debug, Clone)]
+pub struct Want {
+    /// Where it may go, best tier first.
+    pub route: Arc<Route>,
+    /// What the client speaks.
+    pub dialect: Dialect,
+    /// What the backend must be able to carry.
+    pub needs: Needs,
+    /// How much it is worth waiting for.
+    pub class: Class,
+    /// Whose.
+    pub caller: KeySlot,
+    /// Backends this request has been to; left out while another could serve it in time.
+    pub tried: SmallVec<[BackendId; 5]>,
+    /// The only backend that knows the ids this request speaks of.
+    pub bound: Option<BackendId>,
+    /// What it may use: prompt and answer, estimated.
+    pub tokens: u64,
+    /// What it holds in memory while it waits.
+    pub bytes: u64,
+    /// When it stops waiting.
+    pub deadline: Instant,
+}
+
+/// What became of a [`Want`].
+#[derive(Debug, PartialEq, Eq)]
+pub enum Leased {
+    /// It has a backend; `release` gives it back.
+    Now(Slot),
+    /// It waits; a [`Grant`] will name it, unless it leaves.
+    Wait(WaiterId),
+    /// It gets none.
+    Refused(Refused),
+}
+
+/// One attempt's place on one backend. Not `Clone`: it is given back exactly once, by `release`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// Which backend.
+    pub backend: BackendId,
+    /// Which tier of the route.
+    pub tier: usize,
+    /// Which candidate of the tier.
+    pub candidate: usize,
+    /// What was estimated for it.
+    pub tokens: u64,
+    /// Whether it is the single probe after a cooldown or an open breaker.
+    pub probe: bool,
+}
+
+/// News for one who waits.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// Who. It waits no longer.
+    pub waiter: WaiterId,
+    /// What it gets. Should it be gone, a slot goes back by `release` with [`Outcome::Neutral`], an
+    /// admission by `discharge`.
+    pub what: Granted,
+}
+
+/// What one who waited gets.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Granted {
+    /// It is in.
+    Admitted,
+    /// It has a backend.
+    Slot(Slot),
+    /// Neither.
+    Refused(Refused),
+}
+
+/// Why not, and when it may be worth asking again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refused {
+    /// Why not.
+    pub reason: RefusedReason,
+    /// The earliest time at which the answer can be another one, as far as is known; else a guess of a second.
+    pub retry_after: Duration,
+}
+
+/// Why an ask was not let in, or an attempt got no backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RefusedReason {
+    /// The gateway had too much in flight for as long as the ask could wait.
+    Backpressure,
+    /// Backends serve it, but none came free for as long as the attempt could wait.
+    QueueTimeout,
+    /// No place was left to wait in.
+    QueueFull,
+    /// No backend serves it, or all that do are disabled or in error.
+    NoBackend,
+    /// All backends that serve it rest or are spent until after the deadline.
+    AllPoolsExhausted,
+    /// The key had too much in flight for as long as the ask could wait.
+    ConcurrencyLimited,
+    /// The key has spent its own rate.
+    RateLimited,
+    /// The one backend that knows the ids is gone, disabled or in error.
+    BoundBackendGone,
+    /// Backends serve the model, but none can carry what the ask holds.
+    Unsupported,
+}
+
+impl RefusedReason {
+    /// Its name in events and metrics.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Backpressure => "backpressure",
+            Self::QueueTimeout => "queue_timeout",
+            Self::QueueFull => "queue_full",
+            Self::NoBackend => "no_backend",
+            Self::AllPoolsExhausted => "all_pools_exhausted",
+            Self::ConcurrencyLimited => "concurrency_limited",
+            Self::RateLimited => "rate_limited",
+            Self::BoundBackendGone => "bound_backend_gone",
+            Self::Unsupported => "unsupported",
+        }
+    }
+}
+
+/// How an attempt ended, as far as the backend is concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// With an answer.
+    Success {
+        /// What it used, when known.
+        tokens: Option<u64>,
+    },
+    /// With a failure.
+    Failed(FailureSummary),
+    /// In a way that says nothing about the backend: the caller's fault, or the caller left.
+    Neutral,
+}
+
+/// What of a failure concerns the backend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailureSummary {
+    /// What it casts doubt on.
+    pub taint: Taint,
+    /// Whether the provider said 429.
+    pub rate_limited: bool,
+    /// Whether the provider said 401 or 403.
+    pub unauthorized: bool,
+    /// When the provider said to come back.
+    pub retry_after: Option<Duration>,
+    /// For the operator; free of secrets.
+    pub detail: Box<str>,
+}
+
+/// How a key stands with its own rate limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyRate {
+    /// Requests a minute.
+    pub limit: u32,
+    /// Requests it may send at once.
+    pub remaining: u32,
+    /// How long until it may send `limit` at once again.
+    pub reset: Duration,
+}
+
+/// What the active prober saw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProbeResult {
+    /// The backend answered as it should.
+    Passed,
+    /// It did not.
+    Missed,
+}

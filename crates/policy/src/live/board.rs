@@ -1,0 +1,105 @@
+//! Decides what operators can be told later: counters, last errors and recent events; no decision reads it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::asks::{BackendId, RefusedReason};
+use super::state::at;
+use crate::backend::Backend;
+
+pub(super) use super::status::EventKind;
+
+/// Events kept; older ones are forgotten.
+const EVENTS_MAX: usize = 256;
+
+/// What is counted and remembered for operators.
+#[derive(Debug, Default)]
+pub(super) struct Board {
+    records: Vec<Record>,
+    events: VecDeque<Noted>,
+    last_event: u64,
+    pub(super) accepted_total: u64,
+    pub(super) rejected_total: u64,
+}
+
+/// What is counted and remembered of one backend.
+#[derive(Debug, Default)]
+pub(super) struct Record {
+    /// As the snapshot has it; none when it is in none.
+    pub(super) backend: Option<Arc<Backend>>,
+    pub(super) requests: u64,
+    pub(super) successes: u64,
+    pub(super) failures: u64,
+    /// 429s, which are failures too.
+    pub(super) limited: u64,
+    pub(super) last_error: Option<(Instant, Box<str>)>,
+}
+
+/// One event, or several equal ones in a row.
+#[derive(Debug)]
+pub(super) struct Noted {
+    pub(super) number: u64,
+    pub(super) at: Instant,
+    pub(super) kind: EventKind,
+    pub(super) backend: Option<BackendId>,
+    pub(super) text: Box<str>,
+    pub(super) times: u64,
+}
+
+impl Board {
+    /// Makes room for one more backend.
+    pub(super) fn grow(&mut self) {
+        self.records.push(Record::default());
+    }
+
+    /// Takes all backends off the board, to be set anew; their counters stay.
+    pub(super) fn replace_backends(&mut self) -> Vec<Option<Arc<Backend>>> {
+        self.records.iter_mut().map(|record| record.backend.take()).collect()
+    }
+
+    /// Puts a backend on the board.
+    pub(super) fn set_backend(&mut self, backend: &Arc<Backend>) {
+        self.record(backend.id).backend = Some(Arc::clone(backend));
+    }
+
+    /// A backend's record.
+    pub(super) fn record(&mut self, id: BackendId) -> &mut Record {
+        self.records.get_mut(at(id.0)).expect("the board grows with the backends")
+    }
+
+    /// All records, by backend index.
+    pub(super) fn records(&self) -> &[Record] {
+        &self.records
+    }
+
+    /// Notes an event. One that repeats the last is counted there, so that a flood of refusals cannot
+    /// push everything else off the board.
+    pub(super) fn event(&mut self, kind: EventKind, backend: Option<BackendId>, text: &str, now: Instant) {
+        self.last_event += 1;
+        if let Some(last) = self.events.back_mut()
+            && (last.kind, last.backend, &*last.text) == (kind, backend, text)
+        {
+            last.number = self.last_event;
+            last.at = now;
+            last.times += 1;
+            return;
+        }
+        if self.events.len() == EVENTS_MAX {
+            self.events.pop_front();
+        }
+        let text = text.into();
+        self.events.push_back(Noted { number: self.last_event, at: now, kind, backend, text, times: 1 });
+    }
+
+    /// Someone was refused.
+    pub(super) fn refused(&mut self, reason: RefusedReason, now: Instant) {
+        self.rejected_total += 1;
+        self.event(EventKind::Refused, None, reason.name(), now);
+    }
+
+    /// Recent events, oldest first.
+    pub(super) fn events(&self) -> impl Iterator<Item = &Noted> {
+        self.events.iter()
+    }
+}

@@ -1,0 +1,230 @@
+//! Decides how the live state is shown to operators; never changes it, and never shows a secret.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::asks::BackendId;
+use super::board::{Noted, Record};
+use super::state::{BackendState, State, at};
+use crate::backend::Source;
+
+/// The live state at one moment.
+#[derive(Debug, Clone, Serialize)]
+pub struct Status {
+    /// Requests let in and not yet settled.
+    pub in_flight: u32,
+    /// How many may be.
+    pub in_flight_max: u32,
+    /// Requests waiting, in either queue.
+    pub queued: usize,
+    /// Where they wait.
+    pub queue: QueueStatus,
+    /// Requests ever let in.
+    pub accepted_total: u64,
+    /// Requests ever refused, at the door or for want of a backend.
+    pub rejected_total: u64,
+    /// The snapshot's backends, by name.
+    pub backends: Vec<BackendStatus>,
+    /// Recent events, oldest first.
+    pub events: Vec<Event>,
+}
+
+/// The queues.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct QueueStatus {
+    /// Waiting to be let in.
+    pub admission: usize,
+    /// Waiting for a backend.
+    pub routing: usize,
+    /// What they hold in memory.
+    pub bytes: u64,
+    /// How many may wait.
+    pub max: usize,
+}
+
+/// Whether a backend can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Health {
+    /// Yes.
+    Healthy,
+    /// Not for a while: it said 429, or kept failing.
+    Cooling,
+    /// Not until an operator or a probe clears it: its credential was refused.
+    Error,
+    /// Not by an operator's wish.
+    Disabled,
+}
+
+/// One backend.
+#[derive(Debug, Clone, Serialize)]
+pub struct BackendStatus {
+    /// Its index, for calls that take one.
+    #[serde(skip)]
+    pub id: BackendId,
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its provider tag.
+    pub label: Arc<str>,
+    /// What sort of provider it is.
+    pub kind: &'static str,
+    /// Its tier.
+    pub pool: Arc<str>,
+    /// Where it was defined.
+    pub source: Source,
+    /// Whether it can be used.
+    pub state: Health,
+    /// Why not.
+    pub reason: Option<&'static str>,
+    /// What is left of its cooldown or open breaker; 0 when a probe is due or out.
+    pub cooldown_left_ms: Option<u64>,
+    /// Calls running.
+    pub in_flight: u32,
+    /// Calls that may run.
+    pub concurrency: Option<u32>,
+    /// Requests its bucket holds; none when it has no rate limit.
+    pub bucket_level: Option<u32>,
+    /// Requests a full bucket holds.
+    pub bucket_capacity: Option<u32>,
+    /// Requests that come in a minute.
+    pub rpm: Option<u32>,
+    /// Calls ever made.
+    pub requests: u64,
+    /// Those answered.
+    pub successes: u64,
+    /// Those failed, 429s among them.
+    pub failures: u64,
+    /// 429s.
+    pub rate_limited: u64,
+    /// 429s in a row.
+    pub consecutive_rate_limited: u32,
+    /// Other failures in a row.
+    pub consecutive_failures: u32,
+    /// What went wrong last.
+    pub last_error: Option<Box<str>>,
+    /// How long ago.
+    pub last_error_age_ms: Option<u64>,
+}
+
+/// Something an operator may want to know.
+#[derive(Debug, Clone, Serialize)]
+pub struct Event {
+    /// Grows with each event; tells a viewer which ones are new.
+    pub number: u64,
+    /// How long ago.
+    pub age_ms: u64,
+    /// What.
+    pub kind: EventKind,
+    /// To which backend.
+    pub backend: Option<Arc<str>>,
+    /// In words.
+    pub text: Box<str>,
+    /// How often in a row.
+    pub times: u64,
+}
+
+/// What an [`Event`] tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventKind {
+    /// A backend said 429 and rests.
+    CooldownStarted,
+    /// Its rest is over; a probe goes first.
+    CooldownEnded,
+    /// A backend kept failing and is left alone.
+    BreakerOpened,
+    /// It answered again.
+    BreakerClosed,
+    /// A backend refused its credential.
+    ErrorSet,
+    /// That is over.
+    ErrorCleared,
+    /// An operator cleared everything.
+    Reset,
+    /// A request was refused by us.
+    Refused,
+}
+
+impl State {
+    pub(super) fn status(&self, now: Instant) -> Status {
+        let records = self.backends.iter().zip(self.board.records()).zip(0_u32..);
+        let mut backends: Vec<BackendStatus> =
+            records.filter_map(|((state, record), id)| backend(BackendId(id), state, record, now)).collect();
+        backends.sort_by(|one, other| one.name.cmp(&other.name));
+        Status {
+            in_flight: self.in_flight.count(),
+            in_flight_max: self.in_flight.ceiling().unwrap_or(u32::MAX),
+            queued: self.waiters.len(),
+            queue: QueueStatus {
+                admission: self.admission.len(),
+                routing: self.routing.len(),
+                bytes: self.waiters.bytes(),
+                max: self.waiters.places_max(),
+            },
+            accepted_total: self.board.accepted_total,
+            rejected_total: self.board.rejected_total,
+            backends,
+            events: self.board.events().map(|noted| self.event(noted, now)).collect(),
+        }
+    }
+
+    fn event(&self, noted: &Noted, now: Instant) -> Event {
+        Event {
+            number: noted.number,
+            age_ms: millis(now.saturating_duration_since(noted.at)),
+            kind: noted.kind,
+            backend: noted.backend.and_then(|id| self.backend_names.name(at(id.0))).cloned(),
+            text: noted.text.clone(),
+            times: noted.times,
+        }
+    }
+}
+
+fn backend(id: BackendId, state: &BackendState, record: &Record, now: Instant) -> Option<BackendStatus> {
+    let backend = record.backend.as_ref()?;
+    let cooling = state.cooldown.left(now);
+    let open = state.breaker.left(now);
+    let (health, reason) = if !backend.enabled {
+        (Health::Disabled, None)
+    } else if state.in_error {
+        (Health::Error, Some("credential_refused"))
+    } else if cooling.is_some() {
+        (Health::Cooling, Some("rate_limited"))
+    } else if open.is_some() {
+        (Health::Cooling, Some("failing"))
+    } else {
+        (Health::Healthy, None)
+    };
+    let limited = state.bucket.rpm() > 0;
+    let last_error = record.last_error.as_ref();
+    Some(BackendStatus {
+        id,
+        name: Arc::clone(&backend.name),
+        label: Arc::clone(&backend.label),
+        kind: backend.kind.name(),
+        pool: Arc::clone(&backend.pool),
+        source: backend.source,
+        state: health,
+        reason,
+        cooldown_left_ms: cooling.into_iter().chain(open).max().map(millis),
+        in_flight: state.in_flight.count(),
+        concurrency: state.in_flight.ceiling(),
+        bucket_level: limited.then(|| state.bucket.tokens(now)),
+        bucket_capacity: limited.then(|| state.bucket.capacity()),
+        rpm: limited.then(|| state.bucket.rpm()),
+        requests: record.requests,
+        successes: record.successes,
+        failures: record.failures,
+        rate_limited: record.limited,
+        consecutive_rate_limited: state.cooldown.strikes(),
+        consecutive_failures: state.breaker.failures(),
+        last_error: last_error.map(|(_, text)| text.clone()),
+        last_error_age_ms: last_error.map(|(at, _)| millis(now.saturating_duration_since(*at))),
+    })
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

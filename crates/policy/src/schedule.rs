@@ -1,0 +1,39 @@
+//! Decides when and where an attempt may run; never waits, and never learns anything but what it is told.
+
+mod breaker;
+mod cooldown;
+mod pick;
+mod retry;
+
+pub(crate) use breaker::Breaker;
+pub use breaker::BreakerRules;
+pub(crate) use cooldown::Cooldown;
+pub use cooldown::{CooldownGrowth, CooldownRules};
+pub use pick::Strategy;
+pub(crate) use pick::{Load, better};
+pub(crate) use retry::RetryBudget;
+pub use retry::backoff;
+
+use std::time::Instant;
+
+/// What a cooldown or breaker says to a new lease.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Permit {
+    /// Nothing stands against it.
+    Free,
+    /// It may run alone, to find out whether the trouble is over.
+    AsProbe,
+    /// Not before then.
+    NotBefore(Instant),
+    /// Not while the probe is out.
+    WhileProbed,
+}
+
+/// As what a lease was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// One of many.
+    Regular,
+    /// The single probe.
+    Probe,
+}

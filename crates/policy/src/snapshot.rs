@@ -1,0 +1,227 @@
+//! Decides whether a draft makes sense as a whole, and what it means if it does; never changes one in force.
+
+mod check;
+mod draft;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+pub use draft::{
+    BackendSpec, Draft, KeySecret, KeySpec, ModelSpec, PoolSpec, Spill, TeamSpec, TrafficSettings,
+};
+
+use crate::backend::{Backend, Source, vendor_named, vendor_of_host};
+use crate::catalog::{Catalog, CatalogDraft, Served};
+use crate::identity::{Class, Digest, Identity, Key, KeyLimits, ModelSet};
+use crate::live::{BackendId, KeySlot, Live};
+use crate::schedule::Strategy;
+
+/// The pools that always exist, in the order they are tried.
+const POOLS: [&str; 2] = ["primary", "fallback"];
+
+/// Everything the data plane needs to know of the configuration, consistent and unchanging.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Counts publications.
+    pub version: u64,
+    /// Who may come in.
+    pub identity: Identity,
+    /// Where names lead.
+    pub catalog: Catalog,
+    /// Every backend, enabled or not, in the order of the configuration.
+    pub backends: Vec<Arc<Backend>>,
+    /// Ceilings, waits and rules.
+    pub settings: TrafficSettings,
+    by_id: HashMap<BackendId, usize>,
+}
+
+/// One thing wrong with a draft.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Where, as in `backends[2].models.deepseek-v4.native`.
+    pub path: String,
+    /// What.
+    pub message: String,
+    /// What may have been meant.
+    pub suggestion: Option<String>,
+}
+
+impl Problem {
+    pub(crate) fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { path: path.into(), message: message.into(), suggestion: None }
+    }
+
+    pub(crate) fn suggesting(mut self, suggestion: Option<String>) -> Self {
+        self.suggestion = suggestion;
+        self
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.path, self.message)?;
+        if let Some(suggestion) = &self.suggestion {
+            write!(f, " ({suggestion})")?;
+        }
+        Ok(())
+    }
+}
+
+impl Snapshot {
+    /// Makes a snapshot of a draft, or tells everything that is wrong with it. Either way `live` only
+    /// learns the names; nothing is in force before [`Live::adopt`].
+    pub fn build(draft: Draft, live: &Live, version: u64, now: Instant) -> Result<Self, Vec<Problem>> {
+        let mut problems = check::draft(&draft);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let pools = pools_in_order(&draft.pools);
+        let served: Vec<Served> = draft.backends.into_iter().map(|spec| served(spec, live, now)).collect();
+        let backends: Vec<Arc<Backend>> = served.iter().map(|one| Arc::clone(&one.backend)).collect();
+        let mut catalog = CatalogDraft { served, pools, prices: draft.prices }.catalog();
+        check::aliases(&mut catalog, &draft.aliases, &mut problems);
+        let keys = keys(draft.keys, &draft.teams, &draft.digester, live);
+        check::key_models(&mut catalog, &keys, &mut problems);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let keys = keys.into_iter().map(|one| (Arc::new(one.key), one.digests)).collect();
+        let anonymous = Arc::new(anonymous(live));
+        Ok(Self {
+            version,
+            identity: Identity::new(draft.digester, keys, anonymous),
+            catalog,
+            by_id: backends.iter().enumerate().map(|(index, backend)| (backend.id, index)).collect(),
+            backends,
+            settings: draft.settings,
+        })
+    }
+
+    /// A backend by its id; none when this snapshot does not hold it.
+    #[must_use]
+    pub fn backend(&self, id: BackendId) -> Option<&Arc<Backend>> {
+        self.by_id.get(&id).and_then(|index| self.backends.get(*index))
+    }
+
+    /// A backend by its name.
+    #[must_use]
+    pub fn backend_named(&self, name: &str) -> Option<&Arc<Backend>> {
+        self.backends.iter().find(|backend| &*backend.name == name)
+    }
+}
+
+/// `primary`, `fallback`, then the others by rank.
+fn pools_in_order(specs: &[PoolSpec]) -> Vec<(Arc<str>, Strategy)> {
+    let strategy = |name: &str| specs.iter().find(|spec| spec.name == name).map(|spec| spec.strategy);
+    let known = POOLS.into_iter().map(|name| (Arc::from(name), strategy(name).unwrap_or_default()));
+    let mut named: Vec<&PoolSpec> =
+        specs.iter().filter(|spec| !POOLS.contains(&spec.name.as_str())).collect();
+    named.sort_by_key(|spec| spec.rank);
+    known.chain(named.into_iter().map(|spec| (Arc::from(spec.name.as_str()), spec.strategy))).collect()
+}
+
+fn served(spec: BackendSpec, live: &Live, now: Instant) -> Served {
+    let label = label_of(&spec).to_owned();
+    let backend = Backend {
+        id: live.backend_id(&spec.name, now),
+        name: spec.name.into(),
+        label: label.into(),
+        kind: spec.kind,
+        base_url: spec.base_url.into(),
+        credential: spec.credential,
+        pool: spec.pool.into(),
+        weight: spec.weight,
+        enabled: spec.enabled,
+        limits: spec.limits,
+        deadlines: spec.deadlines,
+        headers: spec.headers,
+        drain_on_disconnect: spec.drain_on_disconnect,
+        ca_file: spec.ca_file.map(Arc::from),
+        source: spec.source,
+    };
+    Served { backend: Arc::new(backend), models: spec.models, discovered: spec.discovered }
+}
+
+/// The provider tag: as written, else the vendor's that the kind or the address shows, else the kind's name.
+fn label_of(spec: &BackendSpec) -> &str {
+    if let Some(label) = &spec.label {
+        return label;
+    }
+    if spec.source == Source::Demo {
+        return "demo";
+    }
+    let by_kind = vendor_named(spec.kind.name());
+    by_kind.or_else(|| vendor_of_host(&spec.base_url)).map_or(spec.kind.name(), |vendor| vendor.name)
+}
+
+/// A key, with what of its spec is not part of it.
+struct Keyed {
+    key: Key,
+    digests: Vec<Digest>,
+    aliases: std::collections::BTreeMap<String, Vec<String>>,
+    index: usize,
+}
+
+fn keys(
+    specs: Vec<KeySpec>,
+    teams: &[TeamSpec],
+    digester: &crate::identity::Digester,
+    live: &Live,
+) -> Vec<Keyed> {
+    let keyed = specs.into_iter().enumerate().map(|(index, spec)| {
+        let team = spec.team.as_ref().and_then(|name| teams.iter().find(|team| team.name == *name));
+        let digests = spec.secrets.iter().map(|secret| match secret {
+            KeySecret::Plain(secret) => digester.digest(secret.expose()),
+            KeySecret::Digest(digest) => digest.clone(),
+        });
+        let digests = digests.collect();
+        let team_models = team.map_or_else(ModelSet::all, |team| ModelSet::of(&team.models));
+        let team_limits = team.map(|team| team.limits).unwrap_or_default();
+        let key = Key {
+            slot: live.key_slot(&spec.id),
+            id: spec.id.into(),
+            name: spec.name.into(),
+            team: spec.team.map(Arc::from),
+            models: ModelSet::of(&spec.models).and(team_models),
+            ip_allow: spec.ip_allow,
+            limits: spec.limits.tighter(team_limits),
+            priority_max: spec.priority_max,
+            strict: spec.strict,
+            default_model: spec.default_model.map(Arc::from),
+            body_bytes_max: spec.body_bytes_max,
+            expires: spec.expires,
+            enabled: spec.enabled,
+            source: spec.source,
+        };
+        Keyed { key, digests, aliases: spec.aliases, index }
+    });
+    keyed.collect()
+}
+
+/// The caller of a gateway without keys.
+fn anonymous(live: &Live) -> Key {
+    Key {
+        slot: anonymous_slot(live),
+        id: "anonymous".into(),
+        name: "anonymous".into(),
+        team: None,
+        models: ModelSet::all(),
+        ip_allow: Vec::new(),
+        limits: KeyLimits::default(),
+        priority_max: Class::Urgent,
+        strict: false,
+        default_model: None,
+        body_bytes_max: None,
+        expires: None,
+        enabled: true,
+        source: Source::default(),
+    }
+}
+
+/// No configured key can have an empty id, so this slot is nobody else's.
+fn anonymous_slot(live: &Live) -> KeySlot {
+    live.key_slot("")
+}

@@ -1,0 +1,282 @@
+//! Decides what a configuration may say and what it means when it says nothing; never whether it makes sense.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::backend::{BackendKind, BackendLimits, Deadlines, HeaderRules, Source};
+use crate::catalog::Carries;
+use crate::identity::{Class, Digest, Digester, KeyLimits, Secret};
+use crate::money::{PriceBook, PriceSpec};
+use crate::schedule::{BreakerRules, CooldownRules, Strategy};
+use crate::timestamp::Timestamp;
+
+/// All that a snapshot is made from: file, environment and directory joined.
+#[derive(Debug)]
+pub struct Draft {
+    /// Backends, in the order candidates are listed.
+    pub backends: Vec<BackendSpec>,
+    /// Gateway keys.
+    pub keys: Vec<KeySpec>,
+    /// Teams that keys may name.
+    pub teams: Vec<TeamSpec>,
+    /// Names and the models they lead to, in order.
+    pub aliases: BTreeMap<String, Vec<String>>,
+    /// Pools; `primary` and `fallback` exist even when not named.
+    pub pools: Vec<PoolSpec>,
+    /// Prices of what no mapping prices.
+    pub prices: PriceBook,
+    /// Ceilings, waits and rules.
+    pub settings: TrafficSettings,
+    /// Makes the digests of keys.
+    pub digester: Digester,
+}
+
+impl Draft {
+    /// A draft that says nothing yet.
+    #[must_use]
+    pub fn new(digester: Digester) -> Self {
+        Self {
+            backends: Vec::new(),
+            keys: Vec::new(),
+            teams: Vec::new(),
+            aliases: BTreeMap::new(),
+            pools: Vec::new(),
+            prices: PriceBook::default(),
+            settings: TrafficSettings::default(),
+            digester,
+        }
+    }
+}
+
+/// A backend as it was written.
+#[derive(Debug, Clone)]
+pub struct BackendSpec {
+    /// Unique; letters, digits, `.`, `_` and `-`.
+    pub name: String,
+    /// Provider tag and prefix; left out: the vendor's name that kind or address show, else the kind's.
+    pub label: Option<String>,
+    /// What sort of provider it is.
+    pub kind: BackendKind,
+    /// Where it is, version path included.
+    pub base_url: String,
+    /// What it is shown.
+    pub credential: Option<Secret>,
+    /// Its tier.
+    pub pool: String,
+    /// Its share among equals, at least 1.
+    pub weight: u32,
+    /// Whether it may be used.
+    pub enabled: bool,
+    /// What it may be given.
+    pub limits: BackendLimits,
+    /// How long it may take.
+    pub deadlines: Deadlines,
+    /// Which headers go to it.
+    pub headers: HeaderRules,
+    /// Canonical names and what they mean there; none: it serves what it lists, and any name under its prefix.
+    pub models: Option<BTreeMap<String, ModelSpec>>,
+    /// What it was last seen to list; none: never read. Of no use to a backend with `models`.
+    pub discovered: Option<Vec<String>>,
+    /// Whether a call whose caller left is read to its usage, within a cap.
+    pub drain_on_disconnect: bool,
+    /// A certificate authority of its own, as a file path.
+    pub ca_file: Option<String>,
+    /// Where it was defined.
+    pub source: Source,
+}
+
+impl BackendSpec {
+    /// A backend with everything at its default: in `primary`, enabled, 40 requests a minute.
+    #[must_use]
+    pub fn new(name: &str, kind: BackendKind, base_url: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            label: None,
+            kind,
+            base_url: base_url.to_owned(),
+            credential: None,
+            pool: "primary".to_owned(),
+            weight: 1,
+            enabled: true,
+            limits: BackendLimits::default(),
+            deadlines: Deadlines::default(),
+            headers: HeaderRules::default(),
+            models: None,
+            discovered: None,
+            drain_on_disconnect: false,
+            ca_file: None,
+            source: Source::default(),
+        }
+    }
+}
+
+/// What a canonical model means on one backend.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ModelSpec {
+    /// Its own id; left out: the canonical name.
+    pub native: Option<String>,
+    /// What it costs there; left out: as the price book says.
+    pub price: Option<PriceSpec>,
+    /// Tokens that prompt and answer may have together.
+    pub context: Option<u64>,
+    /// Tokens that the answer may have.
+    pub max_output: Option<u64>,
+    /// What it can be sent.
+    pub carries: Carries,
+}
+
+/// A pool as it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoolSpec {
+    /// Its name.
+    pub name: String,
+    /// How it spreads its requests.
+    pub strategy: Strategy,
+    /// Its place among pools other than `primary` and `fallback`, which come first.
+    pub rank: u32,
+}
+
+/// A gateway key as it was written.
+#[derive(Debug, Clone)]
+pub struct KeySpec {
+    /// Unique, never changes.
+    pub id: String,
+    /// Unique; what people call it.
+    pub name: String,
+    /// All secrets it may be presented by; more than one while it is rotated.
+    pub secrets: Vec<KeySecret>,
+    /// The team it belongs to.
+    pub team: Option<String>,
+    /// Names and patterns of models; empty: all.
+    pub models: Vec<String>,
+    /// Addresses; empty: all.
+    pub ip_allow: Vec<IpNet>,
+    /// Its ceilings.
+    pub limits: KeyLimits,
+    /// The best class it may ask for.
+    pub priority_max: Class,
+    /// Whether what a dialect cannot carry is refused.
+    pub strict: bool,
+    /// The model of an ask that names none.
+    pub default_model: Option<String>,
+    /// Names that lead elsewhere for this key.
+    pub aliases: BTreeMap<String, Vec<String>>,
+    /// The longest body it may send, when tighter than the gateway's.
+    pub body_bytes_max: Option<u64>,
+    /// When it stops being valid.
+    pub expires: Option<Timestamp>,
+    /// Whether it is in use.
+    pub enabled: bool,
+    /// Where it was defined.
+    pub source: Source,
+}
+
+impl KeySpec {
+    /// A key with everything at its default: all models, no ceilings, any class.
+    #[must_use]
+    pub fn new(id: &str, name: &str, secret: KeySecret) -> Self {
+        Self {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            secrets: vec![secret],
+            team: None,
+            models: Vec::new(),
+            ip_allow: Vec::new(),
+            limits: KeyLimits::default(),
+            priority_max: Class::Urgent,
+            strict: false,
+            default_model: None,
+            aliases: BTreeMap::new(),
+            body_bytes_max: None,
+            expires: None,
+            enabled: true,
+            source: Source::default(),
+        }
+    }
+}
+
+/// How a key's secret is known.
+#[derive(Debug, Clone)]
+pub enum KeySecret {
+    /// In clear, from a file or the environment.
+    Plain(Secret),
+    /// As the directory keeps it.
+    Digest(Digest),
+}
+
+/// A team as it was written: its ceilings and models narrow those of its keys.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TeamSpec {
+    /// Its name.
+    pub name: String,
+    /// Names and patterns of models; empty: all.
+    pub models: Vec<String>,
+    /// The ceilings of each of its keys.
+    pub limits: KeyLimits,
+}
+
+/// When a later pool is used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Spill {
+    /// As soon as no backend of an earlier one can start the request.
+    #[default]
+    Immediate,
+    /// When none of an earlier one can start it before its deadline.
+    Wait,
+}
+
+/// Ceilings, waits and rules for all traffic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrafficSettings {
+    /// Requests let in at once.
+    pub max_in_flight: u32,
+    /// Requests waiting, in both queues together.
+    pub queue_max: usize,
+    /// What they may hold in memory.
+    pub queue_bytes_max: u64,
+    /// How long a request waits, in either queue.
+    pub queue_timeout: Duration,
+    /// The longest request body.
+    pub body_bytes_max: u64,
+    /// The longest request body of image and other raw relays.
+    pub image_body_bytes_max: u64,
+    /// How long a client may take to send its body.
+    pub client_body_timeout: Duration,
+    /// Attempts at most for one request.
+    pub attempts_max: u8,
+    /// Retries at most, as a share of a pool's recent requests.
+    pub retry_share_percent: u8,
+    /// Retries that a pool has in ten seconds however few its requests were.
+    pub retry_floor: u32,
+    /// When a later pool is used.
+    pub spill: Spill,
+    /// How long a 429 is remembered.
+    pub cooldown: CooldownRules,
+    /// When a failing backend is left alone.
+    pub breaker: BreakerRules,
+}
+
+impl Default for TrafficSettings {
+    fn default() -> Self {
+        const MIB: u64 = 1024 * 1024;
+        Self {
+            max_in_flight: 2000,
+            queue_max: 500,
+            queue_bytes_max: 512 * MIB,
+            queue_timeout: Duration::from_secs(30),
+            body_bytes_max: 64 * MIB,
+            image_body_bytes_max: 256 * MIB,
+            client_body_timeout: Duration::from_secs(60),
+            attempts_max: 5,
+            retry_share_percent: 20,
+            retry_floor: 100,
+            spill: Spill::Immediate,
+            cooldown: CooldownRules::default(),
+            breaker: BreakerRules::default(),
+        }
+    }
+}
