@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use protocol::{Dialect, Needs, Taint};
+use protocol::{Dialect, Failure, FailureKind, Needs, Taint};
 use smallvec::SmallVec;
 
 use crate::catalog::Route;
@@ -193,6 +193,18 @@ pub struct FailureSummary {
     pub retry_after: Option<Duration>,
     /// For the operator; free of secrets.
     pub detail: Box<str>,
+}
+
+impl From<&Failure> for FailureSummary {
+    fn from(failure: &Failure) -> Self {
+        Self {
+            taint: failure.taint(),
+            rate_limited: failure.kind == FailureKind::RateLimited,
+            unauthorized: failure.kind == FailureKind::Unauthorized,
+            retry_after: failure.retry_after,
+            detail: failure.to_string().into(),
+        }
+    }
 }
 
 /// How a key stands with its own rate limit.
