@@ -55,7 +55,13 @@ impl TestEnv {
             for pin in &pins {
                 std::fs::copy(pin, folder.join(pin.file_name().context("a pin has a name")?))?;
             }
-            run::pass(Command::new("npm").args(["ci", "--silent"]).current_dir(&folder))
+            run::pass(Command::new("npm").args(["ci", "--silent"]).current_dir(&folder))?;
+            // Node looks for packages beside the script, so the scripts appear beside the packages.
+            let scripts = folder.join("clients");
+            if !scripts.is_symlink() {
+                std::os::unix::fs::symlink("../../../crates/server/tests/e2e/clients", scripts)?;
+            }
+            Ok(())
         })
     }
 }
