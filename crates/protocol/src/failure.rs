@@ -100,8 +100,8 @@ pub enum Taint {
 
 impl Failure {
     /// A failure without a status. The detail is bounded and cleaned here, whatever it is made of.
-    pub fn new(kind: FailureKind, detail: &str) -> Self {
-        Failure { kind, status: None, retry_after: None, detail: redact::detail(detail) }
+    pub fn new(kind: FailureKind, detail: impl AsRef<str>) -> Self {
+        Failure { kind, status: None, retry_after: None, detail: redact::detail(detail.as_ref()) }
     }
 
     /// Reads what an answer whose status is no success tells about the attempt.

@@ -8,6 +8,7 @@ pub mod conversation;
 mod dialect;
 mod failure;
 mod json;
+pub mod multipart;
 mod relay;
 pub mod sse;
 

@@ -108,8 +108,8 @@ pub struct Grant {
 /// What one who waited gets.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Granted {
-    /// It is in.
-    Admitted,
+    /// It is in; what `discharge` takes to give its place back.
+    Admitted(KeySlot),
     /// It has a backend.
     Slot(Slot),
     /// Neither.

@@ -222,7 +222,7 @@ impl State {
                 Granted::Refused(refused)
             } else {
                 self.admitted(asked.key);
-                Granted::Admitted
+                Granted::Admitted(asked.key)
             };
             grants.push(Grant { waiter, what });
         }

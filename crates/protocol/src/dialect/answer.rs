@@ -67,12 +67,12 @@ fn broken(body: &[u8], bad: Malformed) -> Failure {
     } else if begins.starts_with(b"<") {
         Failure::new(
             FailureKind::Malformed,
-            &format!("the answer is a page of markup ({size} bytes), not JSON"),
+            format!("the answer is a page of markup ({size} bytes), not JSON"),
         )
     } else if bad.cut && begins.starts_with(b"{") {
-        Failure::new(FailureKind::Truncated, &format!("the answer stops in the middle, after {size} bytes"))
+        Failure::new(FailureKind::Truncated, format!("the answer stops in the middle, after {size} bytes"))
     } else {
-        Failure::new(FailureKind::Malformed, &format!("the answer is not JSON: {bad} ({size} bytes)"))
+        Failure::new(FailureKind::Malformed, format!("the answer is not JSON: {bad} ({size} bytes)"))
     }
 }
 
