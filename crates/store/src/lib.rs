@@ -1,1 +1,23 @@
-//! placeholder
+//! What must outlive the process: the directory that people edit, the vault, the journal and the ledger. It
+//! keeps and finds; it never decides what anything means or costs.
+//!
+//! ```text
+//! request path ── Reservation::write ──> journal (local file) ── Mover ──> ledger (SQLite) ──> Ledger queries
+//! ```
+
+pub mod directory;
+mod error;
+pub mod journal;
+pub mod ledger;
+pub mod mover;
+mod open;
+mod sqlite;
+pub mod vault;
+
+pub use directory::Directory;
+pub use error::StoreError;
+pub use journal::{Durability, Journal, JournalError, JournalFull, JournalLag, JournalSettings, Reservation};
+pub use ledger::Ledger;
+pub use mover::{Lag, Mover, MoverSettings};
+pub use open::{Store, StoreOptions, Tools};
+pub use vault::{MasterKey, MasterKeySource, Vault, VaultError, VaultNotice};

@@ -1,0 +1,268 @@
+//! What people edit through the API: backends, gateway keys, settings; it never decides what an entry means, and
+//! hands credentials to the vault.
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use policy::{Digest, Secret, Timestamp};
+use serde_json::Value;
+
+use crate::error::StoreError;
+use crate::sqlite::{Database, directory as rows};
+use crate::vault::{Ring, Vault};
+
+/// A backend as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredBackend {
+    /// Its own id; never changes.
+    pub id: String,
+    /// Its name; unique.
+    pub name: String,
+    /// What the admin API was given, without the credential.
+    pub spec: Value,
+    /// The credential, opened.
+    pub credential: Option<Secret>,
+    /// What may be shown of the credential.
+    pub masked: Option<String>,
+    /// Whether it takes part.
+    pub enabled: bool,
+    /// When it was added.
+    pub created: Timestamp,
+    /// When it was last changed.
+    pub updated: Timestamp,
+    /// Grows with every change: the `ETag`.
+    pub revision: u64,
+}
+
+/// A backend to add.
+#[derive(Debug, Clone)]
+pub struct NewBackend {
+    /// A fresh id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// All but the credential.
+    pub spec: Value,
+    /// The credential.
+    pub credential: Option<Secret>,
+    /// Whether it takes part.
+    pub enabled: bool,
+}
+
+/// What to do with a stored credential.
+#[derive(Debug, Clone, Default)]
+pub enum CredentialChange {
+    /// Leave it.
+    #[default]
+    Keep,
+    /// Put this one in its place.
+    Set(Secret),
+    /// Forget it.
+    Clear,
+}
+
+/// What to change of a backend; what is left out stays.
+#[derive(Debug, Clone, Default)]
+pub struct BackendChange {
+    /// A new name.
+    pub name: Option<String>,
+    /// A new spec, whole.
+    pub spec: Option<Value>,
+    /// The credential.
+    pub credential: CredentialChange,
+    /// Whether it takes part.
+    pub enabled: Option<bool>,
+}
+
+/// A gateway key as it is stored: never the key itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredKey {
+    /// Its own id; never changes.
+    pub id: String,
+    /// Its name; unique.
+    pub name: String,
+    /// The keyed digest that a presented key is compared with.
+    pub digest: Digest,
+    /// What may be shown of the key.
+    pub masked: String,
+    /// Its team.
+    pub team: Option<String>,
+    /// Its limits, as the admin API was given them.
+    pub limits: Value,
+    /// Whether it is accepted.
+    pub enabled: bool,
+    /// From when on it is not.
+    pub expires: Option<Timestamp>,
+    /// When it was added.
+    pub created: Timestamp,
+    /// When it was last changed.
+    pub updated: Timestamp,
+    /// When its last settled request arrived.
+    pub last_used: Option<Timestamp>,
+    /// Grows with every change: the `ETag`.
+    pub revision: u64,
+}
+
+/// A gateway key to add.
+#[derive(Debug, Clone)]
+pub struct NewKey {
+    /// A fresh id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its keyed digest.
+    pub digest: Digest,
+    /// What may be shown of it.
+    pub masked: String,
+    /// Its team.
+    pub team: Option<String>,
+    /// Its limits.
+    pub limits: Value,
+    /// Whether it is accepted.
+    pub enabled: bool,
+    /// From when on it is not.
+    pub expires: Option<Timestamp>,
+}
+
+/// What to change of a key; what is left out stays.
+#[derive(Debug, Clone, Default)]
+pub struct KeyChange {
+    /// A new name.
+    pub name: Option<String>,
+    /// A new secret: its digest and what may be shown of it.
+    pub secret: Option<(Digest, String)>,
+    /// A new team, or none.
+    pub team: Option<Option<String>>,
+    /// New limits, whole.
+    pub limits: Option<Value>,
+    /// Whether it is accepted.
+    pub enabled: Option<bool>,
+    /// A new end, or none.
+    pub expires: Option<Option<Timestamp>>,
+}
+
+/// Which row, and in which state the caller saw it.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// Refuse when it has changed since (`If-Match`).
+    pub revision: Option<u64>,
+}
+
+/// The directory. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Directory {
+    database: Arc<Database>,
+    ring: Ring,
+}
+
+impl Directory {
+    pub(crate) fn new(database: Arc<Database>, vault: &Vault) -> Self {
+        Self { database, ring: vault.ring() }
+    }
+
+    /// How often the directory was changed, ever. Whoever saw the same number has seen the same content.
+    pub async fn changes(&self) -> Result<u64, StoreError> {
+        self.database.read(|c| rows::changes(c)).await
+    }
+
+    /// All backends by name, with their credentials.
+    pub async fn backends(&self) -> Result<Vec<StoredBackend>, StoreError> {
+        let ring = Arc::clone(&self.ring);
+        self.database.read(move |c| rows::backends(c, &ring)).await
+    }
+
+    /// The backend with that id.
+    pub async fn backend(&self, id: &str) -> Result<StoredBackend, StoreError> {
+        let (ring, id) = (Arc::clone(&self.ring), id.to_owned());
+        self.database.read(move |c| rows::backend(c, &ring, &id)).await
+    }
+
+    /// Adds a backend.
+    pub async fn add_backend(&self, new: NewBackend, now: Timestamp) -> Result<StoredBackend, StoreError> {
+        let ring = Arc::clone(&self.ring);
+        self.database.write(move |c| rows::add_backend(c, &ring, &new, now)).await
+    }
+
+    /// Changes a backend.
+    pub async fn change_backend(
+        &self,
+        target: Target<'_>,
+        change: BackendChange,
+        now: Timestamp,
+    ) -> Result<StoredBackend, StoreError> {
+        let (ring, id, revision) = (Arc::clone(&self.ring), target.id.to_owned(), target.revision);
+        self.database
+            .write(move |c| rows::change_backend(c, &ring, Target { id: &id, revision }, change, now))
+            .await
+    }
+
+    /// Removes a backend and its credential.
+    pub async fn remove_backend(&self, target: Target<'_>) -> Result<(), StoreError> {
+        let (id, revision) = (target.id.to_owned(), target.revision);
+        self.database.write(move |c| rows::remove_backend(c, Target { id: &id, revision })).await
+    }
+
+    /// All keys by name.
+    pub async fn keys(&self) -> Result<Vec<StoredKey>, StoreError> {
+        self.database.read(|c| rows::keys(c)).await
+    }
+
+    /// The key with that id.
+    pub async fn key(&self, id: &str) -> Result<StoredKey, StoreError> {
+        let id = id.to_owned();
+        self.database.read(move |c| rows::key(c, &id)).await
+    }
+
+    /// Adds a key.
+    pub async fn add_key(&self, new: NewKey, now: Timestamp) -> Result<StoredKey, StoreError> {
+        self.database.write(move |c| rows::add_key(c, &new, now)).await
+    }
+
+    /// Changes a key.
+    pub async fn change_key(
+        &self,
+        target: Target<'_>,
+        change: KeyChange,
+        now: Timestamp,
+    ) -> Result<StoredKey, StoreError> {
+        let (id, revision) = (target.id.to_owned(), target.revision);
+        self.database.write(move |c| rows::change_key(c, Target { id: &id, revision }, change, now)).await
+    }
+
+    /// Removes a key. Its receipts stay.
+    pub async fn remove_key(&self, target: Target<'_>) -> Result<(), StoreError> {
+        let (id, revision) = (target.id.to_owned(), target.revision);
+        self.database.write(move |c| rows::remove_key(c, Target { id: &id, revision })).await
+    }
+
+    /// All settings that were changed through the API, by name.
+    pub async fn settings(&self) -> Result<Vec<(String, Value)>, StoreError> {
+        self.database.read(|c| rows::settings(c)).await
+    }
+
+    /// Sets one setting.
+    pub async fn set_setting(&self, name: &str, value: Value) -> Result<(), StoreError> {
+        let name = name.to_owned();
+        self.database.write(move |c| rows::set_setting(c, &name, &value)).await
+    }
+
+    /// Forgets one setting, so that the file or the default rules again.
+    pub async fn remove_setting(&self, name: &str) -> Result<(), StoreError> {
+        let name = name.to_owned();
+        self.database.write(move |c| rows::remove_setting(c, &name)).await
+    }
+
+    /// The digest of the admin token that was minted at first start.
+    pub async fn admin_token_digest(&self) -> Result<Option<Digest>, StoreError> {
+        self.database.read(|c| rows::admin_token_digest(c)).await
+    }
+
+    /// Keeps the digest of a new admin token.
+    pub async fn set_admin_token_digest(&self, digest: Digest) -> Result<(), StoreError> {
+        self.database.write(move |c| rows::set_admin_token_digest(c, &digest)).await
+    }
+}

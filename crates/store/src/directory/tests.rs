@@ -1,0 +1,154 @@
+//! Holds the directory to its promises: changes are counted, conflicts are told, credentials stay in the vault.
+
+use std::time::Duration;
+
+use policy::Digester;
+use serde_json::json;
+
+use super::*;
+use crate::sqlite::Place;
+use crate::vault::MasterKeySource;
+
+const CANARY: &str = "sk-canary-directory-0123456789";
+const NOW: Timestamp = Timestamp(1_000);
+
+fn open(dir: &tempfile::TempDir) -> Directory {
+    let place = Place { path: dir.path().join("lockgate.db"), busy_timeout: Duration::from_millis(200) };
+    let database = Arc::new(Database::open(place).expect("a database"));
+    let (vault, _) =
+        Vault::open(Arc::clone(&database), MasterKeySource::DataFolder, dir.path()).expect("a vault");
+    Directory::new(database, &vault)
+}
+
+fn backend(id: &str, name: &str) -> NewBackend {
+    NewBackend {
+        id: id.to_owned(),
+        name: name.to_owned(),
+        spec: json!({"kind": "openai", "limits": {"rpm": 40}}),
+        credential: Some(Secret::from(CANARY)),
+        enabled: true,
+    }
+}
+
+fn key(id: &str, name: &str) -> NewKey {
+    NewKey {
+        id: id.to_owned(),
+        name: name.to_owned(),
+        digest: Digester::new(&[1; 32]).digest(name),
+        masked: "lg-abc***wxyz".to_owned(),
+        team: Some("red".to_owned()),
+        limits: json!({"rpm": 60}),
+        enabled: true,
+        expires: None,
+    }
+}
+
+fn id(id: &str) -> Target<'_> {
+    Target { id, revision: None }
+}
+
+#[tokio::test]
+async fn backends_come_back_as_they_were_stored_over_a_restart() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let directory = open(&dir);
+    assert_eq!(directory.changes().await.expect("a count"), 0);
+    let added = directory.add_backend(backend("b1", "zeta"), NOW).await.expect("added");
+    directory.add_backend(backend("b2", "alpha"), NOW).await.expect("added");
+    assert_eq!(added.credential, Some(Secret::from(CANARY)));
+    assert_eq!(added.masked.as_deref(), Some("sk-can***6789"));
+    let renamed =
+        BackendChange { name: Some("beta".to_owned()), enabled: Some(false), ..BackendChange::default() };
+    let changed = directory.change_backend(id("b1"), renamed, Timestamp(2_000)).await.expect("changed");
+    assert_eq!((changed.name.as_str(), changed.enabled, changed.revision), ("beta", false, 2));
+    assert_eq!((changed.created, changed.updated), (NOW, Timestamp(2_000)));
+    assert_eq!(changed.spec, added.spec);
+    drop(directory);
+    let directory = open(&dir);
+    let names: Vec<_> =
+        directory.backends().await.expect("all").into_iter().map(|backend| backend.name).collect();
+    assert_eq!(names, ["alpha", "beta"]);
+    assert_eq!(directory.backend("b1").await.expect("one"), changed);
+    assert_eq!(directory.changes().await.expect("a count"), 3);
+}
+
+#[tokio::test]
+async fn credentials_are_replaced_and_cleared_and_go_with_their_backend() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let directory = open(&dir);
+    directory.add_backend(backend("b1", "one"), NOW).await.expect("added");
+    let set = |credential| BackendChange { credential, ..BackendChange::default() };
+    let other = set(CredentialChange::Set(Secret::from("other-secret-of-it")));
+    let changed = directory.change_backend(id("b1"), other, NOW).await.expect("changed");
+    assert_eq!(changed.credential, Some(Secret::from("other-secret-of-it")));
+    let cleared =
+        directory.change_backend(id("b1"), set(CredentialChange::Clear), NOW).await.expect("cleared");
+    assert_eq!((cleared.credential, cleared.masked), (None, None));
+    directory.remove_backend(id("b1")).await.expect("removed");
+    let again = NewBackend { credential: None, ..backend("b1", "one") };
+    assert_eq!(directory.add_backend(again, NOW).await.expect("added").credential, None);
+}
+
+#[tokio::test]
+async fn clashes_are_named_and_leave_everything_as_it_was() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let directory = open(&dir);
+    directory.add_backend(backend("b1", "one"), NOW).await.expect("added");
+    directory.add_key(key("k1", "app"), NOW).await.expect("added");
+    let count = directory.changes().await.expect("a count");
+    let stale = Target { id: "b1", revision: Some(9) };
+    let missing = "there is no backend named \"b9\"";
+    let outcomes = [
+        (
+            directory.add_backend(backend("b2", "one"), NOW).await.map(drop),
+            "the backend \"one\" exists already",
+        ),
+        (directory.add_key(key("k2", "app"), NOW).await.map(drop), "the key \"app\" exists already"),
+        (directory.backend("b9").await.map(drop), missing),
+        (directory.remove_backend(id("b9")).await, missing),
+        (directory.change_backend(id("b9"), BackendChange::default(), NOW).await.map(drop), missing),
+        (directory.key("k9").await.map(drop), "there is no key named \"k9\""),
+        (directory.remove_setting("nothing").await, "there is no setting named \"nothing\""),
+        (directory.remove_backend(stale).await, "the backend \"b1\" was changed by somebody else meanwhile"),
+    ];
+    for (outcome, expected) in outcomes {
+        assert_eq!(outcome.expect_err(expected).to_string(), expected);
+    }
+    assert_eq!(directory.changes().await.expect("a count"), count);
+    assert_eq!(directory.backend("b1").await.expect("there").credential, Some(Secret::from(CANARY)));
+}
+
+#[tokio::test]
+async fn keys_keep_digests_and_change_field_by_field() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let directory = open(&dir);
+    let added = directory.add_key(key("k1", "app"), NOW).await.expect("added");
+    assert_eq!(added.digest, Digester::new(&[1; 32]).digest("app"));
+    let change = KeyChange {
+        team: Some(None),
+        expires: Some(Some(Timestamp(9_000))),
+        secret: Some((Digester::new(&[1; 32]).digest("rotated"), "lg-new***0000".to_owned())),
+        ..KeyChange::default()
+    };
+    let changed = directory.change_key(Target { id: "k1", revision: Some(1) }, change, Timestamp(2)).await;
+    let changed = changed.expect("changed");
+    assert_eq!((changed.team, changed.expires), (None, Some(Timestamp(9_000))));
+    assert_eq!(changed.digest, Digester::new(&[1; 32]).digest("rotated"));
+    assert_eq!((changed.name, changed.limits, changed.revision), (added.name, added.limits, 2));
+    directory.remove_key(id("k1")).await.expect("removed");
+    assert_eq!(directory.keys().await.expect("none"), []);
+}
+
+#[tokio::test]
+async fn settings_and_the_admin_token_digest_are_kept() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let directory = open(&dir);
+    directory.set_setting("queue_max", json!(5)).await.expect("set");
+    directory.set_setting("queue_max", json!({"a": [1]})).await.expect("set again");
+    assert_eq!(directory.settings().await.expect("all"), [("queue_max".to_owned(), json!({"a": [1]}))]);
+    directory.remove_setting("queue_max").await.expect("removed");
+    assert_eq!(directory.settings().await.expect("none"), []);
+    assert_eq!(directory.admin_token_digest().await.expect("none"), None);
+    let digest = Digester::new(&[2; 32]).digest("token");
+    directory.set_admin_token_digest(digest.clone()).await.expect("set");
+    assert_eq!(directory.admin_token_digest().await.expect("one"), Some(digest));
+}

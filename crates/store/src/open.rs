@@ -1,0 +1,101 @@
+//! Opens the data folder in the one right order; it never opens one that a newer release or another process uses.
+
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::directory::Directory;
+use crate::error::StoreError;
+use crate::journal::{Journal, JournalSettings};
+use crate::ledger::Ledger;
+use crate::mover::{Mover, MoverSettings};
+use crate::sqlite::{self, Database, Place};
+use crate::vault::{MasterKeySource, Vault, VaultNotice};
+
+const DATABASE_FILE: &str = "lockgate.db";
+const JOURNAL_FOLDER: &str = "journal";
+
+/// How to open the data folder.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// Where the master key comes from.
+    pub master_key: MasterKeySource,
+    /// The journal's settings; its sequence floor is filled in here.
+    pub journal: JournalSettings,
+    /// The mover's settings.
+    pub mover: MoverSettings,
+    /// How long a statement waits for somebody else's lock.
+    pub busy_timeout: Duration,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            master_key: MasterKeySource::default(),
+            journal: JournalSettings::default(),
+            mover: MoverSettings::default(),
+            busy_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Everything that outlives the process.
+///
+/// Fields are dropped in order: the mover stops before the journal it reads and the database it fills.
+#[derive(Debug)]
+pub struct Store {
+    /// Moves the journal into the ledger.
+    pub mover: Mover,
+    /// Takes the facts of requests.
+    pub journal: Journal,
+    /// What can be asked.
+    pub ledger: Ledger,
+    /// What people edit.
+    pub directory: Directory,
+    /// Secrets.
+    pub vault: Vault,
+    /// What the user should be told once.
+    pub notice: Option<VaultNotice>,
+}
+
+/// The parts that another process may use while a gateway serves from the same folder: the command line.
+#[derive(Debug)]
+pub struct Tools {
+    /// What can be asked.
+    pub ledger: Ledger,
+    /// What people edit.
+    pub directory: Directory,
+    /// Secrets.
+    pub vault: Vault,
+    /// What the user should be told once.
+    pub notice: Option<VaultNotice>,
+    database: Arc<Database>,
+}
+
+impl Store {
+    /// Opens everything; blocks, so call it before serving.
+    pub fn open(data_dir: &Path, options: StoreOptions) -> Result<Self, StoreError> {
+        let StoreOptions { journal, mover, .. } = options.clone();
+        let Tools { ledger, directory, vault, notice, database } = Tools::open(data_dir, options)?;
+        let taken = database.write_blocking(sqlite::moving::position)?;
+        let settings = JournalSettings { sequence_floor: taken.segment, ..journal };
+        let journal = Journal::open(&data_dir.join(JOURNAL_FOLDER), settings)?;
+        let mover = Mover::start(&journal, database, mover)?;
+        Ok(Self { mover, journal, ledger, directory, vault, notice })
+    }
+}
+
+impl Tools {
+    /// Opens the database and the vault, and leaves the journal alone.
+    pub fn open(data_dir: &Path, options: StoreOptions) -> Result<Self, StoreError> {
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir);
+        made.map_err(|error| StoreError::File { path: data_dir.display().to_string(), error })?;
+        let place = Place { path: data_dir.join(DATABASE_FILE), busy_timeout: options.busy_timeout };
+        let database = Arc::new(Database::open(place)?);
+        let (vault, notice) = Vault::open(Arc::clone(&database), options.master_key, data_dir)?;
+        let ledger = Ledger::new(Arc::clone(&database));
+        let directory = Directory::new(Arc::clone(&database), &vault);
+        Ok(Self { ledger, directory, vault, notice, database })
+    }
+}

@@ -1,0 +1,109 @@
+//! Brings a database to this release's schema, forward only, each step in its own transaction; it never touches
+//! a database that a newer release wrote.
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use super::Place;
+use crate::error::StoreError;
+
+/// Every schema there ever was, in order. An entry is never edited once released: append.
+const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_directory_and_ledger.sql")];
+
+/// The newest schema known here.
+pub(crate) fn newest() -> i64 {
+    i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
+}
+
+/// Refuses a database of a newer release before anything could write to it.
+pub(crate) fn refuse_newer(place: &Place) -> Result<(), StoreError> {
+    if !place.path.exists() {
+        return Ok(());
+    }
+    let connection = Connection::open_with_flags(&place.path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    connection.busy_timeout(place.busy_timeout)?;
+    refuse(version(&connection)?)
+}
+
+fn refuse(found: i64) -> Result<(), StoreError> {
+    let known = newest();
+    if found > known { Err(StoreError::Newer { found, known }) } else { Ok(()) }
+}
+
+fn version(connection: &Connection) -> Result<i64, StoreError> {
+    Ok(connection.query_row("PRAGMA user_version", [], |row| row.get(0))?)
+}
+
+/// Applies what is missing and proves that what was applied is what this release carries.
+pub(crate) fn run(connection: &mut Connection) -> Result<(), StoreError> {
+    for (number, sql) in (1_i64..).zip(MIGRATIONS) {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // Read again under the lock: another process may have been faster.
+        let at = version(&transaction)?;
+        refuse(at)?;
+        let sum = i64::from(crc32c::crc32c(sql.as_bytes()));
+        if at >= number {
+            let applied: i64 = transaction.query_row(
+                "SELECT checksum FROM migrations WHERE version = ?1",
+                [number],
+                |row| row.get(0),
+            )?;
+            if applied != sum {
+                return Err(StoreError::Foreign(number));
+            }
+            continue;
+        }
+        transaction.execute_batch(sql)?;
+        transaction.execute("INSERT INTO migrations (version, checksum) VALUES (?1, ?2)", [number, sum])?;
+        transaction.pragma_update(None, "user_version", number)?;
+        transaction.commit()?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(dir: &tempfile::TempDir) -> Place {
+        Place { path: dir.path().join("lockgate.db"), busy_timeout: std::time::Duration::from_millis(50) }
+    }
+
+    #[test]
+    fn a_newer_schema_is_refused_and_no_byte_of_it_changes() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let place = place(&dir);
+        let connection = Connection::open(&place.path).expect("a database");
+        connection.pragma_update(None, "journal_mode", "wal").expect("wal");
+        connection.execute_batch("CREATE TABLE future (x)").expect("a table");
+        connection.pragma_update(None, "user_version", newest() + 1).expect("a version");
+        drop(connection);
+        let before = std::fs::read(&place.path).expect("the file");
+        let refused = super::super::Database::open(place.clone()).expect_err("a newer schema");
+        assert!(matches!(refused, StoreError::Newer { .. }), "{refused}");
+        assert!(std::fs::read(&place.path).expect("the file") == before, "the file was touched");
+    }
+
+    #[test]
+    fn a_newer_schema_that_is_still_in_the_write_ahead_log_is_refused_too() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let place = place(&dir);
+        let owner = Connection::open(&place.path).expect("a database");
+        owner.pragma_update(None, "journal_mode", "wal").expect("wal");
+        owner.pragma_update(None, "user_version", newest() + 7).expect("a version");
+        let wal = dir.path().join("lockgate.db-wal");
+        let before = (std::fs::read(&place.path).expect("file"), std::fs::read(&wal).expect("log"));
+        let refused = super::super::Database::open(place.clone()).expect_err("a newer schema");
+        assert!(matches!(refused, StoreError::Newer { .. }), "{refused}");
+        assert!((std::fs::read(&place.path).expect("file"), std::fs::read(&wal).expect("log")) == before);
+    }
+
+    #[test]
+    fn migrations_run_once_and_a_changed_one_is_noticed() {
+        let mut connection = Connection::open_in_memory().expect("a database");
+        run(&mut connection).expect("first");
+        run(&mut connection).expect("again");
+        assert_eq!(version(&connection).expect("a version"), newest());
+        connection.execute("UPDATE migrations SET checksum = checksum + 1", []).expect("an edit");
+        assert!(matches!(run(&mut connection), Err(StoreError::Foreign(1))));
+    }
+}

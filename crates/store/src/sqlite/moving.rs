@@ -1,0 +1,96 @@
+//! Takes a batch of journal lines into the ledger in one transaction, each line at most once; it never retries.
+
+use std::collections::HashMap;
+
+use policy::{Receipt, TicketId};
+use rusqlite::{Connection, TransactionBehavior, params};
+
+use super::ledger::{insert_attempt, insert_receipt, int, ticket_blob, uint};
+use super::usage::Gathered;
+use crate::error::StoreError;
+use crate::journal::Position;
+use crate::ledger::AttemptLine;
+
+/// What one transaction takes over.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    pub(crate) attempts: Vec<AttemptLine>,
+    pub(crate) receipts: Vec<Receipt>,
+    /// Unsettled tickets to remember, as their journal segments go.
+    pub(crate) remember: Vec<(TicketId, String)>,
+    /// Remembered tickets that are settled now.
+    pub(crate) forget: Vec<TicketId>,
+    /// Up to where the journal is taken over.
+    pub(crate) position: Position,
+}
+
+impl Batch {
+    /// Whether there is nothing in it but a position.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.attempts.is_empty()
+            && self.receipts.is_empty()
+            && self.remember.is_empty()
+            && self.forget.is_empty()
+    }
+}
+
+/// Takes the batch over: all of it, or nothing.
+pub(crate) fn take_over(connection: &mut Connection, batch: &Batch) -> Result<(), StoreError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut gathered = Gathered::default();
+    for attempt in &batch.attempts {
+        if insert_attempt(&transaction, attempt)? {
+            gathered.attempt(attempt);
+        }
+    }
+    let mut used: HashMap<&str, i64> = HashMap::new();
+    for receipt in &batch.receipts {
+        if insert_receipt(&transaction, receipt)? {
+            gathered.receipt(receipt);
+            if let Some(key) = receipt.key.as_deref() {
+                let last = used.entry(key).or_insert(receipt.at.0);
+                *last = receipt.at.0.max(*last);
+            }
+        }
+    }
+    gathered.store(&transaction)?;
+    {
+        let mut use_key = transaction
+            .prepare_cached("UPDATE keys SET last_used = max(coalesce(last_used, 0), ?2) WHERE id = ?1")?;
+        for (key, at) in used {
+            use_key.execute(params![key, at])?;
+        }
+        let mut forget = transaction.prepare_cached("DELETE FROM pending_tickets WHERE ticket = ?1")?;
+        for ticket in &batch.forget {
+            forget.execute([ticket_blob(*ticket)])?;
+        }
+        let mut remember = transaction.prepare_cached(
+            "INSERT INTO pending_tickets (ticket, state) VALUES (?1, ?2) \
+             ON CONFLICT (ticket) DO UPDATE SET state = excluded.state",
+        )?;
+        for (ticket, state) in &batch.remember {
+            remember.execute(params![ticket_blob(*ticket), state])?;
+        }
+        let mut place =
+            transaction.prepare_cached("UPDATE journal SET segment = ?1, \"offset\" = ?2 WHERE id = 1")?;
+        place.execute([int(batch.position.segment), int(batch.position.offset)])?;
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Where the ledger stands.
+pub(crate) fn position(connection: &mut Connection) -> Result<Position, StoreError> {
+    let sql = "SELECT segment, \"offset\" FROM journal WHERE id = 1";
+    let read = connection
+        .query_row(sql, [], |row| Ok(Position { segment: uint(row.get(0)?), offset: uint(row.get(1)?) }))?;
+    Ok(read)
+}
+
+/// The unsettled tickets that are remembered.
+pub(crate) fn remembered(connection: &mut Connection) -> Result<Vec<(TicketId, String)>, StoreError> {
+    let mut statement = connection.prepare("SELECT ticket, state FROM pending_tickets ORDER BY ticket")?;
+    let rows =
+        statement.query_map([], |row| Ok((TicketId(u128::from_be_bytes(row.get(0)?)), row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}

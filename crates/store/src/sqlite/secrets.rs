@@ -1,0 +1,104 @@
+//! Keeps sealed secrets in rows; it never sees a master key outside of the ring it is handed.
+
+use policy::Secret;
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+
+use crate::error::StoreError;
+use crate::vault::{KeyRing, MasterKey, Proof, Ring, Sealed, VaultError, envelope};
+
+/// What proves a master key; none before the first start.
+pub(crate) fn proof(connection: &Connection) -> Result<Option<Proof>, StoreError> {
+    let read = connection.query_row("SELECT key_id, proof FROM vault WHERE id = 1", [], |row| {
+        Ok(Proof { key_id: row.get(0)?, sealed: row.get(1)? })
+    });
+    let found = read.optional()?;
+    if found.is_none() {
+        let secrets: i64 = connection.query_row("SELECT count(*) FROM secrets", [], |row| row.get(0))?;
+        if secrets > 0 {
+            return Err(VaultError::Altered("vault/proof".to_owned()).into());
+        }
+    }
+    Ok(found)
+}
+
+/// Writes the proof of the very first master key.
+pub(crate) fn found(connection: &Connection, proof: &Proof) -> Result<(), StoreError> {
+    connection.execute(
+        "INSERT INTO vault (id, key_id, proof) VALUES (1, ?1, ?2)",
+        params![proof.key_id, proof.sealed],
+    )?;
+    Ok(())
+}
+
+/// Opens the secret of row `id`.
+pub(crate) fn get(connection: &Connection, ring: &Ring, id: &str) -> Result<Option<Secret>, StoreError> {
+    let mut statement =
+        connection.prepare_cached("SELECT key_id, wrapped, sealed FROM secrets WHERE id = ?1")?;
+    let read = statement
+        .query_row([id], |row| Ok(Sealed { key_id: row.get(0)?, wrapped: row.get(1)?, sealed: row.get(2)? }));
+    let Some(sealed) = read.optional()? else { return Ok(None) };
+    let ring = ring.load();
+    let bytes = envelope::open(master(&ring, &sealed.key_id)?, id, &sealed)?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| VaultError::Altered(id.to_owned()))?;
+    Ok(Some(Secret::from(text)))
+}
+
+fn master<'a>(ring: &'a KeyRing, key_id: &[u8; 8]) -> Result<&'a MasterKey, VaultError> {
+    ring.find(key_id).ok_or_else(|| VaultError::Wrong {
+        needed: hex::encode(key_id),
+        given: hex::encode(ring.current.id()),
+    })
+}
+
+/// Seals a secret into row `id`, in place of any before.
+pub(crate) fn put(
+    transaction: &Transaction<'_>,
+    ring: &Ring,
+    id: &str,
+    secret: &Secret,
+) -> Result<(), StoreError> {
+    let sealed = envelope::seal(&ring.load().current, id, secret.expose().as_bytes())?;
+    transaction.execute(
+        "INSERT INTO secrets (id, key_id, wrapped, sealed) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id) DO UPDATE SET \
+         key_id = excluded.key_id, wrapped = excluded.wrapped, sealed = excluded.sealed",
+        params![id, sealed.key_id, sealed.wrapped, sealed.sealed],
+    )?;
+    Ok(())
+}
+
+/// Forgets the secret of row `id`.
+pub(crate) fn remove(transaction: &Transaction<'_>, id: &str) -> Result<(), StoreError> {
+    transaction.execute("DELETE FROM secrets WHERE id = ?1", [id])?;
+    Ok(())
+}
+
+/// Puts every data key, and the proof, under `new`: all of them or none.
+pub(crate) fn rewrap(
+    connection: &mut Connection,
+    ring: &Ring,
+    new: &MasterKey,
+    proof: &Proof,
+    mut progress: impl FnMut(u64, u64),
+) -> Result<u64, StoreError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let rows: Vec<(String, [u8; 8], Vec<u8>)> = {
+        let mut statement = transaction.prepare("SELECT id, key_id, wrapped FROM secrets ORDER BY id")?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        rows.collect::<Result<_, _>>()?
+    };
+    let all = rows.len() as u64;
+    for (done, (id, key_id, wrapped)) in (1..).zip(rows) {
+        let wrapped = envelope::rewrap(master(&ring.load(), &key_id)?, new, &id, &wrapped)?;
+        transaction.execute(
+            "UPDATE secrets SET key_id = ?2, wrapped = ?3 WHERE id = ?1",
+            params![id, new.id(), wrapped],
+        )?;
+        progress(done, all);
+    }
+    transaction.execute(
+        "UPDATE vault SET key_id = ?1, proof = ?2 WHERE id = 1",
+        params![proof.key_id, proof.sealed],
+    )?;
+    transaction.commit()?;
+    Ok(all)
+}

@@ -1,0 +1,197 @@
+//! Holds the vault to its promises: nothing in clear, nothing opens with the wrong key or in the wrong row, a
+//! rotation loses nothing.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::*;
+use crate::sqlite::Place;
+
+const CANARY: &str = "sk-canary-1f2e3d4c5b6a79880123456789";
+
+fn open(dir: &Path, source: MasterKeySource) -> Result<(Vault, Option<VaultNotice>), StoreError> {
+    let place = Place { path: dir.join("lockgate.db"), busy_timeout: Duration::from_millis(200) };
+    Vault::open(Arc::new(Database::open(place)?), source, dir)
+}
+
+fn open_here(dir: &Path) -> Vault {
+    open(dir, MasterKeySource::DataFolder).expect("the vault opens").0
+}
+
+fn refusal(dir: &Path, source: MasterKeySource) -> VaultError {
+    match open(dir, source) {
+        Err(StoreError::Vault(error)) => error,
+        other => panic!("must be refused by the vault: {other:?}"),
+    }
+}
+
+fn key(byte: u8) -> MasterKey {
+    MasterKey::from_hex(&hex::encode([byte; 32])).expect("64 hex characters")
+}
+
+#[tokio::test]
+async fn the_first_start_makes_a_key_file_and_says_so_once() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("master.key");
+    let (vault, notice) = open(dir.path(), MasterKeySource::DataFolder).expect("the first start");
+    assert_eq!(notice, Some(VaultNotice::Created(path.clone())));
+    assert_eq!(std::fs::metadata(&path).expect("the file").permissions().mode() & 0o777, 0o600);
+    vault.put("a", Secret::from(CANARY)).await.expect("stored");
+    let digest_key = vault.digest_key().expect("minted");
+    drop(vault);
+    let (vault, notice) = open(dir.path(), MasterKeySource::DataFolder).expect("the second start");
+    assert_eq!(notice, None);
+    assert_eq!(vault.get("a").await.expect("readable"), Some(Secret::from(CANARY)));
+    assert_eq!(vault.get("b").await.expect("readable"), None);
+    assert_eq!(*vault.digest_key().expect("kept"), *digest_key);
+    vault.remove("a").await.expect("removed");
+    assert_eq!(vault.get("a").await.expect("readable"), None);
+}
+
+#[test]
+fn stored_secrets_with_a_missing_wrong_or_malformed_key_are_refused() {
+    let dir = tempfile::tempdir().expect("a folder");
+    drop(open_here(dir.path()));
+    let value = |text: &str| MasterKeySource::Value(Secret::from(text));
+    assert!(matches!(refusal(dir.path(), value(&"ab".repeat(32))), VaultError::Wrong { .. }));
+    assert_eq!(refusal(dir.path(), value("abc")), VaultError::Malformed);
+    let nowhere = MasterKeySource::File(dir.path().join("nowhere"));
+    assert!(matches!(refusal(dir.path(), nowhere), VaultError::Missing(_)));
+    let path = dir.path().join("master.key");
+    let right = std::fs::read_to_string(&path).expect("the key");
+    std::fs::write(&path, "not a key").expect("overwritten");
+    assert_eq!(refusal(dir.path(), MasterKeySource::DataFolder), VaultError::Malformed);
+    std::fs::remove_file(&path).expect("removed");
+    assert!(matches!(refusal(dir.path(), MasterKeySource::DataFolder), VaultError::Missing(_)));
+    assert!(!path.exists(), "no key may be made while secrets need another");
+    open(dir.path(), value(&right)).expect("the right key as a value");
+    // Losing the proof does not open the door either.
+    let connection = rusqlite::Connection::open(dir.path().join("lockgate.db")).expect("the database");
+    connection
+        .execute_batch("DELETE FROM vault; INSERT INTO secrets VALUES ('x', x'00', x'00', x'00')")
+        .expect("an edit");
+    drop(connection);
+    assert!(matches!(refusal(dir.path(), value(&right)), VaultError::Altered(_)));
+}
+
+#[test]
+fn a_sealed_secret_opens_only_unaltered_in_its_own_row_and_under_its_own_key() {
+    let sealed = envelope::seal(&key(1), "row", CANARY.as_bytes()).expect("sealed");
+    assert_eq!(envelope::open(&key(1), "row", &sealed).expect("opens").as_slice(), CANARY.as_bytes());
+    assert!(envelope::open(&key(2), "row", &sealed).is_err());
+    assert!(envelope::open(&key(1), "other", &sealed).is_err());
+    let fields: [fn(&mut Sealed) -> &mut Vec<u8>; 2] =
+        [|sealed| &mut sealed.wrapped, |sealed| &mut sealed.sealed];
+    for field in fields {
+        for at in 0..field(&mut sealed.clone()).len() {
+            let mut altered = sealed.clone();
+            field(&mut altered)[at] ^= 1;
+            assert!(envelope::open(&key(1), "row", &altered).is_err(), "byte {at}");
+            let mut short = sealed.clone();
+            field(&mut short).truncate(at);
+            assert!(envelope::open(&key(1), "row", &short).is_err(), "cut at {at}");
+        }
+    }
+    let again = envelope::seal(&key(1), "row", CANARY.as_bytes()).expect("sealed");
+    assert_ne!(again.sealed, sealed.sealed, "a fresh data key and nonce each time");
+}
+
+#[test]
+fn keys_and_rings_do_not_print() {
+    let ring = KeyRing { current: key(0xAB), other: None };
+    let source = MasterKeySource::Value(Secret::from("abab"));
+    let printed = format!("{:?} {ring:?} {source:?}", key(0xAB));
+    assert!(!printed.contains("ab"), "{printed}");
+}
+
+#[tokio::test]
+async fn rotation_loses_nothing_and_serves_on() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let vault = open_here(dir.path());
+    for n in 0..50 {
+        vault.put(&format!("s{n}"), Secret::new(format!("secret {n}"))).await.expect("stored");
+    }
+    let digest_key = vault.digest_key().expect("minted");
+    let old = std::fs::read_to_string(dir.path().join("master.key")).expect("the key");
+    let reading = async {
+        for _ in 0..20 {
+            for n in 0..50 {
+                let read = vault.get(&format!("s{n}")).await.expect("readable during rotation");
+                assert_eq!(read, Some(Secret::new(format!("secret {n}"))));
+            }
+        }
+    };
+    let (sender, told) = std::sync::mpsc::channel();
+    let rotating = vault.rotate(None, move |done, all| sender.send((done, all)).expect("heard"));
+    let (rotated, ()) = tokio::join!(rotating, reading);
+    let rotated = rotated.expect("rotated");
+    assert_eq!((rotated.secrets, told.iter().last()), (51, Some((51, 51))));
+    assert_eq!(rotated.key_id, vault.key_id());
+    vault.put("new", Secret::from("after")).await.expect("stored");
+    drop(vault);
+    assert!(!dir.path().join("master.key.next").exists());
+    let vault = open_here(dir.path());
+    assert_eq!(vault.get("s49").await.expect("readable"), Some(Secret::from("secret 49")));
+    assert_eq!(vault.get("new").await.expect("readable"), Some(Secret::from("after")));
+    assert_eq!(*vault.digest_key().expect("kept"), *digest_key);
+    drop(vault);
+    assert!(matches!(
+        refusal(dir.path(), MasterKeySource::Value(Secret::new(old))),
+        VaultError::Wrong { .. }
+    ));
+}
+
+/// A rotation that was killed after each of its steps.
+#[tokio::test]
+async fn a_rotation_killed_at_any_step_opens_again() {
+    for step in ["announced", "committed", "replaced", "announced again after commit"] {
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = KeyFile::at(dir.path().join("master.key"));
+        let vault = open_here(dir.path());
+        vault.put("a", Secret::from(CANARY)).await.expect("stored");
+        let old = std::fs::read(file.path()).expect("the old key");
+        let (before, next) = (vault.ring.load().current.clone(), dir.path().join("master.key.next"));
+        if step == "announced" {
+            file.announce(&before, &key(9)).expect("beside it");
+        } else {
+            vault.rotate(None, |_, _| {}).await.expect("rotated");
+        }
+        if step.contains("commit") {
+            // The files as they were between the commit and the rename.
+            std::fs::rename(file.path(), &next).expect("undone");
+            std::fs::write(file.path(), &old).expect("undone");
+        }
+        if step.starts_with("announced again") {
+            let current = vault.ring.load().current.clone();
+            file.announce(&current, &key(9)).expect("beside it");
+        }
+        drop(vault);
+        let vault = open_here(dir.path());
+        assert_eq!(vault.get("a").await.expect("readable"), Some(Secret::from(CANARY)), "{step}");
+        vault.rotate(None, |_, _| {}).await.expect("rotated again");
+        drop(vault);
+        assert_eq!(
+            open_here(dir.path()).get("a").await.expect("readable"),
+            Some(Secret::from(CANARY)),
+            "{step}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_failed_rotation_changes_nothing() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let vault = open_here(dir.path());
+    vault.put("a", Secret::from(CANARY)).await.expect("stored");
+    let other = rusqlite::Connection::open(dir.path().join("lockgate.db")).expect("the database");
+    other.execute_batch("BEGIN IMMEDIATE").expect("locked");
+    assert!(vault.rotate(None, |_, _| {}).await.is_err());
+    assert_eq!(vault.get("a").await.expect("readable"), Some(Secret::from(CANARY)));
+    drop(other);
+    vault.put("b", Secret::from("b")).await.expect("stored");
+    drop(vault);
+    let vault = open_here(dir.path());
+    assert_eq!(vault.get("a").await.expect("readable"), Some(Secret::from(CANARY)));
+    assert_eq!(vault.get("b").await.expect("readable"), Some(Secret::from("b")));
+}
