@@ -1,0 +1,1 @@
+//! Calls against a provider that does what a script says.

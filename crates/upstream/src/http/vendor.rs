@@ -1,0 +1,1 @@
+//! Decides what each vendor is like; never talks to one.
