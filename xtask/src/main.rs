@@ -1,7 +1,9 @@
 //! The workspace's own tool: names the tasks and hands over to them; never holds a rule itself.
 
+mod bench;
 mod check;
 mod clock;
+mod prove;
 mod run;
 mod testenv;
 mod tidy;
@@ -20,6 +22,10 @@ enum Task {
     Check(check::Choice),
     /// The house rules that no compiler knows
     Tidy,
+    /// Measure Lockgate beside nginx and write docs/benchmarks.md
+    Bench(bench::Choice),
+    /// Prove one promise at length: `prove p03`
+    Prove(prove::Choice),
     /// Install the real clients and the real model that the tests use
     Testenv,
 }
@@ -38,6 +44,8 @@ fn perform(task: Task, root: &Path) -> Result<()> {
     match task {
         Task::Check(choice) => check::all(root, &choice),
         Task::Tidy => tidy::run(root),
+        Task::Bench(choice) => bench::bench(root, &choice),
+        Task::Prove(choice) => prove::prove(root, &choice),
         Task::Testenv => testenv::TestEnv::under(root).ready(),
     }
 }
