@@ -1,1 +1,53 @@
-//! placeholder
+//! The data plane: leads a request through its steps, from the connection to the receipt; knows nothing of the control plane.
+
+mod bindings;
+mod body;
+mod clock;
+mod forward;
+mod gateway;
+mod identity;
+mod inbound;
+mod listener;
+mod metrics;
+mod pipeline;
+mod refusal;
+mod routes;
+mod tasks;
+mod view;
+mod waiters;
+
+use std::{net::IpAddr, sync::Arc};
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use protocol::Dialect;
+
+use identity::Stamp;
+use refusal::{Code, Refusal};
+
+pub use body::{Body, BoxError};
+pub use clock::{Clock, Ids, RandomIds, SystemClock};
+pub use gateway::{Gateway, Parts};
+pub use listener::{ConnectionLimits, Handler, listen};
+pub use metrics::Metrics;
+pub use tasks::Tasks;
+pub use view::{Unusable, UnusableBackend, View};
+
+/// What a URL that nobody serves is answered, in the shape that clients of the data plane read.
+pub fn not_found(gateway: &Gateway, request: &Request<Incoming>) -> Response<Body> {
+    let stamp = Stamp::new(request.headers(), gateway.ids.ticket());
+    let message = format!("{} {} is not served here.", request.method(), request.uri().path());
+    Refusal::new(Code::NOT_FOUND, message).into_response(Dialect::OpenAiChat, &stamp)
+}
+
+/// Answers `request` when its URL belongs to the data plane, or gives it back.
+pub async fn answer(
+    gateway: &Arc<Gateway>,
+    request: Request<Incoming>,
+    peer: IpAddr,
+) -> Result<Response<Body>, Request<Incoming>> {
+    match routes::find(request.method(), request.uri().path()) {
+        Some(destination) => Ok(pipeline::serve(gateway, request, destination, peer).await),
+        None => Err(request),
+    }
+}

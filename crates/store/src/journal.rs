@@ -275,6 +275,12 @@ impl Reservation {
         Ok(())
     }
 
+    /// Whether [`Self::durable`] has anything to wait for.
+    #[must_use]
+    pub fn waits_for_disk(&self) -> bool {
+        self.shared.sync.is_some()
+    }
+
     /// Resolves when what was written is as durable as the settings ask: at once for `process`, after the group
     /// fsync that covers it for `disk`.
     ///

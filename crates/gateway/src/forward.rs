@@ -1,0 +1,164 @@
+//! Decides which headers cross the gateway, in both directions; credentials, cookies and hop-by-hop headers never do.
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use policy::HeaderRules;
+
+use crate::identity::Stamp;
+
+/// Request headers that go upstream by name; `x-*`, `openai-*` and `anthropic-*` go by prefix.
+const REQUEST_ALLOWED: &[&str] = &["accept", "content-type", "traceparent", "tracestate", "user-agent"];
+const REQUEST_PREFIXES: &[&str] = &["x-", "openai-", "anthropic-"];
+
+/// Never sent upstream though a prefix would allow them: credentials, and what is said to the gateway alone.
+const REQUEST_DENIED: &[&str] = &["x-api-key", "x-goog-api-key", "x-request-id", "x-priority"];
+const REQUEST_DENIED_PREFIXES: &[&str] = &["x-lockgate-", "x-forwarded-", "x-real-ip"];
+
+/// Answer headers that come back by name; `openai-*`, `anthropic-*` and `x-*` come back by prefix.
+const ANSWER_ALLOWED: &[&str] =
+    &["content-type", "content-disposition", "content-language", "content-encoding", "content-range", "etag"];
+
+/// Never handed to a client: the account's limits are not the caller's.
+const ANSWER_DENIED_PREFIXES: &[&str] = &[
+    "x-ratelimit-",
+    "anthropic-ratelimit-",
+    "x-lockgate-",
+    "anthropic-organization",
+    "openai-organization",
+    "openai-project",
+    "x-request-id",
+    "x-accel-",
+    "x-powered-by",
+];
+
+static UPSTREAM_REQUEST_ID: HeaderName = HeaderName::from_static("x-upstream-request-id");
+
+/// The client's headers that may go upstream, with the request's own id.
+pub(crate) fn request_headers(from: &HeaderMap, stamp: &Stamp) -> HeaderMap {
+    let mut forwarded = HeaderMap::with_capacity(from.len() + 2);
+    for (name, value) in from {
+        if goes_upstream(name.as_str()) {
+            forwarded.append(name.clone(), value.clone());
+        }
+    }
+    forwarded.insert("x-request-id", stamp.header());
+    // Usage is read from the answer, so it must come as plain text.
+    forwarded.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    forwarded
+}
+
+/// What a backend's own rules add and take away.
+pub(crate) fn apply_rules(headers: &mut HeaderMap, rules: &HeaderRules) {
+    for name in &rules.deny {
+        headers.remove(&**name);
+    }
+    for (name, value) in &rules.set {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(&**name), HeaderValue::try_from(&**value)) {
+            headers.insert(name, value);
+        }
+    }
+}
+
+/// The upstream's headers that may come back to the client.
+pub(crate) fn answer_headers(from: &HeaderMap) -> HeaderMap {
+    let mut forwarded = HeaderMap::with_capacity(from.len() + 4);
+    for (name, value) in from {
+        if comes_back(name.as_str()) {
+            forwarded.append(name.clone(), value.clone());
+        }
+    }
+    if let Some(id) = from.get("x-request-id") {
+        forwarded.insert(UPSTREAM_REQUEST_ID.clone(), id.clone());
+    }
+    forwarded
+}
+
+/// The path and query below a backend's base URL; the gateway's own `key` parameter stays here.
+pub(crate) fn path(tail: &str, query: Option<&str>) -> Box<str> {
+    let Some(query) = query else { return tail.into() };
+    let kept: Vec<&str> = query.split('&').filter(|pair| !pair.starts_with("key=")).collect();
+    match kept.is_empty() {
+        true => tail.into(),
+        false => format!("{tail}?{}", kept.join("&")).into_boxed_str(),
+    }
+}
+
+fn goes_upstream(name: &str) -> bool {
+    let is_allowed =
+        REQUEST_ALLOWED.contains(&name) || REQUEST_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    is_allowed
+        && !REQUEST_DENIED.contains(&name)
+        && !REQUEST_DENIED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+fn comes_back(name: &str) -> bool {
+    let is_allowed =
+        ANSWER_ALLOWED.contains(&name) || REQUEST_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    is_allowed && !ANSWER_DENIED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_cookies_and_hop_by_hop_headers_stay_here() {
+        let stay = [
+            "authorization",
+            "api-key",
+            "x-api-key",
+            "x-goog-api-key",
+            "cookie",
+            "host",
+            "content-length",
+            "connection",
+            "transfer-encoding",
+            "te",
+            "upgrade",
+            "proxy-authorization",
+            "x-forwarded-for",
+            "x-lockgate-debug",
+            "keep-alive",
+        ];
+        let go = [
+            "x-stainless-lang",
+            "openai-beta",
+            "anthropic-beta",
+            "user-agent",
+            "accept",
+            "traceparent",
+            "content-type",
+            "x-vendor",
+        ];
+        for name in stay {
+            assert!(!goes_upstream(name), "{name}");
+        }
+        for name in go {
+            assert!(goes_upstream(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_accounts_limits_do_not_leak() {
+        for name in [
+            "x-ratelimit-remaining-requests",
+            "set-cookie",
+            "server",
+            "retry-after",
+            "content-length",
+            "x-request-id",
+            "openai-organization",
+        ] {
+            assert!(!comes_back(name), "{name}");
+        }
+        for name in ["content-type", "openai-processing-ms", "x-vendor"] {
+            assert!(comes_back(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_gateways_key_is_not_passed_on_in_the_query() {
+        assert_eq!(&*path("/models", Some("key=lg-1")), "/models");
+        assert_eq!(&*path("/files", Some("limit=2&key=lg-1&after=x")), "/files?limit=2&after=x");
+        assert_eq!(&*path("/files", None), "/files");
+    }
+}

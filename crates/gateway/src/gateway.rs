@@ -1,0 +1,173 @@
+//! Decides what all requests share: the view, the live state, the upstream client and the journal; never a request's own state.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use arc_swap::ArcSwap;
+use policy::{Grant, Granted, Live, Outcome, Snapshot};
+use store::Journal;
+use tokio::{
+    sync::{Notify, mpsc},
+    time::Instant,
+};
+
+use crate::{
+    bindings::Bindings,
+    clock::{Clock, Ids},
+    metrics::Metrics,
+    pipeline::settle::Facts,
+    tasks::Tasks,
+    view::{UnusableBackend, View},
+    waiters::Waiters,
+};
+
+/// What the gateway is made of; `server` fills it.
+pub struct Parts {
+    /// The first snapshot to serve.
+    pub snapshot: Arc<Snapshot>,
+    /// The learned state, shared with control.
+    pub live: Arc<Live>,
+    /// The client for all backends.
+    pub client: upstream::Client,
+    /// Where receipts go first.
+    pub journal: Arc<Journal>,
+    /// The metrics that requests are counted in.
+    pub metrics: Arc<Metrics>,
+    /// Wall time.
+    pub clock: Arc<dyn Clock>,
+    /// Ids of tickets.
+    pub ids: Arc<dyn Ids>,
+    /// Where long-lived work runs.
+    pub tasks: Tasks,
+}
+
+/// The data plane's shared state.
+pub struct Gateway {
+    view: ArcSwap<View>,
+    pub(crate) live: Arc<Live>,
+    pub(crate) client: upstream::Client,
+    pub(crate) journal: Arc<Journal>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) ids: Arc<dyn Ids>,
+    pub(crate) waiters: Waiters,
+    pub(crate) bindings: Bindings,
+    pub(crate) settler: mpsc::Sender<Box<Facts>>,
+    pub(crate) tasks: Tasks,
+    queue_changed: Notify,
+    is_stopping: AtomicBool,
+}
+
+/// How many abandoned tickets may wait to be settled; each admitted ticket holds a place, so this also caps tickets.
+const SETTLER_PLACES: usize = 65_536;
+
+impl Gateway {
+    /// Assembles the data plane and starts its two tasks: the timekeeper of the queues and the settler of tickets whose
+    /// client left.
+    pub fn start(parts: Parts) -> Result<Arc<Self>, UnusableBackend> {
+        let view = View::new(parts.snapshot, &parts.metrics)?;
+        let (settler, abandoned) = mpsc::channel(SETTLER_PLACES);
+        parts.live.adopt(&view.snapshot, Instant::now().into_std());
+        let gateway = Arc::new(Self {
+            view: ArcSwap::from_pointee(view),
+            live: parts.live,
+            client: parts.client,
+            journal: parts.journal,
+            metrics: parts.metrics,
+            clock: parts.clock,
+            ids: parts.ids,
+            waiters: Waiters::default(),
+            bindings: Bindings::default(),
+            settler,
+            tasks: parts.tasks,
+            queue_changed: Notify::new(),
+            is_stopping: AtomicBool::new(false),
+        });
+        gateway.tasks.spawn("settler", crate::pipeline::settle::settle_abandoned(abandoned));
+        gateway.tasks.spawn("timekeeper", keep_time(gateway.clone()));
+        Ok(gateway)
+    }
+
+    /// Swaps the view whole. Requests in flight keep the one they began with.
+    pub fn publish(&self, snapshot: Arc<Snapshot>) -> Result<(), UnusableBackend> {
+        let view = View::new(snapshot, &self.metrics)?;
+        let grants = self.live.adopt(&view.snapshot, Instant::now().into_std());
+        self.view.store(Arc::new(view));
+        self.deliver(grants);
+        self.queue_changed.notify_one();
+        Ok(())
+    }
+
+    /// The view that a request arriving now is served by.
+    pub fn view(&self) -> Arc<View> {
+        self.view.load_full()
+    }
+
+    /// From now on new requests are refused with `shutting_down`; those in flight go on.
+    pub fn stop_admitting(&self) {
+        self.is_stopping.store(true, Ordering::Release);
+    }
+
+    /// Whether new requests are refused because the gateway is stopping.
+    pub fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::Acquire)
+    }
+
+    /// How far the ledger is behind the journal.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// A place in a queue was taken: its deadline may be the next thing due.
+    pub(crate) fn queue_changed(&self) {
+        self.queue_changed.notify_one();
+    }
+
+    /// Hands each grant to its waiter. What cannot be handed over is given back, which may free more.
+    pub(crate) fn deliver(&self, grants: Vec<Grant>) {
+        let mut due = grants;
+        while let Some(grant) = due.pop() {
+            if let Err(granted) = self.waiters.hand(grant.waiter, grant.what) {
+                due.extend(self.freed_by(granted));
+            }
+        }
+    }
+
+    /// A grant whose waiter is gone.
+    pub(crate) fn give_back(&self, granted: Granted) {
+        let freed = self.freed_by(granted);
+        self.deliver(freed);
+    }
+
+    /// A waiter left before its grant came.
+    pub(crate) fn leave_queue(&self, waiter: policy::WaiterId) {
+        let freed = self.live.leave(waiter, Instant::now().into_std());
+        self.deliver(freed);
+    }
+
+    fn freed_by(&self, granted: Granted) -> Vec<Grant> {
+        let now = Instant::now().into_std();
+        match granted {
+            Granted::Admitted(key) => self.live.discharge(key, now),
+            Granted::Slot(slot) => self.live.release(slot, Outcome::Neutral, now),
+            Granted::Refused(_) => Vec::new(),
+        }
+    }
+}
+
+/// Wakes the queues when something in them is due: a bucket refilled, a cooldown ended, a deadline passed.
+async fn keep_time(gateway: Arc<Gateway>) {
+    loop {
+        let changed = gateway.queue_changed.notified();
+        let grants = gateway.live.tick(Instant::now().into_std(), &mut rand::rng());
+        gateway.deliver(grants);
+        match gateway.live.next_tick() {
+            Some(due) => {
+                let _ = tokio::time::timeout_at(Instant::from_std(due), changed).await;
+            }
+            None => changed.await,
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Decides how much of a client's body is read, how long that may take, and when it passes through unread.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, header};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use protocol::multipart::{self, Found};
+
+use crate::refusal::{Code, Refusal};
+
+/// What one client body may take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) bytes_max: u64,
+    pub(crate) within: Duration,
+}
+
+/// How far into a form its `model` field is looked for; SDKs send fields before files.
+const FORM_PEEK_BYTES_MAX: usize = 64 * 1024;
+
+/// Whether the body is JSON by its content type. No content type counts as JSON, as clients omit it.
+pub(crate) fn is_json(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    content_type.is_none_or(|kind| kind.trim_start().to_ascii_lowercase().starts_with("application/json"))
+}
+
+/// The whole body, as one piece.
+pub(crate) async fn read_whole(
+    mut body: Incoming,
+    headers: &HeaderMap,
+    limits: Limits,
+) -> Result<Bytes, Refusal> {
+    refuse_encoded(headers)?;
+    let declared = declared_length(headers);
+    if declared.is_some_and(|length| length > limits.bytes_max) {
+        return Err(too_large(limits));
+    }
+    let reading = async {
+        let Some(first) = next_data(&mut body).await? else { return Ok(Bytes::new()) };
+        if body.is_end_stream() || declared == Some(first.len() as u64) {
+            return within_limit(first, limits);
+        }
+        gather(first, &mut body, declared, limits).await
+    };
+    match tokio::time::timeout(limits.within, reading).await {
+        Ok(read) => read,
+        Err(_elapsed) => Err(Refusal::new(Code::BODY_TIMEOUT, "The request's body did not arrive in time.")),
+    }
+}
+
+async fn gather(
+    first: Bytes,
+    body: &mut Incoming,
+    declared: Option<u64>,
+    limits: Limits,
+) -> Result<Bytes, Refusal> {
+    // A declared length is within the limit here, yet memory is only taken as bytes really come.
+    const TRUSTED_LENGTH: u64 = 1024 * 1024;
+    let expected = declared.unwrap_or(0).min(TRUSTED_LENGTH);
+    let mut whole = BytesMut::with_capacity(usize::try_from(expected).unwrap_or(0).max(first.len() * 2));
+    whole.extend_from_slice(&first);
+    drop(first);
+    while let Some(data) = next_data(body).await? {
+        if (whole.len() + data.len()) as u64 > limits.bytes_max {
+            return Err(too_large(limits));
+        }
+        whole.extend_from_slice(&data);
+    }
+    Ok(whole.freeze())
+}
+
+/// Looks for the `model` field of a form without keeping the form: what was read is put in front of the rest.
+pub(crate) async fn peek_form(
+    mut body: Incoming,
+    headers: &HeaderMap,
+    limits: Limits,
+) -> Result<(Option<String>, Passing), Refusal> {
+    refuse_encoded(headers)?;
+    let length = declared_length(headers);
+    if length.is_some_and(|length| length > limits.bytes_max) {
+        return Err(too_large(limits));
+    }
+    let boundary = headers.get(header::CONTENT_TYPE).and_then(|value| multipart::boundary(value.as_bytes()));
+    let mut seen = BytesMut::new();
+    let mut model = None;
+    if let Some(boundary) = boundary {
+        while seen.len() < FORM_PEEK_BYTES_MAX {
+            let Some(data) = next_data(&mut body).await? else { break };
+            seen.extend_from_slice(&data);
+            match multipart::field(&seen, boundary, "model") {
+                Found::Value(value) => {
+                    model = Some(value.to_owned());
+                    break;
+                }
+                Found::Absent => break,
+                Found::NeedMore => {}
+            }
+        }
+    }
+    Ok((model, Passing { seen: Some(seen.freeze()), rest: Some(body), length, left: limits.bytes_max }))
+}
+
+/// A body that passes through: what was already read of it, then the rest as it comes.
+pub(crate) struct Passing {
+    seen: Option<Bytes>,
+    rest: Option<Incoming>,
+    length: Option<u64>,
+    left: u64,
+}
+
+impl Passing {
+    /// A body that is already here.
+    pub(crate) fn whole(body: Bytes) -> Self {
+        let length = body.len() as u64;
+        Self { seen: Some(body), rest: None, length: Some(length), left: length }
+    }
+
+    /// Its length, where the client declared one.
+    pub(crate) fn length(&self) -> Option<u64> {
+        self.length
+    }
+}
+
+/// Why a passing body ended early.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PassingError {
+    #[error("the client's body ended early: {0}")]
+    Client(#[from] hyper::Error),
+    #[error("the client's body is larger than allowed")]
+    TooLarge,
+}
+
+impl Body for Passing {
+    type Data = Bytes;
+    type Error = PassingError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, PassingError>>> {
+        let data = match self.seen.take().filter(|seen| !seen.is_empty()) {
+            Some(seen) => seen,
+            None => loop {
+                let Some(rest) = self.rest.as_mut() else { return Poll::Ready(None) };
+                match std::task::ready!(Pin::new(rest).poll_frame(cx)) {
+                    None => return Poll::Ready(None),
+                    Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
+                    Some(Ok(frame)) => {
+                        if let Ok(data) = frame.into_data() {
+                            break data;
+                        }
+                    }
+                }
+            },
+        };
+        let Some(left) = self.left.checked_sub(data.len() as u64) else {
+            return Poll::Ready(Some(Err(PassingError::TooLarge)));
+        };
+        self.left = left;
+        Poll::Ready(Some(Ok(Frame::data(data))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.length.map(SizeHint::with_exact).unwrap_or_default()
+    }
+}
+
+async fn next_data(body: &mut Incoming) -> Result<Option<Bytes>, Refusal> {
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| {
+            Refusal::new(Code::CLIENT_CLOSED, "The request's body ended early.").detailed(&error.to_string())
+        })?;
+        if let Ok(data) = frame.into_data() {
+            return Ok(Some(data));
+        }
+    }
+    Ok(None)
+}
+
+fn within_limit(body: Bytes, limits: Limits) -> Result<Bytes, Refusal> {
+    if body.len() as u64 > limits.bytes_max { Err(too_large(limits)) } else { Ok(body) }
+}
+
+fn too_large(limits: Limits) -> Refusal {
+    Refusal::new(
+        Code::BODY_TOO_LARGE,
+        format!("The request's body is larger than {} bytes.", limits.bytes_max),
+    )
+}
+
+fn declared_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// A compressed body would have to be unpacked to be routed; no client of these endpoints sends one.
+fn refuse_encoded(headers: &HeaderMap) -> Result<(), Refusal> {
+    match headers.get(header::CONTENT_ENCODING) {
+        Some(encoding) if encoding != "identity" => {
+            Err(Refusal::new(Code::INVALID_REQUEST, "Compressed request bodies are not accepted.")
+                .about("content-encoding"))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,241 @@
+//! Decides what is counted and under which labels; labels are bounded: never a model name, a key, or anything a caller wrote.
+
+use std::sync::{Arc, atomic::AtomicU64};
+
+use policy::{Receipt, RequestOutcome, Status};
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::{Registry, Unit},
+};
+use protocol::{Dialect, Failure};
+use store::JournalLag;
+
+/// What requests and attempts are counted in; one per process.
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    refused: Family<CodeLabel, Counter>,
+    first_event: Family<DialectLabel, Histogram>,
+    total: Family<DialectLabel, Histogram>,
+    queue_wait: Histogram,
+    tokens: Family<KindLabel, Counter>,
+    cost: Counter<f64, AtomicU64>,
+    unpriced: Counter,
+    answers: Family<BackendLabels, Counter>,
+    failures: Family<FailureLabels, Counter>,
+    gauges: Gauges,
+}
+
+/// What is read from the live state when somebody scrapes.
+#[derive(Default)]
+struct Gauges {
+    in_flight: Gauge,
+    queued: Gauge,
+    backend_in_flight: Family<BackendLabels, Gauge>,
+    backend_cooling: Family<BackendLabels, Gauge>,
+    journal_entries: Gauge,
+    journal_bytes: Gauge,
+}
+
+/// The counters of one backend, resolved once per snapshot.
+#[derive(Clone)]
+pub(crate) struct BackendMetrics {
+    labels: BackendLabels,
+    answers: Counter,
+    failures: Family<FailureLabels, Counter>,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RequestLabels {
+    dialect: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct DialectLabel {
+    dialect: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct CodeLabel {
+    code: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct KindLabel {
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct BackendLabels {
+    backend: Arc<str>,
+    provider: Arc<str>,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct FailureLabels {
+    backend: Arc<str>,
+    provider: Arc<str>,
+    kind: &'static str,
+}
+
+/// Seconds, from a fast local answer to a long reasoning one.
+const LATENCY_BUCKETS: [f64; 14] =
+    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// An empty set of metrics, registered under `lockgate_*`.
+    pub fn new() -> Self {
+        let latency: fn() -> Histogram = || Histogram::new(LATENCY_BUCKETS);
+        let mut metrics = Self {
+            registry: Registry::with_prefix("lockgate"),
+            requests: Family::default(),
+            refused: Family::default(),
+            first_event: Family::new_with_constructor(latency),
+            total: Family::new_with_constructor(latency),
+            queue_wait: latency(),
+            tokens: Family::default(),
+            cost: Counter::default(),
+            unpriced: Counter::default(),
+            answers: Family::default(),
+            failures: Family::default(),
+            gauges: Gauges::default(),
+        };
+        metrics.register();
+        metrics
+    }
+
+    fn register(&mut self) {
+        let registry = &mut self.registry;
+        registry.register("requests", "Admitted requests by dialect and outcome", self.requests.clone());
+        registry.register("refused", "Requests refused before admission, by code", self.refused.clone());
+        let seconds = Unit::Seconds;
+        registry.register_with_unit(
+            "first_event",
+            "Time to the first event",
+            seconds.clone(),
+            self.first_event.clone(),
+        );
+        registry.register_with_unit(
+            "request_duration",
+            "Time to the end",
+            seconds.clone(),
+            self.total.clone(),
+        );
+        registry.register_with_unit(
+            "queue_wait",
+            "Time spent waiting for a slot",
+            seconds,
+            self.queue_wait.clone(),
+        );
+        registry.register("tokens", "Tokens by kind", self.tokens.clone());
+        registry.register("cost_usd", "Charged cost in US dollars", self.cost.clone());
+        registry.register("unpriced_requests", "Requests whose price is not known", self.unpriced.clone());
+        registry.register("upstream_answers", "Committed answers by backend", self.answers.clone());
+        registry.register("upstream_errors", "Failed attempts by backend and kind", self.failures.clone());
+        registry.register("in_flight", "Tickets held", self.gauges.in_flight.clone());
+        registry.register("queued", "Requests waiting for a slot", self.gauges.queued.clone());
+        registry.register("backend_in_flight", "Leases held", self.gauges.backend_in_flight.clone());
+        registry.register(
+            "backend_cooling",
+            "1 while a backend cools down",
+            self.gauges.backend_cooling.clone(),
+        );
+        registry.register(
+            "journal_lag_entries",
+            "Entries not yet in the ledger",
+            self.gauges.journal_entries.clone(),
+        );
+        let bytes = self.gauges.journal_bytes.clone();
+        registry.register_with_unit("journal_lag", "Journal not yet in the ledger", Unit::Bytes, bytes);
+    }
+
+    /// The exposition text, with the live state as it is now.
+    pub fn encode(&self, live: &Status, lag: JournalLag) -> String {
+        self.gauges.in_flight.set(i64::from(live.in_flight));
+        self.gauges.queued.set(signed(live.queued as u64));
+        self.gauges.journal_entries.set(signed(lag.entries));
+        self.gauges.journal_bytes.set(signed(lag.bytes));
+        for backend in &live.backends {
+            let labels = BackendLabels { backend: backend.name.clone(), provider: backend.label.clone() };
+            self.gauges.backend_in_flight.get_or_create(&labels).set(i64::from(backend.in_flight));
+            let is_cooling = backend.cooldown_left_ms.is_some();
+            self.gauges.backend_cooling.get_or_create(&labels).set(i64::from(is_cooling));
+        }
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        encode(&mut text, &self.registry).unwrap_or_default();
+        text
+    }
+
+    pub(crate) fn backend(&self, name: &Arc<str>, provider: &Arc<str>) -> BackendMetrics {
+        let labels = BackendLabels { backend: name.clone(), provider: provider.clone() };
+        let answers = self.answers.get_or_create_owned(&labels);
+        BackendMetrics { labels, answers, failures: self.failures.clone() }
+    }
+
+    pub(crate) fn refused(&self, code: &'static str) {
+        self.refused.get_or_create(&CodeLabel { code }).inc();
+    }
+
+    pub(crate) fn settled(&self, receipt: &Receipt) {
+        let dialect = Dialect::name(receipt.dialect_in);
+        let labels = RequestLabels { dialect, outcome: outcome_name(receipt.outcome) };
+        self.requests.get_or_create(&labels).inc();
+        let dialect = DialectLabel { dialect };
+        self.total.get_or_create(&dialect).observe(seconds(receipt.total_ms));
+        if let Some(first_event) = receipt.first_event_ms {
+            self.first_event.get_or_create(&dialect).observe(seconds(first_event));
+        }
+        self.queue_wait.observe(seconds(receipt.queue_ms));
+        let usage = &receipt.usage;
+        for (kind, tokens) in
+            [("input", usage.input), ("cached_input", usage.cached_input), ("output", usage.output)]
+        {
+            if tokens > 0 {
+                self.tokens.get_or_create(&KindLabel { kind }).inc_by(tokens);
+            }
+        }
+        // A decimal text is what an amount gives away of itself; a metric needs no more digits than a float has.
+        self.cost.inc_by(receipt.cost.to_string().parse().unwrap_or(0.0));
+        if receipt.unpriced {
+            self.unpriced.inc();
+        }
+    }
+}
+
+impl BackendMetrics {
+    pub(crate) fn answered(&self) {
+        self.answers.inc();
+    }
+
+    pub(crate) fn failed(&self, failure: &Failure) {
+        let BackendLabels { backend, provider } = self.labels.clone();
+        self.failures.get_or_create(&FailureLabels { backend, provider, kind: failure.kind.name() }).inc();
+    }
+}
+
+fn outcome_name(outcome: RequestOutcome) -> &'static str {
+    match outcome {
+        RequestOutcome::Completed => "completed",
+        RequestOutcome::Failed => "failed",
+        RequestOutcome::Cancelled => "cancelled",
+        RequestOutcome::Interrupted => "interrupted",
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "milliseconds of one request are far below 2^52")]
+fn seconds(millis: u64) -> f64 {
+    millis as f64 / 1000.0
+}
+
+fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

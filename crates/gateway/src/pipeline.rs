@@ -1,0 +1,98 @@
+//! Decides the order of a request's steps, and nothing else: each step is one file that takes what the step before made.
+
+mod accept;
+mod admit;
+mod authenticate;
+mod call;
+mod decode;
+mod models;
+pub(crate) mod respond;
+mod route;
+pub(crate) mod settle;
+
+use std::{net::IpAddr, sync::Arc};
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+
+use crate::{body::Body, gateway::Gateway, identity::Stamp, refusal::Refusal, routes::Destination};
+use accept::Arrival;
+use admit::Ticket;
+use authenticate::Caller;
+use decode::{Ask, Decoded};
+
+/// Leads one request from its arrival to its answer. The answer's body settles the ticket when it ends or is dropped.
+pub(crate) async fn serve(
+    gateway: &Arc<Gateway>,
+    request: Request<Incoming>,
+    destination: Destination,
+    peer: IpAddr,
+) -> Response<Body> {
+    let (arrival, body) = accept::accept(gateway, request, destination, peer);
+    let (dialect, mut stamp) = (arrival.dialect, arrival.stamp.clone());
+    match lead(gateway, arrival, body).await {
+        Ok(response) => response,
+        Err(refused) => {
+            match refused.stamp {
+                Some(attempted) => stamp = attempted,
+                None => turned_away(gateway, &refused.refusal, &stamp),
+            }
+            refused.refusal.into_response(dialect, &stamp)
+        }
+    }
+}
+
+async fn lead(gateway: &Arc<Gateway>, arrival: Arrival, body: Incoming) -> Result<Response<Body>, Refused> {
+    let caller = authenticate::authenticate(gateway, &arrival)?;
+    match decode::decode(gateway, arrival, body, &caller).await? {
+        Decoded::Models(question) => Ok(models::answer(&question, &caller)?),
+        Decoded::Ask(ask) => generate(gateway, &caller, *ask).await,
+    }
+}
+
+/// From admission to the first event. No ticket, no upstream call; every ticket ends in exactly one receipt.
+async fn generate(gateway: &Arc<Gateway>, caller: &Caller, mut ask: Ask) -> Result<Response<Body>, Refused> {
+    let mut ticket = admit::admit(gateway, caller, &ask).await?;
+    match attempt(&mut ask, &mut ticket).await {
+        Ok(reply) => {
+            ticket.opened_durably().await;
+            Ok(respond::respond(ask, reply, ticket))
+        }
+        Err(refusal) => Err(Refused { stamp: Some(ticket.refused(&refusal)), refusal }),
+    }
+}
+
+/// Calls one backend after another until one commits to an answer or no other attempt may help.
+async fn attempt(ask: &mut Ask, ticket: &mut Ticket) -> Result<call::Reply, Refusal> {
+    loop {
+        let lease = route::route(ask, ticket).await?;
+        match call::call(ask, lease, ticket).await {
+            Ok(reply) => return Ok(reply),
+            Err(failed) => call::retry(failed, ask, ticket).await?,
+        }
+    }
+}
+
+/// A request that got no ticket leaves no receipt, so it is told of here.
+fn turned_away(gateway: &Gateway, refusal: &Refusal, stamp: &Stamp) {
+    gateway.metrics.refused(refusal.code.name);
+    tracing::info!(
+        request_id = stamp.request_id(),
+        status = refusal.status(),
+        code = refusal.code.name,
+        detail = refusal.detail.as_deref(),
+        "refused"
+    );
+}
+
+/// A refusal, with the identity of the request as far as it had come.
+struct Refused {
+    refusal: Refusal,
+    stamp: Option<Stamp>,
+}
+
+impl<E: Into<Refusal>> From<E> for Refused {
+    fn from(error: E) -> Self {
+        Self { refusal: error.into(), stamp: None }
+    }
+}

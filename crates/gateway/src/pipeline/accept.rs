@@ -1,0 +1,62 @@
+//! Decides what a request is at the door: its id, its instant and the view it will be served by; reads no body.
+
+use std::{net::IpAddr, sync::Arc};
+
+use http::{Request, request::Parts};
+use hyper::body::Incoming;
+use policy::{TicketId, Timestamp};
+use protocol::Dialect;
+use tokio::time::Instant;
+
+use crate::{
+    gateway::Gateway,
+    identity::Stamp,
+    routes::{Destination, Operation},
+    view::View,
+};
+
+/// A request at the door.
+pub(crate) struct Arrival {
+    pub(super) ticket: TicketId,
+    pub(super) stamp: Stamp,
+    pub(super) at: Instant,
+    pub(super) wall: Timestamp,
+    pub(super) peer: IpAddr,
+    pub(super) operation: Operation,
+    pub(super) dialect: Dialect,
+    /// Where the path behind `/v1` begins in the request's own path.
+    pub(super) tail_start: usize,
+    pub(super) head: Parts,
+    pub(super) view: Arc<View>,
+}
+
+/// Takes the view once: a reload never changes a request in flight.
+pub(super) fn accept(
+    gateway: &Gateway,
+    request: Request<Incoming>,
+    destination: Destination,
+    peer: IpAddr,
+) -> (Arrival, Incoming) {
+    let ticket = gateway.ids.ticket();
+    let (head, body) = request.into_parts();
+    let arrival = Arrival {
+        ticket,
+        stamp: Stamp::new(&head.headers, ticket),
+        at: Instant::now(),
+        wall: gateway.clock.wall(),
+        peer,
+        operation: destination.operation,
+        dialect: destination.dialect,
+        tail_start: destination.tail_start,
+        head,
+        view: gateway.view(),
+    };
+    (arrival, body)
+}
+
+impl Arrival {
+    /// The path behind `/v1`.
+    pub(super) fn tail(&self) -> &str {
+        self.head.uri.path().get(self.tail_start..).unwrap_or_default()
+    }
+}

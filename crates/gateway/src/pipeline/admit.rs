@@ -1,0 +1,124 @@
+//! Decides whether an ask may begin now, waits, or is refused; what admission takes is held by the ticket until it is settled.
+
+use std::sync::Arc;
+
+use policy::{Admission, Admitted, Granted, Refused};
+use tokio::{sync::mpsc::OwnedPermit, time::Instant};
+
+use super::{
+    authenticate::Caller,
+    decode::Ask,
+    settle::{End, Facts, Flush, settle},
+};
+use crate::{
+    gateway::Gateway,
+    identity::Stamp,
+    refusal::{Code, Refusal},
+    waiters::Place,
+};
+
+/// An admitted ask: holds its slots, its room in the journal and its place with the settler until it is settled.
+pub(crate) struct Ticket {
+    held: Option<Held>,
+}
+
+struct Held {
+    facts: Box<Facts>,
+    settler: OwnedPermit<Box<Facts>>,
+}
+
+/// Takes everything that settling will need first, so that settling cannot fail or block, then the slots themselves.
+pub(super) async fn admit(gateway: &Arc<Gateway>, caller: &Caller, ask: &Ask) -> Result<Ticket, Refusal> {
+    let room = gateway.journal.reserve().map_err(|full| {
+        Refusal::new(
+            Code::JOURNAL_FULL,
+            "The gateway cannot record further requests at present. Retry later.",
+        )
+        .retry_after(std::time::Duration::from_secs(5))
+        .detailed(&full.to_string())
+    })?;
+    let settler = gateway.settler.clone().try_reserve_owned().map_err(|_full| {
+        Refusal::new(Code::BACKPRESSURE, "The gateway is at its limit of requests in flight. Retry later.")
+            .retry_after(std::time::Duration::from_secs(1))
+    })?;
+    match enter(gateway, ask) {
+        Entry::Inside => {}
+        Entry::Refused(refused) => return Err(refused.into()),
+        Entry::Waiting(place) => match place.granted().await {
+            Granted::Admitted(_) => {}
+            Granted::Refused(refused) => return Err(refused.into()),
+            Granted::Slot(slot) => {
+                gateway.give_back(Granted::Slot(slot));
+                return Err(Refusal::new(Code::BACKPRESSURE, "The gateway is at its limit. Retry later."));
+            }
+        },
+    }
+    let facts = Box::new(Facts::new(gateway, caller, ask, room));
+    Ok(Ticket { held: Some(Held { facts, settler }) })
+}
+
+enum Entry {
+    Inside,
+    Waiting(Place),
+    Refused(Refused),
+}
+
+fn enter(gateway: &Arc<Gateway>, ask: &Ask) -> Entry {
+    let admission = Admission {
+        key: ask.key.slot,
+        concurrency: ask.key.limits.concurrency,
+        class: ask.class,
+        bytes: ask.body_bytes(),
+        deadline: (ask.at + ask.view.snapshot.settings.queue_timeout).into_std(),
+    };
+    let listing = gateway.waiters.lock();
+    match gateway.live.admit(admission, Instant::now().into_std()) {
+        Admitted::Now => Entry::Inside,
+        Admitted::Refused(refused) => Entry::Refused(refused),
+        Admitted::Wait(waiter) => {
+            let place = listing.enlist(gateway, waiter);
+            gateway.queue_changed();
+            Entry::Waiting(place)
+        }
+    }
+}
+
+impl Ticket {
+    /// What is known of the request so far.
+    pub(super) fn facts(&mut self) -> &mut Facts {
+        &mut self.held.as_mut().expect("a ticket holds its facts until it is settled").facts
+    }
+
+    /// Settles a request that gets no answer of its own, and gives back how far it came.
+    pub(super) fn refused(mut self, refusal: &Refusal) -> Stamp {
+        let facts = self.facts();
+        let stamp = facts.stamp.clone();
+        facts.end = Some(End::refused(refusal));
+        // An error is no answer that anybody pays for: its line need not have reached the disk.
+        drop(self.settle());
+        stamp
+    }
+
+    /// Waits until the open line is as durable as the settings ask.
+    pub(super) async fn opened_durably(&mut self) {
+        let facts = self.facts();
+        if let Err(unsynced) = facts.room.durable().await {
+            tracing::error!(request_id = facts.stamp.request_id(), %unsynced, "an open line did not reach the disk");
+        }
+    }
+
+    /// Makes the receipt and frees what the ticket held. What is returned must be waited for before the client may see
+    /// the end of the answer.
+    pub(super) fn settle(mut self) -> Option<Flush> {
+        settle(self.held.take()?.facts)
+    }
+}
+
+impl Drop for Ticket {
+    /// The client left, or the task was dropped: the facts go to the settler, whose place was reserved at admission.
+    fn drop(&mut self) {
+        if let Some(held) = self.held.take() {
+            held.settler.send(held.facts);
+        }
+    }
+}

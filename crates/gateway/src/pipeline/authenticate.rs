@@ -1,0 +1,136 @@
+//! Decides who is asking, from the presented key; never what they may ask for.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, header};
+use policy::{Class, Key};
+
+use super::accept::Arrival;
+use crate::{
+    gateway::Gateway,
+    refusal::{Code, Refusal},
+};
+
+/// Who asks, and how urgently.
+pub(crate) struct Caller {
+    pub(super) key: Arc<Key>,
+    pub(super) class: Class,
+    pub(super) tags: Vec<(String, String)>,
+}
+
+/// Finds the caller. Without any configured key only this machine's own programs are served.
+pub(super) fn authenticate(gateway: &Gateway, arrival: &Arrival) -> Result<Caller, Refusal> {
+    if gateway.is_stopping() {
+        return Err(Refusal::new(
+            Code::SHUTTING_DOWN,
+            "The gateway is shutting down. Retry elsewhere or later.",
+        )
+        .retry_after(std::time::Duration::from_secs(1)));
+    }
+    let key = find_key(arrival)?;
+    policy::may_enter(&key, arrival.peer, arrival.wall)?;
+    let headers = &arrival.head.headers;
+    let asked = headers
+        .get("x-priority")
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.parse::<Class>().ok());
+    Ok(Caller {
+        class: asked.unwrap_or_default().capped(key.priority_max),
+        tags: headers
+            .get("x-lockgate-tags")
+            .and_then(|value| value.to_str().ok())
+            .map(tags)
+            .unwrap_or_default(),
+        key,
+    })
+}
+
+fn find_key(arrival: &Arrival) -> Result<Arc<Key>, Refusal> {
+    let identity = &arrival.view.snapshot.identity;
+    if identity.is_open() {
+        return match arrival.peer.to_canonical().is_loopback() {
+            true => Ok(identity.anonymous().clone()),
+            false => Err(Refusal::new(
+                Code::MISSING_API_KEY,
+                "No gateway key is configured, so only requests from the gateway's own machine are served.",
+            )),
+        };
+    }
+    let Some(presented) = presented(&arrival.head.headers, arrival.head.uri.query()) else {
+        return Err(Refusal::new(
+            Code::MISSING_API_KEY,
+            "No API key was given. Send it as `Authorization: Bearer <key>`.",
+        ));
+    };
+    let found = identity.find(presented).cloned();
+    found.ok_or_else(|| Refusal::new(Code::INVALID_API_KEY, "The API key is not known here."))
+}
+
+/// The gateway key, wherever one of the usual clients puts it.
+fn presented<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> Option<&'a str> {
+    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(|value| {
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
+    });
+    let named = || {
+        ["x-api-key", "api-key", "x-goog-api-key"]
+            .iter()
+            .find_map(|name| headers.get(*name).and_then(|value| value.to_str().ok()))
+    };
+    let in_query = || query?.split('&').find_map(|pair| pair.strip_prefix("key="));
+    bearer.or_else(named).or_else(in_query).filter(|key| !key.is_empty())
+}
+
+/// At most this many tags are kept of one request, each at most this long.
+const TAGS_MAX: usize = 16;
+const TAG_BYTES_MAX: usize = 64;
+
+/// `project=a,stage=dev` as pairs; what is not a pair, or too long, is left out.
+fn tags(header: &str) -> Vec<(String, String)> {
+    header
+        .split(',')
+        .filter_map(|pair| pair.trim().split_once('='))
+        .filter(|(name, value)| {
+            !name.is_empty() && name.len() <= TAG_BYTES_MAX && value.len() <= TAG_BYTES_MAX
+        })
+        .take(TAGS_MAX)
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn the_key_is_found_wherever_clients_put_it() {
+        for (name, value, query, want) in [
+            ("authorization", "Bearer lg-1", None, Some("lg-1")),
+            ("authorization", "bearer  lg-1 ", None, Some("lg-1")),
+            ("authorization", "Basic lg-1", None, None),
+            ("x-api-key", "lg-2", None, Some("lg-2")),
+            ("api-key", "lg-3", None, Some("lg-3")),
+            ("x-goog-api-key", "lg-4", None, Some("lg-4")),
+            ("accept", "*/*", Some("alt=sse&key=lg-5"), Some("lg-5")),
+            ("accept", "*/*", Some("monkey=lg-5"), None),
+            ("authorization", "Bearer ", None, None),
+            ("accept", "*/*", None, None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, HeaderValue::from_static(value));
+            assert_eq!(presented(&headers, query), want, "{name}: {value} {query:?}");
+        }
+    }
+
+    #[test]
+    fn tags_are_pairs_and_bounded() {
+        assert_eq!(
+            tags("project=a, stage=dev,x,=y"),
+            [("project".into(), "a".into()), ("stage".into(), "dev".into())]
+        );
+        let many = (0..40).map(|n| format!("t{n}=v")).collect::<Vec<_>>().join(",");
+        assert_eq!(tags(&many).len(), TAGS_MAX);
+    }
+}

@@ -1,0 +1,276 @@
+//! Decides how one attempt is made and when its answer is committed to; before that a failure may move to another backend.
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, header};
+use http_body_util::BodyExt;
+use protocol::{
+    AnswerOutline, Dialect, Edits, Failure, FailureKind, Retry, StreamEnd, StreamFault, StreamPlan,
+    StreamRelay,
+};
+use upstream::{Answer, Call, CallBody};
+
+use super::{
+    admit::Ticket,
+    decode::{Ask, Payload},
+    route::Lease,
+};
+use crate::{
+    forward,
+    refusal::{Passed, Refusal},
+    routes::Operation,
+};
+
+/// The largest whole answer that is held in memory before it is passed on.
+const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// How much of an error answer is read; the rest would not be shown to anybody.
+const ERROR_BYTES_MAX: usize = 256 * 1024;
+/// The largest event of a stream (spec: 8 MiB).
+const EVENT_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// The largest relayed JSON answer that is looked into for an id and usage; larger ones pass through unread.
+const RELAYED_JSON_BYTES_MAX: u64 = 1024 * 1024;
+
+/// An answer that was committed to: from here on nothing is retried.
+pub(crate) struct Reply {
+    pub(super) lease: Lease,
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) content: Content,
+}
+
+/// What the answer consists of.
+pub(super) enum Content {
+    /// A whole JSON answer, checked to be complete.
+    Whole { body: Bytes, outline: Option<AnswerOutline> },
+    /// An event stream whose first event is here.
+    Stream(Box<Stream>),
+    /// Bytes that pass through as they come.
+    Opaque(Answer),
+}
+
+/// A committed event stream.
+pub(super) struct Stream {
+    pub(super) answer: Answer,
+    pub(super) relay: StreamRelay,
+    /// Whole events, ready to go out.
+    pub(super) ready: Vec<Bytes>,
+    /// How the stream ended, when it ended within what was read so far.
+    pub(super) ended: Option<Ended>,
+}
+
+/// How an upstream's stream ended.
+pub(super) enum Ended {
+    Complete,
+    Cut(Failure),
+    /// The upstream sent an error event of its own; `raw` is that event.
+    Told {
+        failure: Failure,
+        raw: Bytes,
+    },
+}
+
+/// An attempt that did not lead to an answer.
+pub(super) struct Failed {
+    lease: Lease,
+    failure: Failure,
+    passed: Option<Passed>,
+}
+
+/// Calls the leased backend and waits until its answer can be committed to.
+pub(super) async fn call(ask: &mut Ask, lease: Lease, ticket: &mut Ticket) -> Result<Reply, Failed> {
+    let facts = ticket.facts();
+    if facts.tried.contains(&lease.backend()) {
+        tokio::time::sleep(policy::backoff(u32::from(facts.stamp.attempts()), &mut rand::rng())).await;
+    }
+    if let Err(unwritten) = ticket.facts().open(ask, &lease) {
+        let failure = Failure::new(FailureKind::Reset, format!("the journal took no line: {unwritten}"));
+        return Err(Failed { lease, failure, passed: None });
+    }
+    let client = ticket.facts().gateway.client.clone();
+    let (headers, body) = outgoing(ask, &lease);
+    let call = Call {
+        method: ask.method.clone(),
+        path: &ask.path,
+        headers,
+        body,
+        deadlines: lease.serving.deadlines,
+        started: ask.at,
+    };
+    match client.call(&lease.serving.endpoint, call).await {
+        Ok(answer) => commit(ask, lease, answer).await,
+        Err(failure) => Err(Failed { lease, failure, passed: None }),
+    }
+}
+
+/// Closes a failed attempt, and says whether another may be made.
+pub(super) async fn retry(failed: Failed, ask: &Ask, ticket: &mut Ticket) -> Result<(), Refusal> {
+    let Failed { lease, failure, passed } = failed;
+    let pool = lease.tier().pool.clone();
+    let total = lease.serving.deadlines.total;
+    let facts = ticket.facts();
+    facts.failed(lease, &failure);
+    let attempts_max = ask.view.snapshot.settings.attempts_max;
+    let may_help = failure.retry() == Retry::ElsewhereNow
+        && facts.stamp.attempts() < attempts_max
+        && !matches!(ask.payload, Payload::Opaque(None))
+        && ask.at.elapsed() < total
+        && facts.gateway.live.may_retry(&pool, tokio::time::Instant::now().into_std());
+    match (may_help, passed) {
+        (true, _) => Ok(()),
+        (false, Some(passed)) => Err(Refusal::passed(passed, &failure)),
+        (false, None) => Err(Refusal::from(&failure)),
+    }
+}
+
+/// The headers and the body for this backend: the client's own, save what the gateway owns.
+fn outgoing(ask: &mut Ask, lease: &Lease) -> (HeaderMap, CallBody) {
+    let mut headers = ask.headers.clone();
+    forward::apply_rules(&mut headers, &lease.serving.backend.headers);
+    let native = &lease.candidate().native;
+    let body = match &mut ask.payload {
+        Payload::Empty => CallBody::Empty,
+        Payload::Json { body, outline } => {
+            let model = outline.model.as_ref().map(|field| field.name.as_str());
+            let edits = Edits {
+                model: (model != Some(&**native) && !native.is_empty()).then_some(native),
+                ask_usage: meters_stream(ask.dialect) && outline.stream && !outline.usage_asked,
+            };
+            CallBody::Whole(protocol::rewrite(body, outline, &edits))
+        }
+        Payload::Opaque(passing) => match passing.take() {
+            Some(passing) => {
+                let length = passing.length();
+                CallBody::Stream(passing.map_err(Into::into).boxed_unsync(), length)
+            }
+            None => CallBody::Empty,
+        },
+    };
+    (headers, body)
+}
+
+/// Whether this dialect sends usage in a stream only when asked to.
+fn meters_stream(dialect: Dialect) -> bool {
+    matches!(dialect, Dialect::OpenAiChat | Dialect::OpenAiCompletions)
+}
+
+async fn commit(ask: &Ask, lease: Lease, answer: Answer) -> Result<Reply, Failed> {
+    let status = answer.status;
+    let headers = forward::answer_headers(&answer.headers);
+    match content(ask, answer).await {
+        Ok(content) => Ok(Reply { lease, status, headers, content }),
+        Err((failure, passed)) => Err(Failed { lease, failure, passed }),
+    }
+}
+
+type NoContent = (Failure, Option<Passed>);
+
+async fn content(ask: &Ask, answer: Answer) -> Result<Content, NoContent> {
+    if !answer.status.is_success() {
+        return Err(error_answer(answer).await);
+    }
+    match ask.operation {
+        Operation::Generate if ask.is_stream() => stream(ask, answer).await,
+        Operation::Generate => whole(ask.dialect, answer).await.map_err(|failure| (failure, None)),
+        Operation::Stored | Operation::Relay if is_small_json(&answer.headers) => {
+            whole_unchecked(answer).await.map_err(|failure| (failure, None))
+        }
+        Operation::Stored | Operation::Relay => Ok(Content::Opaque(answer)),
+        Operation::ListModels | Operation::ShowModel | Operation::WebSocket => {
+            Err((Failure::new(FailureKind::Rejected, "this operation calls no backend"), None))
+        }
+    }
+}
+
+/// A status that is no success: what it means, and the answer itself where it is to be passed on.
+async fn error_answer(mut answer: Answer) -> NoContent {
+    let status = answer.status;
+    let headers = answer.headers.clone();
+    let body = answer.whole(ERROR_BYTES_MAX).await.unwrap_or_default();
+    let failure = Failure::from_answer(status, &headers, &body);
+    let passed = matches!(failure.kind, FailureKind::Rejected | FailureKind::ModelMissing);
+    let content_type = headers.get(header::CONTENT_TYPE).cloned();
+    (failure, passed.then_some(Passed { status, content_type, body }))
+}
+
+async fn whole(dialect: Dialect, mut answer: Answer) -> Result<Content, Failure> {
+    let body = answer.whole(ANSWER_BYTES_MAX).await?;
+    let outline = protocol::inspect_answer(dialect, &body)?;
+    Ok(Content::Whole { body, outline: Some(outline) })
+}
+
+/// A relayed JSON answer: looked into for its id and usage, but whatever it is, it is passed on.
+async fn whole_unchecked(mut answer: Answer) -> Result<Content, Failure> {
+    let body = answer.whole(ANSWER_BYTES_MAX).await?;
+    let outline = protocol::inspect_answer(Dialect::OpenAiRaw, &body).ok();
+    Ok(Content::Whole { body, outline })
+}
+
+async fn stream(ask: &Ask, mut answer: Answer) -> Result<Content, NoContent> {
+    if !is_event_stream(&answer.headers) {
+        let failure = match whole(ask.dialect, answer).await {
+            Ok(_whole) => Failure::new(FailureKind::Malformed, "a stream was asked for, a whole answer came"),
+            Err(failure) => failure,
+        };
+        return Err((failure, None));
+    }
+    let usage_asked = matches!(&ask.payload, Payload::Json { outline, .. } if outline.usage_asked);
+    let plan = StreamPlan {
+        withhold_usage: meters_stream(ask.dialect) && !usage_asked,
+        rename_model: ask.route.renamed.then(|| ask.route.asked.clone()),
+        event_bytes_max: EVENT_BYTES_MAX,
+    };
+    let mut relay = StreamRelay::new(ask.dialect, plan);
+    let mut ready = Vec::new();
+    loop {
+        let ended = advance(&mut relay, answer.chunk().await, &mut ready);
+        if relay.tally().events > 0 {
+            return Ok(Content::Stream(Box::new(Stream { answer, relay, ready, ended })));
+        }
+        match ended {
+            None => {}
+            Some(Ended::Cut(failure) | Ended::Told { failure, .. }) => return Err((failure, None)),
+            Some(Ended::Complete) => {
+                return Err((Failure::new(FailureKind::Truncated, "the stream had no event"), None));
+            }
+        }
+    }
+}
+
+/// Feeds what came from the upstream to the relay; says how the stream ended, once it has.
+pub(super) fn advance(
+    relay: &mut StreamRelay,
+    came: Option<Result<Bytes, Failure>>,
+    ready: &mut Vec<Bytes>,
+) -> Option<Ended> {
+    match came {
+        Some(Ok(chunk)) => match relay.push(chunk, ready) {
+            Ok(()) => None,
+            Err(StreamFault::ErrorEvent { failure, raw }) => Some(Ended::Told { failure, raw }),
+            Err(StreamFault::EventTooLarge) => {
+                Some(Ended::Cut(Failure::new(FailureKind::TooLarge, "an event was larger than 8 MiB")))
+            }
+        },
+        Some(Err(_after_the_end)) if relay.is_done() => Some(Ended::Complete),
+        Some(Err(failure)) => Some(Ended::Cut(failure)),
+        None => Some(match relay.finish(ready) {
+            StreamEnd::Complete => Ended::Complete,
+            StreamEnd::Cut => {
+                Ended::Cut(Failure::new(FailureKind::Truncated, "the stream ended before its last event"))
+            }
+        }),
+    }
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    content_type(headers).is_some_and(|kind| kind.starts_with("text/event-stream"))
+}
+
+fn is_small_json(headers: &HeaderMap) -> bool {
+    let length =
+        headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    content_type(headers).is_some_and(|kind| kind.starts_with("application/json"))
+        && length.is_none_or(|length| length <= RELAYED_JSON_BYTES_MAX)
+}
+
+fn content_type(headers: &HeaderMap) -> Option<&str> {
+    headers.get(header::CONTENT_TYPE)?.to_str().ok()
+}

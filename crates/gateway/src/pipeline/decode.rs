@@ -1,0 +1,237 @@
+//! Decides what is being asked, from one borrowed scan of the body; never copies or reorders what the client wrote.
+
+use std::{net::IpAddr, sync::Arc};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use hyper::body::Incoming;
+use policy::{BackendId, Class, Key, Route, TicketId, Timestamp};
+use protocol::{Dialect, Needs, Outline};
+use tokio::time::Instant;
+
+use super::{accept::Arrival, authenticate::Caller, models::Question};
+use crate::{
+    forward,
+    gateway::Gateway,
+    identity::Stamp,
+    inbound::{self, Limits, Passing},
+    refusal::{Code, Refusal},
+    routes::{self, Operation},
+    view::View,
+};
+
+/// What came of decoding: a question answered here, or an ask that needs a backend.
+pub(crate) enum Decoded {
+    Models(Question),
+    Ask(Box<Ask>),
+}
+
+/// A decoded, validated request.
+pub(crate) struct Ask {
+    pub(super) ticket: TicketId,
+    pub(super) stamp: Stamp,
+    pub(super) at: Instant,
+    pub(super) wall: Timestamp,
+    pub(super) peer: IpAddr,
+    pub(super) view: Arc<View>,
+    pub(super) key: Arc<Key>,
+    pub(super) class: Class,
+    pub(super) operation: Operation,
+    pub(super) dialect: Dialect,
+    pub(super) method: Method,
+    /// The path and query below a backend's base URL.
+    pub(super) path: Box<str>,
+    /// The client's headers that may go upstream.
+    pub(super) headers: HeaderMap,
+    pub(super) payload: Payload,
+    pub(super) route: Arc<Route>,
+    /// The only backend that knows what this ask refers to.
+    pub(super) bound: Option<BackendId>,
+    pub(super) estimate: Estimate,
+    /// Whether the answer shall carry a `lockgate` object.
+    pub(super) is_debug: bool,
+}
+
+/// The body of an ask.
+pub(super) enum Payload {
+    Empty,
+    /// A JSON body and what its scan found.
+    Json {
+        body: Bytes,
+        outline: Outline,
+    },
+    /// Bytes that pass through as they come; gone after the first attempt took them.
+    Opaque(Option<Passing>),
+}
+
+/// Tokens an ask may cost, before anybody has counted them.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Estimate {
+    pub(super) prompt: u64,
+    pub(super) output_max: u64,
+}
+
+impl Ask {
+    /// Whether the client asked for an event stream.
+    pub(super) fn is_stream(&self) -> bool {
+        matches!(&self.payload, Payload::Json { outline, .. } if outline.stream)
+    }
+
+    pub(super) fn needs(&self) -> Needs {
+        match &self.payload {
+            Payload::Json { outline, .. } => outline.needs,
+            Payload::Empty | Payload::Opaque(_) => Needs::default(),
+        }
+    }
+
+    pub(super) fn body_bytes(&self) -> u64 {
+        match &self.payload {
+            Payload::Json { body, .. } => body.len() as u64,
+            Payload::Opaque(Some(passing)) => passing.length().unwrap_or_default(),
+            Payload::Empty | Payload::Opaque(None) => 0,
+        }
+    }
+}
+
+/// Reads and checks what this operation needs.
+pub(super) async fn decode(
+    gateway: &Gateway,
+    arrival: Arrival,
+    body: Incoming,
+    caller: &Caller,
+) -> Result<Decoded, Refusal> {
+    let door = Door { gateway, caller };
+    let ask = match arrival.operation {
+        Operation::ListModels => return Ok(Decoded::Models(Question::all(arrival))),
+        Operation::ShowModel => return Ok(Decoded::Models(Question::one(arrival))),
+        Operation::WebSocket => return Err(no_websocket()),
+        Operation::Generate => door.generate(arrival, body).await?,
+        Operation::Stored => door.stored(arrival, body).await?,
+        Operation::Relay => door.relay(arrival, body).await?,
+    };
+    Ok(Decoded::Ask(Box::new(ask)))
+}
+
+/// English prose averages four bytes a token in the usual vocabularies; what the upstream reports replaces this.
+pub(super) const BYTES_PER_TOKEN: u64 = 4;
+
+/// What decoding one arrival looks at besides the arrival itself.
+struct Door<'a> {
+    gateway: &'a Gateway,
+    caller: &'a Caller,
+}
+
+impl Door<'_> {
+    async fn generate(&self, arrival: Arrival, body: Incoming) -> Result<Ask, Refusal> {
+        let body = self.read(&arrival, body).await?;
+        let outline = protocol::outline(arrival.dialect, &body)?;
+        let asked = match (&outline.model, &self.caller.key.default_model) {
+            (Some(field), _) => field.name.as_str(),
+            (None, Some(default)) => default,
+            (None, None) => {
+                return Err(
+                    Refusal::new(Code::INVALID_REQUEST, "The field `model` is missing.").about("model")
+                );
+            }
+        };
+        let route = self.route(&arrival, asked)?;
+        let bound = outline.previous_response_id.as_deref().and_then(|id| self.gateway.bindings.find(id));
+        let estimate = Estimate {
+            prompt: outline.prompt_bytes.div_ceil(BYTES_PER_TOKEN),
+            output_max: outline.max_output_tokens.unwrap_or_default(),
+        };
+        Ok(Ask { estimate, bound, ..self.ask(arrival, Payload::Json { body, outline }, route) })
+    }
+
+    /// A stored response lives on the backend that made it; an id that nobody bound is asked of the default route.
+    async fn stored(&self, arrival: Arrival, body: Incoming) -> Result<Ask, Refusal> {
+        let body = self.read(&arrival, body).await?;
+        let payload = match body.is_empty() {
+            true => Payload::Empty,
+            false => Payload::Opaque(Some(Passing::whole(body))),
+        };
+        let bound = routes::response_id(arrival.tail()).and_then(|id| self.gateway.bindings.find(id));
+        let route = self.default_route(&arrival);
+        Ok(Ask { bound, ..self.ask(arrival, payload, route) })
+    }
+
+    async fn relay(&self, arrival: Arrival, body: Incoming) -> Result<Ask, Refusal> {
+        if arrival.head.method != Method::POST {
+            let bound = routes::object_id(arrival.tail()).and_then(|id| self.gateway.bindings.find(id));
+            let route = self.default_route(&arrival);
+            return Ok(Ask { bound, ..self.ask(arrival, Payload::Empty, route) });
+        }
+        if inbound::is_json(&arrival.head.headers) {
+            let body = self.read(&arrival, body).await?;
+            let outline = protocol::outline(Dialect::OpenAiRaw, &body)?;
+            let route =
+                self.route_or_default(&arrival, outline.model.as_ref().map(|field| field.name.as_str()))?;
+            return Ok(self.ask(arrival, Payload::Json { body, outline }, route));
+        }
+        let (model, passing) = inbound::peek_form(body, &arrival.head.headers, self.limits(&arrival)).await?;
+        let route = self.route_or_default(&arrival, model.as_deref())?;
+        Ok(self.ask(arrival, Payload::Opaque(Some(passing)), route))
+    }
+
+    fn route(&self, arrival: &Arrival, asked: &str) -> Result<Arc<Route>, Refusal> {
+        let route = arrival.view.snapshot.catalog.resolve(asked, &self.caller.key)?;
+        policy::may_take(&self.caller.key, &route)?;
+        Ok(route)
+    }
+
+    fn default_route(&self, arrival: &Arrival) -> Arc<Route> {
+        arrival.view.snapshot.catalog.any_route().clone()
+    }
+
+    fn route_or_default(&self, arrival: &Arrival, asked: Option<&str>) -> Result<Arc<Route>, Refusal> {
+        match asked {
+            Some(asked) => self.route(arrival, asked),
+            None => Ok(self.default_route(arrival)),
+        }
+    }
+
+    async fn read(&self, arrival: &Arrival, body: Incoming) -> Result<Bytes, Refusal> {
+        inbound::read_whole(body, &arrival.head.headers, self.limits(arrival)).await
+    }
+
+    /// The tightest of the gateway's limit for this kind of body and the key's own.
+    fn limits(&self, arrival: &Arrival) -> Limits {
+        let settings = &arrival.view.snapshot.settings;
+        let general = match arrival.tail().starts_with("/images") {
+            true => settings.image_body_bytes_max,
+            false => settings.body_bytes_max,
+        };
+        let bytes_max = self.caller.key.body_bytes_max.map_or(general, |own| own.min(general));
+        Limits { bytes_max, within: settings.client_body_timeout }
+    }
+
+    fn ask(&self, arrival: Arrival, payload: Payload, route: Arc<Route>) -> Ask {
+        Ask {
+            path: forward::path(arrival.tail(), arrival.head.uri.query()),
+            headers: forward::request_headers(&arrival.head.headers, &arrival.stamp),
+            is_debug: arrival.head.headers.get("x-lockgate-debug").is_some_and(|value| value == "1"),
+            ticket: arrival.ticket,
+            stamp: arrival.stamp,
+            at: arrival.at,
+            wall: arrival.wall,
+            peer: arrival.peer,
+            view: arrival.view,
+            key: self.caller.key.clone(),
+            class: self.caller.class,
+            operation: arrival.operation,
+            dialect: arrival.dialect,
+            method: arrival.head.method,
+            payload,
+            route,
+            bound: None,
+            estimate: Estimate::default(),
+        }
+    }
+}
+
+fn no_websocket() -> Refusal {
+    Refusal::new(
+        Code::UPGRADE_REQUIRED,
+        "This endpoint is served over plain HTTP: POST /v1/responses. WebSocket is not supported.",
+    )
+}

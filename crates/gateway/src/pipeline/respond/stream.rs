@@ -1,0 +1,161 @@
+//! Decides what a client sees of an event stream: every event as it comes, and an honest end, whatever the upstream does.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use policy::Outcome;
+use protocol::{Dialect, Failure, StreamRelay};
+use tokio::time::{Instant, Sleep};
+use upstream::Answer;
+
+use super::super::{
+    admit::Ticket,
+    call::{Ended, Stream, advance},
+    route::Lease,
+    settle::{End, Flush, outcome_of},
+};
+use crate::refusal::Refusal;
+
+/// After its last event an upstream has this long to end its body; then the connection is given up, not the stream.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// An event stream on its way to the client.
+pub(crate) struct StreamBody {
+    dialect: Dialect,
+    answer: Answer,
+    relay: StreamRelay,
+    ready: std::vec::IntoIter<Bytes>,
+    spare: Vec<Bytes>,
+    held: Option<(Lease, Ticket)>,
+    is_ended: bool,
+    flush: Option<Flush>,
+    lingering: Option<Pin<Box<Sleep>>>,
+}
+
+impl StreamBody {
+    pub(super) fn new(dialect: Dialect, stream: Stream, lease: Lease, ticket: Ticket) -> Self {
+        let Stream { answer, relay, ready, ended } = stream;
+        let mut body = Self {
+            dialect,
+            answer,
+            relay,
+            ready: Vec::new().into_iter(),
+            spare: Vec::new(),
+            held: Some((lease, ticket)),
+            is_ended: false,
+            flush: None,
+            lingering: None,
+        };
+        body.take(ready, ended);
+        body
+    }
+
+    /// The next bytes for the client.
+    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        loop {
+            if let Some(flush) = &mut self.flush {
+                ready!(flush.as_mut().poll(cx));
+                self.flush = None;
+            }
+            if let Some(event) = self.ready.next() {
+                return Poll::Ready(Some(event));
+            }
+            if self.is_ended {
+                return Poll::Ready(None);
+            }
+            let came = match self.answer.poll_chunk(cx) {
+                Poll::Ready(came) => came,
+                Poll::Pending if self.relay.is_done() => {
+                    ready!(self.linger(cx));
+                    self.is_ended = true;
+                    continue;
+                }
+                Poll::Pending => return Poll::Pending,
+            };
+            let mut ready = std::mem::take(&mut self.spare);
+            let ended = advance(&mut self.relay, came, &mut ready);
+            self.take(ready, ended);
+        }
+    }
+
+    /// Queues what is ready; settles as soon as the end is known, so that the close line precedes the end of the answer.
+    fn take(&mut self, mut ready: Vec<Bytes>, ended: Option<Ended>) {
+        if let Some((_lease, ticket)) = &mut self.held {
+            let facts = ticket.facts();
+            facts.bytes_out += ready.iter().map(|event| event.len() as u64).sum::<u64>();
+            facts.progress(self.relay.tally(), Instant::now());
+        }
+        match ended {
+            None if self.relay.is_done() => self.complete(),
+            None => {}
+            Some(Ended::Complete) => {
+                self.complete();
+                self.is_ended = true;
+            }
+            Some(Ended::Cut(failure)) => {
+                if let Some(event) = self.broken(&failure) {
+                    ready.push(event);
+                }
+                self.is_ended = true;
+            }
+            Some(Ended::Told { failure, raw }) => {
+                self.broken(&failure);
+                ready.push(raw);
+                self.is_ended = true;
+            }
+        }
+        self.ready = ready.into_iter();
+    }
+
+    fn complete(&mut self) {
+        let Some((lease, mut ticket)) = self.held.take() else { return };
+        let facts = ticket.facts();
+        facts.streamed(self.relay.tally());
+        if let Some(id) = &self.relay.tally().response_id {
+            facts.gateway.bindings.bind(id, lease.backend());
+        }
+        facts.end = Some(End::completed(200));
+        lease.finish(Outcome::Success { tokens: Some(facts.tokens()) });
+        self.flush = ticket.settle();
+    }
+
+    /// Settles a stream that broke off, and gives the event that tells the client so.
+    fn broken(&mut self, failure: &Failure) -> Option<Bytes> {
+        let (lease, mut ticket) = self.held.take()?;
+        let facts = ticket.facts();
+        facts.streamed(self.relay.tally());
+        let refusal = Refusal::from(failure);
+        tracing::warn!(
+            request_id = facts.stamp.request_id(),
+            backend = &*lease.serving.backend.name,
+            kind = ?failure.kind,
+            detail = &*failure.detail,
+            "a stream broke off after it had begun"
+        );
+        lease.serving.metrics.failed(failure);
+        facts.end = Some(End::broken(200, refusal.code));
+        let event = refusal.into_stream_event(self.dialect, &facts.stamp);
+        facts.bytes_out += event.len() as u64;
+        lease.finish(outcome_of(failure));
+        self.flush = ticket.settle();
+        Some(event)
+    }
+
+    fn linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.lingering.get_or_insert_with(|| Box::pin(tokio::time::sleep(LINGER))).as_mut().poll(cx)
+    }
+}
+
+impl Drop for StreamBody {
+    /// The client left: what was metered so far goes with the ticket to the settler.
+    fn drop(&mut self) {
+        if let Some((_lease, ticket)) = &mut self.held {
+            ticket.facts().streamed(self.relay.tally());
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Decides which backend the next attempt goes to, or waits for one; the lease gives its slot back when dropped.
+
+use std::sync::Arc;
+
+use policy::{BackendId, Candidate, Granted, Leased, Outcome, Refused, Route, Slot, Tier, Want};
+use tokio::time::Instant;
+
+use super::{admit::Ticket, decode::Ask};
+use crate::{
+    gateway::Gateway,
+    refusal::{Code, Refusal},
+    view::Serving,
+    waiters::Place,
+};
+
+/// A slot on one backend, for one attempt.
+pub(crate) struct Lease {
+    gateway: Arc<Gateway>,
+    slot: Option<Slot>,
+    route: Arc<Route>,
+    tier: usize,
+    candidate: usize,
+    pub(super) serving: Arc<Serving>,
+}
+
+/// Leases a backend that was not tried yet while one is left; waits in the queue up to the ask's deadline.
+pub(super) async fn route(ask: &Ask, ticket: &mut Ticket) -> Result<Lease, Refusal> {
+    let facts = ticket.facts();
+    let gateway = facts.gateway.clone();
+    let asked_at = Instant::now();
+    let slot = match take_slot(&gateway, want(ask, &facts.tried)) {
+        Entry::Slot(slot) => slot,
+        Entry::Refused(refused) => return Err(refused.into()),
+        Entry::Waiting(place) => match place.granted().await {
+            Granted::Slot(slot) => slot,
+            Granted::Refused(refused) => return Err(refused.into()),
+            Granted::Admitted(key) => {
+                gateway.give_back(Granted::Admitted(key));
+                return Err(no_backend());
+            }
+        },
+    };
+    let facts = ticket.facts();
+    facts.queued += asked_at.elapsed();
+    Lease::new(gateway, slot, ask)
+}
+
+fn want(ask: &Ask, tried: &[BackendId]) -> Want {
+    Want {
+        route: ask.route.clone(),
+        dialect: ask.dialect,
+        needs: ask.needs(),
+        class: ask.class,
+        caller: ask.key.slot,
+        tried: tried.into(),
+        bound: ask.bound,
+        tokens: ask.estimate.prompt + ask.estimate.output_max,
+        bytes: ask.body_bytes(),
+        deadline: (ask.at + ask.view.snapshot.settings.queue_timeout).into_std(),
+    }
+}
+
+enum Entry {
+    Slot(Slot),
+    Waiting(Place),
+    Refused(Refused),
+}
+
+fn take_slot(gateway: &Arc<Gateway>, want: Want) -> Entry {
+    let listing = gateway.waiters.lock();
+    match gateway.live.lease(want, Instant::now().into_std(), &mut rand::rng()) {
+        Leased::Now(slot) => Entry::Slot(slot),
+        Leased::Refused(refused) => Entry::Refused(refused),
+        Leased::Wait(waiter) => {
+            let place = listing.enlist(gateway, waiter);
+            gateway.queue_changed();
+            Entry::Waiting(place)
+        }
+    }
+}
+
+impl Lease {
+    fn new(gateway: Arc<Gateway>, slot: Slot, ask: &Ask) -> Result<Self, Refusal> {
+        let (tier, candidate) = (slot.tier, slot.candidate);
+        let Some(serving) = ask.view.serving(slot.backend).cloned() else {
+            gateway.give_back(Granted::Slot(slot));
+            return Err(no_backend());
+        };
+        Ok(Self { gateway, slot: Some(slot), route: ask.route.clone(), tier, candidate, serving })
+    }
+
+    /// The backend this lease is on.
+    pub(super) fn backend(&self) -> BackendId {
+        self.serving.backend.id
+    }
+
+    /// The pool that was leased from.
+    pub(super) fn tier(&self) -> &Tier {
+        &self.route.tiers[self.tier]
+    }
+
+    /// The backend's own name and price for the model.
+    pub(super) fn candidate(&self) -> &Candidate {
+        &self.tier().candidates[self.candidate]
+    }
+
+    /// Gives the slot back with what the attempt taught.
+    pub(super) fn finish(mut self, outcome: Outcome) {
+        self.release(outcome);
+    }
+
+    fn release(&mut self, outcome: Outcome) {
+        if let Some(slot) = self.slot.take() {
+            let grants = self.gateway.live.release(slot, outcome, Instant::now().into_std());
+            if !grants.is_empty() {
+                self.gateway.deliver(grants);
+            }
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.release(Outcome::Neutral);
+    }
+}
+
+fn no_backend() -> Refusal {
+    Refusal::new(Code::NO_BACKEND, "No backend can serve this request at present.")
+        .retry_after(std::time::Duration::from_secs(1))
+}

@@ -1,0 +1,427 @@
+//! Decides what a request came to: its ledger lines, its receipt, its log line; frees what the ticket held. Never waits.
+
+use std::{borrow::Cow, pin::Pin, sync::Arc, time::Duration};
+
+use policy::{
+    AttemptId, AttemptOutcome, BackendId, Closed, Entry, Key, Opened, Outcome, Price, Progress, Receipt,
+    RequestOutcome, Timestamp,
+};
+use protocol::{Dialect, Failure, FailureKind, StreamTally, Taint, Usage, UsageSource};
+use smallvec::SmallVec;
+use store::{JournalError, Reservation};
+use tokio::{sync::mpsc, time::Instant};
+
+use super::{
+    authenticate::Caller,
+    decode::{Ask, BYTES_PER_TOKEN, Estimate},
+    route::Lease,
+};
+use crate::{
+    gateway::Gateway,
+    identity::Stamp,
+    refusal::{Code, Refusal},
+    view::Serving,
+};
+
+/// Everything that is known of an admitted request; becomes its receipt.
+pub(crate) struct Facts {
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) stamp: Stamp,
+    pub(super) tried: SmallVec<[BackendId; 5]>,
+    pub(super) queued: Duration,
+    pub(super) first_event: Option<Duration>,
+    pub(super) bytes_out: u64,
+    pub(super) end: Option<End>,
+    pub(super) meter: Meter,
+    pub(super) room: Reservation,
+    attempt: Option<Attempt>,
+    served: Option<Served>,
+    key: Arc<Key>,
+    caller: Requested,
+}
+
+/// What the client asked for, as the receipt will tell it.
+struct Requested {
+    ticket: policy::TicketId,
+    tags: Vec<(String, String)>,
+    asked: Arc<str>,
+    model: Arc<str>,
+    dialect: Dialect,
+    is_stream: bool,
+    is_anonymous: bool,
+    estimate: Estimate,
+    bytes_in: u64,
+    at: Instant,
+    wall: Timestamp,
+    peer: std::net::IpAddr,
+}
+
+/// The attempt that is open in the journal.
+struct Attempt {
+    id: AttemptId,
+    started: Instant,
+    progressed: Instant,
+}
+
+/// The latest backend that was called.
+#[derive(Clone)]
+struct Served {
+    serving: Arc<Serving>,
+    pool: Arc<str>,
+    price: Option<Arc<Price>>,
+}
+
+/// How the request ended for the client.
+#[derive(Debug, Clone)]
+pub(super) struct End {
+    status: u16,
+    outcome: RequestOutcome,
+    attempt: AttemptOutcome,
+    code: Option<&'static str>,
+}
+
+/// Tokens seen so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Meter {
+    reported: Option<Usage>,
+    output_bytes: u64,
+    is_answered: bool,
+}
+
+/// A long stream's progress is noted in the journal at most this often, so that a crash can be charged for it.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
+
+impl Facts {
+    pub(super) fn new(gateway: &Arc<Gateway>, caller: &Caller, ask: &Ask, room: Reservation) -> Self {
+        Self {
+            gateway: gateway.clone(),
+            stamp: ask.stamp.clone(),
+            tried: SmallVec::new(),
+            queued: ask.at.elapsed(),
+            first_event: None,
+            bytes_out: 0,
+            end: None,
+            meter: Meter::default(),
+            room,
+            attempt: None,
+            served: None,
+            key: caller.key.clone(),
+            caller: Requested {
+                ticket: ask.ticket,
+                tags: caller.tags.clone(),
+                asked: ask.route.asked.clone(),
+                model: ask.route.model.clone(),
+                dialect: ask.dialect,
+                is_stream: ask.is_stream(),
+                is_anonymous: ask.view.snapshot.identity.is_open(),
+                estimate: ask.estimate,
+                bytes_in: ask.body_bytes(),
+                at: ask.at,
+                wall: ask.wall,
+                peer: ask.peer,
+            },
+        }
+    }
+
+    /// Writes the attempt's open line, before the upstream hears of it: from here on it may cost money.
+    pub(super) fn open(&mut self, ask: &Ask, lease: &Lease) -> Result<(), JournalError> {
+        let (candidate, backend) = (lease.candidate(), &lease.serving.backend);
+        self.stamp.attempt(lease.serving.name.clone());
+        self.tried.push(lease.backend());
+        self.meter = Meter::default();
+        self.served = Some(Served {
+            serving: lease.serving.clone(),
+            pool: lease.tier().pool.clone(),
+            price: candidate.price.clone(),
+        });
+        let now = Instant::now();
+        let id = AttemptId { ticket: ask.ticket, number: self.stamp.attempts() };
+        let opened = Opened {
+            attempt: id,
+            request_id: self.stamp.request_id().into(),
+            key: self.key_id(),
+            team: self.key.team.clone(),
+            tags: self.caller.tags.clone(),
+            backend: backend.name.clone(),
+            label: backend.label.clone(),
+            pool: lease.tier().pool.clone(),
+            model_asked: self.caller.asked.clone(),
+            model: self.caller.model.clone(),
+            native: candidate.native.clone(),
+            dialect_in: self.caller.dialect,
+            dialect_out: self.caller.dialect,
+            stream: self.caller.is_stream,
+            at: self.caller.wall.after(now - self.caller.at),
+            estimate: Usage { input: self.caller.estimate.prompt, ..Usage::default() },
+            price: candidate.price.clone(),
+        };
+        self.room.write(&Entry::Opened(opened))?;
+        self.attempt = Some(Attempt { id, started: now, progressed: now });
+        Ok(())
+    }
+
+    /// Closes an attempt that failed before the client saw anything of it.
+    pub(super) fn failed(&mut self, lease: Lease, failure: &Failure) {
+        let outcome = outcome_of(failure);
+        lease.serving.metrics.failed(failure);
+        tracing::warn!(
+            request_id = self.stamp.request_id(),
+            backend = &*lease.serving.backend.name,
+            attempt = self.stamp.attempts(),
+            kind = ?failure.kind,
+            status = failure.status,
+            detail = &*failure.detail,
+            "attempt failed"
+        );
+        lease.finish(outcome);
+        self.meter.is_answered = may_have_cost(failure.kind);
+        if let Some(closed) = self.close(AttemptOutcome::Failed, failure.status, Some(failure.kind.name()))
+            && let Err(unwritten) = self.room.write(&Entry::Closed(closed))
+        {
+            tracing::error!(request_id = self.stamp.request_id(), %unwritten, "a ledger line could not be written");
+        }
+    }
+
+    /// Takes over what a whole answer reported.
+    pub(super) fn answered(&mut self, reported: Option<Usage>, output_bytes: u64) {
+        self.meter = Meter { reported, output_bytes, is_answered: true };
+    }
+
+    /// Takes over what a stream's events have told so far.
+    pub(super) fn streamed(&mut self, tally: &StreamTally) {
+        self.meter = Meter { reported: tally.usage, output_bytes: tally.output_bytes, is_answered: true };
+    }
+
+    /// Notes a stream's progress in the journal, once an interval.
+    pub(super) fn progress(&mut self, tally: &StreamTally, now: Instant) {
+        let Some(attempt) = &mut self.attempt else { return };
+        if now.duration_since(attempt.progressed) < PROGRESS_INTERVAL {
+            return;
+        }
+        attempt.progressed = now;
+        let id = attempt.id;
+        self.streamed(tally);
+        let at = self.caller.wall.after(now - self.caller.at);
+        let progress = Progress { attempt: id, at, usage: self.usage().0 };
+        if let Err(unwritten) = self.room.write(&Entry::Progress(progress)) {
+            tracing::debug!(request_id = self.stamp.request_id(), %unwritten, "progress was not noted");
+        }
+    }
+
+    /// What receipts name the caller by; nobody, on an open gateway.
+    fn key_id(&self) -> Option<Arc<str>> {
+        (!self.caller.is_anonymous).then(|| self.key.id.clone())
+    }
+
+    /// How long this request has been here.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.caller.at.elapsed()
+    }
+
+    /// Tokens used so far.
+    pub(super) fn tokens(&self) -> u64 {
+        self.usage().0.total()
+    }
+
+    /// The usage to charge, and where it comes from.
+    fn usage(&self) -> (Usage, UsageSource) {
+        if let Some(reported) = self.meter.reported {
+            return (reported, UsageSource::Provider);
+        }
+        if !self.meter.is_answered {
+            return (Usage::default(), UsageSource::Counted);
+        }
+        let counted = Usage {
+            input: self.caller.estimate.prompt,
+            output: self.meter.output_bytes.div_ceil(BYTES_PER_TOKEN),
+            ..Usage::default()
+        };
+        let is_whole = self.end.as_ref().is_some_and(|end| matches!(end.attempt, AttemptOutcome::Succeeded));
+        (counted, if is_whole { UsageSource::Counted } else { UsageSource::Estimated })
+    }
+
+    fn close(
+        &mut self,
+        outcome: AttemptOutcome,
+        status: Option<u16>,
+        code: Option<&'static str>,
+    ) -> Option<Closed> {
+        let attempt = self.attempt.take()?;
+        let (usage, usage_source) = self.usage();
+        let price = self.served.as_ref().and_then(|served| served.price.as_deref());
+        Some(Closed {
+            attempt: attempt.id,
+            at: self.caller.wall.after(self.elapsed()),
+            outcome,
+            status,
+            error_code: code.map(Cow::Borrowed),
+            usage,
+            usage_source,
+            cost: price.map(|price| price.cost(&usage)).unwrap_or_default(),
+            unpriced: price.is_none() && usage.total() > 0,
+            first_event_ms: self.first_event.map(millis),
+            total_ms: millis(attempt.started.elapsed()),
+        })
+    }
+
+    fn receipt(&mut self, end: &End, last: Option<&Closed>) -> Receipt {
+        let served = self.served.as_ref();
+        Receipt {
+            ticket: self.caller.ticket,
+            request_id: self.stamp.request_id().into(),
+            key: self.key_id(),
+            team: self.key.team.clone(),
+            tags: std::mem::take(&mut self.caller.tags),
+            client_addr: Some(self.caller.peer.to_string()),
+            model_asked: self.caller.asked.clone(),
+            model_served: served.map(|_| self.caller.model.clone()),
+            backend: served.map(|served| served.serving.backend.name.clone()),
+            pool: served.map(|served| served.pool.clone()),
+            dialect_in: self.caller.dialect,
+            dialect_out: served.map(|_| self.caller.dialect),
+            stream: self.caller.is_stream,
+            status: end.status,
+            outcome: end.outcome,
+            error_code: end.code.map(Cow::Borrowed),
+            attempts: self.stamp.attempts(),
+            at: self.caller.wall,
+            queue_ms: millis(self.queued),
+            first_event_ms: self.first_event.map(millis),
+            total_ms: millis(self.elapsed()),
+            bytes_in: self.caller.bytes_in,
+            bytes_out: self.bytes_out,
+            usage: last.map(|closed| closed.usage).unwrap_or_default(),
+            usage_source: last.map_or(UsageSource::Counted, |closed| closed.usage_source),
+            cost: last.map(|closed| closed.cost).unwrap_or_default(),
+            unpriced: last.is_some_and(|closed| closed.unpriced),
+            price_version: served.and_then(|served| Some(served.price.as_ref()?.version.clone())),
+            keepalive_committed: false,
+        }
+    }
+}
+
+impl End {
+    /// The client got the whole answer.
+    pub(super) fn completed(status: u16) -> Self {
+        Self { status, outcome: RequestOutcome::Completed, attempt: AttemptOutcome::Succeeded, code: None }
+    }
+
+    /// The client was told that the answer broke off after it had begun.
+    pub(super) fn broken(status: u16, code: Code) -> Self {
+        Self {
+            status,
+            outcome: RequestOutcome::Failed,
+            attempt: AttemptOutcome::Failed,
+            code: Some(code.name),
+        }
+    }
+
+    /// The client got an error instead of an answer.
+    pub(super) fn refused(refusal: &Refusal) -> Self {
+        Self {
+            status: refusal.status(),
+            outcome: RequestOutcome::Failed,
+            attempt: AttemptOutcome::Failed,
+            code: Some(refusal.code.name),
+        }
+    }
+
+    /// The client left.
+    fn cancelled() -> Self {
+        Self {
+            status: Code::CLIENT_CLOSED.status,
+            outcome: RequestOutcome::Cancelled,
+            attempt: AttemptOutcome::Cancelled,
+            code: Some(Code::CLIENT_CLOSED.name),
+        }
+    }
+}
+
+/// Makes the receipt, hands it to the journal, frees the slots, and says so in log and metrics.
+pub(super) fn settle(mut facts: Box<Facts>) -> Option<Flush> {
+    let end = facts.end.clone().unwrap_or_else(End::cancelled);
+    if facts.attempt.is_some() && matches!(end.outcome, RequestOutcome::Cancelled) {
+        // A call whose client left was paid for at least its prompt.
+        facts.meter.is_answered = true;
+    }
+    facts.end = Some(end.clone());
+    let last = facts.close(end.attempt, Some(end.status), end.code);
+    let receipt = facts.receipt(&end, last.as_ref());
+    facts.gateway.metrics.settled(&receipt);
+    log(&receipt);
+    if let Err(unwritten) = facts.room.write(&Entry::Settled { last, receipt }) {
+        tracing::error!(request_id = facts.stamp.request_id(), %unwritten, "a receipt could not be written");
+    }
+    let grants = facts.gateway.live.discharge(facts.key.slot, Instant::now().into_std());
+    if !grants.is_empty() {
+        facts.gateway.deliver(grants);
+    }
+    facts.room.waits_for_disk().then(|| flush(*facts))
+}
+
+/// Resolves when a settled request's lines are on the disk.
+pub(crate) type Flush = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+fn flush(facts: Facts) -> Flush {
+    let Facts { room, stamp, .. } = facts;
+    Box::pin(async move {
+        if let Err(unsynced) = room.durable().await {
+            tracing::error!(request_id = stamp.request_id(), %unsynced, "a receipt did not reach the disk");
+        }
+    })
+}
+
+/// Settles tickets that were dropped: their clients left.
+pub(crate) async fn settle_abandoned(mut abandoned: mpsc::Receiver<Box<Facts>>) {
+    while let Some(facts) = abandoned.recv().await {
+        // Nobody waits for the end of this answer.
+        drop(settle(facts));
+    }
+}
+
+/// What a failure teaches the scheduler about the backend.
+pub(super) fn outcome_of(failure: &Failure) -> Outcome {
+    match failure.taint() {
+        Taint::Call => Outcome::Neutral,
+        Taint::Credential | Taint::Backend => Outcome::Failed(policy::FailureSummary::from(failure)),
+    }
+}
+
+/// Whether the provider may have worked, and so charged, before it failed like this.
+fn may_have_cost(kind: FailureKind) -> bool {
+    match kind {
+        FailureKind::Truncated | FailureKind::Malformed | FailureKind::TooLarge | FailureKind::Reset => true,
+        FailureKind::Deadline(deadline) => deadline != protocol::Deadline::Connect,
+        FailureKind::Connect
+        | FailureKind::Tls
+        | FailureKind::ErrorAnswer
+        | FailureKind::RateLimited
+        | FailureKind::Unauthorized
+        | FailureKind::ModelMissing
+        | FailureKind::Unavailable
+        | FailureKind::Rejected => false,
+    }
+}
+
+fn log(receipt: &Receipt) {
+    tracing::info!(
+        request_id = &*receipt.request_id,
+        key = receipt.key.as_deref(),
+        model = &*receipt.model_asked,
+        backend = receipt.backend.as_deref(),
+        status = receipt.status,
+        code = receipt.error_code.as_deref(),
+        stream = receipt.stream,
+        attempts = receipt.attempts,
+        input_tokens = receipt.usage.input_total(),
+        output_tokens = receipt.usage.output,
+        queue_ms = receipt.queue_ms,
+        first_event_ms = receipt.first_event_ms,
+        total_ms = receipt.total_ms,
+        "request"
+    );
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

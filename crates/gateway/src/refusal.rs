@@ -1,0 +1,260 @@
+//! Decides what a caller reads when something went wrong: the only place where errors become responses.
+
+use std::{borrow::Cow, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode, header};
+use policy::{Denial, NoSuchModel, Refused, RefusedReason};
+use protocol::{Deadline, DecodeError, Dialect, Failure, FailureKind, WireError};
+
+use crate::{body::Body, identity::Stamp};
+
+/// A stable error code and the status it goes out with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Code {
+    pub(crate) status: u16,
+    pub(crate) name: &'static str,
+}
+
+macro_rules! codes {
+    ($($constant:ident = $status:literal $name:literal;)*) => {
+        impl Code { $(pub(crate) const $constant: Code = Code { status: $status, name: $name };)* }
+    };
+}
+
+codes! {
+    INVALID_REQUEST = 400 "invalid_request";
+    UNSUPPORTED = 400 "unsupported_for_backend";
+    MISSING_API_KEY = 401 "missing_api_key";
+    INVALID_API_KEY = 401 "invalid_api_key";
+    MODEL_NOT_FOUND = 404 "model_not_found";
+    NOT_FOUND = 404 "not_found";
+    BODY_TIMEOUT = 408 "body_timeout";
+    BODY_TOO_LARGE = 413 "body_too_large";
+    UPGRADE_REQUIRED = 426 "upgrade_required";
+    RATE_LIMITED = 429 "rate_limited";
+    BACKPRESSURE = 429 "backpressure";
+    QUEUE_TIMEOUT = 429 "queue_timeout";
+    CONCURRENCY_LIMITED = 429 "concurrency_limited";
+    CLIENT_CLOSED = 499 "client_closed";
+    UPSTREAM_ERROR = 502 "upstream_error";
+    UPSTREAM_PROTOCOL_ERROR = 502 "upstream_protocol_error";
+    NO_BACKEND = 503 "no_backend";
+    ALL_POOLS_EXHAUSTED = 503 "all_pools_exhausted";
+    QUEUE_FULL = 503 "queue_full";
+    SHUTTING_DOWN = 503 "shutting_down";
+    JOURNAL_FULL = 503 "journal_full";
+    UPSTREAM_TIMEOUT = 504 "upstream_timeout";
+}
+
+/// An answer of the upstream that no other backend could better: it is passed on as it came.
+#[derive(Debug)]
+pub(crate) struct Passed {
+    pub(crate) status: StatusCode,
+    pub(crate) content_type: Option<HeaderValue>,
+    pub(crate) body: Bytes,
+}
+
+/// Why a request gets no answer of its own. `message` is for the caller, `detail` for the operator's log.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    pub(crate) code: Code,
+    message: Cow<'static, str>,
+    param: Option<Box<str>>,
+    retry_after: Option<Duration>,
+    pub(crate) detail: Option<Box<str>>,
+    passed: Option<Box<Passed>>,
+}
+
+impl Refusal {
+    /// A refusal with `code`, saying `message` to the caller.
+    pub(crate) fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, message: message.into(), param: None, retry_after: None, detail: None, passed: None }
+    }
+
+    /// Names the field of the request that is at fault.
+    pub(crate) fn about(mut self, param: &str) -> Self {
+        self.param = Some(param.into());
+        self
+    }
+
+    /// Tells the caller when to come back.
+    pub(crate) fn retry_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
+    }
+
+    /// The upstream's own answer, passed on with its status and body.
+    pub(crate) fn passed(passed: Passed, failure: &Failure) -> Self {
+        let code = Code { status: passed.status.as_u16(), name: "upstream_rejected" };
+        let mut refusal = Self::new(code, "").because(failure);
+        refusal.passed = Some(Box::new(passed));
+        refusal
+    }
+
+    /// The status the caller sees.
+    pub(crate) fn status(&self) -> u16 {
+        self.code.status
+    }
+
+    /// Adds what only the operator reads.
+    pub(crate) fn detailed(mut self, detail: &str) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    fn because(mut self, failure: &Failure) -> Self {
+        self.detail = Some(failure.detail.clone());
+        self
+    }
+
+    /// What the caller reads, in its own dialect, for an answer that has not begun.
+    pub(crate) fn into_response(self, dialect: Dialect, stamp: &Stamp) -> http::Response<Body> {
+        let (status, content_type, body) = match self.passed {
+            Some(passed) => (passed.status, passed.content_type, passed.body),
+            None => {
+                let json = protocol::encode_error(dialect, &self.wire(stamp));
+                (status_code(self.code.status), Some(HeaderValue::from_static("application/json")), json)
+            }
+        };
+        let mut response = http::Response::new(Body::whole(body));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        if let Some(content_type) = content_type {
+            headers.insert(header::CONTENT_TYPE, content_type);
+        }
+        if let Some(wait) = self.retry_after {
+            write_retry_after(headers, wait);
+        }
+        if self.code == Code::UPGRADE_REQUIRED {
+            headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        }
+        stamp.write(headers);
+        response
+    }
+
+    /// What the caller reads inside a stream that has begun.
+    pub(crate) fn into_stream_event(self, dialect: Dialect, stamp: &Stamp) -> Bytes {
+        protocol::encode_stream_error(dialect, &self.wire(stamp))
+    }
+
+    fn wire<'a>(&'a self, stamp: &'a Stamp) -> WireError<'a> {
+        WireError {
+            status: self.code.status,
+            code: self.code.name,
+            message: &self.message,
+            param: self.param.as_deref(),
+            request_id: stamp.request_id(),
+        }
+    }
+}
+
+/// `Retry-After` in whole seconds, at least one, and the exact wait beside it.
+fn write_retry_after(headers: &mut http::HeaderMap, wait: Duration) {
+    let seconds = wait.as_millis().div_ceil(1000).max(1);
+    let millis = wait.as_millis().max(1);
+    for (name, value) in [("retry-after", seconds), ("retry-after-ms", millis)] {
+        if let Ok(value) = HeaderValue::try_from(value.to_string()) {
+            headers.insert(name, value);
+        }
+    }
+}
+
+fn status_code(status: u16) -> StatusCode {
+    StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+impl From<DecodeError> for Refusal {
+    fn from(error: DecodeError) -> Self {
+        let code = Code { status: 400, name: error.code() };
+        let refusal = Self::new(code, error.to_string());
+        match error.param() {
+            Some(param) => refusal.about(param),
+            None => refusal,
+        }
+    }
+}
+
+impl From<Denial> for Refusal {
+    fn from(denial: Denial) -> Self {
+        Self::new(Code { status: 403, name: denial.code() }, denial.to_string())
+    }
+}
+
+impl From<NoSuchModel> for Refusal {
+    fn from(unknown: NoSuchModel) -> Self {
+        let mut message = format!("The model `{}` does not exist or is not served here.", unknown.asked);
+        if !unknown.close.is_empty() {
+            message.push_str(" Close names: ");
+            message.push_str(&unknown.close.join(", "));
+            message.push('.');
+        }
+        Self::new(Code::MODEL_NOT_FOUND, message).about("model")
+    }
+}
+
+impl From<Refused> for Refusal {
+    fn from(refused: Refused) -> Self {
+        let (code, message) = match refused.reason {
+            RefusedReason::Backpressure => {
+                (Code::BACKPRESSURE, "The gateway is at its limit of requests in flight. Retry later.")
+            }
+            RefusedReason::QueueTimeout => {
+                (Code::QUEUE_TIMEOUT, "No capacity became free before the queue timeout. Retry later.")
+            }
+            RefusedReason::QueueFull => (Code::QUEUE_FULL, "The queue is full. Retry later."),
+            RefusedReason::NoBackend => (Code::NO_BACKEND, "No backend can serve this request at present."),
+            RefusedReason::AllPoolsExhausted => {
+                (Code::ALL_POOLS_EXHAUSTED, "Every backend for this model is at its limit. Retry later.")
+            }
+            RefusedReason::ConcurrencyLimited => {
+                (Code::CONCURRENCY_LIMITED, "This key has too many requests in flight. Retry later.")
+            }
+            RefusedReason::RateLimited => {
+                (Code::RATE_LIMITED, "This key is over its rate limit. Retry later.")
+            }
+            RefusedReason::Unsupported => {
+                (Code::UNSUPPORTED, "No backend for this model can carry what the request contains.")
+            }
+            RefusedReason::BoundBackendGone => {
+                (Code::NO_BACKEND, "The backend that holds what this request refers to is not available.")
+            }
+        };
+        Self::new(code, message).retry_after(refused.retry_after)
+    }
+}
+
+impl From<&Failure> for Refusal {
+    fn from(failure: &Failure) -> Self {
+        let refusal = match failure.kind {
+            FailureKind::Connect | FailureKind::Tls | FailureKind::Reset => {
+                Self::new(Code::UPSTREAM_ERROR, "The upstream could not be reached or closed the connection.")
+            }
+            FailureKind::Truncated => Self::new(Code::UPSTREAM_ERROR, "The upstream's answer was cut short."),
+            FailureKind::Malformed | FailureKind::TooLarge => {
+                Self::new(Code::UPSTREAM_PROTOCOL_ERROR, "The upstream's answer could not be understood.")
+            }
+            FailureKind::ErrorAnswer
+            | FailureKind::Unavailable
+            | FailureKind::Unauthorized
+            | FailureKind::ModelMissing
+            | FailureKind::Rejected => Self::new(Code::UPSTREAM_ERROR, "The upstream reported an error."),
+            FailureKind::RateLimited => Self::new(
+                Code::RATE_LIMITED,
+                "Every backend that could serve this request is rate limited. Retry later.",
+            )
+            .retry_after(failure.retry_after.unwrap_or(Duration::from_secs(1))),
+            FailureKind::Deadline(deadline) => Self::new(Code::UPSTREAM_TIMEOUT, timeout_text(deadline)),
+        };
+        refusal.because(failure)
+    }
+}
+
+fn timeout_text(deadline: Deadline) -> &'static str {
+    match deadline {
+        Deadline::Connect => "The upstream did not accept a connection in time (deadline: connect).",
+        Deadline::FirstEvent => "The upstream did not begin its answer in time (deadline: first_event).",
+        Deadline::Idle => "The upstream went silent in the middle of its answer (deadline: idle).",
+        Deadline::Total => "The answer took longer than allowed (deadline: total).",
+    }
+}

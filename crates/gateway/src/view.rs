@@ -1,0 +1,88 @@
+//! Decides what one request sees of the configuration: a snapshot and the endpoints made from it; never changes.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+use policy::{Backend, BackendId, Snapshot};
+use upstream::{Auth, Endpoint, EndpointError};
+
+use crate::metrics::{BackendMetrics, Metrics};
+
+/// A snapshot with everything that calls need ready made. Loaded once per request and kept to its end.
+pub struct View {
+    /// What control published.
+    pub snapshot: Arc<Snapshot>,
+    serving: Vec<Option<Arc<Serving>>>,
+}
+
+/// One backend, ready to be called.
+pub(crate) struct Serving {
+    pub(crate) backend: Arc<Backend>,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) deadlines: upstream::Deadlines,
+    pub(crate) name: HeaderValue,
+    pub(crate) metrics: BackendMetrics,
+}
+
+impl View {
+    /// Makes the endpoints of `snapshot`. A backend whose address or credential cannot be used is an error: nothing
+    /// half-usable is published.
+    pub(crate) fn new(snapshot: Arc<Snapshot>, metrics: &Metrics) -> Result<Self, UnusableBackend> {
+        let mut serving = Vec::new();
+        for backend in &snapshot.backends {
+            let index = backend.id.0 as usize;
+            if serving.len() <= index {
+                serving.resize_with(index + 1, || None);
+            }
+            serving[index] = Some(Arc::new(Serving::new(backend.clone(), metrics)?));
+        }
+        Ok(Self { snapshot, serving })
+    }
+
+    /// The backend `id`, unless it is not part of this view.
+    pub(crate) fn serving(&self, id: BackendId) -> Option<&Arc<Serving>> {
+        self.serving.get(id.0 as usize)?.as_ref()
+    }
+}
+
+impl Serving {
+    fn new(backend: Arc<Backend>, metrics: &Metrics) -> Result<Self, UnusableBackend> {
+        let auth = backend.credential.as_ref().map_or(Auth::None, |secret| Auth::Bearer(secret.expose()));
+        let unusable = |reason| UnusableBackend { name: backend.name.clone(), reason };
+        let mut endpoint = Endpoint::new(&backend.base_url, auth).map_err(|error| unusable(error.into()))?;
+        if let Some(path) = &backend.ca_file {
+            let pem = std::fs::read(&**path).map_err(|error| unusable(Unusable::CaFile(error)))?;
+            endpoint = endpoint.with_certificates(&pem).map_err(|error| unusable(error.into()))?;
+        }
+        let deadlines = upstream::Deadlines {
+            connect: backend.deadlines.connect,
+            first_event: backend.deadlines.first_event,
+            idle: backend.deadlines.idle,
+            total: backend.deadlines.total,
+        };
+        let name = HeaderValue::try_from(&*backend.name).unwrap_or(HeaderValue::from_static("unprintable"));
+        let metrics = metrics.backend(&backend.name, &backend.label);
+        Ok(Self { backend, endpoint, deadlines, name, metrics })
+    }
+}
+
+/// A backend that no endpoint can be made of.
+#[derive(Debug, thiserror::Error)]
+#[error("backend `{name}` cannot be used: {reason}")]
+pub struct UnusableBackend {
+    /// The backend's name.
+    pub name: Arc<str>,
+    /// What is wrong with it.
+    pub reason: Unusable,
+}
+
+/// What is wrong with a backend.
+#[derive(Debug, thiserror::Error)]
+pub enum Unusable {
+    /// Its address, its credential or its certificates.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    /// Its `ca_file` cannot be read.
+    #[error("its ca_file cannot be read: {0}")]
+    CaFile(std::io::Error),
+}
