@@ -31,6 +31,8 @@ pub struct Route {
     pub renamed: bool,
     /// One for each pool that serves each model, in order.
     pub tiers: Vec<Tier>,
+    /// The narrowest context window on it.
+    narrowest: Option<u64>,
 }
 
 /// The backends of one pool that serve one model.
@@ -98,13 +100,29 @@ impl Carries {
 }
 
 impl Route {
+    /// A route to one model by its own name.
+    #[must_use]
+    pub fn new(asked: Arc<str>, model: Arc<str>, tiers: Vec<Tier>) -> Self {
+        let contexts = tiers.iter().flat_map(|tier| &tier.candidates).filter_map(|one| one.context);
+        let narrowest = contexts.min();
+        Self { asked, model, renamed: false, tiers, narrowest }
+    }
+
+    /// A route by an alias; none when it leads to nothing.
+    pub(crate) fn by_alias(alias: &str, tiers: Vec<Tier>) -> Option<Self> {
+        let model = Arc::clone(&tiers.first()?.model);
+        Some(Self { renamed: true, ..Self::new(alias.into(), model, tiers) })
+    }
+
     /// Whether so many tokens fit some candidates and not others. When none fits, none is left out: the
     /// count is an estimate, and the provider's own refusal is more exact than ours.
     pub(crate) fn some_fit_only(&self, tokens: u64) -> bool {
+        if self.narrowest.is_none_or(|narrowest| tokens <= narrowest) {
+            return false;
+        }
         let mut contexts = self.tiers.iter().flat_map(|tier| &tier.candidates).map(|one| one.context);
         let fits = |context: Option<u64>| context.is_none_or(|context| tokens <= context);
-        let Some(first) = contexts.next().map(fits) else { return false };
-        contexts.any(|context| fits(context) != first)
+        contexts.any(fits)
     }
 }
 

@@ -41,7 +41,7 @@ impl CatalogDraft {
             listings: BTreeMap::new(),
             prefixes: prefixes(&served),
             backends: served.iter().map(|one| entry(one, &pools, &prices)).collect(),
-            any: Arc::new(Route { asked: "".into(), model: "".into(), renamed: false, tiers: Vec::new() }),
+            any: Arc::new(Route::new("".into(), "".into(), Vec::new())),
             pools,
             prices,
         };
@@ -56,11 +56,9 @@ impl CatalogDraft {
             let mapped = backends.iter().any(|index| !catalog.backends[*index].wildcard);
             // A provider's prefix asks for that provider, even where a broker lists the same name.
             let by_prefix = if mapped { None } else { catalog.by_prefix(model) };
-            let route = by_prefix.unwrap_or_else(|| Route {
-                asked: Arc::clone(model),
-                model: Arc::clone(model),
-                renamed: false,
-                tiers: catalog.tiers_among(model, backends.iter().copied()),
+            let route = by_prefix.unwrap_or_else(|| {
+                let tiers = catalog.tiers_among(model, backends.iter().copied());
+                Route::new(Arc::clone(model), Arc::clone(model), tiers)
             });
             if backends.iter().any(|index| served[*index].backend.enabled) {
                 let listing = catalog.listing_of(model, &route);
@@ -193,9 +191,7 @@ impl Catalog {
                 None => missing.push(target.clone()),
             }
         }
-        let model = tiers.first().map(|tier: &Tier| Arc::clone(&tier.model));
-        let route = model.map(|model| Route { asked: name.into(), model, renamed: true, tiers });
-        (route, missing)
+        (Route::by_alias(name, tiers), missing)
     }
 
     /// A route for a name nobody knows: under a provider's prefix, or to those whose list nobody could
@@ -242,7 +238,7 @@ impl Catalog {
     fn route_over(&self, asked: &str, model: &str, candidates: Vec<(&Entry, Candidate)>) -> Option<Route> {
         let model: Arc<str> = model.into();
         let tiers = self.tiers_of(&model, candidates);
-        (!tiers.is_empty()).then(|| Route { asked: asked.into(), model, renamed: false, tiers })
+        (!tiers.is_empty()).then(|| Route::new(asked.into(), model, tiers))
     }
 
     fn tiers_of(&self, model: &Arc<str>, candidates: Vec<(&Entry, Candidate)>) -> Vec<Tier> {
@@ -263,7 +259,7 @@ impl Catalog {
         let candidates = entries.map(|entry| (entry, self.passed(entry, ""))).collect();
         let model: Arc<str> = "".into();
         let tiers = self.tiers_of(&model, candidates);
-        Route { asked: Arc::clone(&model), model, renamed: false, tiers }
+        Route::new(Arc::clone(&model), model, tiers)
     }
 
     pub(super) fn listing_of(&self, name: &Arc<str>, route: &Route) -> ModelListing {

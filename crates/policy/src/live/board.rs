@@ -13,6 +13,9 @@ pub(super) use super::status::EventKind;
 /// Events kept; older ones are forgotten.
 const EVENTS_MAX: usize = 256;
 
+/// How far back an equal event is looked for.
+const REPEATS_WITHIN: usize = 4;
+
 /// What is counted and remembered for operators.
 #[derive(Debug, Default)]
 pub(super) struct Board {
@@ -73,16 +76,19 @@ impl Board {
         &self.records
     }
 
-    /// Notes an event. One that repeats the last is counted there, so that a flood of refusals cannot
-    /// push everything else off the board.
+    /// Notes an event. One that repeats a recent one is counted there, so that a flood of refusals, even
+    /// for two or three reasons by turns, cannot push everything else off the board.
     pub(super) fn event(&mut self, kind: EventKind, backend: Option<BackendId>, text: &str, now: Instant) {
         self.last_event += 1;
-        if let Some(last) = self.events.back_mut()
-            && (last.kind, last.backend, &*last.text) == (kind, backend, text)
-        {
-            last.number = self.last_event;
-            last.at = now;
-            last.times += 1;
+        let same = |noted: &Noted| (noted.kind, noted.backend, &*noted.text) == (kind, backend, text);
+        let recent = self.events.len().saturating_sub(REPEATS_WITHIN);
+        let repeated =
+            (recent..self.events.len()).rev().find(|index| self.events.get(*index).is_some_and(same));
+        if let Some(mut noted) = repeated.and_then(|index| self.events.remove(index)) {
+            noted.number = self.last_event;
+            noted.at = now;
+            noted.times += 1;
+            self.events.push_back(noted);
             return;
         }
         if self.events.len() == EVENTS_MAX {

@@ -38,7 +38,7 @@ pub(super) struct State {
     /// Grants found by calls that cannot return them; the next that can, does.
     outbox: Vec<Grant>,
     outbox_since: Option<Instant>,
-    /// Leases given, ever: the clock of whose turn it is.
+    /// Leases given, ever: it tells whose turn it is.
     leases: u64,
 }
 
@@ -204,9 +204,9 @@ impl State {
     /// Serves both queues and refuses whoever waited too long.
     fn serve(&mut self, now: Instant) -> Vec<Grant> {
         let mut grants = self.take_outbox();
-        self.expire(now, &mut grants);
-        self.serve_admission(now, &mut grants);
         self.serve_routing(now, &mut grants);
+        self.expire_admission(now, &mut grants);
+        self.serve_admission(now, &mut grants);
         grants
     }
 
@@ -219,6 +219,8 @@ impl State {
             let what = if place.deadline <= now {
                 let refused = self.refuse_admission(asked);
                 self.board.refused(refused.reason, now);
+                // The room it would have taken may be what the next of its key stepped aside for.
+                self.admission.bring_back(asked.key);
                 Granted::Refused(refused)
             } else {
                 self.admitted(asked.key);
@@ -228,18 +230,15 @@ impl State {
         }
     }
 
-    fn expire(&mut self, now: Instant, grants: &mut Vec<Grant>) {
+    /// Refuses those who wait to be let in past their deadline; those who wait for a backend are
+    /// [`Self::serve_routing`]'s.
+    fn expire_admission(&mut self, now: Instant, grants: &mut Vec<Grant>) {
         while let Some(waiter) = self.waiters.expired(now) {
-            let place = self.waiters.leave(waiter).expect("whoever expires has a place");
-            match place.waits_for {
-                Queue::Admission => {
-                    let asked = self.admission.remove(waiter).expect("its place says it waits there");
-                    let refused = self.refuse_admission(asked);
-                    self.board.refused(refused.reason, now);
-                    grants.push(Grant { waiter, what: Granted::Refused(refused) });
-                }
-                Queue::Routing => grants.extend(self.last_moment(waiter, now)),
-            }
+            self.waiters.leave(waiter);
+            let Some(asked) = self.admission.remove(waiter) else { continue };
+            let refused = self.refuse_admission(asked);
+            self.board.refused(refused.reason, now);
+            grants.push(Grant { waiter, what: Granted::Refused(refused) });
         }
     }
 

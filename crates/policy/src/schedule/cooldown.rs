@@ -88,8 +88,9 @@ impl Cooldown {
         }
     }
 
-    /// The provider said 429. Returns the length of the cooldown this began, if it began one: answers to
-    /// calls made before the cooldown only lengthen it, so that a burst of ten refusals is one strike.
+    /// The provider said 429. Returns the length of the cooldown this began, if it began one: answers that
+    /// come while it lasts, to calls made before it, only lengthen it, so that a burst of ten refusals is
+    /// one strike; and while the probe is out, its own answer decides.
     pub(crate) fn limited(
         &mut self,
         standing: Standing,
@@ -98,18 +99,18 @@ impl Cooldown {
         now: Instant,
     ) -> Option<Duration> {
         match (self.phase, standing) {
-            (Phase::Clear, _) | (Phase::Probing { .. }, Standing::Probe) => {
-                self.strikes = self.strikes.saturating_add(1);
-                let length = rules.length(self.strikes, retry_after);
-                self.phase = Phase::Cooling { until: now + length };
-                Some(length)
-            }
-            (Phase::Cooling { until }, _) => {
+            (Phase::Cooling { until }, _) if now < until => {
                 let asked = now + retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
                 self.phase = Phase::Cooling { until: until.max(asked) };
                 None
             }
             (Phase::Probing { .. }, Standing::Regular) => None,
+            (Phase::Clear | Phase::Cooling { .. }, _) | (Phase::Probing { .. }, Standing::Probe) => {
+                self.strikes = self.strikes.saturating_add(1);
+                let length = rules.length(self.strikes, retry_after);
+                self.phase = Phase::Cooling { until: now + length };
+                Some(length)
+            }
         }
     }
 

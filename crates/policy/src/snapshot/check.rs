@@ -35,7 +35,8 @@ pub(super) fn aliases(
         aliases.keys().filter(|name| catalog.maps(name.as_str())).cloned().collect();
     for (name, targets) in aliases {
         let path = format!("aliases.{name}");
-        if mapped.contains(name) {
+        // A list that names the model itself is that model with others to fall back on.
+        if mapped.contains(name) && !targets.contains(name) {
             problems.push(Problem::new(&path, "is also the name of a model that a backend maps"));
         }
         alias_shape(&path, name, targets, problems);
@@ -43,7 +44,7 @@ pub(super) fn aliases(
         unknown_models(&path, &missing, catalog, problems);
     }
     for (name, targets) in aliases {
-        for target in targets.iter().filter(|target| aliases.contains_key(*target)) {
+        for target in targets.iter().filter(|target| *target != name && aliases.contains_key(*target)) {
             let message = format!("leads to `{target}`, which is an alias itself");
             let meant = aliases.get(target).and_then(|models| models.first());
             problems.push(

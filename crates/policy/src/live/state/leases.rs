@@ -38,7 +38,8 @@ impl State {
         Leased::Refused(refused)
     }
 
-    /// Gives backends to those who wait, the oldest first, until nobody who waits can start.
+    /// Gives backends to those who wait, the oldest first, until nobody who waits can start; afterwards
+    /// nobody waits past its deadline. At that last moment a backend it has been to is better than none.
     pub(super) fn serve_routing(&mut self, now: Instant, grants: &mut Vec<Grant>) {
         self.routing.unblock();
         while let Some((index, line)) = self.routing.oldest() {
@@ -71,26 +72,17 @@ impl State {
     /// longer wait for one, or a refusal at once.
     fn reconsider(&mut self, id: WaiterId, now: Instant) -> Option<Grant> {
         let left = self.routing.remove(id)?;
-        let refused = match choose(&self.backends, &left.demand, self.moment(now, left.waiting.deadline)) {
+        let deadline = left.waiting.deadline;
+        let refused = match choose(&self.backends, &left.demand, self.moment(now, deadline)) {
             Choice::Start(pick) => return Some(self.give(id, pick, &left, now)),
-            Choice::Later(later) if later.possible_at < left.waiting.deadline => {
+            Choice::Later(later) if later.possible_at < deadline => {
                 self.routing.push(id, left.demand, left.waiting, later.wake_at);
                 return None;
             }
-            Choice::Later(later) => too_late(later, now),
-            Choice::Never(reason) => Refused { reason, retry_after: RETRY_AFTER_GUESS },
-        };
-        Some(self.turn_away(id, refused, now))
-    }
-
-    /// The deadline of one who waited is here: a backend it has been to is better than none.
-    pub(super) fn last_moment(&mut self, id: WaiterId, now: Instant) -> Option<Grant> {
-        let left = self.routing.remove(id)?;
-        let refused = match choose(&self.backends, &left.demand, self.moment(now, now)) {
-            Choice::Start(pick) => return Some(self.give(id, pick, &left, now)),
-            Choice::Later(later) => {
+            Choice::Later(later) if deadline <= now => {
                 Refused { reason: RefusedReason::QueueTimeout, retry_after: until(later, now) }
             }
+            Choice::Later(later) => too_late(later, now),
             Choice::Never(reason) => Refused { reason, retry_after: RETRY_AFTER_GUESS },
         };
         Some(self.turn_away(id, refused, now))

@@ -1,0 +1,361 @@
+//! What `Live` promises whatever is done to it: nothing is lost, nothing overtakes, nothing runs where it must not.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::{Just, Strategy as Generator, prop_oneof, proptest};
+use proptest::test_runner::Config;
+
+use super::*;
+
+const MODELS: [&str; 3] = ["m", "n", "o"];
+const KEYS: [(&str, Option<u32>); 3] = [("one", Some(1)), ("two", Some(3)), ("three", None)];
+const BACKENDS: [&str; 4] = ["a", "b", "c", "d"];
+
+#[derive(Debug, Clone)]
+enum Step {
+    Admit { key: usize, seconds: u64 },
+    Discharge(usize),
+    Lease { model: usize, tried: Option<usize>, bound: Option<usize>, seconds: u64 },
+    Release { held: usize, how: How },
+    Leave(usize),
+    Wait { millis: u64 },
+    Adopt(Limits),
+    Reset(usize),
+}
+
+#[derive(Debug, Clone)]
+enum How {
+    Success,
+    Neutral,
+    Limited(u64),
+    Failed,
+    Unauthorized,
+}
+
+#[derive(Debug, Clone)]
+struct Limits {
+    rpm: u32,
+    concurrency: u32,
+    max_in_flight: u32,
+    queue_max: usize,
+    present: usize,
+}
+
+fn limits() -> impl Generator<Value = Limits> {
+    (1_u32..120, 1_u32..4, 1_u32..6, 0_usize..6, 1_usize..=4).prop_map(
+        |(rpm, concurrency, max_in_flight, queue_max, present)| Limits {
+            rpm,
+            concurrency,
+            max_in_flight,
+            queue_max,
+            present,
+        },
+    )
+}
+
+fn step() -> impl Generator<Value = Step> {
+    let how = prop_oneof![
+        6 => Just(How::Success),
+        1 => Just(How::Neutral),
+        2 => (0_u64..60).prop_map(How::Limited),
+        3 => Just(How::Failed),
+        1 => Just(How::Unauthorized),
+    ];
+    let some = |most: usize| proptest::option::weighted(0.2, 0..most);
+    prop_oneof![
+        4 => (0..KEYS.len(), 0_u64..20).prop_map(|(key, seconds)| Step::Admit { key, seconds }),
+        3 => (0_usize..8).prop_map(Step::Discharge),
+        6 => (0..MODELS.len(), some(BACKENDS.len()), some(BACKENDS.len()), 0_u64..40)
+            .prop_map(|(model, tried, bound, seconds)| Step::Lease { model, tried, bound, seconds }),
+        6 => (0_usize..8, how).prop_map(|(held, how)| Step::Release { held, how }),
+        1 => (0_usize..8).prop_map(Step::Leave),
+        4 => (0_u64..20_000).prop_map(|millis| Step::Wait { millis }),
+        1 => limits().prop_map(Step::Adopt),
+        1 => (0..BACKENDS.len()).prop_map(Step::Reset),
+    ]
+}
+
+/// What an attempt wants: its model, a backend it has been to, a backend it is bound to.
+type Line = (usize, Option<usize>, Option<usize>);
+
+/// The naive account of what `Live` was asked and has answered.
+struct Ledger {
+    world: World,
+    limits: Limits,
+    /// Keys of those let in.
+    inside: Vec<usize>,
+    /// Keys of those waiting to be.
+    outside: BTreeMap<WaiterId, usize>,
+    held: Vec<Slot>,
+    /// What those waiting for a backend want; equal wants stand in one line.
+    waiting: BTreeMap<WaiterId, Line>,
+    /// Until when each backend must not be called.
+    closed_until: BTreeMap<BackendId, Instant>,
+}
+
+fn draft_of(limits: &Limits) -> Draft {
+    let spec = |(index, name): (usize, &&str)| {
+        let models: &[&str] = match index {
+            0 => &["m", "n"],
+            1 => &["m"],
+            2 => &["n", "o"],
+            _ => &["m", "n", "o"],
+        };
+        with(backend(name, models), |spec| {
+            spec.pool = if index == 3 { "fallback" } else { "primary" }.into();
+            spec.limits.rpm = limits.rpm;
+            spec.limits.burst = Some(3);
+            spec.limits.concurrency = Some(limits.concurrency);
+            spec.enabled = index < limits.present || index == 3;
+        })
+    };
+    let mut draft = draft(BACKENDS.iter().enumerate().map(spec));
+    draft.keys = KEYS.iter().map(|(name, _)| key(name)).collect();
+    draft.settings.max_in_flight = limits.max_in_flight;
+    draft.settings.queue_max = limits.queue_max;
+    draft
+}
+
+impl Ledger {
+    fn new(limits: Limits) -> Self {
+        Self {
+            world: World::new(draft_of(&limits)),
+            limits,
+            inside: Vec::new(),
+            outside: BTreeMap::new(),
+            held: Vec::new(),
+            waiting: BTreeMap::new(),
+            closed_until: BTreeMap::new(),
+        }
+    }
+
+    fn key(&self, key: usize) -> KeySlot {
+        self.world.snapshot.identity.keys()[key].slot
+    }
+
+    fn key_full(&self, key: usize) -> bool {
+        let inside = self.inside.iter().filter(|theirs| **theirs == key).count();
+        KEYS[key].1.is_some_and(|ceiling| inside >= usize::try_from(ceiling).expect("small"))
+    }
+
+    /// Who comes first of those who want the same. One who has been somewhere may be passed by another with
+    /// less time, who then takes a backend it has been to while the first still waits for a fresh one.
+    fn first_of(&self, line: Line) -> Option<WaiterId> {
+        let same = |(_, theirs): &(&WaiterId, &Line)| **theirs == line && line.1.is_none();
+        self.waiting.iter().find(same).map(|(id, _)| *id)
+    }
+
+    fn leased(&mut self, slot: Slot) {
+        let (id, now) = (slot.backend, self.world.now);
+        let closed = self.closed_until.get(&id);
+        assert!(closed.is_none_or(|until| *until <= now), "leased inside a cooldown: {id:?}");
+        let probe_out = self.held.iter().any(|held| held.backend == id && held.probe);
+        assert!(!probe_out, "leased beside a probe: {id:?}");
+        self.held.push(slot);
+        let held = self.held.iter().filter(|held| held.backend == id).count();
+        assert!(held <= usize::try_from(self.limits.concurrency).expect("small"), "over the ceiling");
+    }
+
+    fn settle(&mut self, grants: Vec<Grant>) {
+        let mut in_order: Vec<(WaiterId, usize)> = Vec::new();
+        for grant in grants {
+            let outside = self.outside.remove(&grant.waiter);
+            let waiting = self.waiting.remove(&grant.waiter);
+            match grant.what {
+                Granted::Admitted => {
+                    let key = outside.expect("let in without waiting");
+                    in_order.push((grant.waiter, key));
+                    self.inside.push(key);
+                }
+                Granted::Slot(slot) => {
+                    let want = waiting.expect("leased without waiting");
+                    let passed = self.first_of(want).filter(|first| *first < grant.waiter);
+                    assert_eq!(passed, None, "{:?} passed it", grant.waiter);
+                    self.leased(slot);
+                }
+                Granted::Refused(_) => {
+                    assert!(outside.is_some() || waiting.is_some(), "refused without waiting")
+                }
+            }
+        }
+        for (granted, key) in in_order {
+            for (id, theirs) in self.outside.range(..granted) {
+                assert!(self.key_full(*theirs), "{granted:?} of {key} passed {id:?} of {theirs}");
+            }
+        }
+    }
+
+    fn apply(&mut self, step: Step) {
+        let now = self.world.now;
+        match step {
+            Step::Admit { key, seconds } => self.admit(key, seconds),
+            Step::Discharge(which) if which < self.inside.len() => {
+                let key = self.inside.remove(which);
+                let grants = self.world.live.discharge(self.key(key), now);
+                self.settle(grants);
+            }
+            Step::Lease { model, tried, bound, seconds } => self.lease((model, tried, bound), seconds),
+            Step::Release { held, how } if held < self.held.len() => self.release(held, &how),
+            Step::Leave(which) => {
+                let everyone: BTreeSet<WaiterId> =
+                    self.outside.keys().chain(self.waiting.keys()).copied().collect();
+                if let Some(id) = everyone.into_iter().nth(which) {
+                    self.outside.remove(&id);
+                    self.waiting.remove(&id);
+                    let grants = self.world.live.leave(id, now);
+                    self.settle(grants);
+                }
+            }
+            Step::Wait { millis } => {
+                let grants = self.world.after(Duration::from_millis(millis));
+                self.settle(grants);
+            }
+            Step::Adopt(limits) => {
+                self.limits = limits;
+                let grants = self.world.adopt(draft_of(&self.limits));
+                self.settle(grants);
+            }
+            Step::Reset(which) => {
+                let id = self.world.id(BACKENDS[which]);
+                self.closed_until.remove(&id);
+                // The probe of a cooldown that an operator ended is one call among others.
+                for held in self.held.iter_mut().filter(|held| held.backend == id) {
+                    held.probe = false;
+                }
+                let grants = self.world.live.reset(id, now);
+                self.settle(grants);
+            }
+            Step::Discharge(_) | Step::Release { .. } => {}
+        }
+        self.check();
+    }
+
+    fn admit(&mut self, key: usize, seconds: u64) {
+        let deadline = self.world.now + Duration::from_secs(seconds);
+        let (slot, concurrency) = (self.key(key), KEYS[key].1);
+        let ask = Admission { key: slot, concurrency, class: Class::Normal, bytes: 1, deadline };
+        match self.world.live.admit(ask, self.world.now) {
+            Admitted::Now => {
+                assert!(!self.key_full(key) && !self.outside.values().any(|theirs| *theirs == key));
+                self.inside.push(key);
+                assert!(self.inside.len() <= usize::try_from(self.limits.max_in_flight).expect("small"));
+            }
+            Admitted::Wait(id) => {
+                self.outside.insert(id, key);
+                assert!(self.outside.len() + self.waiting.len() <= self.limits.queue_max);
+            }
+            Admitted::Refused(_) => {}
+        }
+    }
+
+    fn lease(&mut self, line: Line, seconds: u64) {
+        let (model, tried, bound) = line;
+        let id = |index: usize| self.world.id(BACKENDS[index]);
+        let want = Want {
+            tried: tried.map(id).into_iter().collect(),
+            bound: bound.map(id),
+            deadline: self.world.now + Duration::from_secs(seconds),
+            ..self.world.want(MODELS[model])
+        };
+        match self.world.lease(want) {
+            Leased::Now(slot) => {
+                assert_eq!(self.first_of(line), None, "a newcomer passed it");
+                self.leased(slot);
+            }
+            Leased::Wait(id) => {
+                self.waiting.insert(id, line);
+                assert!(self.outside.len() + self.waiting.len() <= self.limits.queue_max);
+            }
+            Leased::Refused(refused) => assert!(refused.retry_after >= SECOND),
+        }
+    }
+
+    fn release(&mut self, which: usize, how: &How) {
+        let slot = self.held.remove(which);
+        let (id, now) = (slot.backend, self.world.now);
+        let outcome = match how {
+            How::Success => SUCCESS,
+            How::Neutral => Outcome::Neutral,
+            How::Failed => failed(Taint::Backend),
+            How::Unauthorized => unauthorized(),
+            How::Limited(seconds) => {
+                let probe_out = self.held.iter().any(|held| held.backend == id && held.probe);
+                let closed = self.closed_until.get(&id).copied().filter(|until| *until > now);
+                let base = if closed.is_some() { Duration::ZERO } else { 30 * SECOND };
+                if !probe_out {
+                    let until = now + base.max(Duration::from_secs(*seconds));
+                    self.closed_until.insert(id, closed.unwrap_or(until).max(until));
+                }
+                limited(Some(Duration::from_secs(*seconds)))
+            }
+        };
+        let grants = self.world.release(slot, outcome);
+        self.settle(grants);
+    }
+
+    /// What holds after every step.
+    fn check(&mut self) {
+        let status = self.world.live.status(self.world.now);
+        assert_eq!(usize::try_from(status.in_flight).expect("small"), self.inside.len());
+        for backend in &status.backends {
+            let held = self.held.iter().filter(|slot| slot.backend == backend.id).count();
+            assert_eq!(usize::try_from(backend.in_flight).expect("small"), held, "{}", backend.name);
+        }
+        // What the next tick would say anyway may be said now: afterwards nobody who waits could start.
+        let grants = self.world.after(Duration::ZERO);
+        self.settle(grants);
+        assert_eq!(self.world.after(Duration::ZERO), [], "a tick leaves nothing to do");
+        let status = self.world.live.status(self.world.now);
+        assert_eq!(status.queue.admission, self.outside.len());
+        assert_eq!(status.queue.routing, self.waiting.len());
+        assert_eq!(status.queued, self.outside.len() + self.waiting.len());
+        let full = self.inside.len() >= usize::try_from(self.limits.max_in_flight).expect("small");
+        for (id, key) in &self.outside {
+            assert!(full || self.key_full(*key), "{id:?} waits for nothing");
+        }
+        match self.world.live.next_tick() {
+            Some(next) => assert!(next > self.world.now, "a tick that is never done"),
+            None => assert_eq!(status.queued, 0, "someone waits for ever"),
+        }
+    }
+
+    /// Ends everything and expects nothing to be left.
+    fn end(mut self) {
+        while !(self.held.is_empty() && self.inside.is_empty()) {
+            if !self.held.is_empty() {
+                self.release(0, &How::Neutral);
+            }
+            if !self.inside.is_empty() {
+                let key = self.inside.remove(0);
+                let grants = self.world.live.discharge(self.key(key), self.world.now);
+                self.settle(grants);
+            }
+        }
+        let waiters: Vec<WaiterId> = self.outside.keys().chain(self.waiting.keys()).copied().collect();
+        self.outside.clear();
+        self.waiting.clear();
+        for id in waiters {
+            assert_eq!(self.world.live.leave(id, self.world.now), []);
+        }
+        let status = self.world.live.status(self.world.now);
+        assert_eq!((status.in_flight, status.queued, status.queue.bytes), (0, 0, 0));
+        assert!(status.backends.iter().all(|backend| backend.in_flight == 0));
+        assert_eq!(self.world.live.next_tick(), None);
+    }
+}
+
+proptest! {
+    #![proptest_config(Config { cases: 400, ..Config::default() })]
+
+    #[test]
+    fn nothing_is_lost_overtaken_or_let_through(
+        limits in limits(),
+        steps in proptest::collection::vec(step(), 1..120),
+    ) {
+        let mut ledger = Ledger::new(limits);
+        for step in steps {
+            ledger.apply(step);
+        }
+        ledger.end();
+    }
+}
