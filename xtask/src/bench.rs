@@ -107,7 +107,7 @@ pub(crate) fn bench(root: &Path, choice: &Choice) -> Result<()> {
             }
         }
     }
-    let page = report.page(&report::machine(root, binary.is_some())?);
+    let page = report.page(&report::machine(root, binary.as_deref())?);
     std::fs::write(root.join(&choice.out), &page).with_context(|| choice.out.display().to_string())?;
     println!("{page}\nwritten to {}", choice.out.display());
     Ok(())

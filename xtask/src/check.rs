@@ -118,6 +118,10 @@ fn docs(root: &Path, _: &mut Count) -> Result<()> {
 }
 
 fn tests(root: &Path, count: &mut Count) -> Result<()> {
+    if !run::found("cargo-nextest") {
+        println!("installing cargo-nextest, which takes some minutes");
+        run::pass(&mut run::cargo(root, &["install", "--locked", "cargo-nextest"]))?;
+    }
     let mut closed = None;
     let mut nextest = run::cargo(root, &["nextest", "run", "--locked", "--workspace", "--no-fail-fast"]);
     let result = run::watch(nextest.env("CARGO_TERM_COLOR", "never"), |line| {

@@ -38,6 +38,11 @@ impl TestEnv {
     fn python(&self) -> Result<()> {
         let (folder, pins) = (self.home.join("py"), self.pins.join("requirements.txt"));
         installed_once(&folder, &[&pins], || {
+            // Debian keeps what `venv` needs in a package of its own.
+            let venv = Command::new("python3").args(["-c", "import ensurepip"]).output()?;
+            if !venv.status.success() {
+                install(&["python3-venv"])?;
+            }
             run::pass(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
             let mut pip = Command::new(self.python_program("python"));
             pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "-r"])
@@ -73,13 +78,14 @@ impl TestEnv {
 pub(crate) fn debian(wanted: &[(&str, &str)]) -> Result<()> {
     let missing: Vec<&str> =
         wanted.iter().filter(|(program, _)| !run::found(program)).map(|(_, package)| *package).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    println!("installing {}", missing.join(", "));
+    if missing.is_empty() { Ok(()) } else { install(&missing) }
+}
+
+fn install(packages: &[&str]) -> Result<()> {
+    println!("installing {}", packages.join(", "));
     run::pass(Command::new("apt-get").args(["-qq", "update"]))?;
     let mut install = Command::new("apt-get");
-    install.args(["-qq", "-y", "--no-install-recommends", "install"]).args(missing);
+    install.args(["-qq", "-y", "--no-install-recommends", "install"]).args(packages);
     run::pass(install.env("DEBIAN_FRONTEND", "noninteractive"))
 }
 

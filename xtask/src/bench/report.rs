@@ -160,7 +160,7 @@ fn median(values: &[f64]) -> f64 {
 ///
 /// # Errors
 /// When a program that was just measured does not tell its version.
-pub(crate) fn machine(root: &Path, with_lockgate: bool) -> Result<String> {
+pub(crate) fn machine(root: &Path, lockgate: Option<&Path>) -> Result<String> {
     let said = |program: &str, args: &[&str]| -> Result<String> {
         let output = Command::new(program)
             .args(args)
@@ -179,8 +179,14 @@ pub(crate) fn machine(root: &Path, with_lockgate: bool) -> Result<String> {
     writeln!(text, "- {}", said("uname", &["-sr"])?)?;
     writeln!(text, "- {}", said(nginx, &["-v"])?)?;
     writeln!(text, "- {}", said("rustc", &["--version"])?)?;
-    if with_lockgate {
-        writeln!(text, "- lockgate at {}, `--release`", said("git", &["describe", "--always", "--dirty"])?)?;
+    if let Some(binary) = lockgate {
+        let version = said(&binary.display().to_string(), &["version"])?;
+        let version = version.lines().next().unwrap_or_default();
+        writeln!(
+            text,
+            "- {version}, `--release`, at {}",
+            said("git", &["describe", "--always", "--dirty"])?
+        )?;
     }
     Ok(text)
 }
