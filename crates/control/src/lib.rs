@@ -1,1 +1,4 @@
-//! placeholder
+//! The control plane: decides what is in force and shows what happens; it never touches a request in flight.
+
+pub mod config;
+pub mod prices;

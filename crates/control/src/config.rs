@@ -1,0 +1,130 @@
+//! Decides what the operator wants: file, environment, command line and stored settings become one checked
+//! [`Settings`]; it reads nothing from the machine by itself.
+
+mod backend;
+mod bind;
+mod check;
+pub mod file;
+mod leaf;
+mod problem;
+mod providers;
+mod quantity;
+mod read;
+mod schema;
+mod settings;
+mod show;
+mod sources;
+mod tree;
+mod url;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use policy::Secret;
+
+pub use bind::Surroundings;
+pub use leaf::SecretText;
+pub use problem::{Notice, Problem, Report};
+pub use read::Format;
+pub use schema::{example, schema};
+pub use settings::{BudgetSettings, ClientTimeouts, Keepalive, Limits, Settings};
+pub use show::Effective;
+pub use sources::Overrides;
+pub use tree::{Origin, Path};
+
+use bind::{Bind, Binder, References};
+use check::Checker;
+use read::Place;
+use tree::{Node, Value};
+
+/// A configuration file as it was read.
+#[derive(Debug, Clone, Copy)]
+pub struct FileText<'a> {
+    /// Its name, for problems and for its format.
+    pub name: &'a str,
+    /// Its content.
+    pub text: &'a str,
+}
+
+/// Everything a configuration is made from.
+#[derive(Clone, Copy)]
+pub struct Inputs<'a> {
+    /// The file, where there is one.
+    pub file: Option<FileText<'a>>,
+    /// What the command line says.
+    pub overrides: &'a Overrides,
+    /// The environment, and how secrets in files are read.
+    pub surroundings: Surroundings<'a>,
+    /// Settings changed through the API: path and value.
+    pub stored: &'a [(String, String)],
+}
+
+/// A configuration that holds, with what the operator should know about it.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// What is meant.
+    pub settings: Settings,
+    /// What works but should be known.
+    pub notices: Vec<Notice>,
+    tree: Node,
+}
+
+/// Reads, joins and checks all sources. Everything that is wrong is reported at once.
+pub fn load(inputs: &Inputs<'_>) -> Result<Loaded, Report> {
+    let mut notices = Vec::new();
+    let mut report = Report::default();
+    let tree = join(inputs, &mut report, &mut notices);
+    let Some(tree) = tree else {
+        report.sort();
+        return Err(report);
+    };
+    let mut binder = Binder::new(References::Resolved(inputs.surroundings));
+    let file = file::File::bind(&tree, &mut binder);
+    let well_formed = report.is_empty() && binder.report.is_empty();
+    report.absorb(binder.report);
+    if let Some(file) = &file {
+        Checker { tree: &tree, report: &mut report, notices: &mut notices }.file(file);
+        if well_formed && report.is_empty() {
+            let settings = Settings::of(file, &tree, master_key(inputs.surroundings, &mut notices));
+            return Ok(Loaded { settings, notices, tree });
+        }
+    }
+    report.sort();
+    Err(report)
+}
+
+/// Lays the sources over each other, weakest first. Nothing when the file's grammar is broken: what the
+/// other sources say would only be noise beside that.
+fn join(inputs: &Inputs<'_>, report: &mut Report, notices: &mut Vec<Notice>) -> Option<Node> {
+    let mut tree = Node::empty(Origin::Default);
+    for (path, value) in inputs.stored {
+        tree.set(&Path::dotted(path), Node::new(Origin::Stored, Value::plain(value)));
+    }
+    if let Some(file) = inputs.file {
+        let place = Place::File(Arc::from(file.name));
+        let typed = read::read(file.text, Format::of(file.name), &place, report)?;
+        let nothing = typed.value == Value::Null;
+        if !nothing {
+            tree.overlay(typed);
+        }
+    }
+    let variables = inputs.surroundings.variables;
+    sources::environment(&mut tree, variables, notices);
+    providers::from_environment(&mut tree, variables, notices);
+    sources::command_line(&mut tree, inputs.overrides);
+    Some(tree)
+}
+
+/// The vault's key is never written in a file that also names what it protects.
+fn master_key(surroundings: Surroundings<'_>, notices: &mut Vec<Notice>) -> Option<Secret> {
+    let given =
+        |name: &str| surroundings.variables.get(name).map(|text| text.trim()).filter(|text| !text.is_empty());
+    if let Some(key) = given("LOCKGATE_MASTER_KEY") {
+        return Some(Secret::from(key));
+    }
+    let old = given("SIDECAR_ENCRYPTION_KEY")?;
+    notices.push(sources::old_name("SIDECAR_ENCRYPTION_KEY", "LOCKGATE_MASTER_KEY"));
+    Some(Secret::from(old))
+}

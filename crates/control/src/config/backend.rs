@@ -1,0 +1,114 @@
+//! A backend as it is meant, whether a file, the environment or an API call gave it; it never reaches one.
+
+use policy::{
+    Amount, BackendKind, BackendLimits, BackendSpec, Deadlines, HeaderRules, ModelSpec, PriceSpec, Source,
+};
+
+use super::bind::List;
+use super::file::{self, File};
+use super::settings::source_at;
+use super::tree::{Node, Path};
+use super::url::{self, LinkLocal};
+
+pub(super) fn backends(file: &File, tree: &Node, common: Deadlines) -> Vec<BackendSpec> {
+    let listed = file.backends.iter().flat_map(List::iter);
+    listed
+        .filter_map(|(index, typed)| {
+            let source = source_at(tree, &Path::dotted("backends").then(index));
+            backend(typed, common, source)
+        })
+        .collect()
+}
+
+/// Decides everything that a checked backend leaves open; nothing only where the check has failed.
+pub(crate) fn backend(typed: &file::Backend, common: Deadlines, source: Source) -> Option<BackendSpec> {
+    let kind = BackendKind::named(typed.kind.as_ref().map_or("openai_compatible", |kind| kind.0.as_str()))?;
+    let written = typed.base_url.as_ref().map(|text| url::base_url(&text.0, LinkLocal::Allowed));
+    let base_url = match written {
+        Some(checked) => checked.ok()?,
+        None => kind.base_url()?.to_owned(),
+    };
+    let mut spec = BackendSpec::new(&typed.name.0, kind, &base_url);
+    spec.label = typed.label.as_ref().map(|label| label.0.clone());
+    spec.credential = typed.api_key.as_ref().map(|key| key.0.clone());
+    if let Some(pool) = &typed.pool {
+        spec.pool = pool.0.clone();
+    }
+    spec.weight = typed.weight.map_or(1, |count| count.get32());
+    spec.enabled = typed.enabled.unwrap_or(true);
+    spec.limits = backend_limits(typed.limits.as_ref());
+    spec.deadlines = deadlines(typed.deadlines.as_ref(), common);
+    spec.headers = headers(typed.headers.as_ref());
+    spec.drain_on_disconnect = typed.drain_on_disconnect.unwrap_or(false);
+    spec.ca_file = typed.ca_file.as_ref().map(|path| path.0.clone());
+    let models = typed.models.as_ref();
+    spec.models =
+        models.map(|table| table.0.iter().map(|(name, typed)| (name.clone(), model(typed))).collect());
+    spec.source = source;
+    Some(spec)
+}
+
+fn backend_limits(typed: Option<&file::BackendLimits>) -> BackendLimits {
+    BackendLimits {
+        rpm: typed.and_then(|l| l.rpm).map_or(BackendLimits::default().rpm, |count| count.get32()),
+        burst: typed.and_then(|l| l.burst).map(|count| count.get32()),
+        tpm: typed.and_then(|l| l.tpm).map(|count| count.0),
+        concurrency: typed.and_then(|l| l.concurrency).map(|count| count.get32()),
+    }
+}
+
+fn headers(typed: Option<&file::Headers>) -> HeaderRules {
+    let names = |list: Option<&Vec<super::leaf::HeaderName>>| {
+        list.into_iter().flatten().map(|name| name.0.clone()).collect::<Vec<_>>()
+    };
+    HeaderRules {
+        set: typed
+            .and_then(|headers| headers.set.as_ref())
+            .into_iter()
+            .flat_map(|table| &table.0)
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.0.expose().to_owned()))
+            .collect(),
+        allow: names(typed.and_then(|headers| headers.allow.as_ref())),
+        deny: names(typed.and_then(|headers| headers.deny.as_ref())),
+    }
+}
+
+fn model(typed: &file::Model) -> ModelSpec {
+    let typed = &typed.0;
+    ModelSpec {
+        native: typed.native.as_ref().map(|native| native.0.clone()),
+        price: typed.price.as_ref().map(price),
+        context: typed.context.map(|count| count.0),
+        max_output: typed.max_output.map(|count| count.0),
+        ..ModelSpec::default()
+    }
+}
+
+/// The version names the price on receipts: two prices that differ never share a name.
+fn price(typed: &file::Price) -> PriceSpec {
+    let mut spec = PriceSpec {
+        version: String::new(),
+        input: typed.input.0,
+        cached_input: typed.cached_input.map(|amount| amount.0),
+        cache_write: typed.cache_write.map(|amount| amount.0),
+        cache_write_1h: typed.cache_write_1h.map(|amount| amount.0),
+        output: typed.output.0,
+        reasoning: typed.reasoning.map(|amount| amount.0),
+        audio_input: typed.audio_input.map(|amount| amount.0),
+        audio_output: typed.audio_output.map(|amount| amount.0),
+        request: typed.request.map_or(Amount::ZERO, |amount| amount.0),
+    };
+    spec.version = format!("config-{:08x}", crate::prices::fingerprint(&spec));
+    spec
+}
+
+/// Deadlines where each part left out is the common one.
+pub(crate) fn deadlines(typed: Option<&file::Deadlines>, common: Deadlines) -> Deadlines {
+    let or = |typed: Option<file::Wait>, common| typed.map_or(common, |span| span.0);
+    Deadlines {
+        connect: or(typed.and_then(|d| d.connect), common.connect),
+        first_event: or(typed.and_then(|d| d.first_event), common.first_event),
+        idle: or(typed.and_then(|d| d.idle), common.idle),
+        total: or(typed.and_then(|d| d.total), common.total),
+    }
+}

@@ -1,0 +1,349 @@
+//! Decides whether the parts of a configuration fit each other, and reports everything that does not; it never changes a value.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use policy::{BackendKind, VENDORS, vendor_named};
+
+use super::bind::List;
+use super::file::{self, File};
+use super::problem::{Notice, Problem, Report, closest, did_you_mean, quoted};
+use super::settings::DEFAULTS;
+use super::tree::{Node, Path};
+use super::url::{self, LinkLocal};
+
+/// Kinds that later versions speak to; known, so that the answer can be better than "unknown".
+const KINDS_TO_COME: &[&str] = &["anthropic", "azure_openai", "process"];
+/// Headers that the gateway itself writes.
+const OWN_HEADERS: &[&str] =
+    &["host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"];
+/// Pools that exist without being declared.
+pub(crate) const POOLS: [&str; 2] = ["primary", "fallback"];
+
+/// Collects what is wrong, with the place where each offending value was written.
+pub(crate) struct Checker<'a> {
+    pub(crate) tree: &'a Node,
+    pub(crate) report: &'a mut Report,
+    pub(crate) notices: &'a mut Vec<Notice>,
+}
+
+impl Checker<'_> {
+    fn refuse(&mut self, path: &Path, message: impl Into<String>, suggestion: Option<String>) {
+        let origin = self.tree.origin_near(path);
+        self.report.add(Problem { origin, path: path.clone(), message: message.into(), suggestion });
+    }
+
+    fn notice(&mut self, subject: impl Into<String>, message: &str) {
+        self.notices.push(Notice { subject: subject.into(), message: message.to_owned() });
+    }
+
+    /// Checks a whole configuration.
+    pub(crate) fn file(&mut self, file: &File) {
+        self.addresses(file);
+        self.ranges(file);
+        self.keys(file);
+        self.backends(file);
+        self.aliases(file);
+        self.budgets(file);
+        self.pools(file);
+        if file.keepalive.is_some() {
+            self.notice("keepalive", "is checked and kept, but acts in a later version only");
+        }
+    }
+
+    fn addresses(&mut self, file: &File) {
+        let listen = file.listen.map_or(DEFAULTS.listen, |address| address.0);
+        let metrics = file.metrics_listen.map_or(DEFAULTS.metrics_listen, |address| address.0);
+        let same_host =
+            listen.ip() == metrics.ip() || listen.ip().is_unspecified() || metrics.ip().is_unspecified();
+        if listen.port() == metrics.port() && listen.port() != 0 && same_host {
+            let path = if file.metrics_listen.is_some() { "metrics_listen" } else { "listen" };
+            let message = format!("`listen` and `metrics_listen` both want port {}", listen.port());
+            self.refuse(&Path::dotted(path), message, Some("give them different ports".to_owned()));
+        }
+    }
+
+    fn ranges(&mut self, file: &File) {
+        if let Some(cooldown) = &file.cooldown {
+            let base = cooldown.base.map_or(DEFAULTS.cooldown_base, |span| span.0);
+            let max = cooldown.max.map_or(DEFAULTS.cooldown_max, |span| span.0);
+            self.order(base, max, &Path::dotted("cooldown.base"), "must not be longer than `cooldown.max`");
+        }
+        if let Some(deadlines) = &file.deadlines {
+            self.deadlines(deadlines, &Path::dotted("deadlines"), None);
+        }
+        if let Some(limits) = &file.limits {
+            let body = limits.body_max.map_or(DEFAULTS.body_bytes_max, |size| size.0);
+            let image = limits.image_body_max.map_or(DEFAULTS.image_body_bytes_max, |size| size.0);
+            if body > image {
+                let message = "must not be larger than `limits.image_body_max`";
+                self.refuse(&Path::dotted("limits.body_max"), message, None);
+            }
+        }
+    }
+
+    fn order(&mut self, shorter: Duration, longer: Duration, path: &Path, message: &str) {
+        if shorter > longer {
+            self.refuse(path, message, None);
+        }
+    }
+
+    /// Only what is written is judged: a short total of one backend must not clash with defaults that
+    /// nobody asked for, since the total ends every wait anyway.
+    fn deadlines(&mut self, deadlines: &file::Deadlines, path: &Path, common: Option<&file::Deadlines>) {
+        let Some(total) = deadlines.total.or(common.and_then(|common| common.total)) else { return };
+        for (name, part) in
+            [("connect", deadlines.connect), ("first_event", deadlines.first_event), ("idle", deadlines.idle)]
+        {
+            if let Some(part) = part {
+                self.order(part.0, total.0, &path.then(name), "must not be longer than the deadline `total`");
+            }
+        }
+    }
+
+    fn keys(&mut self, file: &File) {
+        let mut names = HashSet::new();
+        let mut secrets = HashSet::new();
+        for (index, key) in file.keys.iter().flat_map(List::iter) {
+            let path: Path = Path::dotted("keys").then(index);
+            if !names.insert(key.name.0.as_str()) {
+                let message = format!("another key is already named {}", quoted(&key.name.0));
+                self.refuse(&path.then("name"), message, None);
+            }
+            if !secrets.insert(key.key.0.expose()) {
+                self.refuse(&path.then("key"), "another key already has this secret", None);
+            }
+            for (alias, targets) in key.aliases.iter().flat_map(|table| &table.0) {
+                if targets.0.iter().any(|target| target.0 == *alias) {
+                    self.refuse(
+                        &path.then("aliases").then(alias.as_str()),
+                        "an alias cannot name itself",
+                        None,
+                    );
+                }
+            }
+        }
+        for (index, secret) in file.api_keys.iter().flatten().enumerate() {
+            if !secrets.insert(secret.0.expose()) {
+                let path = Path::dotted("api_keys").then(index);
+                self.refuse(&path, "another key already has this secret", None);
+            }
+        }
+    }
+
+    fn backends(&mut self, file: &File) {
+        let mut names = HashSet::new();
+        // Pools that do not fit are not known: then nothing can be said of who names them.
+        let pools = if file.pools.is_none() && self.tree.get("pools").is_some() {
+            None
+        } else {
+            Some(pool_names(file))
+        };
+        for (index, backend) in file.backends.iter().flat_map(List::iter) {
+            let path: Path = Path::dotted("backends").then(index);
+            if !names.insert(backend.name.0.as_str()) {
+                let message = format!("another backend is already named {}", quoted(&backend.name.0));
+                self.refuse(&path.then("name"), message, Some("names must differ".to_owned()));
+            }
+            self.backend(backend, &path, pools.as_deref());
+            if let Some(deadlines) = &backend.deadlines {
+                self.deadlines(deadlines, &path.then("deadlines"), file.deadlines.as_ref());
+            }
+        }
+    }
+
+    /// Checks one backend, from a file or from an API call.
+    pub(crate) fn backend(&mut self, backend: &file::Backend, path: &Path, pools: Option<&[&str]>) {
+        let kind = backend.kind.as_ref().map_or("openai_compatible", |kind| kind.0.as_str());
+        let known = BackendKind::named(kind).filter(|kind| *kind != BackendKind::Demo);
+        match known {
+            Some(known) => self.base_url(backend, known, path),
+            None => self.unknown_kind(kind, path),
+        }
+        let pools = pools.unwrap_or_default();
+        if let Some(pool) =
+            backend.pool.as_ref().filter(|pool| !pools.is_empty() && !pools.contains(&pool.0.as_str()))
+        {
+            let message = format!("there is no pool {}", quoted(&pool.0));
+            let suggestion = match closest(&pool.0, pools.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "declare it under `pools`".to_owned(),
+            };
+            self.refuse(&path.then("pool"), message, Some(suggestion));
+        }
+        for (name, _) in
+            backend.headers.iter().filter_map(|headers| headers.set.as_ref()).flat_map(|set| &set.0)
+        {
+            let path = path.then("headers").then("set").then(name.as_str());
+            if http::HeaderName::from_bytes(name.as_bytes()).is_err() {
+                self.refuse(&path, "is not a header's name", None);
+            } else if OWN_HEADERS.contains(&name.to_ascii_lowercase().as_str()) {
+                self.refuse(&path, "the gateway writes this header itself", None);
+            }
+        }
+    }
+
+    fn base_url(&mut self, backend: &file::Backend, kind: BackendKind, path: &Path) {
+        let Some(text) = &backend.base_url else {
+            if kind.base_url().is_none() {
+                let message = format!("a backend of kind {} needs a base URL", quoted(kind.name()));
+                self.refuse(
+                    &path.then("base_url"),
+                    message,
+                    Some("as in https://api.example.com/v1".to_owned()),
+                );
+            }
+            return;
+        };
+        let link_local =
+            if backend.allow_link_local == Some(true) { LinkLocal::Allowed } else { LinkLocal::Refused };
+        if let Err(error) = url::base_url(&text.0, link_local) {
+            let suggestion = match error {
+                url::UrlError::LinkLocal => Some("`allow_link_local: true` permits it".to_owned()),
+                url::UrlError::NotAUrl if text.0.contains("${") => {
+                    Some("`${..}` is resolved in secrets only".to_owned())
+                }
+                url::UrlError::NotAUrl
+                | url::UrlError::Scheme
+                | url::UrlError::User
+                | url::UrlError::Query => None,
+            };
+            self.refuse(&path.then("base_url"), error.to_string(), suggestion);
+        }
+    }
+
+    fn unknown_kind(&mut self, kind: &str, path: &Path) {
+        let path = path.then("kind");
+        if KINDS_TO_COME.contains(&kind) {
+            let message = format!("{} is not spoken by this version", quoted(kind));
+            let suggestion =
+                "this version speaks OpenAI's dialects: openai, openai_compatible, or a provider's name";
+            return self.refuse(&path, message, Some(suggestion.to_owned()));
+        }
+        let mut known = vec!["openai", "openai_compatible"];
+        known.extend(VENDORS.iter().flat_map(|vendor| vendor.aliases.iter().chain([&vendor.name])).copied());
+        let suggestion = match closest(kind, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "openai_compatible fits most".to_owned(),
+        };
+        self.refuse(&path, format!("unknown kind {}", quoted(kind)), Some(suggestion));
+    }
+
+    fn pools(&mut self, file: &File) {
+        for (name, pool) in file.pools.iter().flat_map(|table| &table.0) {
+            let path = Path::dotted("pools").then(name.as_str());
+            if !super::leaf::is_name(name) {
+                self.refuse(&path, "a pool's name has letters, digits, `.`, `_` and `-` only", None);
+            }
+            if POOLS.contains(&name.as_str()) && pool.rank.is_some() {
+                self.refuse(&path.then("rank"), "the places of `primary` and `fallback` are fixed", None);
+            }
+            match pool.strategy {
+                Some(strategy) if strategy.acts_as() != strategy => {
+                    let message =
+                        format!("{} acts as {} in this version", strategy.name(), strategy.acts_as().name());
+                    self.notice(path.then("strategy").to_string(), &message);
+                }
+                Some(_) | None => {}
+            }
+        }
+    }
+
+    /// An alias is dangling only where everything that is served is written down: a backend without a
+    /// list of models may serve any.
+    fn aliases(&mut self, file: &File) {
+        let aliases: HashMap<&str, &[super::leaf::ModelName]> = file
+            .aliases
+            .iter()
+            .flat_map(|table| &table.0)
+            .map(|(name, to)| (name.as_str(), to.0.as_slice()))
+            .collect();
+        let backends: Vec<&file::Backend> =
+            file.backends.iter().flat_map(List::iter).map(|(_, b)| b).collect();
+        let whole = file.backends.as_ref().is_some_and(List::is_whole);
+        let all_listed =
+            whole && !backends.is_empty() && backends.iter().all(|backend| backend.models.is_some());
+        let served: Vec<&str> = backends
+            .iter()
+            .filter_map(|backend| backend.models.as_ref())
+            .flat_map(|models| models.0.iter().map(|(name, _)| name.as_str()))
+            .collect();
+        for (name, targets) in file.aliases.iter().flat_map(|table| &table.0) {
+            let path = Path::dotted("aliases").then(name.as_str());
+            if leads_back(name, &aliases) {
+                self.refuse(&path, "the alias leads back to itself", None);
+                continue;
+            }
+            for target in targets.0.iter().map(|target| target.0.as_str()) {
+                let known =
+                    served.contains(&target) || aliases.contains_key(target) || has_prefix(target, &backends);
+                if all_listed && !known {
+                    let suggestion = did_you_mean(target, &served);
+                    self.refuse(&path, format!("no backend serves {}", quoted(target)), suggestion);
+                }
+            }
+        }
+    }
+
+    fn budgets(&mut self, file: &File) {
+        let written = || file.keys.iter().flat_map(List::iter).map(|(_, key)| key);
+        let keys: Vec<&str> = written().map(|key| key.name.0.as_str()).collect();
+        let mut teams: Vec<&str> =
+            written().filter_map(|key| key.team.as_ref()).map(|team| team.0.as_str()).collect();
+        teams.sort_unstable();
+        teams.dedup();
+        let all_known = file.keys.as_ref().map_or(self.tree.get("keys").is_none(), List::is_whole);
+        let budgets = file.budgets.as_ref();
+        for (index, budget) in budgets.iter().flat_map(|list| list.iter()) {
+            let path = Path::dotted("budgets").then(index);
+            if budget.key.is_some() && budget.team.is_some() {
+                self.refuse(&path, "a budget is of one key or of one team, not of both", None);
+            }
+            for (field, name, known) in [("key", &budget.key, &keys), ("team", &budget.team, &teams)] {
+                let unknown = name.as_ref().filter(|name| all_known && !known.contains(&name.0.as_str()));
+                if let Some(name) = unknown {
+                    let suggestion = did_you_mean(&name.0, known);
+                    self.refuse(
+                        &path.then(field),
+                        format!("there is no {field} {}", quoted(&name.0)),
+                        suggestion,
+                    );
+                }
+            }
+        }
+        if budgets.is_some() {
+            self.notice("budgets", "are checked and kept, but nothing is held back by them in this version");
+        }
+    }
+}
+
+/// Every pool a backend may be in.
+pub(crate) fn pool_names(file: &File) -> Vec<&str> {
+    let declared = file.pools.iter().flat_map(|table| table.0.iter().map(|(name, _)| name.as_str()));
+    POOLS.into_iter().chain(declared).collect()
+}
+
+fn has_prefix(model: &str, backends: &[&file::Backend]) -> bool {
+    model.split_once('/').is_some_and(|(prefix, _)| {
+        vendor_named(prefix).is_some()
+            || backends.iter().any(|backend| {
+                backend.name.0 == prefix || backend.label.as_ref().is_some_and(|label| label.0 == prefix)
+            })
+    })
+}
+
+fn leads_back(start: &str, aliases: &HashMap<&str, &[super::leaf::ModelName]>) -> bool {
+    let mut seen = HashSet::new();
+    let mut open = vec![start];
+    while let Some(name) = open.pop() {
+        for target in aliases.get(name).copied().unwrap_or_default() {
+            if target.0 == start {
+                return true;
+            }
+            if seen.insert(target.0.as_str()) {
+                open.push(&target.0);
+            }
+        }
+    }
+    false
+}

@@ -1,0 +1,476 @@
+//! What may be written in a configuration, exactly as it is typed: nothing is defaulted here and nothing refers to anything else yet.
+
+use super::bind::{Bind, Binder, List, Table, choice, shape};
+use super::leaf::{
+    Address, Dollars, HeaderName, ModelName, Moment, Name, Network, OneOrMany, PerMillion, SecretText, Text,
+};
+use super::quantity::{Count, Interval, Size, Span};
+use super::tree::{Node, Value};
+
+const SECOND: u64 = 1000;
+const MINUTE: u64 = 60 * SECOND;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+/// A wait that a request may be made to bear.
+pub type Wait = Span<1, DAY>;
+/// A wait that may be switched off by 0.
+pub type WaitOrNone = Span<0, DAY>;
+
+shape! {
+    /// Lockgate's configuration.
+    pub struct File {
+        /// Where clients connect. Default: 127.0.0.1:9190.
+        pub listen: Option<Address>,
+        /// Where Prometheus connects. Default: 127.0.0.1:9191.
+        pub metrics_listen: Option<Address>,
+        /// Where everything that must outlive the process is kept. Default: ./data.
+        pub data_dir: Option<Text>,
+        /// Who may operate this gateway.
+        pub admin: Option<Admin>,
+        /// What a scraper must show; without it the metrics page is open on its own port.
+        pub metrics_token: Option<SecretText>,
+        /// How much is written to the log, and how.
+        pub log: Option<Log>,
+        /// How long streams may go on after SIGTERM. Default: 600s.
+        pub drain_timeout: Option<Span<0, DAY>>,
+        /// What the gateway takes on at once.
+        pub limits: Option<Limits>,
+        /// How long clients may take.
+        pub client_timeouts: Option<ClientTimeouts>,
+        /// How failed attempts are repeated.
+        pub retry: Option<Retry>,
+        /// How long a backend rests after saying 429.
+        pub cooldown: Option<Cooldown>,
+        /// How long backends may take, where a backend does not say otherwise.
+        pub deadlines: Option<Deadlines>,
+        /// What keeps idle proxies from cutting answers that think long.
+        pub keepalive: Option<Keepalive>,
+        /// How receipts are kept.
+        pub ledger: Option<Ledger>,
+        /// Gateway keys without any further setting.
+        pub api_keys: Option<Vec<SecretText>>,
+        /// Gateway keys.
+        pub keys: Option<List<Key>>,
+        /// What can serve.
+        pub backends: Option<List<Backend>>,
+        /// Other names for models; a list is tried in order.
+        pub aliases: Option<Table<OneOrMany<ModelName>>>,
+        /// Tiers of backends.
+        pub pools: Option<Table<Pool>>,
+        /// What may be spent.
+        pub budgets: Option<List<Budget>>,
+    }
+}
+
+shape! {
+    /// Who may operate this gateway.
+    pub struct Admin {
+        /// The admin token. Left out: one is made at the first start and printed once.
+        pub token: Option<SecretText>,
+    }
+}
+
+choice! {
+    /// The least important line that is written.
+    pub enum LogLevel {
+        /// Only failures.
+        Error = "error",
+        /// And what may become one.
+        Warn = "warn",
+        /// And one line a request.
+        Info = "info",
+        /// And decisions.
+        Debug = "debug",
+        /// And everything else.
+        Trace = "trace",
+    }
+}
+
+choice! {
+    /// How log lines look.
+    pub enum LogFormat {
+        /// One JSON object a line.
+        Json = "json",
+        /// For people.
+        Human = "human",
+    }
+}
+
+shape! {
+    /// How much is written to the log, and how.
+    pub struct Log {
+        /// Default: info.
+        pub level: Option<LogLevel>,
+        /// Default: human on a terminal, JSON elsewhere.
+        pub format: Option<LogFormat>,
+    }
+}
+
+shape! {
+    /// What the gateway takes on at once.
+    pub struct Limits {
+        /// Requests in flight, queued ones not counted. Default: 2000.
+        pub max_in_flight: Option<Count<1, 1_000_000>>,
+        /// Requests that may wait. Default: 500.
+        pub queue_max: Option<Count<0, 1_000_000>>,
+        /// Bytes of bodies that may wait. Default: 256MiB.
+        pub queue_bytes_max: Option<Size<MIB, { 1024 * GIB }>>,
+        /// How long a request may wait. Default: 30s.
+        pub queue_timeout: Option<Span<0, HOUR>>,
+        /// How long a request of the class `low` may wait. Default: 2s.
+        pub low_timeout: Option<Span<0, HOUR>>,
+        /// The longest request body. Default: 64MiB.
+        pub body_max: Option<Size<1024, { 4 * GIB }>>,
+        /// The longest request body that carries images or files. Default: 256MiB.
+        pub image_body_max: Option<Size<1024, { 16 * GIB }>>,
+        /// Connections of clients. Default: 10000.
+        pub connections_max: Option<Count<1, 1_000_000>>,
+    }
+}
+
+shape! {
+    /// How long clients may take.
+    pub struct ClientTimeouts {
+        /// To the first byte of a connection. Default: 10s.
+        pub first_byte: Option<Wait>,
+        /// To the end of a request's headers. Default: 10s.
+        pub headers: Option<Wait>,
+        /// To the end of a request's body. Default: 60s.
+        pub body: Option<Wait>,
+        /// Between two requests on one connection. Default: 75s.
+        pub idle: Option<Wait>,
+    }
+}
+
+shape! {
+    /// How failed attempts are repeated.
+    pub struct Retry {
+        /// Attempts per request, the first included. Default: 5.
+        pub attempts_max: Option<Count<1, 20>>,
+        /// How much repeats may add to recent requests, in percent. Default: 20.
+        pub budget_percent: Option<Count<0, 100>>,
+    }
+}
+
+choice! {
+    /// How a cooldown grows with each 429 in a row.
+    pub enum Growth {
+        /// Doubles.
+        Exponential = "exponential",
+        /// Adds the base again.
+        Linear = "linear",
+    }
+}
+
+shape! {
+    /// How long a backend rests after saying 429.
+    pub struct Cooldown {
+        /// After the first. Default: 30s.
+        pub base: Option<Wait>,
+        /// At most. Default: 600s.
+        pub max: Option<Wait>,
+        /// Default: exponential.
+        pub growth: Option<Growth>,
+        /// With less than this left, a backend is not even an emergency's choice. Default: 10s.
+        pub precheck: Option<WaitOrNone>,
+    }
+}
+
+shape! {
+    /// How long the parts of one call may take.
+    pub struct Deadlines {
+        /// To a connection ready for use. Default: 5s.
+        pub connect: Option<Wait>,
+        /// To the first event of the answer. Default: 120s.
+        pub first_event: Option<Wait>,
+        /// Between two events. Default: 120s.
+        pub idle: Option<Wait>,
+        /// The whole call. Default: 600s.
+        pub total: Option<Wait>,
+    }
+}
+
+shape! {
+    /// What keeps idle proxies from cutting answers that think long.
+    pub struct Keepalive {
+        /// Between comments in a silent stream; 0 is off. Default: 15s.
+        pub stream: Option<Interval<SECOND, { 5 * MINUTE }>>,
+        /// Between blank lines before a plain answer; 0 is off. Default: 0s.
+        pub nonstream: Option<Interval<{ 5 * SECOND }, MINUTE>>,
+        /// Plain answers of single endpoints.
+        pub endpoints: Option<Table<Interval<{ 5 * SECOND }, MINUTE>>>,
+    }
+}
+
+choice! {
+    /// What a receipt survives.
+    pub enum Durability {
+        /// A crash of the gateway; nothing waits for the disk.
+        Process = "process",
+        /// A loss of power; answers wait for the disk.
+        Disk = "disk",
+    }
+}
+
+shape! {
+    /// How receipts are kept.
+    pub struct Ledger {
+        /// Default: process.
+        pub durability: Option<Durability>,
+        /// How far the journal may grow while the database is away. Default: 1GiB.
+        pub journal_bytes_max: Option<Size<{ 16 * MIB }, { 1024 * GIB }>>,
+    }
+}
+
+choice! {
+    /// How much a request is worth waiting for.
+    pub enum Class {
+        /// Before all others.
+        Urgent = "urgent",
+        /// Before normal.
+        High = "high",
+        /// Most requests.
+        Normal = "normal",
+        /// What can wait.
+        Low = "low",
+    }
+}
+
+shape! {
+    /// A gateway key.
+    pub struct Key {
+        /// What people call it.
+        pub name: Name,
+        /// The secret that clients present.
+        pub key: SecretText,
+        /// The team it belongs to.
+        pub team: Option<Name>,
+        /// Requests per minute.
+        pub rpm: Option<Count<1, 10_000_000>>,
+        /// Tokens per minute.
+        pub tpm: Option<Count<1, 1_000_000_000_000>>,
+        /// Requests at once.
+        pub concurrency: Option<Count<1, 1_000_000>>,
+        /// Models it may use; `*` stands for any run of characters. Default: all.
+        pub models: Option<Vec<ModelName>>,
+        /// Addresses it may be used from. Default: any.
+        pub ip_allow: Option<Vec<Network>>,
+        /// The best class it may ask for. Default: high.
+        pub priority_max: Option<Class>,
+        /// Whether what a dialect cannot carry is refused. Default: false.
+        pub strict: Option<bool>,
+        /// The model of a request that names none.
+        pub default_model: Option<ModelName>,
+        /// Other names for models, for this key alone.
+        pub aliases: Option<Table<OneOrMany<ModelName>>>,
+        /// The longest body it may send.
+        pub body_max: Option<Size<1024, { 4 * GIB }>>,
+        /// When it stops being valid, as in `2027-01-31T00:00:00Z`.
+        pub expires: Option<Moment>,
+        /// Default: true.
+        pub enabled: Option<bool>,
+    }
+}
+
+shape! {
+    /// One thing that can serve: an account at a provider, or a local server.
+    pub struct Backend {
+        /// Its name, unique.
+        pub name: Name,
+        /// `openai`, `openai_compatible`, or a provider's name such as `nvidia`. Default: openai_compatible.
+        pub kind: Option<Text>,
+        /// Its provider tag, also a prefix for models. Default: the provider's name.
+        pub label: Option<Name>,
+        /// Where its API is, version path included. Left out: the provider's own.
+        pub base_url: Option<Text>,
+        /// Allows addresses that reach the host's own cloud metadata. Default: false.
+        pub allow_link_local: Option<bool>,
+        /// What it is shown.
+        pub api_key: Option<SecretText>,
+        /// Its tier. Default: primary.
+        pub pool: Option<Name>,
+        /// Its share among equals. Default: 1.
+        pub weight: Option<Count<1, 10_000>>,
+        /// Default: true.
+        pub enabled: Option<bool>,
+        /// What it may be given.
+        pub limits: Option<BackendLimits>,
+        /// How long it may take.
+        pub deadlines: Option<Deadlines>,
+        /// Which headers reach it.
+        pub headers: Option<Headers>,
+        /// Whether a call whose client left is read to its usage. Default: false.
+        pub drain_on_disconnect: Option<bool>,
+        /// A certificate authority of its own.
+        pub ca_file: Option<Text>,
+        /// What it serves. Left out: what its own list says.
+        pub models: Option<Table<Model>>,
+    }
+}
+
+shape! {
+    /// What a backend may be given.
+    pub struct BackendLimits {
+        /// Requests per minute; 0 is unlimited. Default: 40.
+        pub rpm: Option<Count<0, 10_000_000>>,
+        /// How many requests a full bucket holds. Default: one minute's worth.
+        pub burst: Option<Count<1, 10_000_000>>,
+        /// Tokens per minute. Default: unlimited.
+        pub tpm: Option<Count<1, 1_000_000_000_000>>,
+        /// Requests at once. Default: unlimited.
+        pub concurrency: Option<Count<1, 1_000_000>>,
+    }
+}
+
+shape! {
+    /// Which headers reach a backend, on top of the gateway's own rule.
+    pub struct Headers {
+        /// Sent with these values, whatever the client sent.
+        pub set: Option<Table<SecretText>>,
+        /// Passed on although the gateway's rule would not.
+        pub allow: Option<Vec<HeaderName>>,
+        /// Kept back although the gateway's rule would pass them on.
+        pub deny: Option<Vec<HeaderName>>,
+    }
+}
+
+/// A model that a backend serves.
+#[derive(Debug, Clone, Default)]
+pub struct Model(pub ModelFields);
+
+shape! {
+    /// A model that a backend serves, under the name that clients ask for.
+    #[derive(Default)]
+    pub struct ModelFields {
+        /// The backend's own name for it. Default: the same.
+        pub native: Option<ModelName>,
+        /// What it costs.
+        pub price: Option<Price>,
+        /// How many tokens fit in and out together.
+        pub context: Option<Count<1, 1_000_000_000>>,
+        /// How many tokens it answers at most.
+        pub max_output: Option<Count<1, 1_000_000_000>>,
+    }
+}
+
+impl Bind for Model {
+    /// A bare word is the native name; nothing at all means the same name.
+    fn bind(node: &Node, binder: &mut Binder<'_>) -> Option<Self> {
+        match &node.value {
+            Value::Null => Some(Self::default()),
+            Value::Text(_) | Value::Number(_) => {
+                let native = ModelName::bind(node, binder)?;
+                Some(Self(ModelFields { native: Some(native), ..ModelFields::default() }))
+            }
+            Value::Bool(_) | Value::List(_) | Value::Map(_) => ModelFields::bind(node, binder).map(Self),
+        }
+    }
+}
+
+impl schemars::JsonSchema for Model {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Model".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        let fields = generator.subschema_for::<ModelFields>();
+        schemars::json_schema!({"anyOf": [fields, {"type": "string", "minLength": 1}, {"type": "null"}]})
+    }
+}
+
+shape! {
+    /// What a model costs, in US dollars per million tokens. A kind left out costs what the kind costs that it is part of.
+    pub struct Price {
+        /// Uncached input.
+        pub input: PerMillion,
+        /// Input read from the provider's cache.
+        pub cached_input: Option<PerMillion>,
+        /// Input written to the provider's cache.
+        pub cache_write: Option<PerMillion>,
+        /// Input written to the provider's cache for an hour.
+        pub cache_write_1h: Option<PerMillion>,
+        /// Output.
+        pub output: PerMillion,
+        /// The part of the output that was reasoning.
+        pub reasoning: Option<PerMillion>,
+        /// The part of the input that was audio.
+        pub audio_input: Option<PerMillion>,
+        /// The part of the output that was audio.
+        pub audio_output: Option<PerMillion>,
+        /// Each call, in US dollars.
+        pub request: Option<Dollars>,
+    }
+}
+
+choice! {
+    /// How a backend is chosen within a pool.
+    pub enum Strategy {
+        /// The one with the fewest requests.
+        LeastInFlight = "least_in_flight",
+        /// Each in turn.
+        RoundRobin = "round_robin",
+        /// Each in turn, by weight.
+        Weighted = "weighted",
+        /// The one that answers soonest.
+        Latency = "latency",
+        /// The cheapest.
+        Cost = "cost",
+        /// The first in the file.
+        Priority = "priority",
+    }
+}
+
+impl Strategy {
+    /// What this version does where it is asked for: not every strategy is in it yet.
+    pub fn acts_as(self) -> Self {
+        match self {
+            Self::LeastInFlight | Self::Weighted | Self::Latency | Self::Cost | Self::Priority => {
+                Self::LeastInFlight
+            }
+            Self::RoundRobin => Self::RoundRobin,
+        }
+    }
+}
+
+shape! {
+    /// A tier of backends.
+    pub struct Pool {
+        /// Default: least_in_flight.
+        pub strategy: Option<Strategy>,
+        /// Its place in the order; `primary` is 0 and `fallback` is 1. Default: as written, after those.
+        pub rank: Option<Count<0, 1000>>,
+    }
+}
+
+choice! {
+    /// How often a budget starts anew.
+    pub enum Period {
+        /// Each hour.
+        Hour = "hour",
+        /// Each day.
+        Day = "day",
+        /// Each week.
+        Week = "week",
+        /// Each month.
+        Month = "month",
+        /// Never.
+        Total = "total",
+    }
+}
+
+shape! {
+    /// What may be spent.
+    pub struct Budget {
+        /// Of one key.
+        pub key: Option<Name>,
+        /// Of one team.
+        pub team: Option<Name>,
+        /// In US dollars.
+        pub amount: Dollars,
+        /// Default: total.
+        pub per: Option<Period>,
+    }
+}

@@ -1,0 +1,386 @@
+//! The configuration as it is meant: every default decided, nothing left to parse; it never says where a value came from.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use policy::{
+    Amount, BackendSpec, Class, CooldownGrowth, CooldownRules, Deadlines, KeyLimits, KeySecret, KeySpec,
+    PoolSpec, Secret, Source, Strategy,
+};
+
+use super::backend;
+use super::bind::List;
+use super::file::{self, Durability, File, LogFormat, LogLevel};
+use super::leaf::{ModelName, OneOrMany};
+use super::providers::is_from_environment;
+use super::tree::{Node, Path};
+
+/// Above every rank that can be written.
+const RANK_MAX: u32 = 1001;
+
+/// What holds where nothing was written.
+pub(crate) struct Defaults {
+    pub(crate) listen: SocketAddr,
+    pub(crate) metrics_listen: SocketAddr,
+    pub(crate) drain_timeout: Duration,
+    pub(crate) max_in_flight: u32,
+    pub(crate) queue_max: u32,
+    pub(crate) queue_bytes_max: u64,
+    pub(crate) queue_timeout: Duration,
+    pub(crate) low_timeout: Duration,
+    pub(crate) body_bytes_max: u64,
+    pub(crate) image_body_bytes_max: u64,
+    pub(crate) connections_max: u32,
+    pub(crate) cooldown_base: Duration,
+    pub(crate) cooldown_max: Duration,
+    pub(crate) cooldown_precheck: Duration,
+    pub(crate) journal_bytes_max: u64,
+}
+
+pub(crate) const DEFAULTS: Defaults = Defaults {
+    listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9190),
+    metrics_listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9191),
+    drain_timeout: Duration::from_secs(600),
+    max_in_flight: 2000,
+    queue_max: 500,
+    queue_bytes_max: 256 << 20,
+    queue_timeout: Duration::from_secs(30),
+    low_timeout: Duration::from_secs(2),
+    body_bytes_max: 64 << 20,
+    image_body_bytes_max: 256 << 20,
+    connections_max: 10_000,
+    cooldown_base: Duration::from_secs(30),
+    cooldown_max: Duration::from_secs(600),
+    cooldown_precheck: Duration::from_secs(10),
+    journal_bytes_max: 1 << 30,
+};
+
+/// Everything an operator can decide, decided.
+#[derive(Clone)]
+pub struct Settings {
+    /// Where clients connect; changed by a restart only.
+    pub listen: SocketAddr,
+    /// Where Prometheus connects; changed by a restart only.
+    pub metrics_listen: SocketAddr,
+    /// Where everything that must outlive the process is kept; changed by a restart only.
+    pub data_dir: PathBuf,
+    /// The admin token, where it was given.
+    pub admin_token: Option<Secret>,
+    /// What a scraper must show.
+    pub metrics_token: Option<Secret>,
+    /// The vault's master key, where the environment gave it.
+    pub master_key: Option<Secret>,
+    /// The least important line that is logged.
+    pub log_level: LogLevel,
+    /// How log lines look; left out: by what standard error is.
+    pub log_format: Option<LogFormat>,
+    /// How long streams may go on after SIGTERM.
+    pub drain_timeout: Duration,
+    /// What the gateway takes on.
+    pub limits: Limits,
+    /// How long clients may take.
+    pub client_timeouts: ClientTimeouts,
+    /// Attempts per request, the first included.
+    pub attempts_max: u8,
+    /// How much repeats may add to recent requests, in percent.
+    pub retry_budget_percent: u8,
+    /// How long a backend rests after saying 429.
+    pub cooldown: CooldownRules,
+    /// With less than this left, a cooling backend is not even an emergency's choice.
+    pub cooldown_precheck: Duration,
+    /// What keeps idle proxies from cutting answers.
+    pub keepalive: Keepalive,
+    /// What a receipt survives.
+    pub durability: Durability,
+    /// How far the journal may grow.
+    pub journal_bytes_max: u64,
+    /// Gateway keys.
+    pub keys: Vec<KeySpec>,
+    /// What can serve.
+    pub backends: Vec<BackendSpec>,
+    /// Other names for models.
+    pub aliases: BTreeMap<String, Vec<String>>,
+    /// Tiers, in the order in which they are tried.
+    pub pools: Vec<PoolSpec>,
+    /// What may be spent.
+    pub budgets: Vec<BudgetSettings>,
+}
+
+/// What the gateway takes on at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Requests in flight.
+    pub max_in_flight: u32,
+    /// Requests that may wait.
+    pub queue_max: u32,
+    /// Bytes of bodies that may wait.
+    pub queue_bytes_max: u64,
+    /// How long a request may wait.
+    pub queue_timeout: Duration,
+    /// How long a request of the class `low` may wait.
+    pub low_timeout: Duration,
+    /// The longest request body.
+    pub body_bytes_max: u64,
+    /// The longest request body that carries images or files.
+    pub image_body_bytes_max: u64,
+    /// Connections of clients.
+    pub connections_max: u32,
+}
+
+/// How long clients may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClientTimeouts {
+    /// To the first byte of a connection.
+    pub first_byte: Duration,
+    /// To the end of a request's headers.
+    pub headers: Duration,
+    /// To the end of a request's body.
+    pub body: Duration,
+    /// Between two requests on one connection.
+    pub idle: Duration,
+}
+
+/// Intervals of what is sent while nothing else is; zero is off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keepalive {
+    /// In a silent stream.
+    pub stream: Duration,
+    /// Before a plain answer.
+    pub nonstream: Duration,
+    /// Before plain answers of single endpoints.
+    pub endpoints: Vec<(String, Duration)>,
+}
+
+/// What may be spent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BudgetSettings {
+    /// Of one key.
+    pub key: Option<String>,
+    /// Of one team.
+    pub team: Option<String>,
+    /// In US dollars.
+    pub amount: Amount,
+    /// How often it starts anew.
+    pub per: file::Period,
+}
+
+impl fmt::Debug for Settings {
+    /// Only the outline: fixed headers of backends may hold credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("listen", &self.listen)
+            .field("keys", &self.keys.len())
+            .field("backends", &self.backends.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Settings {
+    /// Decides everything that a checked file leaves open.
+    pub(crate) fn of(file: &File, tree: &Node, master_key: Option<Secret>) -> Self {
+        let common = backend::deadlines(file.deadlines.as_ref(), Deadlines::default());
+        let ledger = file.ledger.as_ref();
+        let log = file.log.as_ref();
+        let retry = file.retry.as_ref();
+        let narrow = |number: u64| u8::try_from(number).unwrap_or(u8::MAX);
+        Self {
+            listen: file.listen.map_or(DEFAULTS.listen, |address| address.0),
+            metrics_listen: file.metrics_listen.map_or(DEFAULTS.metrics_listen, |address| address.0),
+            data_dir: file
+                .data_dir
+                .as_ref()
+                .map_or_else(|| PathBuf::from("./data"), |text| PathBuf::from(&text.0)),
+            admin_token: file
+                .admin
+                .as_ref()
+                .and_then(|admin| admin.token.as_ref())
+                .map(|token| token.0.clone()),
+            metrics_token: file.metrics_token.as_ref().map(|token| token.0.clone()),
+            master_key,
+            log_level: log.and_then(|log| log.level).unwrap_or(LogLevel::Info),
+            log_format: log.and_then(|log| log.format),
+            drain_timeout: file.drain_timeout.map_or(DEFAULTS.drain_timeout, |span| span.0),
+            limits: limits(file.limits.as_ref()),
+            client_timeouts: client_timeouts(file.client_timeouts.as_ref()),
+            attempts_max: retry.and_then(|retry| retry.attempts_max).map_or(5, |count| narrow(count.0)),
+            retry_budget_percent: retry
+                .and_then(|retry| retry.budget_percent)
+                .map_or(20, |count| narrow(count.0)),
+            cooldown: cooldown(file.cooldown.as_ref()),
+            cooldown_precheck: file
+                .cooldown
+                .as_ref()
+                .and_then(|cooldown| cooldown.precheck)
+                .map_or(DEFAULTS.cooldown_precheck, |span| span.0),
+            keepalive: keepalive(file.keepalive.as_ref()),
+            durability: ledger.and_then(|ledger| ledger.durability).unwrap_or(Durability::Process),
+            journal_bytes_max: ledger
+                .and_then(|ledger| ledger.journal_bytes_max)
+                .map_or(DEFAULTS.journal_bytes_max, |size| size.0),
+            keys: keys(file, tree),
+            backends: backend::backends(file, tree, common),
+            aliases: aliases(file.aliases.as_ref()),
+            pools: pools(file),
+            budgets: file.budgets.iter().flat_map(List::iter).map(|(_, typed)| budget(typed)).collect(),
+        }
+    }
+}
+
+fn limits(typed: Option<&file::Limits>) -> Limits {
+    Limits {
+        max_in_flight: typed
+            .and_then(|l| l.max_in_flight)
+            .map_or(DEFAULTS.max_in_flight, |count| count.get32()),
+        queue_max: typed.and_then(|l| l.queue_max).map_or(DEFAULTS.queue_max, |count| count.get32()),
+        queue_bytes_max: typed
+            .and_then(|l| l.queue_bytes_max)
+            .map_or(DEFAULTS.queue_bytes_max, |size| size.0),
+        queue_timeout: typed.and_then(|l| l.queue_timeout).map_or(DEFAULTS.queue_timeout, |span| span.0),
+        low_timeout: typed.and_then(|l| l.low_timeout).map_or(DEFAULTS.low_timeout, |span| span.0),
+        body_bytes_max: typed.and_then(|l| l.body_max).map_or(DEFAULTS.body_bytes_max, |size| size.0),
+        image_body_bytes_max: typed
+            .and_then(|l| l.image_body_max)
+            .map_or(DEFAULTS.image_body_bytes_max, |size| size.0),
+        connections_max: typed
+            .and_then(|l| l.connections_max)
+            .map_or(DEFAULTS.connections_max, |count| count.get32()),
+    }
+}
+
+fn client_timeouts(typed: Option<&file::ClientTimeouts>) -> ClientTimeouts {
+    let or = |typed: Option<file::Wait>, seconds| typed.map_or(Duration::from_secs(seconds), |span| span.0);
+    ClientTimeouts {
+        first_byte: or(typed.and_then(|t| t.first_byte), 10),
+        headers: or(typed.and_then(|t| t.headers), 10),
+        body: or(typed.and_then(|t| t.body), 60),
+        idle: or(typed.and_then(|t| t.idle), 75),
+    }
+}
+
+fn cooldown(typed: Option<&file::Cooldown>) -> CooldownRules {
+    CooldownRules {
+        base: typed.and_then(|c| c.base).map_or(DEFAULTS.cooldown_base, |span| span.0),
+        max: typed.and_then(|c| c.max).map_or(DEFAULTS.cooldown_max, |span| span.0),
+        growth: match typed.and_then(|c| c.growth) {
+            Some(file::Growth::Linear) => CooldownGrowth::Linear,
+            Some(file::Growth::Exponential) | None => CooldownGrowth::Exponential,
+        },
+    }
+}
+
+fn keepalive(typed: Option<&file::Keepalive>) -> Keepalive {
+    Keepalive {
+        stream: typed.and_then(|k| k.stream).map_or(Duration::from_secs(15), |interval| interval.0),
+        nonstream: typed.and_then(|k| k.nonstream).map_or(Duration::ZERO, |interval| interval.0),
+        endpoints: typed
+            .and_then(|k| k.endpoints.as_ref())
+            .map(|table| table.0.iter().map(|(name, interval)| (name.clone(), interval.0)).collect())
+            .unwrap_or_default(),
+    }
+}
+
+pub(super) fn source_at(tree: &Node, path: &Path) -> Source {
+    if is_from_environment(tree, path) { Source::Env } else { Source::File }
+}
+
+fn keys(file: &File, tree: &Node) -> Vec<KeySpec> {
+    let full = file
+        .keys
+        .iter()
+        .flat_map(List::iter)
+        .map(|(index, typed)| key(typed, source_at(tree, &Path::dotted("keys").then(index))));
+    let bare = file.api_keys.iter().flatten().enumerate().map(|(index, secret)| {
+        let name = format!("api-key-{}", index + 1);
+        let mut spec = KeySpec::new(&name, &name, KeySecret::Plain(secret.0.clone()));
+        spec.priority_max = class(None);
+        spec.source = source_at(tree, &Path::dotted("api_keys").then(index));
+        spec
+    });
+    full.chain(bare).collect()
+}
+
+fn key(typed: &file::Key, source: Source) -> KeySpec {
+    KeySpec {
+        id: typed.name.0.clone(),
+        name: typed.name.0.clone(),
+        secrets: vec![KeySecret::Plain(typed.key.0.clone())],
+        team: typed.team.as_ref().map(|team| team.0.clone()),
+        limits: KeyLimits {
+            rpm: typed.rpm.map(|count| count.get32()),
+            tpm: typed.tpm.map(|count| count.0),
+            concurrency: typed.concurrency.map(|count| count.get32()),
+        },
+        models: typed.models.iter().flatten().map(|model| model.0.clone()).collect(),
+        ip_allow: typed.ip_allow.iter().flatten().map(|network| network.0).collect(),
+        priority_max: class(typed.priority_max),
+        strict: typed.strict.unwrap_or(false),
+        default_model: typed.default_model.as_ref().map(|model| model.0.clone()),
+        aliases: aliases(typed.aliases.as_ref()),
+        body_bytes_max: typed.body_max.map(|size| size.0),
+        expires: typed.expires.map(|moment| moment.0),
+        enabled: typed.enabled.unwrap_or(true),
+        source,
+    }
+}
+
+/// The best class a key may ask for; `urgent` must be given to it by name.
+pub(crate) fn class(typed: Option<file::Class>) -> Class {
+    match typed {
+        Some(file::Class::Urgent) => Class::Urgent,
+        Some(file::Class::High) | None => Class::High,
+        Some(file::Class::Normal) => Class::Normal,
+        Some(file::Class::Low) => Class::Low,
+    }
+}
+
+pub(crate) fn aliases(
+    typed: Option<&super::bind::Table<OneOrMany<ModelName>>>,
+) -> BTreeMap<String, Vec<String>> {
+    typed
+        .iter()
+        .flat_map(|table| &table.0)
+        .map(|(name, targets)| (name.clone(), targets.0.iter().map(|target| target.0.clone()).collect()))
+        .collect()
+}
+
+fn pools(file: &File) -> Vec<PoolSpec> {
+    let declared: Vec<&(String, file::Pool)> = file.pools.iter().flat_map(|table| &table.0).collect();
+    let strategy = |name: &str| {
+        let typed =
+            declared.iter().find(|(declared, _)| declared == name).and_then(|(_, pool)| pool.strategy);
+        match typed.map(file::Strategy::acts_as) {
+            Some(file::Strategy::RoundRobin) => Strategy::RoundRobin,
+            Some(
+                file::Strategy::LeastInFlight
+                | file::Strategy::Weighted
+                | file::Strategy::Latency
+                | file::Strategy::Cost
+                | file::Strategy::Priority,
+            )
+            | None => Strategy::LeastInFlight,
+        }
+    };
+    let further = declared.iter().filter(|(name, _)| !super::check::POOLS.contains(&name.as_str()));
+    let further = further.enumerate().map(|(index, (name, pool))| {
+        // Those without a rank follow those with one, in the order in which they are written.
+        let written = u32::try_from(index).unwrap_or(u32::MAX).saturating_add(RANK_MAX);
+        (name.as_str(), pool.rank.map_or(written, |rank| rank.get32()))
+    });
+    let always = super::check::POOLS.into_iter().map(|name| (name, 0));
+    always
+        .chain(further)
+        .map(|(name, rank)| PoolSpec { name: name.to_owned(), strategy: strategy(name), rank })
+        .collect()
+}
+
+fn budget(typed: &file::Budget) -> BudgetSettings {
+    BudgetSettings {
+        key: typed.key.as_ref().map(|name| name.0.clone()),
+        team: typed.team.as_ref().map(|name| name.0.clone()),
+        amount: typed.amount.0,
+        per: typed.per.unwrap_or(file::Period::Total),
+    }
+}

@@ -1,0 +1,189 @@
+//! Decides how effective settings are shown, each with where it came from; it never shows a secret in clear.
+
+use std::time::Duration;
+
+use policy::{BackendSpec, KeySecret, KeySpec, ModelSpec, Secret, Source};
+use serde::Serialize;
+
+use super::Loaded;
+use super::quantity::{duration_text, size_text};
+use super::settings::Settings;
+use super::tree::{Origin, Path};
+
+/// One effective setting.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Effective {
+    /// Which, as in `limits.queue_max`.
+    pub path: String,
+    /// Its value as it would be written; secrets masked.
+    pub value: String,
+    /// Where it came from, as in `lockgate.yaml:3:7` or `default`.
+    pub origin: String,
+}
+
+impl Loaded {
+    /// Every effective setting, in the order of the documentation.
+    pub fn effective(&self) -> Vec<Effective> {
+        let mut rows = Rows { loaded: self, rows: Vec::new() };
+        rows.scalars(&self.settings);
+        for (index, key) in self.settings.keys.iter().enumerate() {
+            rows.key(index, key);
+        }
+        for (index, backend) in self.settings.backends.iter().enumerate() {
+            rows.backend(index, backend);
+        }
+        for (alias, targets) in &self.settings.aliases {
+            rows.add(Path::dotted("aliases").then(alias.as_str()), targets.join(", "));
+        }
+        for pool in &self.settings.pools {
+            let path = Path::dotted("pools").then(pool.name.as_str()).then("strategy");
+            rows.add(path, pool.strategy.name().to_owned());
+        }
+        rows.rows
+    }
+}
+
+struct Rows<'a> {
+    loaded: &'a Loaded,
+    rows: Vec<Effective>,
+}
+
+impl Rows<'_> {
+    fn add(&mut self, path: Path, value: String) {
+        let origin = self.loaded.tree.at(&path).map_or(Origin::Default, |node| node.origin.clone());
+        self.rows.push(Effective { path: path.to_string(), value, origin: origin.to_string() });
+    }
+
+    fn scalar(&mut self, path: &str, value: impl ToString) {
+        self.add(Path::dotted(path), value.to_string());
+    }
+
+    fn scalars(&mut self, settings: &Settings) {
+        self.scalar("listen", settings.listen);
+        self.scalar("metrics_listen", settings.metrics_listen);
+        self.scalar("data_dir", settings.data_dir.display());
+        self.scalar("admin.token", secret(settings.admin_token.as_ref()));
+        self.scalar("metrics_token", secret(settings.metrics_token.as_ref()));
+        self.scalar("log.level", settings.log_level.name());
+        self.scalar("log.format", settings.log_format.map_or("by terminal", |format| format.name()));
+        self.scalar("drain_timeout", time(settings.drain_timeout));
+        self.scalar("limits.max_in_flight", settings.limits.max_in_flight);
+        self.scalar("limits.queue_max", settings.limits.queue_max);
+        self.scalar("limits.queue_bytes_max", size_text(settings.limits.queue_bytes_max));
+        self.scalar("limits.queue_timeout", time(settings.limits.queue_timeout));
+        self.scalar("limits.low_timeout", time(settings.limits.low_timeout));
+        self.scalar("limits.body_max", size_text(settings.limits.body_bytes_max));
+        self.scalar("limits.image_body_max", size_text(settings.limits.image_body_bytes_max));
+        self.scalar("limits.connections_max", settings.limits.connections_max);
+        self.scalar("client_timeouts.first_byte", time(settings.client_timeouts.first_byte));
+        self.scalar("client_timeouts.headers", time(settings.client_timeouts.headers));
+        self.scalar("client_timeouts.body", time(settings.client_timeouts.body));
+        self.scalar("client_timeouts.idle", time(settings.client_timeouts.idle));
+        self.scalar("retry.attempts_max", settings.attempts_max);
+        self.scalar("retry.budget_percent", settings.retry_budget_percent);
+        self.scalar("cooldown.base", time(settings.cooldown.base));
+        self.scalar("cooldown.max", time(settings.cooldown.max));
+        let growth = match settings.cooldown.growth {
+            policy::CooldownGrowth::Exponential => "exponential",
+            policy::CooldownGrowth::Linear => "linear",
+        };
+        self.scalar("cooldown.growth", growth);
+        self.scalar("cooldown.precheck", time(settings.cooldown_precheck));
+        self.scalar("keepalive.stream", time(settings.keepalive.stream));
+        self.scalar("keepalive.nonstream", time(settings.keepalive.nonstream));
+        for (endpoint, interval) in &settings.keepalive.endpoints {
+            self.add(Path::dotted("keepalive.endpoints").then(endpoint.as_str()), time(*interval));
+        }
+        self.scalar("ledger.durability", settings.durability.name());
+        self.scalar("ledger.journal_bytes_max", size_text(settings.journal_bytes_max));
+    }
+
+    fn key(&mut self, index: usize, key: &KeySpec) {
+        let named = self.loaded.tree.get("keys").is_some_and(|keys| keys.get_index(index).is_some());
+        let path = if named { Path::dotted("keys").then(index) } else { Path::dotted("api_keys") };
+        self.add(path.then("name"), key.name.clone());
+        for secret in &key.secrets {
+            match secret {
+                KeySecret::Plain(secret) => self.add(path.then("key"), secret.masked()),
+                KeySecret::Digest(_) => self.add(path.then("key"), "stored as a digest".to_owned()),
+            }
+        }
+        for (field, ceiling) in [
+            ("rpm", key.limits.rpm.map(u64::from)),
+            ("tpm", key.limits.tpm),
+            ("concurrency", key.limits.concurrency.map(u64::from)),
+        ] {
+            if let Some(ceiling) = ceiling {
+                self.add(path.then(field), ceiling.to_string());
+            }
+        }
+        if !key.models.is_empty() {
+            self.add(path.then("models"), key.models.join(", "));
+        }
+        self.add(path.then("priority_max"), key.priority_max.name().to_owned());
+        self.add(path.then("enabled"), key.enabled.to_string());
+    }
+
+    fn backend(&mut self, index: usize, backend: &BackendSpec) {
+        let path = Path::dotted("backends").then(index);
+        let made_by = match backend.source {
+            Source::File => "file",
+            Source::Api => "api",
+            Source::Env => "env",
+            Source::Import => "import",
+            Source::Demo => "demo",
+        };
+        self.add(path.then("name"), backend.name.clone());
+        self.add(path.then("source"), made_by.to_owned());
+        self.add(path.then("kind"), backend.kind.name().to_owned());
+        if let Some(label) = &backend.label {
+            self.add(path.then("label"), label.clone());
+        }
+        self.add(path.then("base_url"), backend.base_url.clone());
+        self.add(path.then("api_key"), secret(backend.credential.as_ref()));
+        self.add(path.then("pool"), backend.pool.clone());
+        self.add(path.then("weight"), backend.weight.to_string());
+        self.add(path.then("enabled"), backend.enabled.to_string());
+        let limits = path.then("limits");
+        self.add(limits.then("rpm"), backend.limits.rpm.to_string());
+        for (field, ceiling) in [
+            ("burst", backend.limits.burst.map(u64::from)),
+            ("tpm", backend.limits.tpm),
+            ("concurrency", backend.limits.concurrency.map(u64::from)),
+        ] {
+            self.add(
+                limits.then(field),
+                ceiling.map_or_else(|| "none".to_owned(), |ceiling| ceiling.to_string()),
+            );
+        }
+        let deadlines = path.then("deadlines");
+        self.add(deadlines.then("connect"), time(backend.deadlines.connect));
+        self.add(deadlines.then("first_event"), time(backend.deadlines.first_event));
+        self.add(deadlines.then("idle"), time(backend.deadlines.idle));
+        self.add(deadlines.then("total"), time(backend.deadlines.total));
+        for (name, model) in backend.models.iter().flatten() {
+            self.model(&path.then("models").then(name.as_str()), name, model);
+        }
+    }
+
+    fn model(&mut self, path: &Path, name: &str, model: &ModelSpec) {
+        self.add(path.then("native"), model.native.clone().unwrap_or_else(|| name.to_owned()));
+        if let Some(price) = &model.price {
+            let input = per_million(price.input);
+            let output = per_million(price.output);
+            self.add(path.then("price"), format!("input {input}, output {output} USD per million tokens"));
+        }
+    }
+}
+
+fn per_million(amount: policy::Amount) -> policy::Amount {
+    amount.times(1_000_000)
+}
+
+fn secret(secret: Option<&Secret>) -> String {
+    secret.map_or_else(|| "none".to_owned(), Secret::masked)
+}
+
+fn time(duration: Duration) -> String {
+    duration_text(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+}
