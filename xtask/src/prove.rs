@@ -1,53 +1,65 @@
-//! Knows how each promise is proved at length; never proves one in another way than `check` does, only longer.
+//! Runs a promise's proofs at length; which they are, docs/promises.md says, so the page and the command cannot differ.
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::{run, testenv};
 
-/// A promise, the tests that prove it, and how many rounds the long form takes.
-struct Proof {
-    promise: &'static str,
-    filter: &'static str,
-    rounds: u32,
-}
-
-const PROOFS: &[Proof] = &[
-    Proof { promise: "p01", filter: "test(/\\bp01_/)", rounds: 10_000 },
-    Proof { promise: "p02", filter: "test(/\\bp02_/)", rounds: 1_000 },
-    Proof { promise: "p03", filter: "test(/\\bp03_/)", rounds: 1_000 },
-    Proof { promise: "p05", filter: "test(/\\bp05_/)", rounds: 1_000 },
-    Proof { promise: "p07", filter: "test(/\\bp07_/)", rounds: 100 },
-    Proof { promise: "p08", filter: "test(/\\bp08_/)", rounds: 100_000 },
-    Proof { promise: "p10", filter: "test(/\\bp10_/)", rounds: 1_000 },
-    Proof { promise: "p13", filter: "test(/\\bp13_/)", rounds: 100 },
-    Proof { promise: "p15", filter: "test(/\\bp15_/)", rounds: 10 },
-    Proof { promise: "p17", filter: "test(/\\bp17_/)", rounds: 100_000 },
-];
+/// The page that makes the promises.
+pub(crate) const PROMISES: &str = "docs/promises.md";
 
 /// Which promise, and how long.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Choice {
-    /// As in docs/promises.md: p03
+    /// As on the page: p03
     promise: String,
-    /// Another number of rounds than the table's
+    /// Another number of rounds than the page's
     #[arg(long)]
     rounds: Option<u32>,
 }
 
-/// Runs the named proof in its long form, optimised.
+/// One row of the page: `| P03 | what | proofs | rounds |`, each proof as `path::test` in backticks.
+#[derive(Debug)]
+pub(crate) struct Promise<'a> {
+    pub(crate) number: &'a str,
+    pub(crate) proofs: Vec<(&'a str, &'a str)>,
+    /// How many rounds (or cases) the long form takes.
+    pub(crate) rounds: Option<u32>,
+}
+
+impl<'a> Promise<'a> {
+    /// Reads a line of the page, if it is such a row.
+    pub(crate) fn read(line: &'a str) -> Option<Self> {
+        let mut cells = line.strip_prefix("| ")?.split('|').map(str::trim);
+        let number =
+            cells.next().filter(|n| n.starts_with('P') && n[1..].bytes().all(|b| b.is_ascii_digit()))?;
+        let quoted = cells.nth(1)?.split('`').skip(1).step_by(2);
+        let proofs = quoted.map(|proof| proof.split_once("::").unwrap_or((proof, ""))).collect();
+        Some(Self { number, proofs, rounds: cells.next().and_then(|n| n.replace(',', "").parse().ok()) })
+    }
+}
+
+/// Runs the proofs of one promise in their long form, optimised.
 ///
 /// # Errors
-/// When the promise has no proof, or the proof fails.
+/// When the promise is not made, or a proof fails.
 pub(crate) fn prove(root: &Path, choice: &Choice) -> Result<()> {
-    let name = choice.promise.to_lowercase();
-    let known = || PROOFS.iter().map(|p| p.promise).collect::<Vec<_>>().join(", ");
-    let proof = PROOFS.iter().find(|p| p.promise == name).with_context(|| format!("proofs: {}", known()))?;
-    let rounds = choice.rounds.unwrap_or(proof.rounds).to_string();
+    let page = std::fs::read_to_string(root.join(PROMISES)).context(PROMISES)?;
+    let promises: Vec<Promise<'_>> = page.lines().filter_map(Promise::read).collect();
+    let Some(promise) = promises.iter().find(|p| p.number.eq_ignore_ascii_case(&choice.promise)) else {
+        let made: Vec<&str> = promises.iter().map(|p| p.number).collect();
+        bail!("{} is not a promise that is made; there are {}", choice.promise, made.join(", "));
+    };
+    let tests: Vec<String> =
+        promise.proofs.iter().map(|(_, test)| format!("test(/(^|::){test}$/)")).collect();
+    ensure!(!tests.is_empty(), "{} names no proof", promise.number);
+    let rounds =
+        choice.rounds.or(promise.rounds).with_context(|| format!("{} has no rounds", promise.number))?;
     testenv::TestEnv::under(root).ready()?;
+    let filter = tests.join(" | ");
     let args =
-        ["nextest", "run", "--locked", "--workspace", "--release", "--profile", "prove", "-E", proof.filter];
-    let mut nextest = run::cargo(root, &args);
-    run::pass(nextest.env("LOCKGATE_PROVE_ROUNDS", &rounds).env("PROPTEST_CASES", &rounds))
+        ["nextest", "run", "--locked", "--workspace", "--release", "--profile", "prove", "-E", &filter];
+    let rounds = rounds.to_string();
+    run::pass(run::cargo(root, &args).env("LOCKGATE_PROVE_ROUNDS", &rounds).env("PROPTEST_CASES", &rounds))
 }

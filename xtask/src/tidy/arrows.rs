@@ -40,7 +40,7 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
     ("sqlx", &[], "one SQLite in one binary, and that is rusqlite's"),
     ("redis", &["store"], "network stores are reached under store only"),
     ("tokio-postgres", &["store"], "SQL is spoken under store only"),
-    ("hyper-rustls", &["upstream"], "HTTP clients live under upstream"),
+    ("hyper-rustls", &[], "one HTTP stack: hyper under upstream"),
     ("rustls-native-certs", &["upstream"], "HTTP clients live under upstream"),
     ("webpki-roots", &["upstream"], "HTTP clients live under upstream"),
     ("reqwest", &[], "one HTTP stack: hyper under upstream"),

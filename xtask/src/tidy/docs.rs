@@ -1,9 +1,7 @@
 //! Checks that what a page points at is there: links between pages, and the proof of each promise; never a web address.
 
 use super::{Finding, Tree};
-
-/// The page that makes promises: table rows `| P01 | promise | proof | command |`.
-pub(crate) const PROMISES: &str = "docs/promises.md";
+use crate::prove::{PROMISES, Promise};
 
 /// Reports links that lead nowhere, and promises without a proof.
 pub(crate) fn inspect(tree: &Tree, path: &str, text: &str, findings: &mut Vec<Finding>) {
@@ -18,8 +16,9 @@ pub(crate) fn inspect(tree: &Tree, path: &str, text: &str, findings: &mut Vec<Fi
                 findings.push(Finding::new(path, index + 1, "link", says));
             }
         }
-        if path == PROMISES && line.starts_with("| P") {
-            findings.extend(unproved(tree, line).map(|says| Finding::new(path, index + 1, "promise", says)));
+        if let Some(promise) = Promise::read(line).filter(|_| path == PROMISES) {
+            findings
+                .extend(unproved(tree, &promise).map(|says| Finding::new(path, index + 1, "promise", says)));
         }
     }
 }
@@ -65,22 +64,19 @@ fn slug(heading: &str) -> String {
     kept.collect::<String>().to_lowercase().replace(' ', "-")
 }
 
-/// The proof of a promise is `path::test` in backticks: the file must exist and hold that function.
-fn unproved(tree: &Tree, row: &str) -> Option<String> {
-    let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
-    let (number, proofs) = (cells.first()?, cells.get(2)?);
-    let named: Vec<&str> = proofs.split('`').skip(1).step_by(2).collect();
-    if named.is_empty() {
-        return Some(format!("{number} names no proof"));
+/// Each proof must name a test, in a file that holds it, and the long form must know how long it is.
+fn unproved(tree: &Tree, promise: &Promise<'_>) -> Option<String> {
+    let number = promise.number;
+    if promise.proofs.is_empty() || promise.rounds.is_none() {
+        return Some(format!(
+            "{number} must name its proofs as `path::test`, and the rounds of the long form"
+        ));
     }
-    for proof in named {
-        let (file, test) = proof.split_once("::").unwrap_or((proof, ""));
-        let Some(text) = tree.text(file) else {
-            return Some(format!("{number}: {file} is not there"));
-        };
-        if !test.is_empty() && !text.contains(&format!("fn {test}(")) {
-            return Some(format!("{number}: {file} has no test named {test}"));
+    promise.proofs.iter().find_map(|(file, test)| match tree.text(file) {
+        None => Some(format!("{number}: {file} is not there")),
+        Some(text) if test.is_empty() || !text.contains(&format!("fn {test}(")) => {
+            Some(format!("{number}: {file} has no test named {test}"))
         }
-    }
-    None
+        Some(_) => None,
+    })
 }

@@ -196,10 +196,12 @@ fn promises_have_proofs() {
         let test = rust("#[test]\nfn holds() { assert_eq!(1, 1); }\n");
         check(&[("docs/promises.md", row), ("crates/policy/tests/p10.rs", &test)], expected);
     };
-    page("| P10 | it waits | `crates/policy/tests/p10.rs::holds` | x |", &[]);
-    page("| P10 | it waits | `crates/policy/tests/p10.rs::held` | x |", &["docs/promises.md:1 promise"]);
-    page("| P10 | it waits | `crates/policy/tests/p11.rs::holds` | x |", &["docs/promises.md:1 promise"]);
-    page("| P10 | it waits | soon | x |", &["docs/promises.md:1 promise"]);
+    page("| P10 | it waits | `crates/policy/tests/p10.rs::holds` | 1,000 |", &[]);
+    page("| P10 | it waits | `crates/policy/tests/p10.rs::held` | 10 |", &["docs/promises.md:1 promise"]);
+    page("| P10 | it waits | `crates/policy/tests/p11.rs::holds` | 10 |", &["docs/promises.md:1 promise"]);
+    page("| P10 | it waits | `crates/policy/tests/p10.rs` | 10 |", &["docs/promises.md:1 promise"]);
+    page("| P10 | it waits | `crates/policy/tests/p10.rs::holds` | x |", &["docs/promises.md:1 promise"]);
+    page("| P10 | it waits | soon | 10 |", &["docs/promises.md:1 promise"]);
 }
 
 #[test]
