@@ -52,6 +52,9 @@ pub struct JournalSettings {
     pub bytes_max: u64,
     /// One segment; at least two of the longest lines.
     pub segment_bytes: u64,
+    /// The journal takes no more of a disk that has less than this left: the database on the same disk needs
+    /// room to take the journal over, or neither could ever shrink.
+    pub disk_floor_bytes: u64,
     /// How far a line must have come.
     pub durability: Durability,
     /// New segments are numbered above this: where the ledger stands.
@@ -63,6 +66,7 @@ impl Default for JournalSettings {
         Self {
             bytes_max: 1 << 30,
             segment_bytes: 16 << 20,
+            disk_floor_bytes: 64 << 20,
             durability: Durability::Process,
             sequence_floor: 0,
         }

@@ -58,6 +58,8 @@ pub struct Lag {
 #[derive(Debug)]
 struct Watched {
     stop: AtomicBool,
+    /// What earlier processes left open is in the ledger.
+    caught_up: AtomicBool,
     damaged_bytes: AtomicU64,
     seen: Mutex<Seen>,
     changed: std::sync::Condvar,
@@ -86,6 +88,7 @@ impl Mover {
     ) -> Result<Self, StoreError> {
         let watched = Arc::new(Watched {
             stop: AtomicBool::new(false),
+            caught_up: AtomicBool::new(false),
             damaged_bytes: AtomicU64::new(0),
             seen: Mutex::new(Seen { success: Instant::now(), trouble: None }),
             changed: std::sync::Condvar::new(),
@@ -128,7 +131,7 @@ impl Mover {
         let deadline = Instant::now() + limit;
         let mut seen = self.watched.seen.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            if self.drain.lag().entries == 0 {
+            if self.drain.lag().entries == 0 && self.watched.caught_up.load(Ordering::Acquire) {
                 return true;
             }
             let Some(left) = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
@@ -281,12 +284,6 @@ impl Work {
         let Gathered { due, entries, bytes, finished: newly, .. } = gathered;
         let position = self.tail.position();
         finished.extend(newly);
-        if entries == 0 && finished.is_empty() {
-            if Some(position) <= self.taken {
-                self.succeeded();
-            }
-            return true;
-        }
         // Tickets whose open lines go with their segments are remembered by the database instead.
         let remember = if finished.is_empty() { Vec::new() } else { self.pending.unstored() };
         let moved_on = Some(position) > self.taken;
@@ -297,7 +294,9 @@ impl Work {
             forget: due.forget,
             position: self.taken.unwrap_or_default().max(position),
         });
-        if moved_on || !batch.is_empty() {
+        if !moved_on && batch.is_empty() {
+            self.succeeded();
+        } else {
             let taken_over = self.persist(|work| {
                 let batch = Arc::clone(&batch);
                 work.database.write_blocking(move |connection| moving::take_over(connection, &batch))
@@ -311,6 +310,7 @@ impl Work {
             self.pending.mark_stored();
         }
         self.drain.took(entries, bytes);
+        self.watched.caught_up.fetch_or(self.interrupted, Ordering::Release);
         self.watched.changed.notify_all();
         finished.retain(|segment| {
             let deleted = self.drain.delete(*segment);

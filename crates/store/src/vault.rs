@@ -190,40 +190,42 @@ impl Vault {
         new: Option<MasterKey>,
         progress: impl FnMut(u64, u64) + Send + 'static,
     ) -> Result<Rotated, StoreError> {
-        let vault = self.clone();
+        let (ring, file) = (Arc::clone(&self.ring), Arc::clone(&self.file));
         // All of it on the writing thread: rotations cannot overlap, and one whose caller left still ends.
-        self.database.write(move |connection| vault.rotate_now(connection, new, progress)).await
-    }
-
-    fn rotate_now(
-        &self,
-        connection: &mut rusqlite::Connection,
-        new: Option<MasterKey>,
-        progress: impl FnMut(u64, u64),
-    ) -> Result<Rotated, StoreError> {
-        let file = self.file.as_ref().as_ref();
-        let new = match (new, file) {
-            (Some(new), _) => new,
-            (None, Some(_)) => MasterKey::generate()?,
-            (None, None) => return Err(VaultError::Missing("the new one must be given".to_owned()).into()),
-        };
-        let current = self.ring.load().current.clone();
-        if let Some(file) = file {
-            file.announce(&current, &new)?;
-        }
-        // Readers meet rows of both keys from now on.
-        self.ring.store(Arc::new(KeyRing { current: current.clone(), other: Some(new.clone()) }));
-        let proof = envelope::prove(&new)?;
-        let secrets = sqlite::secrets::rewrap(connection, &self.ring, &new, &proof, progress)?;
-        let key_id = hex::encode(new.id());
-        self.ring.store(Arc::new(KeyRing { current: new, other: Some(current) }));
-        if let Some(file) = file {
-            file.replace()?;
-        }
-        Ok(Rotated { secrets, key_id, file: file.map(|file| file.path().to_owned()) })
+        self.database
+            .write(move |connection| rotate(connection, &ring, file.as_ref().as_ref(), new, progress))
+            .await
     }
 
     pub(crate) fn ring(&self) -> Ring {
         Arc::clone(&self.ring)
     }
+}
+
+fn rotate(
+    connection: &mut rusqlite::Connection,
+    ring: &Ring,
+    file: Option<&KeyFile>,
+    new: Option<MasterKey>,
+    progress: impl FnMut(u64, u64),
+) -> Result<Rotated, StoreError> {
+    let new = match (new, file) {
+        (Some(new), _) => new,
+        (None, Some(_)) => MasterKey::generate()?,
+        (None, None) => return Err(VaultError::Missing("the new one must be given".to_owned()).into()),
+    };
+    let current = ring.load().current.clone();
+    if let Some(file) = file {
+        file.announce(&current, &new)?;
+    }
+    // Readers meet rows of both keys from now on.
+    ring.store(Arc::new(KeyRing { current: current.clone(), other: Some(new.clone()) }));
+    let proof = envelope::prove(&new)?;
+    let secrets = sqlite::secrets::rewrap(connection, ring, &new, &proof, progress)?;
+    let key_id = hex::encode(new.id());
+    ring.store(Arc::new(KeyRing { current: new, other: Some(current) }));
+    if let Some(file) = file {
+        file.replace()?;
+    }
+    Ok(Rotated { secrets, key_id, file: file.map(|file| file.path().to_owned()) })
 }

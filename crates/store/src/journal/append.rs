@@ -42,8 +42,8 @@ struct Active {
     spare: VecDeque<Segment>,
     /// Bytes appended since the start of this process: what `durable` waits for.
     total: u64,
-    /// Full segments that the group fsync has not covered yet (`durability: disk` only).
-    unsynced: Vec<Arc<std::fs::File>>,
+    /// Full segments that the group fsync has not covered yet; none is kept where nobody will fsync.
+    unsynced: Option<Vec<Arc<std::fs::File>>>,
 }
 
 #[derive(Debug)]
@@ -143,7 +143,7 @@ impl Core {
             spoiled: false,
             spare: VecDeque::new(),
             total: 0,
-            unsynced: Vec::new(),
+            unsynced: (settings.durability == super::Durability::Disk).then(Vec::new),
         };
         Ok(Self {
             dir,
@@ -222,10 +222,14 @@ impl Core {
         if self.disk_bytes.load(Ordering::Relaxed) + size > self.settings.bytes_max {
             return Err(JournalFull::Limit);
         }
-        let made =
-            Segment::make(&self.dir, making.next, size).map_err(|error| JournalFull::Disk(error.kind()))?;
+        let full = |error: io::Error| JournalFull::Disk(error.kind());
+        let disk = rustix::fs::statvfs(&self.dir).map_err(|errno| full(errno.into()))?;
+        if disk.f_bavail.saturating_mul(disk.f_frsize) < self.settings.disk_floor_bytes.saturating_add(size) {
+            return Err(full(io::ErrorKind::StorageFull.into()));
+        }
+        let made = Segment::make(&self.dir, making.next, size).map_err(full)?;
         if self.settings.durability == super::Durability::Disk {
-            made.settle_on_disk(&self.dir).map_err(|error| JournalFull::Disk(error.kind()))?;
+            made.settle_on_disk(&self.dir).map_err(full)?;
         }
         Ok(made)
     }
@@ -268,7 +272,7 @@ impl Core {
     /// The total appended, and the files that hold what is not on the disk yet.
     pub(super) fn unsynced(&self) -> (u64, Vec<Arc<std::fs::File>>) {
         let mut active = lock(&self.active);
-        let mut files = std::mem::take(&mut active.unsynced);
+        let mut files = active.unsynced.as_mut().map(std::mem::take).unwrap_or_default();
         files.push(Arc::clone(&active.segment.file));
         (active.total, files)
     }
@@ -363,7 +367,9 @@ impl Active {
         let used = i64::try_from(self.at - SEGMENT_HEADER_BYTES).unwrap_or(i64::MAX);
         room.correct(used - counted(&self.segment));
         let full = std::mem::replace(&mut self.segment, next);
-        self.unsynced.push(full.file);
+        if let Some(unsynced) = &mut self.unsynced {
+            unsynced.push(full.file);
+        }
         self.at = SEGMENT_HEADER_BYTES;
         self.spoiled = false;
         Ok(())

@@ -1,0 +1,175 @@
+//! A full or failing disk: admission refuses, what was admitted is still written, and room brings all of it back.
+//!
+//! Each case runs in a process of its own, which has a file system or a limit of its own.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use store::ledger::Range;
+use store::{JournalError, JournalFull, Store};
+
+use crate::ledger::lock;
+use crate::scene::{self, flush, options, request};
+
+const DIR: &str = "LOCKGATE_DISK_DIR";
+
+/// Runs one of the ignored tests below in a process with a small file system; SIGXFSZ is an error code there.
+fn run_apart(test: &str, disk: &str) {
+    let dir = tempfile::tempdir().expect("a folder");
+    let apart = |script: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["-Urm", "sh", "-ec", script, "sh"]).env(DIR, dir.path());
+        command
+    };
+    let mount = format!("mount -t tmpfs -o size={disk} tmpfs \"$LOCKGATE_DISK_DIR\"");
+    if !apart(&mount).status().is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED {test}: this machine allows no private mounts (unshare -Urm)");
+        return;
+    }
+    let output = apart(&format!("{mount}; trap '' XFSZ; exec \"$@\""))
+        .arg(std::env::current_exe().expect("this test"))
+        .args(["--ignored", "--exact", test, "--nocapture"])
+        .output()
+        .expect("the process starts");
+    let said =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("1 passed"), "{said}");
+}
+
+fn dir() -> Option<PathBuf> {
+    std::env::var_os(DIR).map(PathBuf::from)
+}
+
+#[test]
+fn a_full_disk_is_met_at_admission() {
+    run_apart("disk::full_process", "6m");
+}
+
+#[test]
+fn the_database_keeps_the_room_it_needs_to_take_the_journal_over() {
+    run_apart("disk::floor_process", "64m");
+}
+
+#[test]
+fn a_write_that_fails_half_way_costs_nothing_that_was_acknowledged() {
+    run_apart("disk::limit_process", "24m");
+}
+
+fn fill(dir: &Path) -> PathBuf {
+    let path = dir.join("filler");
+    let mut file = std::fs::File::create(&path).expect("a file");
+    for size in [64 * 1024, 4096, 1] {
+        while file.write(&vec![1; size]).is_ok_and(|written| written == size) {}
+    }
+    path
+}
+
+fn await_room(store: &Store) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    while store.journal.reserve().is_err() {
+        assert!(tokio::time::Instant::now() < deadline, "room must return");
+        std::thread::yield_now();
+    }
+}
+
+async fn assert_all_there(store: &Store, count: u64) {
+    flush(store);
+    let totals = store.ledger.totals(Range::ALL).await.expect("totals");
+    assert_eq!((totals.requests, totals.cost), (count, scene::total_cost(0..count)));
+    assert_eq!(store.ledger.verify().await.expect("verified").differences, 0);
+}
+
+#[tokio::test]
+#[ignore = "run in a process of its own"]
+async fn full_process() {
+    let Some(dir) = dir() else { return };
+    let store = Store::open(&dir, options()).expect("the store opens");
+    (0..50).for_each(|n| request(&store, n));
+    flush(&store);
+    let filler = fill(&dir);
+    let mut held = Vec::new();
+    let refused = loop {
+        match store.journal.reserve() {
+            Ok(reservation) => held.push(reservation),
+            Err(refused) => break refused,
+        }
+    };
+    assert_eq!(refused, JournalFull::Disk(std::io::ErrorKind::StorageFull));
+    assert!(held.len() > 10, "{}", held.len());
+    let count = 50 + held.len() as u64;
+    for (n, mut reservation) in (50..).zip(held) {
+        reservation.write(&scene::opened(n, 1)).expect("the room was taken at admission");
+        reservation.write(&scene::settled(n, 1)).expect("the room was taken at admission");
+    }
+    std::fs::remove_file(filler).expect("removed");
+    await_room(&store);
+    request(&store, count);
+    assert_all_there(&store, count + 1).await;
+}
+
+#[tokio::test]
+#[ignore = "run in a process of its own"]
+async fn floor_process() {
+    let Some(dir) = dir() else { return };
+    let mut options = options();
+    options.journal.disk_floor_bytes = 40 << 20;
+    let store = Store::open(&dir, options).expect("the store opens");
+    let lock = lock(&dir);
+    let mut count = 0;
+    while store.journal.reserve().is_ok() {
+        request(&store, count);
+        count += 1;
+    }
+    assert!(count > 300, "{count}");
+    drop(lock);
+    // Nobody frees anything: the journal must shrink by being taken over.
+    flush(&store);
+    await_room(&store);
+    request(&store, count);
+    assert_all_there(&store, count + 1).await;
+}
+
+fn limit_files_to(bytes: Option<u64>) {
+    let maximum = getrlimit(Resource::Fsize).maximum;
+    setrlimit(Resource::Fsize, Rlimit { current: bytes, maximum }).expect("a limit");
+}
+
+#[tokio::test]
+#[ignore = "run in a process of its own"]
+async fn limit_process() {
+    let Some(dir) = dir() else { return };
+    for limit in [100_000, 100_001, 123_456, 160_007] {
+        let dir = dir.join(limit.to_string());
+        let store = Store::open(&dir, options()).expect("the store opens");
+        limit_files_to(Some(limit));
+        let mut acknowledged = 0;
+        let failed = loop {
+            let mut reservation = match store.journal.reserve() {
+                Ok(reservation) => reservation,
+                Err(refused) => break format!("{refused:?}"),
+            };
+            // A receipt alone: what fails leaves nothing open.
+            match reservation.write(&scene::settled(acknowledged, 1)) {
+                Ok(()) => acknowledged += 1,
+                Err(error @ (JournalError::Io(_) | JournalError::NoRoom)) => break format!("{error:?}"),
+                Err(error) => panic!("{error:?}"),
+            }
+        };
+        println!("limit {limit}: {acknowledged} lines, then {failed}");
+        assert!(acknowledged > 50, "{acknowledged}");
+        assert!(matches!(store.journal.reserve(), Err(JournalFull::Disk(_))), "admission must refuse by now");
+        limit_files_to(None);
+        await_room(&store);
+        (acknowledged..acknowledged + 20).for_each(|n| {
+            let mut reservation = store.journal.reserve().expect("room");
+            reservation.write(&scene::settled(n, 1)).expect("a line");
+        });
+        assert_all_there(&store, acknowledged + 20).await;
+        drop(store);
+        std::fs::remove_dir_all(&dir).expect("removed");
+    }
+}

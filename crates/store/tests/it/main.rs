@@ -1,0 +1,9 @@
+//! Proves the store from outside: through kills, full disks and absent databases, nothing acknowledged is lost
+//! and nothing is counted twice.
+
+mod disk;
+mod kill;
+mod ledger;
+mod outage;
+mod scene;
+mod secrets;
