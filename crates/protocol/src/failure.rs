@@ -8,6 +8,8 @@ use http::{HeaderMap, StatusCode};
 pub(crate) mod classify;
 mod redact;
 mod retry_after;
+#[cfg(test)]
+mod tests;
 
 /// How one attempt at a backend has failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

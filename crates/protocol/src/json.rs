@@ -42,7 +42,8 @@ pub(crate) enum Kind {
 pub(crate) struct Text<'a> {
     written: &'a str,
     start: usize,
-    escaped: bool,
+    /// How many bytes shorter than its writing the meaning is; none where nothing is escaped.
+    saved: usize,
 }
 
 impl<'a> Text<'a> {
@@ -53,7 +54,7 @@ impl<'a> Text<'a> {
 
     /// What it means. A lone surrogate has no meaning in Unicode; such a string is given as written.
     pub(crate) fn value(&self) -> Cow<'a, str> {
-        if !self.escaped {
+        if self.saved == 0 {
             return Cow::Borrowed(self.written);
         }
         serde_json::from_str(&format!("\"{}\"", self.written)).map_or(Cow::Borrowed(self.written), Cow::Owned)
@@ -65,32 +66,7 @@ impl<'a> Text<'a> {
 
     /// Bytes of the meaning in UTF-8, without building it.
     pub(crate) fn value_bytes(&self) -> u64 {
-        let written = self.written.len();
-        if !self.escaped {
-            return u64::try_from(written).unwrap_or(u64::MAX);
-        }
-        let bytes = self.written.as_bytes();
-        let (mut at, mut saved) = (0, 0);
-        while let Some(step) = bytes.get(at..).and_then(|rest| memchr::memchr(b'\\', rest)) {
-            at += step;
-            let (taken, meant) = match bytes.get(at + 1) {
-                Some(b'u') => (6, unicode_escape_bytes(bytes.get(at + 2..at + 6))),
-                _ => (2, 1),
-            };
-            at += taken;
-            saved += taken - meant;
-        }
-        u64::try_from(written.saturating_sub(saved)).unwrap_or(u64::MAX)
-    }
-}
-
-/// UTF-8 bytes of one `\uXXXX`; each half of a surrogate pair counts for two of its four.
-fn unicode_escape_bytes(digits: Option<&[u8]>) -> usize {
-    match digits {
-        Some([b'0', b'0', b'0'..=b'7', _]) => 1,
-        Some([b'0', b'0'..=b'7', _, _])
-        | Some([b'd' | b'D', b'8'..=b'9' | b'a'..=b'f' | b'A'..=b'F', _, _]) => 2,
-        _ => 3,
+        u64::try_from(self.written.len() - self.saved).unwrap_or(u64::MAX)
     }
 }
 
@@ -214,16 +190,13 @@ impl<'a> Scan<'a> {
             return Err(self.bad("expected a string"));
         }
         let start = self.at;
-        let mut escaped = false;
+        let mut saved = 0;
         self.at += 1;
         loop {
             self.at += plain_run(self.rest());
             match self.byte() {
                 Some(b'"') => break,
-                Some(b'\\') => {
-                    escaped = true;
-                    self.escape()?;
-                }
+                Some(b'\\') => saved += self.escape()?,
                 Some(_) => return Err(self.bad("raw control character in a string")),
                 None => return Err(self.bad("unfinished string")),
             }
@@ -231,7 +204,7 @@ impl<'a> Scan<'a> {
         // The quotes are ASCII, so both ends are character borders.
         let written = self.text.get(start + 1..self.at).unwrap_or_default();
         self.at += 1;
-        Ok(Text { written, start, escaped })
+        Ok(Text { written, start, saved })
     }
 
     /// Checks that nothing but white space follows.
@@ -254,22 +227,22 @@ impl<'a> Scan<'a> {
         Ok(())
     }
 
-    fn escape(&mut self) -> Result<(), Malformed> {
-        self.at += 1;
-        match self.byte() {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 1,
-            Some(b'u') => {
-                self.at += 1;
-                for _ in 0..4 {
-                    if !self.byte().is_some_and(|digit| digit.is_ascii_hexdigit()) {
-                        return Err(self.bad("invalid escape in a string"));
-                    }
-                    self.at += 1;
-                }
+    /// Takes an escape and says by how many bytes it is longer than what it means.
+    fn escape(&mut self) -> Result<usize, Malformed> {
+        match self.rest() {
+            [_, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => {
+                self.at += 2;
+                Ok(1)
             }
-            _ => return Err(self.bad("invalid escape in a string")),
+            [_, b'u', a, b, c, d, ..] if [a, b, c, d].iter().all(|digit| digit.is_ascii_hexdigit()) => {
+                self.at += 6;
+                Ok(6 - utf8_bytes([*a, *b, *c, *d]))
+            }
+            rest => {
+                let cut = rest.len() < 2 || rest.get(1) == Some(&b'u') && rest.len() < 6;
+                Err(Malformed { at: self.at, what: "invalid escape in a string", cut })
+            }
         }
-        Ok(())
     }
 
     fn number(&mut self) -> Result<(), Malformed> {
@@ -335,19 +308,37 @@ impl<'a> Scan<'a> {
     }
 }
 
+/// UTF-8 bytes of what `\uXXXX` means; each half of a surrogate pair counts for two of its four.
+fn utf8_bytes(digits: [u8; 4]) -> usize {
+    match digits {
+        [b'0', b'0', b'0'..=b'7', _] => 1,
+        [b'0', b'0'..=b'7', _, _] | [b'd' | b'D', b'8' | b'9' | b'a'..=b'f' | b'A'..=b'F', _, _] => 2,
+        _ => 3,
+    }
+}
+
 /// How many bytes from the start are neither quote, backslash nor control character.
 fn plain_run(bytes: &[u8]) -> usize {
+    // Most runs are short, and for those words are faster than blocks.
+    let (near, far) = bytes.split_at_checked(32).unwrap_or((bytes, &[]));
+    let run = plain_words(near);
+    if run < 32 {
+        return run;
+    }
     // Blocks as wide as this compile to vector code on every target without a line of `unsafe`.
-    let (blocks, _) = bytes.as_chunks::<32>();
+    let (blocks, _) = far.as_chunks::<32>();
     let clean = 32 * blocks.iter().position(holds_special).unwrap_or(blocks.len());
-    let rest = bytes.get(clean..).unwrap_or_default();
-    let (words, tail) = rest.as_chunks::<8>();
+    run + clean + plain_words(far.get(clean..).unwrap_or_default())
+}
+
+fn plain_words(bytes: &[u8]) -> usize {
+    let (words, tail) = bytes.as_chunks::<8>();
     for (number, word) in words.iter().enumerate() {
         if let Some(before) = first_special(*word) {
-            return clean + 8 * number + before;
+            return 8 * number + before;
         }
     }
-    clean + 8 * words.len() + tail.iter().take_while(|&&byte| !is_special(byte)).count()
+    8 * words.len() + tail.iter().take_while(|&&byte| !is_special(byte)).count()
 }
 
 fn is_special(byte: u8) -> bool {

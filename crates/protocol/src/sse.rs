@@ -9,6 +9,9 @@ use bytes::Bytes;
 use memchr::{memchr, memchr2};
 use smallvec::SmallVec;
 
+#[cfg(test)]
+mod tests;
+
 /// An event has grown beyond the limit and will not be held any longer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an event is longer than {bytes_max} bytes")]

@@ -10,6 +10,9 @@ use crate::conversation::usage::Usage;
 use crate::failure::{Failure, FailureKind};
 use crate::json::{Kind, Malformed, Scan};
 
+#[cfg(test)]
+mod tests;
+
 /// What one look at a whole answer has found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AnswerOutline {

@@ -4,6 +4,9 @@ use bytes::Bytes;
 
 use super::{Dialect, openai, openai_responses};
 
+#[cfg(test)]
+mod tests;
+
 /// An error as the client is to read it.
 #[derive(Debug, Clone, Copy)]
 pub struct WireError<'a> {
