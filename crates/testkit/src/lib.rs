@@ -1,10 +1,13 @@
 //! What the tests stand on: a provider that does what a script says, and a gateway started as the binary it is; never
 //! part of what is shipped, and it knows nothing of the crates it tests.
 
-
-
+pub mod client;
+pub mod gateway;
 pub mod provider;
 
+pub use client::{ClientError, TestAnswer, TestClient};
+pub use gateway::{GatewaySettings, Ready, TestGateway};
 pub use provider::{
-    Behaviour, Ending, Framing, Pace, ProviderSettings, Received, ScriptedProvider, refused_address,
+    Behaviour, Count, Ending, Framing, Pace, ProviderSettings, Rate, Received, ScriptedProvider, Transport,
+    refused_address,
 };

@@ -186,41 +186,32 @@ impl Exchange {
     /// A kept connection may be closed by the other side in the instant that it is used. When it ends without a byte
     /// of an answer, the request goes out once more on a new connection, as browsers do: that is no failure of the
     /// endpoint. A body that can be sent only once takes a new connection from the start.
-    async fn run(mut self) -> Result<Answer, Failure> {
-        if let Some(again) = self.body.again()
-            && let Some(mut wire) = self.pool.take()
+    async fn run(self) -> Result<Answer, Failure> {
+        let Self { pool, head, mut body, deadlines, started, head_bytes_max } = self;
+        if let Some(again) = body.again()
+            && let Some(mut wire) = pool.take()
         {
-            wire.countdown().restart(self.deadlines, self.started);
-            let body = std::mem::replace(&mut self.body, again);
-            match self.ask(wire, self.head.clone(), body).await {
+            wire.countdown().restart(deadlines, started);
+            match ask(&pool, wire, head.clone(), body).await {
                 Ok(answer) => return Ok(answer),
-                Err(h1::Unanswered { unheard: true, .. }) => {}
+                Err(h1::Unanswered { unheard: true, .. }) => body = again,
                 Err(h1::Unanswered { failure, .. }) => return Err(failure),
             }
         }
-        let mut countdown = Countdown::new(self.deadlines, self.started);
-        let io = countdown.bound(self.pool.connector.open()).await??;
-        let wire = Wire::open(io, self.head_bytes_max, countdown).await?;
-        let (head, body) = self.take();
-        self.ask(wire, head, body).await.map_err(|unanswered| unanswered.failure)
-    }
-
-    async fn ask(&self, mut wire: Wire, head: Request<()>, body: CallBody) -> Result<Answer, h1::Unanswered> {
-        let (body, upload) = OutBody::new(body);
-        let response = wire.ask(head.map(|()| body), upload.as_deref()).await?;
-        let (parts, body) = response.into_parts();
-        let inflow = Inflow::Http1(Box::new(h1::Inflow::new(wire, body, upload)));
-        Ok(Answer::new(parts.status, parts.headers, inflow, Arc::clone(&self.pool)))
+        let mut countdown = Countdown::new(deadlines, started);
+        let io = countdown.bound(pool.connector.open()).await??;
+        let wire = Wire::open(io, head_bytes_max, countdown).await?;
+        ask(&pool, wire, head, body).await.map_err(|unanswered| unanswered.failure)
     }
 
     /// Over HTTP/2, on a connection that has room.
-    async fn run_shared(mut self) -> Result<Answer, Failure> {
-        let mut countdown = Countdown::new(self.deadlines, self.started);
-        let (head, body) = self.take();
+    async fn run_shared(self) -> Result<Answer, Failure> {
+        let Self { pool, head, body, deadlines, started, head_bytes_max } = self;
+        let mut countdown = Countdown::new(deadlines, started);
         let (body, upload) = OutBody::new(body);
         let mut request = head.map(|()| body);
         loop {
-            let (mut seat, is_new) = match self.seat(&mut countdown).await? {
+            let (mut seat, is_new) = match countdown.bound(seat(&pool, head_bytes_max)).await?? {
                 Seated::Kept(seat) => (seat, false),
                 Seated::New(seat) => (seat, true),
             };
@@ -228,38 +219,45 @@ impl Exchange {
                 Ok(response) => {
                     let (parts, body) = response.into_parts();
                     let inflow = Inflow::Http2(Box::new(h2::Inflow::new(seat, body, countdown, upload)));
-                    return Ok(Answer::new(parts.status, parts.headers, inflow, self.pool));
+                    return Ok(Answer::new(parts.status, parts.headers, inflow, pool));
                 }
                 Err(h2::Unanswered { unsent: Some(unsent), .. }) if !is_new => request = *unsent,
                 Err(h2::Unanswered { failure, .. }) => return Err(failure),
             }
         }
     }
+}
 
-    /// A place on a shared connection. One call at a time opens a connection; the others wait to see whether it serves
-    /// them too.
-    async fn seat(&self, countdown: &mut Countdown) -> Result<Seated, Failure> {
-        let shared = &self.pool.shared;
-        if let Some(seat) = shared.seat() {
-            return Ok(Seated::Kept(seat));
-        }
-        let opened = async {
-            let _turn = shared.opening.acquire().await;
-            if let Some(seat) = shared.seat() {
-                return Ok(Seated::Kept(seat));
-            }
-            let io = self.pool.connector.open().await?;
-            shared.open(io, self.head_bytes_max).await.map(Seated::New)
-        };
-        countdown.bound(opened).await?
-    }
-
-    fn take(&mut self) -> (Request<()>, CallBody) {
-        (std::mem::take(&mut self.head), std::mem::replace(&mut self.body, CallBody::Empty))
-    }
+/// Sends a request on a connection of its own and waits for the head of the answer.
+async fn ask(
+    pool: &Arc<Pool>,
+    mut wire: Wire,
+    head: Request<()>,
+    body: CallBody,
+) -> Result<Answer, h1::Unanswered> {
+    let (body, upload) = OutBody::new(body);
+    let response = wire.ask(head.map(|()| body), upload.as_deref()).await?;
+    let (parts, body) = response.into_parts();
+    let inflow = Inflow::Http1(Box::new(h1::Inflow::new(wire, body, upload)));
+    Ok(Answer::new(parts.status, parts.headers, inflow, Arc::clone(pool)))
 }
 
 enum Seated {
     Kept(Seat),
     New(Seat),
+}
+
+/// A place on a shared connection. One call at a time opens a connection; the others wait to see whether it serves them
+/// too.
+async fn seat(pool: &Pool, head_bytes_max: usize) -> Result<Seated, Failure> {
+    let shared = &pool.shared;
+    if let Some(seat) = shared.seat() {
+        return Ok(Seated::Kept(seat));
+    }
+    let _turn = shared.opening.acquire().await;
+    if let Some(seat) = shared.seat() {
+        return Ok(Seated::Kept(seat));
+    }
+    let io = pool.connector.open().await?;
+    shared.open(io, head_bytes_max).await.map(Seated::New)
 }
