@@ -3,6 +3,7 @@
 
 mod backend;
 mod bind;
+pub(crate) mod body;
 mod check;
 pub mod file;
 mod leaf;
@@ -31,6 +32,7 @@ pub use read::Format;
 pub use schema::{example, schema};
 pub use settings::{BudgetSettings, ClientTimeouts, Keepalive, Limits, Settings};
 pub use show::Effective;
+pub(crate) use show::time as duration_of;
 pub use sources::Overrides;
 pub use tree::{Origin, Path};
 

@@ -1,4 +1,7 @@
 //! The control plane: decides what is in force and shows what happens; it never touches a request in flight.
 
+pub mod admin;
 pub mod config;
+pub mod keygen;
 pub mod prices;
+pub mod publish;

@@ -1,6 +1,119 @@
 //! Decides what a model costs where its backend's mapping does not say; an unknown price is none, never zero.
 
-use policy::PriceSpec;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, UNIX_EPOCH};
+
+use genai_prices::{Calculator, PriceRequest, Usage, UsageKey};
+use policy::{Amount, PriceBook, PriceSpec, Timestamp};
+
+/// Names the built-in table on receipts. It is the version of the crate that carries it.
+pub const TABLE_VERSION: &str = "genai-prices-0.2.1";
+/// Prices are asked for at this many tokens: below every provider's surcharge for long prompts, and enough
+/// for nine decimals to give the price of one token to the last of its twelve.
+const SAMPLE_TOKENS: f64 = 1000.0;
+/// Forgotten whole when full: what is in use comes back with the next snapshot.
+const KNOWN_MAX: usize = 50_000;
+const DAY_MS: i64 = 86_400_000;
+
+/// The built-in price table. Looking up a model costs microseconds, so answers are kept for a day.
+///
+/// Prices that rise with the length of a prompt are taken at their base; write a price into the mapping
+/// where that matters.
+#[derive(Debug, Default)]
+pub struct PriceTable {
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    day: i64,
+    prices: HashMap<(String, String), Option<PriceSpec>>,
+}
+
+impl PriceTable {
+    /// What a provider's own model costs on that day; none when the table does not know.
+    pub fn find(&self, label: &str, native: &str, at: Timestamp) -> Option<PriceSpec> {
+        let day = at.0.div_euclid(DAY_MS);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.day != day || known.prices.len() >= KNOWN_MAX {
+            *known = Known { day, prices: HashMap::new() };
+        }
+        let asked = (label.to_owned(), native.to_owned());
+        known.prices.entry(asked).or_insert_with(|| look_up(label, native, at)).clone()
+    }
+
+    /// A book for a snapshot: what is `wanted` (label and native name), and all that the table lists of
+    /// those providers, since callers may name any of their models.
+    pub fn book<'w>(&self, wanted: impl IntoIterator<Item = (&'w str, &'w str)>, at: Timestamp) -> PriceBook {
+        let mut book = PriceBook::default();
+        for (label, native) in wanted {
+            if let Some(spec) = self.find(label, native, at) {
+                book.insert(&format!("{label}/{native}"), spec.price());
+            }
+        }
+        book
+    }
+
+    /// The names that the table itself gives the models of a provider.
+    pub fn models_of(label: &str) -> impl Iterator<Item = &'static str> {
+        let provider = Calculator::bundled().find_provider(Some(label), None).ok().flatten();
+        provider.into_iter().flat_map(|provider| provider.models()).map(|model| model.id())
+    }
+}
+
+fn look_up(label: &str, native: &str, at: Timestamp) -> Option<PriceSpec> {
+    let ask = Ask { label, native, at };
+    let request = ask.total(&[])?;
+    let per_token = |keys: &[UsageKey]| ask.total(keys)?.checked_sub(request).map(each);
+    let input = per_token(&[UsageKey::INPUT_TOKENS])?;
+    let output = per_token(&[UsageKey::OUTPUT_TOKENS])?;
+    let free_by_name = native.contains("free");
+    if input == Amount::ZERO && output == Amount::ZERO && request == Amount::ZERO && !free_by_name {
+        // The table lists some models without a price. That is not a price of nothing.
+        return None;
+    }
+    let part = |whole: UsageKey, part: UsageKey| per_token(&[whole, part]);
+    Some(PriceSpec {
+        version: TABLE_VERSION.to_owned(),
+        input,
+        cached_input: part(UsageKey::INPUT_TOKENS, UsageKey::CACHE_READ_TOKENS),
+        cache_write: part(UsageKey::INPUT_TOKENS, UsageKey::CACHE_WRITE_TOKENS),
+        cache_write_1h: per_token(&[
+            UsageKey::INPUT_TOKENS,
+            UsageKey::CACHE_WRITE_TOKENS,
+            UsageKey::CACHE_WRITE_1H_TOKENS,
+        ]),
+        output,
+        reasoning: part(UsageKey::OUTPUT_TOKENS, UsageKey::OUTPUT_REASONING_TOKENS),
+        audio_input: part(UsageKey::INPUT_TOKENS, UsageKey::INPUT_AUDIO_TOKENS),
+        audio_output: part(UsageKey::OUTPUT_TOKENS, UsageKey::OUTPUT_AUDIO_TOKENS),
+        request,
+    })
+}
+
+struct Ask<'a> {
+    label: &'a str,
+    native: &'a str,
+    at: Timestamp,
+}
+
+impl Ask<'_> {
+    /// What a call costs whose usage is the sample of each of these kinds.
+    fn total(&self, kinds: &[UsageKey]) -> Option<Amount> {
+        let usage: Usage = kinds.iter().map(|kind| (kind.clone(), SAMPLE_TOKENS)).collect();
+        let at = UNIX_EPOCH + Duration::from_millis(u64::try_from(self.at.0).ok()?);
+        let request = PriceRequest::new(self.native, &usage).with_provider_id(self.label).with_timestamp(at);
+        let dollars = Calculator::bundled().calculate(&request).ok()?.total_price;
+        // The one place where a float becomes money: rounded to the last decimal that a price can have.
+        format!("{dollars:.9}").parse().ok()
+    }
+}
+
+/// A thousandth, exactly: samples are rounded to nine decimals, amounts hold twelve.
+fn each(sample: Amount) -> Amount {
+    Amount(sample.0 / 1000)
+}
 
 /// Eight hexadecimal digits of a price's content, so that a changed price has a changed name.
 pub(crate) fn fingerprint(spec: &PriceSpec) -> u32 {
@@ -24,4 +137,57 @@ pub(crate) fn fingerprint(spec: &PriceSpec) -> u32 {
         }
     }
     hash
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 2026-06-01.
+    const AT: Timestamp = Timestamp(1_780_272_000_000);
+
+    #[test]
+    fn known_models_have_exact_prices_and_unknown_ones_have_none() {
+        let table = PriceTable::default();
+        for (label, native, expected) in [
+            ("openai", "gpt-4o", Some(("0.0000025", "0.00000125", "0.00001"))),
+            ("openai", "gpt-4o-mini", Some(("0.00000015", "0.000000075", "0.0000006"))),
+            ("openai", "no-such-model-at-all", None),
+            ("no-such-provider", "gpt-4o", None),
+            ("nvidia", "deepseek-ai/deepseek-v4-pro", None),
+            ("", "", None),
+        ] {
+            let found = table.find(label, native, AT).map(|spec| {
+                let cached = spec.cached_input.unwrap_or(spec.input);
+                (spec.input.to_string(), cached.to_string(), spec.output.to_string())
+            });
+            let expected = expected.map(|(i, c, o)| (i.to_owned(), c.to_owned(), o.to_owned()));
+            assert_eq!(found, expected, "{label}/{native}");
+        }
+    }
+
+    #[test]
+    fn no_price_in_the_table_is_negative_or_rounded_away() {
+        let table = PriceTable::default();
+        let mut priced = 0;
+        for label in ["openai", "openrouter", "groq", "deepseek", "mistral", "google"] {
+            for native in PriceTable::models_of(label) {
+                let Some(spec) = table.find(label, native, AT) else { continue };
+                priced += 1;
+                for (kind, amount) in spec.amounts() {
+                    assert!(amount >= Amount::ZERO, "{label}/{native} {kind}");
+                }
+            }
+        }
+        assert!(priced > 200, "only {priced} models have a price");
+    }
+
+    #[test]
+    fn prices_that_differ_have_names_that_differ() {
+        let one = PriceSpec { input: Amount(1), ..PriceSpec::default() };
+        let other = PriceSpec { cached_input: Some(Amount(1)), ..PriceSpec::default() };
+        assert_ne!(fingerprint(&one), fingerprint(&other));
+        assert_ne!(fingerprint(&one), fingerprint(&PriceSpec::default()));
+        assert_eq!(fingerprint(&one), fingerprint(&one.clone()));
+    }
 }

@@ -1,5 +1,7 @@
 //! A backend as it is meant, whether a file, the environment or an API call gave it; it never reaches one.
 
+use std::time::Duration;
+
 use policy::{
     Amount, BackendKind, BackendLimits, BackendSpec, Deadlines, HeaderRules, ModelSpec, PriceSpec, Source,
 };
@@ -102,13 +104,14 @@ fn price(typed: &file::Price) -> PriceSpec {
     spec
 }
 
-/// Deadlines where each part left out is the common one.
+/// Deadlines where each part left out is the common one, cut to the total: that ends every wait anyway.
 pub(crate) fn deadlines(typed: Option<&file::Deadlines>, common: Deadlines) -> Deadlines {
-    let or = |typed: Option<file::Wait>, common| typed.map_or(common, |span| span.0);
+    let total = typed.and_then(|d| d.total).map_or(common.total, |span| span.0);
+    let or = |typed: Option<file::Wait>, common: Duration| typed.map_or(common.min(total), |span| span.0);
     Deadlines {
         connect: or(typed.and_then(|d| d.connect), common.connect),
         first_event: or(typed.and_then(|d| d.first_event), common.first_event),
         idle: or(typed.and_then(|d| d.idle), common.idle),
-        total: or(typed.and_then(|d| d.total), common.total),
+        total,
     }
 }

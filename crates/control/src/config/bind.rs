@@ -26,7 +26,6 @@ pub(crate) enum References<'a> {
     /// In a configuration file: the variable's or the file's content.
     Resolved(Surroundings<'a>),
     /// In the body of an API call: refused, or a caller could read the host's environment and files.
-    #[expect(dead_code, reason = "the admin API reads its bodies with it")]
     Refused,
 }
 
@@ -247,11 +246,11 @@ impl Bind for bool {
 
 /// Declares a mapping of the configuration once: its type, its JSON Schema, and how a tree is fitted to it.
 macro_rules! shape {
-    ($(#[$meta:meta])* pub struct $name:ident { $($(#[$field_meta:meta])* pub $field:ident: $kind:ty,)* }) => {
+    ($(#[$meta:meta])* $vis:vis struct $name:ident { $($(#[$field_meta:meta])* pub $field:ident: $kind:ty,)* }) => {
         $(#[$meta])*
         #[derive(Debug, Clone, schemars::JsonSchema)]
         #[schemars(deny_unknown_fields)]
-        pub struct $name { $($(#[$field_meta])* pub $field: $kind,)* }
+        $vis struct $name { $($(#[$field_meta])* pub $field: $kind,)* }
 
         impl $crate::config::bind::Bind for $name {
             fn bind(node: &$crate::config::tree::Node, binder: &mut $crate::config::bind::Binder<'_>) -> Option<Self> {

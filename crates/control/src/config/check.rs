@@ -1,6 +1,6 @@
 //! Decides whether the parts of a configuration fit each other, and reports everything that does not; it never changes a value.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::time::Duration;
 
 use policy::{BackendKind, VENDORS, vendor_named};
@@ -252,12 +252,8 @@ impl Checker<'_> {
     /// An alias is dangling only where everything that is served is written down: a backend without a
     /// list of models may serve any.
     fn aliases(&mut self, file: &File) {
-        let aliases: HashMap<&str, &[super::leaf::ModelName]> = file
-            .aliases
-            .iter()
-            .flat_map(|table| &table.0)
-            .map(|(name, to)| (name.as_str(), to.0.as_slice()))
-            .collect();
+        let aliases: HashSet<&str> =
+            file.aliases.iter().flat_map(|table| &table.0).map(|(name, _)| name.as_str()).collect();
         let backends: Vec<&file::Backend> =
             file.backends.iter().flat_map(List::iter).map(|(_, b)| b).collect();
         let whole = file.backends.as_ref().is_some_and(List::is_whole);
@@ -270,13 +266,16 @@ impl Checker<'_> {
             .collect();
         for (name, targets) in file.aliases.iter().flat_map(|table| &table.0) {
             let path = Path::dotted("aliases").then(name.as_str());
-            if leads_back(name, &aliases) {
-                self.refuse(&path, "the alias leads back to itself", None);
-                continue;
+            if served.contains(&name.as_str()) {
+                self.refuse(&path, "is also the name of a model that a backend maps", None);
             }
             for target in targets.0.iter().map(|target| target.0.as_str()) {
-                let known =
-                    served.contains(&target) || aliases.contains_key(target) || has_prefix(target, &backends);
+                if aliases.contains(target) {
+                    let message = format!("leads to {}, which is an alias itself", quoted(target));
+                    self.refuse(&path, message, Some("name the model that is meant".to_owned()));
+                    continue;
+                }
+                let known = served.contains(&target) || has_prefix(target, &backends);
                 if all_listed && !known {
                     let suggestion = did_you_mean(target, &served);
                     self.refuse(&path, format!("no backend serves {}", quoted(target)), suggestion);
@@ -330,20 +329,4 @@ fn has_prefix(model: &str, backends: &[&file::Backend]) -> bool {
                 backend.name.0 == prefix || backend.label.as_ref().is_some_and(|label| label.0 == prefix)
             })
     })
-}
-
-fn leads_back(start: &str, aliases: &HashMap<&str, &[super::leaf::ModelName]>) -> bool {
-    let mut seen = HashSet::new();
-    let mut open = vec![start];
-    while let Some(name) = open.pop() {
-        for target in aliases.get(name).copied().unwrap_or_default() {
-            if target.0 == start {
-                return true;
-            }
-            if seen.insert(target.0.as_str()) {
-                open.push(&target.0);
-            }
-        }
-    }
-    false
 }

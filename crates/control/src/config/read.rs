@@ -55,7 +55,6 @@ pub(crate) fn read(text: &str, format: Format, place: &Place, report: &mut Repor
 #[derive(Debug, Clone)]
 pub(crate) enum Place {
     File(Arc<str>),
-    #[expect(dead_code, reason = "the admin API reads its bodies with it")]
     Request,
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use policy::{
     Amount, BackendSpec, Class, CooldownGrowth, CooldownRules, Deadlines, KeyLimits, KeySecret, KeySpec,
-    PoolSpec, Secret, Source, Strategy,
+    PoolSpec, Secret, Source, Strategy, TrafficSettings,
 };
 
 use super::backend;
@@ -91,6 +91,8 @@ pub struct Settings {
     pub cooldown: CooldownRules,
     /// With less than this left, a cooling backend is not even an emergency's choice.
     pub cooldown_precheck: Duration,
+    /// How long backends may take that do not say otherwise.
+    pub deadlines: Deadlines,
     /// What keeps idle proxies from cutting answers.
     pub keepalive: Keepalive,
     /// What a receipt survives.
@@ -215,6 +217,7 @@ impl Settings {
                 .as_ref()
                 .and_then(|cooldown| cooldown.precheck)
                 .map_or(DEFAULTS.cooldown_precheck, |span| span.0),
+            deadlines: common,
             keepalive: keepalive(file.keepalive.as_ref()),
             durability: ledger.and_then(|ledger| ledger.durability).unwrap_or(Durability::Process),
             journal_bytes_max: ledger
@@ -225,6 +228,25 @@ impl Settings {
             aliases: aliases(file.aliases.as_ref()),
             pools: pools(file),
             budgets: file.budgets.iter().flat_map(List::iter).map(|(_, typed)| budget(typed)).collect(),
+        }
+    }
+}
+
+impl Settings {
+    /// The part that the data plane reads with every request.
+    pub fn traffic(&self) -> TrafficSettings {
+        TrafficSettings {
+            max_in_flight: self.limits.max_in_flight,
+            queue_max: usize::try_from(self.limits.queue_max).unwrap_or(usize::MAX),
+            queue_bytes_max: self.limits.queue_bytes_max,
+            queue_timeout: self.limits.queue_timeout,
+            body_bytes_max: self.limits.body_bytes_max,
+            image_body_bytes_max: self.limits.image_body_bytes_max,
+            client_body_timeout: self.client_timeouts.body,
+            attempts_max: self.attempts_max,
+            retry_share_percent: self.retry_budget_percent,
+            cooldown: self.cooldown,
+            ..TrafficSettings::default()
         }
     }
 }

@@ -184,6 +184,7 @@ fn secret(secret: Option<&Secret>) -> String {
     secret.map_or_else(|| "none".to_owned(), Secret::masked)
 }
 
-fn time(duration: Duration) -> String {
+/// A duration as it would be written.
+pub(crate) fn time(duration: Duration) -> String {
     duration_text(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
 }

@@ -138,7 +138,7 @@ const BAD: &[(&str, &str, &str)] = &[
     (
         "references_that_lead_nowhere",
         "a.yaml",
-        "backends:\n  - {name: b, kind: openai, models: {gpt-5: null}}\naliases: {x: gpt-6, y: z, z: y, w: [openai/any, gpt-5], v: b/own}\nbudgets: [{key: app, amount: 5}, {team: blue, amount: 1}]\n",
+        "backends:\n  - {name: b, kind: openai, models: {gpt-5: null}}\naliases: {x: gpt-6, y: z, z: y, gpt-5: openai/any, w: [openai/any, gpt-5], v: b/own}\nbudgets: [{key: app, amount: 5}, {team: blue, amount: 1}]\n",
     ),
     (
         "addresses_that_must_not_be_reached",

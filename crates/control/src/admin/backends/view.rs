@@ -1,0 +1,162 @@
+//! Decides what is shown of a backend, under the names of the configuration file; secrets only masked.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use policy::live::BackendStatus;
+use policy::{Amount, BackendLimits, BackendSpec, ModelSpec, PriceSpec, Secret, Source};
+use serde::Serialize;
+use store::directory::StoredBackend;
+
+use super::super::{AdminState, origin};
+use crate::config::{body, duration_of};
+
+/// A backend.
+#[derive(Debug, Serialize)]
+pub(crate) struct BackendView {
+    id: String,
+    name: String,
+    source: &'static str,
+    enabled: bool,
+    /// Why it cannot be used, when what is stored does not hold any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+    #[serde(flatten)]
+    spec: Option<SpecView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created: Option<policy::Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    updated: Option<policy::Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<u64>,
+    /// What the data plane has learned of it.
+    status: Option<BackendStatus>,
+}
+
+#[derive(Debug, Serialize)]
+struct SpecView {
+    kind: &'static str,
+    label: Option<String>,
+    base_url: String,
+    api_key: Option<String>,
+    pool: String,
+    weight: u32,
+    limits: BackendLimits,
+    deadlines: BTreeMap<&'static str, String>,
+    headers: HeadersView,
+    drain_on_disconnect: bool,
+    models: Option<BTreeMap<String, ModelView>>,
+}
+
+#[derive(Debug, Serialize)]
+struct HeadersView {
+    /// Names only: the values may be credentials.
+    set: Vec<String>,
+    allow: Vec<String>,
+    deny: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct ModelView {
+    native: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    price: Option<BTreeMap<&'static str, Amount>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    context: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_output: Option<u64>,
+}
+
+impl BackendView {
+    pub(super) fn of(
+        spec: &BackendSpec,
+        stored: Option<&StoredBackend>,
+        status: Option<BackendStatus>,
+    ) -> Self {
+        Self {
+            id: stored.map_or_else(|| spec.name.clone(), |stored| stored.id.clone()),
+            name: spec.name.clone(),
+            source: origin(spec.source),
+            enabled: spec.enabled,
+            problem: None,
+            spec: Some(SpecView::of(spec)),
+            created: stored.map(|stored| stored.created),
+            updated: stored.map(|stored| stored.updated),
+            revision: stored.map(|stored| stored.revision),
+            status,
+        }
+    }
+}
+
+/// A stored backend, also when what is stored does not hold any more.
+pub(super) fn stored(
+    state: &AdminState,
+    stored: &StoredBackend,
+    status: Option<BackendStatus>,
+) -> BackendView {
+    let loaded = state.publisher.loaded();
+    let pools: Vec<&str> = loaded.settings.pools.iter().map(|pool| pool.name.as_str()).collect();
+    match body::stored_backend(stored, &pools, loaded.settings.deadlines) {
+        Ok(spec) => BackendView::of(&spec, Some(stored), status),
+        Err(report) => BackendView {
+            id: stored.id.clone(),
+            name: stored.name.clone(),
+            source: origin(Source::Api),
+            enabled: stored.enabled,
+            problem: Some(report.to_string()),
+            spec: None,
+            created: Some(stored.created),
+            updated: Some(stored.updated),
+            revision: Some(stored.revision),
+            status,
+        },
+    }
+}
+
+impl SpecView {
+    fn of(spec: &BackendSpec) -> Self {
+        let deadlines = [
+            ("connect", spec.deadlines.connect),
+            ("first_event", spec.deadlines.first_event),
+            ("idle", spec.deadlines.idle),
+            ("total", spec.deadlines.total),
+        ];
+        Self {
+            kind: spec.kind.name(),
+            label: spec.label.clone(),
+            base_url: spec.base_url.clone(),
+            api_key: spec.credential.as_ref().map(Secret::masked),
+            pool: spec.pool.clone(),
+            weight: spec.weight,
+            limits: spec.limits,
+            deadlines: deadlines.map(|(name, wait): (_, Duration)| (name, duration_of(wait))).into(),
+            headers: HeadersView {
+                set: spec.headers.set.iter().map(|(name, _)| name.clone()).collect(),
+                allow: spec.headers.allow.clone(),
+                deny: spec.headers.deny.clone(),
+            },
+            drain_on_disconnect: spec.drain_on_disconnect,
+            models: spec.models.as_ref().map(|models| {
+                models.iter().map(|(name, model)| (name.clone(), ModelView::of(name, model))).collect()
+            }),
+        }
+    }
+}
+
+impl ModelView {
+    fn of(name: &str, model: &ModelSpec) -> Self {
+        Self {
+            native: model.native.clone().unwrap_or_else(|| name.to_owned()),
+            price: model.price.as_ref().map(price),
+            context: model.context,
+            max_output: model.max_output,
+        }
+    }
+}
+
+/// As in the file: dollars per million tokens, and per call.
+fn price(spec: &PriceSpec) -> BTreeMap<&'static str, Amount> {
+    spec.amounts()
+        .map(|(kind, amount)| (kind, if kind == "request" { amount } else { amount.times(1_000_000) }))
+        .collect()
+}

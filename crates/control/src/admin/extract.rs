@@ -1,0 +1,127 @@
+//! Takes requests of the admin API apart; what cannot be taken apart is refused as a problem, never as bare text.
+
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use super::refusal::Refusal;
+
+/// A query string.
+pub(crate) struct Asked<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        match Query::try_from_uri(&parts.uri) {
+            Ok(Query(asked)) => Ok(Self(asked)),
+            Err(rejection) => {
+                Err(Refusal::new(StatusCode::BAD_REQUEST, "invalid_query", rejection.body_text()))
+            }
+        }
+    }
+}
+
+/// A body of text, bounded by the router's limit.
+pub(crate) struct Text(pub(crate) String);
+
+impl<S: Send + Sync> FromRequest<S> for Text {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| match rejection {
+            BytesRejection::FailedToBufferBody(failure)
+                if failure.status() == StatusCode::PAYLOAD_TOO_LARGE =>
+            {
+                Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", "a body has at most 1 MiB")
+            }
+            _ => Refusal::new(StatusCode::BAD_REQUEST, "invalid_body", "the body could not be read"),
+        })?;
+        match String::from_utf8(bytes.into()) {
+            Ok(text) => Ok(Self(text)),
+            Err(_) => Err(Refusal::new(StatusCode::BAD_REQUEST, "invalid_body", "the body is not UTF-8")),
+        }
+    }
+}
+
+/// The revision that a caller saw last (`If-Match`); none when it does not care.
+pub(crate) fn expected_revision(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
+    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default().trim();
+    if text == "*" {
+        return Ok(None);
+    }
+    match text.trim_matches('"').parse() {
+        Ok(revision) => Ok(Some(revision)),
+        Err(_) => {
+            Err(Refusal::new(StatusCode::PRECONDITION_FAILED, "changed", "`If-Match` is not one of our tags"))
+        }
+    }
+}
+
+/// The tag of a revision.
+pub(crate) fn etag(revision: u64) -> HeaderValue {
+    HeaderValue::try_from(format!("\"{revision}\"")).expect("digits and quotes are a header value")
+}
+
+/// The object that a body holds.
+pub(crate) fn object(text: &str) -> Result<Value, Refusal> {
+    match serde_json::from_str(text) {
+        Ok(object @ Value::Object(_)) => Ok(object),
+        Ok(_) => Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "the body must be an object")),
+        Err(_) => Err(Refusal::new(StatusCode::BAD_REQUEST, "invalid_json", "the body is not JSON")),
+    }
+}
+
+/// Takes fields out of an object, giving each that was there.
+pub(crate) fn take(object: &mut Value, field: &str) -> Option<Value> {
+    object.as_object_mut()?.remove(field)
+}
+
+/// RFC 7396: null removes, objects join, everything else replaces.
+pub(crate) fn merge(target: &mut Value, patch: Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch;
+        return;
+    };
+    if !target.is_object() {
+        *target = Value::Object(serde_json::Map::new());
+    }
+    let Some(fields) = target.as_object_mut() else { return };
+    for (name, value) in patch {
+        if value.is_null() {
+            fields.remove(&name);
+        } else {
+            merge(fields.entry(name).or_insert(Value::Null), value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn patches_merge_as_the_standard_says() {
+        for (mut target, patch, expected) in [
+            (json!({"a": 1}), json!({"a": 2}), json!({"a": 2})),
+            (json!({"a": 1}), json!({"a": null}), json!({})),
+            (
+                json!({"a": {"b": 1, "c": 2}}),
+                json!({"a": {"b": null, "d": 3}}),
+                json!({"a": {"c": 2, "d": 3}}),
+            ),
+            (json!({"a": [1]}), json!({"a": [2]}), json!({"a": [2]})),
+            (json!({"a": 1}), json!({"a": {"b": {"c": null}}}), json!({"a": {"b": {}}})),
+        ] {
+            merge(&mut target, patch);
+            assert_eq!(target, expected);
+        }
+    }
+}

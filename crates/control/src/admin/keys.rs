@@ -1,0 +1,348 @@
+//! Gateway keys through the API: each secret is made here, shown once, and stored as a digest only.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use policy::{KeySecret, KeySpec, Secret, Source, Timestamp};
+use serde::Serialize;
+use serde_json::json;
+use store::directory::{KeyChange, NewKey, StoredKey, Target};
+
+use super::AdminState;
+use super::extract::{Text, etag, expected_revision, merge, object, take};
+use super::origin;
+use super::refusal::Refusal;
+use crate::config::body;
+use crate::keygen;
+use crate::publish::{Former, split_former, with_former};
+
+/// What is kept in columns of its own, beside a key's limits.
+const COLUMNS: [&str; 4] = ["name", "team", "enabled", "expires"];
+
+/// A gateway key.
+#[derive(Debug, Serialize)]
+pub(crate) struct KeyView {
+    id: String,
+    name: String,
+    source: &'static str,
+    /// Masked, or in clear in the one answer that gives it out.
+    key: String,
+    enabled: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+    team: Option<String>,
+    expires: Option<String>,
+    #[serde(flatten)]
+    limits: Option<LimitsView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    former_valid_until: Option<String>,
+    created: Option<Timestamp>,
+    updated: Option<Timestamp>,
+    last_used: Option<Timestamp>,
+    revision: Option<u64>,
+}
+
+#[derive(Debug, Serialize)]
+struct LimitsView {
+    rpm: Option<u32>,
+    tpm: Option<u64>,
+    concurrency: Option<u32>,
+    models: Vec<String>,
+    ip_allow: Vec<String>,
+    priority_max: &'static str,
+    strict: bool,
+    default_model: Option<String>,
+    aliases: BTreeMap<String, Vec<String>>,
+    body_max: Option<u64>,
+}
+
+/// All keys.
+#[derive(Debug, Serialize)]
+pub(crate) struct Listing {
+    keys: Vec<KeyView>,
+}
+
+pub(crate) async fn list(State(state): State<AdminState>) -> Result<Json<Listing>, Refusal> {
+    let stored = state.directory.keys().await?;
+    let loaded = state.publisher.loaded();
+    let given = loaded.settings.keys.iter().map(KeyView::given);
+    Ok(Json(Listing { keys: given.chain(stored.iter().map(KeyView::stored)).collect() }))
+}
+
+pub(crate) async fn show(
+    State(state): State<AdminState>,
+    Path(id): Path<String>,
+) -> Result<Response, Refusal> {
+    let loaded = state.publisher.loaded();
+    if let Some(given) = loaded.settings.keys.iter().find(|key| key.name == id) {
+        return Ok(Json(KeyView::given(given)).into_response());
+    }
+    Ok(shown(&own(&state, &id).await?))
+}
+
+pub(crate) async fn create(State(state): State<AdminState>, Text(text): Text) -> Result<Response, Refusal> {
+    let mut limits = object(&text)?;
+    let typed = body::key_body(&limits.to_string())?;
+    let name = typed.name.as_str().to_owned();
+    if state.publisher.loaded().settings.keys.iter().any(|key| key.name == name) {
+        return Err(Refusal::new(
+            StatusCode::CONFLICT,
+            "conflict",
+            "the file or environment has a key of this name",
+        ));
+    }
+    for column in COLUMNS {
+        take(&mut limits, column);
+    }
+    let secret = keygen::gateway_key();
+    let new = NewKey {
+        id: keygen::id("key"),
+        name,
+        digest: state.digester.digest(secret.expose()),
+        masked: secret.masked(),
+        team: typed.team.as_ref().map(|team| team.as_str().to_owned()),
+        limits,
+        enabled: typed.enabled.unwrap_or(true),
+        expires: typed.expires.map(|moment| moment.0),
+    };
+    let now = state.publisher.now();
+    let candidate = candidate(&new, now);
+    let stored = state
+        .publisher
+        .edit(|gathered| gathered.keys.push(candidate), state.directory.add_key(new, now))
+        .await?;
+    Ok(given_out(StatusCode::CREATED, &stored, &secret))
+}
+
+pub(crate) async fn change(
+    State(state): State<AdminState>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    Text(text): Text,
+) -> Result<Response, Refusal> {
+    let stored = own(&state, &id).await?;
+    let (mut whole, former) = split_former(&stored.limits);
+    let expires = stored.expires.map(moment_text);
+    merge(
+        &mut whole,
+        json!({"name": stored.name, "team": stored.team, "enabled": stored.enabled, "expires": expires}),
+    );
+    merge(&mut whole, object(&text)?);
+    let typed = body::key_body(&whole.to_string())?;
+    for column in COLUMNS {
+        take(&mut whole, column);
+    }
+    let change = KeyChange {
+        name: Some(typed.name.as_str().to_owned()),
+        team: Some(typed.team.as_ref().map(|team| team.as_str().to_owned())),
+        limits: Some(former.map_or(whole.clone(), |former| with_former(whole, &former))),
+        enabled: Some(typed.enabled.unwrap_or(true)),
+        expires: Some(typed.expires.map(|moment| moment.0)),
+        secret: None,
+    };
+    Ok(shown(&apply(&state, &stored, &headers, change).await?))
+}
+
+/// A new secret for the same key; the old one counts on for as long as the caller asks.
+pub(crate) async fn rotate(
+    State(state): State<AdminState>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    Text(text): Text,
+) -> Result<Response, Refusal> {
+    let stored = own(&state, &id).await?;
+    let grace = body::rotate_body(&text)?
+        .grace
+        .map_or(0, |span| i64::try_from(span.0.as_millis()).unwrap_or(i64::MAX));
+    let secret = keygen::gateway_key();
+    let (limits, _) = split_former(&stored.limits);
+    let until = Timestamp(state.publisher.now().0.saturating_add(grace));
+    let former = Former { digest: stored.digest.clone(), until };
+    let limits = if grace > 0 { with_former(limits, &former) } else { limits };
+    let digest = state.digester.digest(secret.expose());
+    let change =
+        KeyChange { secret: Some((digest, secret.masked())), limits: Some(limits), ..KeyChange::default() };
+    let changed = apply(&state, &stored, &headers, change).await?;
+    Ok(given_out(StatusCode::OK, &changed, &secret))
+}
+
+pub(crate) async fn enable(
+    State(state): State<AdminState>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let stored = own(&state, &id).await?;
+    let change = KeyChange { enabled: Some(true), ..KeyChange::default() };
+    Ok(shown(&apply(&state, &stored, &headers, change).await?))
+}
+
+pub(crate) async fn disable(
+    State(state): State<AdminState>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let stored = own(&state, &id).await?;
+    let change = KeyChange { enabled: Some(false), ..KeyChange::default() };
+    Ok(shown(&apply(&state, &stored, &headers, change).await?))
+}
+
+pub(crate) async fn revoke(
+    State(state): State<AdminState>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<StatusCode, Refusal> {
+    let stored = own(&state, &id).await?;
+    let target = Target { id: &stored.id, revision: expected_revision(&headers)? };
+    state
+        .publisher
+        .edit(|gathered| gathered.keys.retain(|key| key.id != stored.id), state.directory.remove_key(target))
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn apply(
+    state: &AdminState,
+    stored: &StoredKey,
+    headers: &HeaderMap,
+    change: KeyChange,
+) -> Result<StoredKey, Refusal> {
+    let target = Target { id: &stored.id, revision: expected_revision(headers)? };
+    let copy = change.clone();
+    let id = stored.id.clone();
+    let changed = state
+        .publisher
+        .edit(
+            move |gathered| {
+                if let Some(key) = gathered.keys.iter_mut().find(|key| key.id == id) {
+                    apply_to(key, copy);
+                }
+            },
+            state.directory.change_key(target, change, state.publisher.now()),
+        )
+        .await?;
+    Ok(changed)
+}
+
+fn apply_to(key: &mut StoredKey, change: KeyChange) {
+    key.name = change.name.unwrap_or_else(|| key.name.clone());
+    key.team = change.team.unwrap_or_else(|| key.team.clone());
+    key.limits = change.limits.unwrap_or_else(|| key.limits.clone());
+    key.enabled = change.enabled.unwrap_or(key.enabled);
+    key.expires = change.expires.unwrap_or(key.expires);
+    if let Some((digest, masked)) = change.secret {
+        key.digest = digest;
+        key.masked = masked;
+    }
+}
+
+fn candidate(new: &NewKey, now: Timestamp) -> StoredKey {
+    StoredKey {
+        id: new.id.clone(),
+        name: new.name.clone(),
+        digest: new.digest.clone(),
+        masked: new.masked.clone(),
+        team: new.team.clone(),
+        limits: new.limits.clone(),
+        enabled: new.enabled,
+        expires: new.expires,
+        created: now,
+        updated: now,
+        last_used: None,
+        revision: 0,
+    }
+}
+
+async fn own(state: &AdminState, id: &str) -> Result<StoredKey, Refusal> {
+    if let Some(given) = state.publisher.loaded().settings.keys.iter().find(|key| key.name == id) {
+        return Err(Refusal::read_only("key", origin(given.source)));
+    }
+    let stored = state.directory.keys().await?;
+    let found = stored.into_iter().find(|key| key.id == id || key.name == id);
+    found.ok_or_else(|| Refusal::not_found("key", id))
+}
+
+fn shown(stored: &StoredKey) -> Response {
+    ([(header::ETAG, etag(stored.revision))], Json(KeyView::stored(stored))).into_response()
+}
+
+/// The one answer that holds a key's secret; nothing on the way may keep it.
+fn given_out(status: StatusCode, stored: &StoredKey, secret: &Secret) -> Response {
+    let mut view = KeyView::stored(stored);
+    view.key = secret.expose().to_owned();
+    let headers = [
+        (header::ETAG, etag(stored.revision)),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    (status, headers, Json(view)).into_response()
+}
+
+impl KeyView {
+    fn given(spec: &KeySpec) -> Self {
+        let masked = spec.secrets.iter().find_map(|secret| match secret {
+            KeySecret::Plain(secret) => Some(secret.masked()),
+            KeySecret::Digest(_) => None,
+        });
+        Self {
+            id: spec.id.clone(),
+            name: spec.name.clone(),
+            source: origin(spec.source),
+            key: masked.unwrap_or_default(),
+            enabled: spec.enabled,
+            problem: None,
+            team: spec.team.clone(),
+            expires: spec.expires.map(moment_text),
+            limits: Some(LimitsView::of(spec)),
+            former_valid_until: None,
+            created: None,
+            updated: None,
+            last_used: None,
+            revision: None,
+        }
+    }
+
+    fn stored(stored: &StoredKey) -> Self {
+        let (limits, former) = split_former(&stored.limits);
+        let spec = body::stored_key(stored, &limits, Vec::new());
+        Self {
+            id: stored.id.clone(),
+            name: stored.name.clone(),
+            source: origin(Source::Api),
+            key: stored.masked.clone(),
+            enabled: stored.enabled,
+            problem: spec.as_ref().err().map(ToString::to_string),
+            team: stored.team.clone(),
+            expires: stored.expires.map(moment_text),
+            limits: spec.ok().as_ref().map(LimitsView::of),
+            former_valid_until: former.map(|former| moment_text(former.until)),
+            created: Some(stored.created),
+            updated: Some(stored.updated),
+            last_used: stored.last_used,
+            revision: Some(stored.revision),
+        }
+    }
+}
+
+impl LimitsView {
+    fn of(spec: &KeySpec) -> Self {
+        Self {
+            rpm: spec.limits.rpm,
+            tpm: spec.limits.tpm,
+            concurrency: spec.limits.concurrency,
+            models: spec.models.clone(),
+            ip_allow: spec.ip_allow.iter().map(ToString::to_string).collect(),
+            priority_max: spec.priority_max.name(),
+            strict: spec.strict,
+            default_model: spec.default_model.clone(),
+            aliases: spec.aliases.clone(),
+            body_max: spec.body_bytes_max,
+        }
+    }
+}
+
+/// RFC 3339, which the file and the API read too.
+fn moment_text(at: Timestamp) -> String {
+    jiff::Timestamp::from_millisecond(at.0).map_or_else(|_| at.0.to_string(), |moment| moment.to_string())
+}

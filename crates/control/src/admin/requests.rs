@@ -1,0 +1,70 @@
+//! Shows receipts; it never changes one.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use policy::Receipt;
+use serde::{Deserialize, Serialize};
+use store::ledger::{AttemptLine, Cursor};
+
+use super::AdminState;
+use super::extract::Asked;
+use super::refusal::Refusal;
+
+const PAGE: u32 = 50;
+const PAGE_MAX: u32 = 500;
+const REQUEST_ID_MAX: usize = 128;
+
+/// Which page.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Wanted {
+    limit: Option<u32>,
+    cursor: Option<String>,
+}
+
+/// A page of receipts, newest first, and where the next one begins.
+#[derive(Debug, Serialize)]
+pub(crate) struct Page {
+    requests: Vec<Receipt>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// One receipt with its attempts.
+#[derive(Debug, Serialize)]
+pub(crate) struct Detail {
+    #[serde(flatten)]
+    receipt: Receipt,
+    attempt_lines: Vec<AttemptLine>,
+}
+
+pub(crate) async fn recent(
+    State(state): State<AdminState>,
+    Asked(wanted): Asked<Wanted>,
+) -> Result<Json<Page>, Refusal> {
+    let limit = wanted.limit.unwrap_or(PAGE).clamp(1, PAGE_MAX);
+    let after = match wanted.cursor.map(|text| text.parse()) {
+        None => None,
+        Some(Ok(ticket)) => Some(Cursor(ticket)),
+        Some(Err(_)) => {
+            let detail = "`cursor` is not one that a page ended with";
+            return Err(Refusal::new(StatusCode::BAD_REQUEST, "invalid_cursor", detail));
+        }
+    };
+    let requests = state.ledger.recent(after, limit).await?;
+    let full = u32::try_from(requests.len()).is_ok_and(|count| count == limit);
+    let next = requests.last().filter(|_| full).map(|receipt| receipt.ticket.to_string());
+    Ok(Json(Page { requests, next }))
+}
+
+pub(crate) async fn show(
+    State(state): State<AdminState>,
+    Path(id): Path<String>,
+) -> Result<Json<Detail>, Refusal> {
+    if id.len() > REQUEST_ID_MAX {
+        return Err(Refusal::not_found("request", &id));
+    }
+    let found = state.ledger.receipt(&id).await?.ok_or_else(|| Refusal::not_found("request", &id))?;
+    Ok(Json(Detail { receipt: found.receipt, attempt_lines: found.attempts }))
+}

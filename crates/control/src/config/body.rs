@@ -1,0 +1,152 @@
+//! Reads what an API call or the directory says of a backend or a key, by the same rules as the file; it never
+//! resolves `${VAR}` or `file:`, which would let a caller read the host.
+
+use policy::{BackendSpec, Deadlines, KeyLimits, KeySecret, KeySpec, Secret, Source};
+use serde_json::Value as Json;
+
+use super::backend;
+use super::bind::{Bind, Binder, References, Table, shape};
+use super::check::Checker;
+use super::file::{self, Class};
+use super::leaf::{ModelName, Moment, Name, Network, OneOrMany};
+use super::problem::Report;
+use super::quantity::{Count, Size, Span};
+use super::read::{self, Format, Place};
+use super::settings;
+use super::tree::{Node, Path};
+
+shape! {
+    /// What an API call says of a gateway key; its secret is made, never given.
+    pub(crate) struct KeyBody {
+        /// What people call it.
+        pub name: Name,
+        /// The team it belongs to.
+        pub team: Option<Name>,
+        /// Requests per minute.
+        pub rpm: Option<Count<1, 10_000_000>>,
+        /// Tokens per minute.
+        pub tpm: Option<Count<1, 1_000_000_000_000>>,
+        /// Requests at once.
+        pub concurrency: Option<Count<1, 1_000_000>>,
+        /// Models it may use; `*` stands for any run of characters.
+        pub models: Option<Vec<ModelName>>,
+        /// Addresses it may be used from.
+        pub ip_allow: Option<Vec<Network>>,
+        /// The best class it may ask for.
+        pub priority_max: Option<Class>,
+        /// Whether what a dialect cannot carry is refused.
+        pub strict: Option<bool>,
+        /// The model of a request that names none.
+        pub default_model: Option<ModelName>,
+        /// Other names for models, for this key alone.
+        pub aliases: Option<Table<OneOrMany<ModelName>>>,
+        /// The longest body it may send.
+        pub body_max: Option<Size<1024, { 4 << 30 }>>,
+        /// When it stops being valid.
+        pub expires: Option<Moment>,
+        /// Whether it is in use.
+        pub enabled: Option<bool>,
+    }
+}
+
+shape! {
+    /// What an API call says of a key's rotation.
+    pub(crate) struct RotateBody {
+        /// How long the old secret stays valid. Default: 0s.
+        pub grace: Option<Span<0, { 90 * 86_400_000 }>>,
+    }
+}
+
+/// Reads a backend. `pools` are the ones it may be in.
+pub(crate) fn backend_body(text: &str, pools: &[&str]) -> Result<file::Backend, Report> {
+    let (typed, tree) = bind::<file::Backend>(text)?;
+    let mut report = Report::default();
+    let mut notices = Vec::new();
+    Checker { tree: &tree, report: &mut report, notices: &mut notices }.backend(
+        &typed,
+        &Path::default(),
+        Some(pools),
+    );
+    if report.is_empty() { Ok(typed) } else { Err(report) }
+}
+
+/// Reads a key.
+pub(crate) fn key_body(text: &str) -> Result<KeyBody, Report> {
+    bind(text).map(|(typed, _)| typed)
+}
+
+/// Reads a rotation; no body at all is one without grace.
+pub(crate) fn rotate_body(text: &str) -> Result<RotateBody, Report> {
+    let text = if text.trim().is_empty() { "{}" } else { text };
+    bind(text).map(|(typed, _)| typed)
+}
+
+fn bind<T: Bind>(text: &str) -> Result<(T, Node), Report> {
+    let mut report = Report::default();
+    let Some(tree) = read::read(text, Format::Json, &Place::Request, &mut report) else {
+        return Err(report);
+    };
+    let mut binder = Binder::new(References::Refused);
+    let typed = T::bind(&tree, &mut binder);
+    report.absorb(binder.report);
+    match typed {
+        Some(typed) if report.is_empty() => Ok((typed, tree)),
+        Some(_) | None => Err(report),
+    }
+}
+
+/// A backend of the directory as a snapshot needs it.
+pub(crate) fn stored_backend(
+    stored: &store::directory::StoredBackend,
+    pools: &[&str],
+    common: Deadlines,
+) -> Result<BackendSpec, Report> {
+    let mut spec = stored.spec.clone();
+    if let Json::Object(fields) = &mut spec {
+        fields.insert("name".to_owned(), Json::String(stored.name.clone()));
+        fields.insert("enabled".to_owned(), Json::Bool(stored.enabled));
+    }
+    let typed = backend_body(&spec.to_string(), pools)?;
+    let mut spec = backend::backend(&typed, common, Source::Api).ok_or_else(Report::default)?;
+    spec.credential = stored.credential.clone();
+    Ok(spec)
+}
+
+/// A key of the directory as a snapshot needs it. `secrets` are the digests that count now.
+pub(crate) fn stored_key(
+    stored: &store::directory::StoredKey,
+    limits: &Json,
+    secrets: Vec<KeySecret>,
+) -> Result<KeySpec, Report> {
+    let mut body = limits.clone();
+    if let Json::Object(fields) = &mut body {
+        fields.insert("name".to_owned(), Json::String(stored.name.clone()));
+    }
+    let typed = key_body(&body.to_string())?;
+    Ok(KeySpec {
+        id: stored.id.clone(),
+        name: stored.name.clone(),
+        secrets,
+        team: stored.team.clone(),
+        models: typed.models.iter().flatten().map(|model| model.0.clone()).collect(),
+        ip_allow: typed.ip_allow.iter().flatten().map(|network| network.0).collect(),
+        limits: KeyLimits {
+            rpm: typed.rpm.map(Count::get32),
+            tpm: typed.tpm.map(|count| count.0),
+            concurrency: typed.concurrency.map(Count::get32),
+        },
+        priority_max: settings::class(typed.priority_max),
+        strict: typed.strict.unwrap_or(false),
+        default_model: typed.default_model.as_ref().map(|model| model.0.clone()),
+        aliases: settings::aliases(typed.aliases.as_ref()),
+        body_bytes_max: typed.body_max.map(|size| size.0),
+        expires: stored.expires,
+        enabled: stored.enabled,
+        source: Source::Api,
+    })
+}
+
+/// The credential that a backend's body gives.
+pub(crate) fn credential(typed: &file::Backend) -> Option<Secret> {
+    typed.api_key.as_ref().map(|key| key.0.clone())
+}

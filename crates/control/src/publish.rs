@@ -1,0 +1,379 @@
+//! Joins settings and directory into a snapshot and gives it to the data plane; a change that does not hold
+//! leaves the one in force standing, and is remembered.
+
+mod gather;
+mod reload;
+
+use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use policy::{BackendId, BackendSpec, Digester, Draft, Grant, Live, Snapshot, Timestamp};
+use serde::Serialize;
+use store::{Directory, StoreError};
+use tokio::sync::Semaphore;
+
+use crate::config::{Effective, Loaded, Settings};
+use crate::prices::PriceTable;
+
+pub(crate) use gather::{Former, Gathered, split_former, with_former};
+pub use reload::{ConfigSource, Reloaded, Reloader};
+
+/// The data plane, as far as the control plane knows it.
+pub trait Audience: Send + Sync {
+    /// A new snapshot is in force: adopt it for every request from now on.
+    fn receive(&self, snapshot: Arc<Snapshot>);
+    /// Waiters that may go on because of something an operator did.
+    fn wake(&self, grants: Vec<Grant>);
+}
+
+/// Wall time, handed in so that tests can set it.
+pub type WallClock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// What the server plugs in.
+pub struct Controls {
+    /// What the data plane has learned.
+    pub live: Arc<Live>,
+    /// What people edit.
+    pub directory: Directory,
+    /// Makes digests of gateway keys under the vault's key.
+    pub digester: Digester,
+    /// The data plane.
+    pub audience: Arc<dyn Audience>,
+    /// Wall time.
+    pub clock: WallClock,
+    /// Backends that are neither written nor stored: the simulated provider of a demonstration.
+    pub extra_backends: Vec<BackendSpec>,
+}
+
+/// What made somebody publish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Trigger {
+    /// The process started.
+    Start,
+    /// SIGHUP.
+    Signal,
+    /// The file was changed.
+    FileChange,
+    /// `POST /api/admin/reload`.
+    Request,
+    /// A change through the API.
+    Edit,
+    /// The directory was changed by another process, or a key's grace ended.
+    CatchUp,
+    /// A backend listed its models.
+    Discovery,
+}
+
+/// A change that did not hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LastProblem {
+    /// When.
+    pub at: Timestamp,
+    /// Whose change it was.
+    pub trigger: Trigger,
+    /// Everything that was wrong with it.
+    pub problems: Vec<String>,
+}
+
+/// Why nothing new was published.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// The parts do not fit; what was in force stays.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Refused(Vec<policy::Problem>),
+    /// The configuration does not hold; what was in force stays.
+    #[error("{0}")]
+    Config(crate::config::Report),
+    /// The directory cannot be read or written now.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// How things stand.
+#[derive(Debug, Clone, Serialize)]
+pub struct Standing {
+    /// Counts what was published; 0 before the first.
+    pub version: u64,
+    /// When the snapshot in force was published.
+    pub published_at: Option<Timestamp>,
+    /// The last change that did not hold, until one does.
+    pub last_problem: Option<LastProblem>,
+    /// Stored objects that cannot be used and were left out.
+    pub left_out: Vec<String>,
+    /// Settings that were changed and wait for a restart.
+    pub restart_needed: Vec<String>,
+    /// What works but should be known.
+    pub notices: Vec<String>,
+    /// Every effective setting with where it came from.
+    pub effective: Vec<Effective>,
+}
+
+/// Publishes snapshots, one change at a time. Cheap to clone.
+#[derive(Clone)]
+pub struct Publisher {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    controls: Controls,
+    prices: PriceTable,
+    /// One change at a time: each is checked against what it will be joined with.
+    turn: Semaphore,
+    state: Mutex<State>,
+}
+
+struct State {
+    loaded: Arc<Loaded>,
+    /// Listen addresses and data folder as they were at the start: they are in force until a restart.
+    started_with: Loaded,
+    discovered: HashMap<String, Vec<String>>,
+    snapshot: Option<Arc<Snapshot>>,
+    version: u64,
+    published_at: Option<Timestamp>,
+    changes_seen: u64,
+    grace_ends: Option<Timestamp>,
+    last_problem: Option<LastProblem>,
+    left_out: Vec<String>,
+}
+
+impl Publisher {
+    /// A publisher that has not published yet.
+    pub fn new(controls: Controls, loaded: Loaded) -> Self {
+        let state = State {
+            started_with: loaded.clone(),
+            loaded: Arc::new(loaded),
+            discovered: HashMap::new(),
+            snapshot: None,
+            version: 0,
+            published_at: None,
+            changes_seen: 0,
+            grace_ends: None,
+            last_problem: None,
+            left_out: Vec::new(),
+        };
+        let inner = Inner {
+            controls,
+            prices: PriceTable::default(),
+            turn: Semaphore::new(1),
+            state: Mutex::new(state),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Publishes what settings and directory say now.
+    pub async fn publish(&self, trigger: Trigger) -> Result<u64, PublishError> {
+        let _turn = self.turn().await;
+        self.publish_in_turn(trigger).await
+    }
+
+    /// Publishes if the directory was changed behind our back (by the command line, or by an edit whose
+    /// caller left half-way), or if the grace of a rotated key has ended. Cheap when nothing has.
+    pub async fn catch_up(&self) -> Result<Option<u64>, PublishError> {
+        let changes = self.inner.controls.directory.changes().await?;
+        let now = self.now();
+        let behind = {
+            let state = self.state();
+            state.changes_seen != changes || state.grace_ends.is_some_and(|ends| ends <= now)
+        };
+        if behind { self.publish(Trigger::CatchUp).await.map(Some) } else { Ok(None) }
+    }
+
+    /// A backend listed its models. Publishes when that is news.
+    pub async fn discovered(&self, backend: &str, models: Vec<String>) -> Result<(), PublishError> {
+        let _turn = self.turn().await;
+        {
+            let mut state = self.state();
+            if state.discovered.get(backend) == Some(&models) {
+                return Ok(());
+            }
+            state.discovered.insert(backend.to_owned(), models);
+        }
+        self.publish_in_turn(Trigger::Discovery).await.map(drop)
+    }
+
+    /// Takes a new configuration into force, whole or not at all.
+    pub(crate) async fn adopt(&self, loaded: Loaded, trigger: Trigger) -> Result<u64, PublishError> {
+        let _turn = self.turn().await;
+        let before = {
+            let mut state = self.state();
+            std::mem::replace(&mut state.loaded, Arc::new(loaded))
+        };
+        let outcome = self.publish_in_turn(trigger).await;
+        if outcome.is_err() {
+            self.state().loaded = before;
+        }
+        outcome
+    }
+
+    /// Makes a change to the directory: first tried on a copy, then stored, then published. `change` does to
+    /// the copy what `store` does to the directory.
+    pub(crate) async fn edit<T>(
+        &self,
+        change: impl FnOnce(&mut Gathered),
+        store: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, PublishError> {
+        let _turn = self.turn().await;
+        let mut gathered = Gathered::read(&self.inner.controls.directory).await?;
+        change(&mut gathered);
+        // A scratch `Live` learns the names of a draft that may be refused; the real one must not.
+        self.build(&gathered, &Live::new(), 0)?;
+        let stored = store.await?;
+        self.publish_in_turn(Trigger::Edit).await?;
+        Ok(stored)
+    }
+
+    /// The snapshot in force.
+    pub fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        self.state().snapshot.clone()
+    }
+
+    /// The settings in force.
+    pub fn loaded(&self) -> Arc<Loaded> {
+        Arc::clone(&self.state().loaded)
+    }
+
+    /// How things stand.
+    pub fn standing(&self) -> Standing {
+        let state = self.state();
+        Standing {
+            version: state.version,
+            published_at: state.published_at,
+            last_problem: state.last_problem.clone(),
+            left_out: state.left_out.clone(),
+            restart_needed: restart_needed(&state.started_with.settings, &state.loaded.settings),
+            notices: state.loaded.notices.iter().map(ToString::to_string).collect(),
+            effective: state.loaded.effective(),
+        }
+    }
+
+    /// Remembers a change that did not hold.
+    pub(crate) fn remember(&self, trigger: Trigger, problems: Vec<String>) {
+        let at = self.now();
+        self.state().last_problem = Some(LastProblem { at, trigger, problems });
+    }
+
+    /// An operator ends a backend's cooldown, breaker and error.
+    pub(crate) fn reset(&self, backend: BackendId) {
+        let grants = self.inner.controls.live.reset(backend, moment());
+        self.inner.controls.audience.wake(grants);
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        (self.inner.controls.clock)()
+    }
+
+    pub(crate) fn controls(&self) -> &Controls {
+        &self.inner.controls
+    }
+
+    async fn turn(&self) -> tokio::sync::SemaphorePermit<'_> {
+        self.inner.turn.acquire().await.expect("the semaphore is never closed")
+    }
+
+    /// No code that holds this lock can leave half a change behind.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn publish_in_turn(&self, trigger: Trigger) -> Result<u64, PublishError> {
+        let outcome = match Gathered::read(&self.inner.controls.directory).await {
+            Ok(gathered) => self.swap(&gathered),
+            Err(error) => Err(error.into()),
+        };
+        match &outcome {
+            Ok(version) => tracing::info!(version, ?trigger, "a new snapshot is in force"),
+            Err(error) => {
+                tracing::warn!(%error, ?trigger, "nothing new was published; what was in force stays");
+                let problems = match error {
+                    PublishError::Refused(problems) => problems.iter().map(ToString::to_string).collect(),
+                    PublishError::Config(_) | PublishError::Store(_) => vec![error.to_string()],
+                };
+                self.remember(trigger, problems);
+            }
+        }
+        outcome
+    }
+
+    fn swap(&self, gathered: &Gathered) -> Result<u64, PublishError> {
+        let version = self.state().version + 1;
+        let (snapshot, left_out) = self.build(gathered, &self.inner.controls.live, version)?;
+        let snapshot = Arc::new(snapshot);
+        let now = self.now();
+        {
+            let mut state = self.state();
+            state.version = version;
+            state.snapshot = Some(Arc::clone(&snapshot));
+            state.published_at = Some(now);
+            state.changes_seen = gathered.changes;
+            state.grace_ends = gathered.grace_ends(now);
+            state.last_problem = None;
+            state.left_out = left_out;
+        }
+        self.inner.controls.audience.receive(snapshot);
+        Ok(version)
+    }
+
+    /// The snapshot that these parts make, and what had to be left out of it.
+    fn build(
+        &self,
+        gathered: &Gathered,
+        live: &Live,
+        version: u64,
+    ) -> Result<(Snapshot, Vec<String>), PublishError> {
+        let (draft, left_out) = self.draft(gathered);
+        let snapshot = Snapshot::build(draft, live, version, moment()).map_err(PublishError::Refused)?;
+        Ok((snapshot, left_out))
+    }
+
+    fn draft(&self, gathered: &Gathered) -> (Draft, Vec<String>) {
+        let controls = &self.inner.controls;
+        let now = self.now();
+        let (loaded, discovered) = {
+            let state = self.state();
+            (Arc::clone(&state.loaded), state.discovered.clone())
+        };
+        let settings = &loaded.settings;
+        let mut draft = Draft::new(controls.digester.clone());
+        let mut left_out = Vec::new();
+        draft.backends = settings.backends.clone();
+        draft.backends.extend(controls.extra_backends.iter().cloned());
+        gathered.backends(settings, &mut draft.backends, &mut left_out);
+        for backend in &mut draft.backends {
+            backend.discovered = discovered.get(&backend.name).cloned();
+        }
+        draft.keys = settings.keys.clone();
+        gathered.keys(now, &mut draft.keys, &mut left_out);
+        draft.teams = gather::teams(&draft.keys);
+        draft.aliases = settings.aliases.clone();
+        draft.pools = settings.pools.clone();
+        draft.settings = settings.traffic();
+        draft.prices = gather::prices(&self.inner.prices, &draft.backends, now);
+        (draft, left_out)
+    }
+}
+
+/// The instant that the data plane's clock shows.
+pub(crate) fn moment() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// What was changed and is read at the start only.
+fn restart_needed(before: &Settings, after: &Settings) -> Vec<String> {
+    let pairs: BTreeMap<&str, (String, String)> = BTreeMap::from([
+        ("listen", (before.listen.to_string(), after.listen.to_string())),
+        ("metrics_listen", (before.metrics_listen.to_string(), after.metrics_listen.to_string())),
+        ("data_dir", (before.data_dir.display().to_string(), after.data_dir.display().to_string())),
+        ("ledger.durability", (before.durability.name().to_owned(), after.durability.name().to_owned())),
+        (
+            "ledger.journal_bytes_max",
+            (before.journal_bytes_max.to_string(), after.journal_bytes_max.to_string()),
+        ),
+    ]);
+    let changed = pairs.into_iter().filter(|(_, (before, after))| before != after);
+    changed
+        .map(|(name, (before, after))| format!("{name}: {before} is in force, {after} waits for a restart"))
+        .collect()
+}

@@ -1,0 +1,134 @@
+//! Decides how what the directory stores becomes part of a draft; what cannot be used is left out by name, so
+//! that one bad object does not keep the gateway from starting.
+
+use std::collections::BTreeSet;
+
+use policy::{BackendSpec, Digest, KeySecret, KeySpec, PriceBook, TeamSpec, Timestamp, vendor_of_host};
+use serde_json::{Map, Value};
+use store::directory::{StoredBackend, StoredKey};
+use store::{Directory, StoreError};
+
+use crate::config::{Settings, body};
+use crate::prices::PriceTable;
+
+/// Where a key's limits keep the digest of its former secret, and until when it counts.
+const FORMER: &str = "former_secret";
+
+/// What the directory says at one moment.
+pub(crate) struct Gathered {
+    pub(crate) changes: u64,
+    pub(crate) backends: Vec<StoredBackend>,
+    pub(crate) keys: Vec<StoredKey>,
+}
+
+impl Gathered {
+    /// Reads everything. The counter goes first: a change in between makes the next look find a difference.
+    pub(crate) async fn read(directory: &Directory) -> Result<Self, StoreError> {
+        let changes = directory.changes().await?;
+        let backends = directory.backends().await?;
+        let keys = directory.keys().await?;
+        Ok(Self { changes, backends, keys })
+    }
+
+    /// Adds the stored backends.
+    pub(crate) fn backends(
+        &self,
+        settings: &Settings,
+        specs: &mut Vec<BackendSpec>,
+        left_out: &mut Vec<String>,
+    ) {
+        let pools: Vec<&str> = settings.pools.iter().map(|pool| pool.name.as_str()).collect();
+        for stored in &self.backends {
+            if specs.iter().any(|spec| spec.name == stored.name) {
+                left_out
+                    .push(format!("backend {}: the file or environment has one of this name", stored.name));
+                continue;
+            }
+            match body::stored_backend(stored, &pools, settings.deadlines) {
+                Ok(spec) => specs.push(spec),
+                Err(report) => left_out.push(format!("backend {}: {report}", stored.name)),
+            }
+        }
+    }
+
+    /// Adds the stored keys.
+    pub(crate) fn keys(&self, now: Timestamp, specs: &mut Vec<KeySpec>, left_out: &mut Vec<String>) {
+        for stored in &self.keys {
+            if specs.iter().any(|spec| spec.name == stored.name || spec.id == stored.id) {
+                left_out.push(format!("key {}: the file or environment has one of this name", stored.name));
+                continue;
+            }
+            let (limits, former) = split_former(&stored.limits);
+            let mut secrets = vec![KeySecret::Digest(stored.digest.clone())];
+            secrets.extend(
+                former.filter(|former| former.until > now).map(|former| KeySecret::Digest(former.digest)),
+            );
+            match body::stored_key(stored, &limits, secrets) {
+                Ok(spec) => specs.push(spec),
+                Err(report) => left_out.push(format!("key {}: {report}", stored.name)),
+            }
+        }
+    }
+
+    /// When the next former secret stops counting.
+    pub(crate) fn grace_ends(&self, now: Timestamp) -> Option<Timestamp> {
+        let ends = self.keys.iter().filter_map(|key| split_former(&key.limits).1).map(|former| former.until);
+        ends.filter(|until| *until > now).min()
+    }
+}
+
+/// A key's secret from before its rotation.
+pub(crate) struct Former {
+    pub(crate) digest: Digest,
+    pub(crate) until: Timestamp,
+}
+
+/// A key's limits as the API was given them, and the former secret that is kept beside them.
+pub(crate) fn split_former(limits: &Value) -> (Value, Option<Former>) {
+    let mut limits = limits.clone();
+    let Value::Object(fields) = &mut limits else {
+        return (Value::Object(Map::new()), None);
+    };
+    let former = fields.remove(FORMER).and_then(|kept| {
+        let mut digest = [0; 32];
+        hex::decode_to_slice(kept.get("digest")?.as_str()?, &mut digest).ok()?;
+        Some(Former { digest: Digest::from_bytes(digest), until: Timestamp(kept.get("until")?.as_i64()?) })
+    });
+    (limits, former)
+}
+
+/// A key's limits with a former secret beside them.
+pub(crate) fn with_former(limits: Value, former: &Former) -> Value {
+    let mut fields = match limits {
+        Value::Object(fields) => fields,
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::new(),
+    };
+    let kept = serde_json::json!({"digest": hex::encode(former.digest.bytes()), "until": former.until.0});
+    fields.insert(FORMER.to_owned(), kept);
+    Value::Object(fields)
+}
+
+/// Teams exist by being named; they have no limits of their own yet.
+pub(crate) fn teams(keys: &[KeySpec]) -> Vec<TeamSpec> {
+    let names: BTreeSet<&String> = keys.iter().filter_map(|key| key.team.as_ref()).collect();
+    names.into_iter().map(|name| TeamSpec { name: name.clone(), ..TeamSpec::default() }).collect()
+}
+
+/// Built-in prices for everything these backends may be asked for.
+pub(crate) fn prices(table: &PriceTable, backends: &[BackendSpec], now: Timestamp) -> PriceBook {
+    let mut wanted: BTreeSet<(&str, &str)> = BTreeSet::new();
+    for backend in backends {
+        // The same tag that the snapshot gives a backend that names none.
+        let by_address = vendor_of_host(&backend.base_url).map_or(backend.kind.name(), |vendor| vendor.name);
+        let label = match (&backend.label, backend.kind) {
+            (Some(label), _) => label.as_str(),
+            (None, policy::BackendKind::OpenAiCompatible | policy::BackendKind::Demo) => by_address,
+            (None, policy::BackendKind::OpenAi | policy::BackendKind::Vendor(_)) => backend.kind.name(),
+        };
+        let mapped = backend.models.iter().flatten();
+        wanted.extend(mapped.map(|(name, model)| (label, model.native.as_deref().unwrap_or(name))));
+        wanted.extend(backend.discovered.iter().flatten().map(|native| (label, native.as_str())));
+        wanted.extend(PriceTable::models_of(label).map(|native| (label, native)));
+    }
+    table.book(wanted, now)
+}

@@ -1,0 +1,72 @@
+//! Decides what a reload does: read everything again, and take it into force whole or not at all.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::{PublishError, Publisher, Trigger};
+use crate::config::{Loaded, Report};
+
+/// Reads the configuration from where it is kept. The server knows the file, the arguments and the environment.
+pub trait ConfigSource: Send + Sync {
+    /// Reads and checks everything again. `stored` are the settings changed through the API.
+    fn load(&self, stored: &[(String, String)]) -> Result<Loaded, Report>;
+}
+
+/// What a reload did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Reloaded {
+    /// The version now in force.
+    pub version: u64,
+    /// Settings that were changed and wait for a restart.
+    pub restart_needed: Vec<String>,
+    /// What works but should be known.
+    pub notices: Vec<String>,
+}
+
+/// Reloads on SIGHUP, on a change of the file, and on request.
+#[derive(Clone)]
+pub struct Reloader {
+    publisher: Publisher,
+    source: Arc<dyn ConfigSource>,
+}
+
+impl Reloader {
+    /// A reloader that publishes what `source` reads.
+    pub fn new(publisher: Publisher, source: Arc<dyn ConfigSource>) -> Self {
+        Self { publisher, source }
+    }
+
+    /// Reads everything again. What does not hold changes nothing and is remembered.
+    pub async fn reload(&self, trigger: Trigger) -> Result<Reloaded, PublishError> {
+        let stored = stored_settings(&self.publisher).await?;
+        let loaded = match self.source.load(&stored) {
+            Ok(loaded) => loaded,
+            Err(report) => {
+                tracing::warn!(
+                    problems = report.problems().len(),
+                    ?trigger,
+                    "the configuration does not hold:\n{report}"
+                );
+                self.publisher.remember(trigger, report.problems().iter().map(ToString::to_string).collect());
+                return Err(PublishError::Config(report));
+            }
+        };
+        let version = self.publisher.adopt(loaded, trigger).await?;
+        let standing = self.publisher.standing();
+        for setting in &standing.restart_needed {
+            tracing::warn!(%setting, "a changed setting waits for a restart");
+        }
+        Ok(Reloaded { version, restart_needed: standing.restart_needed, notices: standing.notices })
+    }
+}
+
+/// Settings changed through the API, each as it would be written.
+async fn stored_settings(publisher: &Publisher) -> Result<Vec<(String, String)>, PublishError> {
+    let stored = publisher.controls().directory.settings().await?;
+    let written = |value: serde_json::Value| match value {
+        serde_json::Value::String(text) => text,
+        other => other.to_string(),
+    };
+    Ok(stored.into_iter().map(|(path, value)| (path, written(value))).collect())
+}
