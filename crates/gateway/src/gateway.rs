@@ -120,13 +120,18 @@ impl Gateway {
         &self.journal
     }
 
+    /// What requests are counted in.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
     /// A place in a queue was taken: its deadline may be the next thing due.
     pub(crate) fn queue_changed(&self) {
         self.queue_changed.notify_one();
     }
 
     /// Hands each grant to its waiter. What cannot be handed over is given back, which may free more.
-    pub(crate) fn deliver(&self, grants: Vec<Grant>) {
+    pub fn deliver(&self, grants: Vec<Grant>) {
         let mut due = grants;
         while let Some(grant) = due.pop() {
             if let Err(granted) = self.waiters.hand(grant.waiter, grant.what) {

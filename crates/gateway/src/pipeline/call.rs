@@ -79,7 +79,8 @@ pub(super) struct Failed {
 pub(super) async fn call(ask: &mut Ask, lease: Lease, ticket: &mut Ticket) -> Result<Reply, Failed> {
     let facts = ticket.facts();
     if facts.tried.contains(&lease.backend()) {
-        tokio::time::sleep(policy::backoff(u32::from(facts.stamp.attempts()), &mut rand::rng())).await;
+        let pause = policy::backoff(u32::from(facts.stamp.attempts()), &mut rand::rng());
+        tokio::time::sleep(pause).await;
     }
     if let Err(unwritten) = ticket.facts().open(ask, &lease) {
         let failure = Failure::new(FailureKind::Reset, format!("the journal took no line: {unwritten}"));
@@ -139,7 +140,7 @@ fn outgoing(ask: &mut Ask, lease: &Lease) -> (HeaderMap, CallBody) {
         Payload::Opaque(passing) => match passing.take() {
             Some(passing) => {
                 let length = passing.length();
-                CallBody::Stream(passing.map_err(Into::into).boxed_unsync(), length)
+                CallBody::Stream(passing.map_err(Into::into).boxed(), length)
             }
             None => CallBody::Empty,
         },

@@ -11,7 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use protocol::Segments;
 
 /// A body that the caller of the gateway is still sending.
-pub type CallerBody = http_body_util::combinators::UnsyncBoxBody<Bytes, BoxError>;
+pub type CallerBody = http_body_util::combinators::BoxBody<Bytes, BoxError>;
 
 /// Whatever a caller's body fails with.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
