@@ -60,6 +60,14 @@ fn lints_are_expected_and_tests_run() {
         "#[cfg(test)]\nmod tests {\n#[test]\n#[ignore]\nfn f() { assert!(true) }\n}\n",
         &["5 ignore"],
     );
+    let started =
+        "#[ignore = \"..\"]\n#[test]\nfn full_process() { f() }\n#[test]\nfn f() { run(\"full_process\") }\n";
+    check_rust("crates/store/tests/it/disk.rs", started, &[]);
+    check_rust(
+        "crates/store/tests/it/disk.rs",
+        &started.replace("run(\"full_process\")", "()"),
+        &["2 ignore"],
+    );
     check_rust(CODE, "fn f() { todo!() }\nfn g() { unimplemented!() }\n", &["2 todo", "3 todo"]);
 }
 
