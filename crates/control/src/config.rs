@@ -26,6 +26,7 @@ use std::sync::Arc;
 use policy::Secret;
 
 pub use bind::Surroundings;
+pub use file::{Durability, LogFormat, LogLevel};
 pub use leaf::SecretText;
 pub use problem::{Notice, Problem, Report};
 pub use read::Format;

@@ -31,7 +31,7 @@ pub use gateway::{Gateway, Parts};
 pub use listener::{ConnectionLimits, Handler, listen};
 pub use metrics::Metrics;
 pub use tasks::Tasks;
-pub use view::{Unusable, UnusableBackend, View};
+pub use view::{Unusable, UnusableBackend, View, endpoint};
 
 /// What a URL that nobody serves is answered, in the shape that clients of the data plane read.
 pub fn not_found(gateway: &Gateway, request: &Request<Incoming>) -> Response<Body> {

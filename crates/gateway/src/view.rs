@@ -47,13 +47,8 @@ impl View {
 
 impl Serving {
     fn new(backend: Arc<Backend>, metrics: &Metrics) -> Result<Self, UnusableBackend> {
-        let auth = backend.credential.as_ref().map_or(Auth::None, |secret| Auth::Bearer(secret.expose()));
-        let unusable = |reason| UnusableBackend { name: backend.name.clone(), reason };
-        let mut endpoint = Endpoint::new(&backend.base_url, auth).map_err(|error| unusable(error.into()))?;
-        if let Some(path) = &backend.ca_file {
-            let pem = std::fs::read(&**path).map_err(|error| unusable(Unusable::CaFile(error)))?;
-            endpoint = endpoint.with_certificates(&pem).map_err(|error| unusable(error.into()))?;
-        }
+        let endpoint =
+            endpoint(&backend).map_err(|reason| UnusableBackend { name: backend.name.clone(), reason })?;
         let deadlines = upstream::Deadlines {
             connect: backend.deadlines.connect,
             first_event: backend.deadlines.first_event,
@@ -63,6 +58,16 @@ impl Serving {
         let name = HeaderValue::try_from(&*backend.name).unwrap_or(HeaderValue::from_static("unprintable"));
         let metrics = metrics.backend(&backend.name, &backend.label);
         Ok(Self { backend, endpoint, deadlines, name, metrics })
+    }
+}
+
+/// The endpoint of `backend`: its address, its credential, its certificates.
+pub fn endpoint(backend: &Backend) -> Result<Endpoint, Unusable> {
+    let auth = backend.credential.as_ref().map_or(Auth::None, |secret| Auth::Bearer(secret.expose()));
+    let endpoint = Endpoint::new(&backend.base_url, auth)?;
+    match &backend.ca_file {
+        Some(path) => Ok(endpoint.with_certificates(&std::fs::read(&**path).map_err(Unusable::CaFile)?)?),
+        None => Ok(endpoint),
     }
 }
 

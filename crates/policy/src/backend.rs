@@ -43,6 +43,8 @@ pub struct Backend {
     pub headers: HeaderRules,
     /// Whether a call whose caller left is read to its usage, within a cap.
     pub drain_on_disconnect: bool,
+    /// Whether it serves what it lists itself, because its models are not written down.
+    pub lists_models: bool,
     /// A certificate authority of its own, as a file path.
     pub ca_file: Option<Arc<str>>,
     /// Where it was defined.

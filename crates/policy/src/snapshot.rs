@@ -139,6 +139,7 @@ fn served(spec: BackendSpec, live: &Live, now: Instant) -> Served {
         deadlines: spec.deadlines,
         headers: spec.headers,
         drain_on_disconnect: spec.drain_on_disconnect,
+        lists_models: spec.models.is_none(),
         ca_file: spec.ca_file.map(Arc::from),
         source: spec.source,
     };

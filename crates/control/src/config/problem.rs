@@ -57,6 +57,17 @@ pub struct Report {
 }
 
 impl Report {
+    /// The report of a configuration file that could not even be read.
+    pub fn unreadable(message: &str) -> Self {
+        let problem = Problem {
+            origin: Origin::CommandLine("--config".into()),
+            path: Path::default(),
+            message: message.to_owned(),
+            suggestion: None,
+        };
+        Self { problems: vec![problem], left_out: 0 }
+    }
+
     /// Adds one problem; beyond the limit it is only counted.
     pub(crate) fn add(&mut self, problem: Problem) {
         if self.problems.len() < PROBLEMS_MAX {

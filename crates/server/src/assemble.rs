@@ -1,0 +1,199 @@
+//! Decides how the parts fit together: the only place that names concrete types of every crate.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use axum::Router;
+use control::{
+    admin::{self, AdminState},
+    config::{self, Loaded, Settings},
+    publish::{Audience, Controls, Publisher, Reloader, Trigger},
+};
+use gateway::{Clock, Gateway, Metrics, Parts, RandomIds, SystemClock, Tasks};
+use policy::{BackendKind, BackendSpec, Digester, Draft, Grant, Live, ModelSpec, Snapshot, Source};
+use store::{Durability, Journal, JournalSettings, MasterKeySource, Mover, Store, StoreOptions, VaultNotice};
+use tokio::sync::watch;
+
+use crate::{
+    demo, health,
+    probe::{Lookout, ModelsProbe},
+    settings::Sources,
+};
+
+/// A gateway that is ready to listen.
+pub(crate) struct Assembled {
+    /// The data plane.
+    pub(crate) gateway: Arc<Gateway>,
+    /// Health, admin API, dashboard: everything of the main listener that is not the data plane.
+    pub(crate) site: Router,
+    /// What the metrics port serves.
+    pub(crate) metrics_site: Router,
+    /// The settings of the start: listen addresses and data folder stay as they are here.
+    pub(crate) settings: Settings,
+    /// Where the configuration comes from.
+    pub(crate) sources: Arc<Sources>,
+    /// Publishes changes.
+    pub(crate) publisher: Publisher,
+    /// Reads the configuration again.
+    pub(crate) reloader: Reloader,
+    /// Moves the journal into the ledger.
+    pub(crate) mover: Mover,
+    /// Everything that runs.
+    pub(crate) tasks: Tasks,
+    /// Turns true when no connection is to be accepted any more.
+    pub(crate) stop: watch::Sender<bool>,
+    /// The admin token, when this start made it.
+    pub(crate) minted_admin_token: Option<String>,
+}
+
+/// Whether the simulated provider is wanted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Demo {
+    /// Only what is configured.
+    #[default]
+    Without,
+    /// What is configured, and the simulated provider beside it.
+    With,
+}
+
+/// Opens the store, makes the data plane and the control plane, and publishes the first snapshot.
+pub(crate) async fn assemble(sources: Arc<Sources>, loaded: Loaded, demo: Demo) -> anyhow::Result<Assembled> {
+    let settings = loaded.settings.clone();
+    let store = open_store(&settings)?;
+    let (tasks, stop) = (Tasks::default(), watch::Sender::new(false));
+    let extra_backends = match demo {
+        Demo::With => vec![demo_backend(&demo::start(&tasks, stop.subscribe()).await?)],
+        Demo::Without => Vec::new(),
+    };
+
+    let live = Arc::new(Live::new());
+    let digester = Digester::new(&*store.vault.digest_key()?);
+    let (journal, directory) = (Arc::new(store.journal), store.directory);
+    let client = upstream::Client::new(upstream::ClientSettings::default()).context("no HTTP client")?;
+    tasks.spawn("idle connections", {
+        let client = client.clone();
+        async move { client.tend().await }
+    });
+    let gateway = start_gateway(&live, &client, &journal, &digester, &tasks)?;
+    let controls = Controls {
+        live: live.clone(),
+        directory: directory.clone(),
+        digester: digester.clone(),
+        audience: Arc::new(DataPlane(gateway.clone())),
+        clock: Arc::new(|| SystemClock.wall()),
+        extra_backends,
+    };
+    let publisher = Publisher::new(controls, loaded);
+    publisher.publish(Trigger::Start).await?;
+    let reloader = Reloader::new(publisher.clone(), sources.clone());
+    let probe = ModelsProbe::new(client);
+    let lookout = Lookout {
+        probe: probe.clone(),
+        gateway: gateway.clone(),
+        live: live.clone(),
+        publisher: publisher.clone(),
+    };
+    tasks.spawn("lookout", lookout.keep_looking());
+    let (gate, minted) = admin::ensure_token(&directory, &digester, &settings).await?;
+    let health = health::State::new(gateway.clone(), live.clone(), publisher.clone());
+    let admin = admin::router(AdminState {
+        publisher: publisher.clone(),
+        reloader: reloader.clone(),
+        directory,
+        ledger: store.ledger,
+        live,
+        digester,
+        prober: Arc::new(probe),
+        gate: Arc::new(gate),
+    });
+    Ok(Assembled {
+        site: health::router(health.clone()).merge(admin),
+        metrics_site: health::metrics_router(health),
+        gateway,
+        settings,
+        sources,
+        publisher,
+        reloader,
+        mover: store.mover,
+        tasks,
+        stop,
+        minted_admin_token: minted.map(|token| token.expose().to_owned()),
+    })
+}
+
+fn open_store(settings: &Settings) -> anyhow::Result<Store> {
+    let master_key = match &settings.master_key {
+        Some(key) => MasterKeySource::Value(key.clone()),
+        None => MasterKeySource::DataFolder,
+    };
+    let durability = match settings.durability {
+        config::Durability::Process => Durability::Process,
+        config::Durability::Disk => Durability::Disk,
+    };
+    let journal =
+        JournalSettings { bytes_max: settings.journal_bytes_max, durability, ..JournalSettings::default() };
+    let options = StoreOptions { master_key, journal, ..StoreOptions::default() };
+    let store = Store::open(&settings.data_dir, options)?;
+    if let Some(notice) = &store.notice {
+        say(notice);
+    }
+    Ok(store)
+}
+
+fn say(notice: &VaultNotice) {
+    match notice {
+        VaultNotice::Created(path) => tracing::warn!(
+            path = %path.display(),
+            "a master key was made; back it up apart from the data folder: without it the stored credentials are lost"
+        ),
+    }
+}
+
+/// The data plane begins with an empty snapshot; the first real one is published before anybody can connect.
+fn start_gateway(
+    live: &Arc<Live>,
+    client: &upstream::Client,
+    journal: &Arc<Journal>,
+    digester: &Digester,
+    tasks: &Tasks,
+) -> anyhow::Result<Arc<Gateway>> {
+    let now = tokio::time::Instant::now().into_std();
+    let empty = Snapshot::build(Draft::new(digester.clone()), live, 0, now)
+        .map_err(|problems| anyhow::anyhow!("an empty snapshot has problems: {problems:?}"))?;
+    let parts = Parts {
+        snapshot: Arc::new(empty),
+        live: live.clone(),
+        client: client.clone(),
+        journal: journal.clone(),
+        metrics: Arc::new(Metrics::new()),
+        clock: Arc::new(SystemClock),
+        ids: Arc::new(RandomIds),
+        tasks: tasks.clone(),
+    };
+    Ok(Gateway::start(parts)?)
+}
+
+/// The data plane, as the control plane sees it.
+struct DataPlane(Arc<Gateway>);
+
+impl Audience for DataPlane {
+    fn receive(&self, snapshot: Arc<Snapshot>) {
+        if let Err(unusable) = self.0.publish(snapshot) {
+            tracing::error!(%unusable, "the snapshot cannot be served; the one before stays in force");
+        }
+    }
+
+    fn wake(&self, grants: Vec<Grant>) {
+        self.0.deliver(grants);
+    }
+}
+
+/// The simulated provider as a backend; policy keeps it apart from real ones.
+fn demo_backend(base_url: &str) -> BackendSpec {
+    let models = demo::MODELS.iter().map(|model| ((*model).to_owned(), ModelSpec::default())).collect();
+    BackendSpec {
+        models: Some(models),
+        source: Source::Demo,
+        ..BackendSpec::new("demo", BackendKind::Demo, base_url)
+    }
+}

@@ -1,0 +1,37 @@
+//! Decides which part of the program answers a request of the main listener: the data plane first, then the site.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use gateway::{Body, Gateway, Handler};
+use http::{Request, Response};
+use hyper::body::Incoming;
+
+use crate::site::Site;
+
+/// The main listener: data plane, health, admin API, dashboard.
+pub(crate) struct Front {
+    gateway: Arc<Gateway>,
+    site: Site,
+}
+
+impl Front {
+    /// Puts the data plane in front of `site`.
+    pub(crate) fn new(gateway: Arc<Gateway>, site: Site) -> Self {
+        Self { gateway, site }
+    }
+}
+
+/// Paths under which clients of the data plane expect its errors.
+fn is_api(path: &str) -> bool {
+    ["/v1/", "/openai/"].iter().any(|prefix| path.starts_with(prefix))
+}
+
+impl Handler for Front {
+    async fn handle(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+        match gateway::answer(&self.gateway, request, peer.ip()).await {
+            Ok(response) => response,
+            Err(request) if is_api(request.uri().path()) => gateway::not_found(&self.gateway, &request),
+            Err(request) => self.site.answer(request, peer).await,
+        }
+    }
+}

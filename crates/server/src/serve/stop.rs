@@ -1,0 +1,49 @@
+//! Decides how serving ends: no new connection, streams finish, the journal is moved, then the process exits.
+
+use std::{process::ExitCode, time::Duration};
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::assemble::Assembled;
+
+/// How long moving the journal into the ledger may take at the end; what is left is moved at the next start.
+const FLUSH_LIMIT: Duration = Duration::from_secs(10);
+
+/// Resolves at the first SIGTERM or SIGINT.
+pub(super) async fn asked() -> anyhow::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+/// Lets streams finish up to the drain timeout or a second signal, then moves the journal.
+pub(super) async fn drain(assembled: Assembled) -> anyhow::Result<ExitCode> {
+    let drain_timeout = assembled.settings.drain_timeout;
+    tracing::info!(drain_timeout_s = drain_timeout.as_secs(), "stopping: finishing what is in flight");
+    assembled.gateway.stop_admitting();
+    assembled.stop.send_replace(true);
+    let drained = async {
+        assembled.tasks.drained("listener").await;
+        assembled.tasks.drained("connection").await;
+    };
+    tokio::select! {
+        () = drained => {}
+        again = asked() => {
+            again?;
+            tracing::warn!("stopping at once: a second signal came");
+        }
+        () = tokio::time::sleep(drain_timeout) => {
+            tracing::warn!("stopping at once: the drain timeout has passed");
+        }
+    }
+    let mover = assembled.mover;
+    let flushed = tokio::task::spawn_blocking(move || mover.flush(FLUSH_LIMIT)).await?;
+    if !flushed {
+        tracing::warn!("the journal was not wholly moved into the ledger; the next start will go on with it");
+    }
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
