@@ -46,10 +46,13 @@ fn main() {
     println!("journal: {} bytes each", store.journal.lag().bytes / REQUESTS);
     let (started, used) = (Instant::now(), cpu());
     for (opened, settled) in &entries {
-        std::hint::black_box(serde_json::to_vec(opened).expect("JSON"));
-        std::hint::black_box(serde_json::to_vec(settled).expect("JSON"));
+        for entry in [opened, settled] {
+            let mut payload = Vec::new();
+            store::journal::entry::encode(entry, &mut payload);
+            std::hint::black_box(store::journal::entry::decode(&payload));
+        }
     }
-    report("of which encoding, about", started.elapsed(), cpu() - used, REQUESTS);
+    report("encoding and decoding alone", started.elapsed(), cpu() - used, REQUESTS);
     drop(lock);
     let (started, used) = (Instant::now(), cpu());
     assert!(store.mover.flush(Duration::from_secs(120)), "{:?}", store.mover.lag());

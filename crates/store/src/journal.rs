@@ -6,6 +6,7 @@
 //! one is settled.
 
 mod append;
+pub mod entry;
 pub mod line;
 mod room;
 mod segment;
@@ -52,8 +53,8 @@ pub struct JournalSettings {
     pub bytes_max: u64,
     /// One segment; at least two of the longest lines.
     pub segment_bytes: u64,
-    /// The journal takes no more of a disk that has less than this left: the database on the same disk needs
-    /// room to take the journal over, or neither could ever shrink.
+    /// The journal takes no more of a disk that would have less than this left once the database has taken
+    /// everything over: otherwise neither could ever shrink. Zero lets the journal fill the disk.
     pub disk_floor_bytes: u64,
     /// How far a line must have come.
     pub durability: Durability,
@@ -258,7 +259,7 @@ impl Reservation {
     /// the receipt need and is refused instead. After an error nothing of the line counts.
     pub fn write(&mut self, entry: &Entry) -> Result<(), JournalError> {
         line::begin(&mut self.line);
-        serde_json::to_writer(&mut self.line, entry).map_err(|error| JournalError::Io(error.into()))?;
+        entry::encode(entry, &mut self.line);
         line::finish(&mut self.line).map_err(|line::LineTooLong| JournalError::TooLong)?;
         let bytes = u32::try_from(self.line.len()).map_err(|_| JournalError::TooLong)?;
         if let Entry::Opened(_) = entry {

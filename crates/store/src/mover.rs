@@ -8,12 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use policy::{Closed, Entry, Opened, Progress, Receipt};
-use serde::Deserialize;
 use tokio::time::Instant;
 
 use crate::error::StoreError;
-use crate::journal::{Drain, Journal, Met, Position, Tail};
+use crate::journal::{Drain, Journal, Met, Position, Tail, entry};
 use crate::sqlite::Database;
 use crate::sqlite::moving::{self, Batch};
 use pending::{Due, Pending};
@@ -348,49 +346,27 @@ fn read(tail: &mut Tail, reader: Reader<'_>, gathered: &mut Gathered) -> std::io
         }
         Met::Damage { bytes } => {
             damaged_bytes.fetch_add(bytes, Ordering::Relaxed);
-            tracing::error!(segment = position.segment, offset = position.offset, bytes, "journal bytes are damaged");
+            tracing::error!(
+                segment = position.segment,
+                offset = position.offset,
+                bytes,
+                "journal bytes are damaged"
+            );
         }
         Met::Line { payload, bytes } => {
             gathered.entries += 1;
             gathered.bytes += bytes;
             gathered.lines += 1;
-            match decode(payload) {
-                Ok(entry) if position > taken => pending.take(entry, &mut gathered.due),
+            match entry::decode(payload) {
+                Some(entry) if position > taken => pending.take(entry, &mut gathered.due),
                 // The ledger has it; what is still open counts all the same.
-                Ok(entry) => pending.take(entry, &mut Due::default()),
-                Err(error) => {
+                Some(entry) => pending.take(entry, &mut Due::default()),
+                None => {
                     damaged_bytes.fetch_add(bytes, Ordering::Relaxed);
-                    tracing::error!(segment = position.segment, offset = position.offset, %error, "unknown journal line");
+                    let Position { segment, offset } = position;
+                    tracing::error!(segment, offset, bytes, "a journal line is of no form known here");
                 }
             }
         }
     })
-}
-
-#[derive(Deserialize)]
-struct Settled {
-    last: Option<Closed>,
-    receipt: Receipt,
-}
-
-/// Reads an entry. The kind stands first in every line we write: looking at it saves the detour over a tree
-/// that a tagged enum takes.
-fn decode(payload: &[u8]) -> Result<Entry, serde_json::Error> {
-    let is = |kind: &str| {
-        payload.strip_prefix(br#"{"entry":""#).is_some_and(|rest| rest.starts_with(kind.as_bytes()))
-    };
-    if is("settled\"") {
-        return serde_json::from_slice(payload)
-            .map(|Settled { last, receipt }| Entry::Settled { last, receipt });
-    }
-    if is("opened\"") {
-        return serde_json::from_slice::<Opened>(payload).map(Entry::Opened);
-    }
-    if is("progress\"") {
-        return serde_json::from_slice::<Progress>(payload).map(Entry::Progress);
-    }
-    if is("closed\"") {
-        return serde_json::from_slice::<Closed>(payload).map(Entry::Closed);
-    }
-    serde_json::from_slice(payload)
 }

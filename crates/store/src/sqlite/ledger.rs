@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use policy::{Amount, AttemptId, AttemptOutcome, Receipt, RequestOutcome, TicketId, Timestamp};
 use protocol::{Dialect, Usage, UsageSource};
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, Transaction, params};
 
 use crate::error::StoreError;
 use crate::ledger::{AttemptLine, Cursor, Range, ReceiptDetail};
@@ -79,10 +79,16 @@ const INSERT_RECEIPT: &str = "INSERT OR IGNORE INTO receipts (ticket, request_id
      ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, \
      ?34, ?35, ?36, ?37)";
 
+/// Prepares for [`insert_receipt`]: once for a batch.
+pub(crate) fn receipt_inserter<'a>(
+    transaction: &'a Transaction<'_>,
+) -> Result<CachedStatement<'a>, StoreError> {
+    Ok(transaction.prepare_cached(INSERT_RECEIPT)?)
+}
+
 /// Inserts a receipt. Returns false when the ledger has it already.
-pub(crate) fn insert_receipt(transaction: &Transaction<'_>, r: &Receipt) -> Result<bool, StoreError> {
+pub(crate) fn insert_receipt(statement: &mut CachedStatement<'_>, r: &Receipt) -> Result<bool, StoreError> {
     let (micros, picos) = split(r.cost);
-    let mut statement = transaction.prepare_cached(INSERT_RECEIPT)?;
     let inserted = statement.execute(params![
         ticket_blob(r.ticket),
         &*r.request_id,
@@ -131,10 +137,19 @@ const INSERT_ATTEMPT: &str = "INSERT OR IGNORE INTO attempts (ticket, number, at
      cost_picos, unpriced, price_version) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, \
      ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29)";
 
+/// Prepares for [`insert_attempt`]: once for a batch.
+pub(crate) fn attempt_inserter<'a>(
+    transaction: &'a Transaction<'_>,
+) -> Result<CachedStatement<'a>, StoreError> {
+    Ok(transaction.prepare_cached(INSERT_ATTEMPT)?)
+}
+
 /// Inserts an attempt. Returns false when the ledger has it already.
-pub(crate) fn insert_attempt(transaction: &Transaction<'_>, a: &AttemptLine) -> Result<bool, StoreError> {
+pub(crate) fn insert_attempt(
+    statement: &mut CachedStatement<'_>,
+    a: &AttemptLine,
+) -> Result<bool, StoreError> {
     let (micros, picos) = split(a.cost);
-    let mut statement = transaction.prepare_cached(INSERT_ATTEMPT)?;
     let inserted = statement.execute(params![
         ticket_blob(a.attempt.ticket),
         a.attempt.number,

@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 
 use policy::{Receipt, TicketId};
-use rusqlite::{Connection, TransactionBehavior, params};
+use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
-use super::ledger::{insert_attempt, insert_receipt, int, ticket_blob, uint};
+use super::ledger::{
+    attempt_inserter, insert_attempt, insert_receipt, int, receipt_inserter, ticket_blob, uint,
+};
 use super::usage::Gathered;
 use crate::error::StoreError;
 use crate::journal::Position;
@@ -37,15 +39,29 @@ impl Batch {
 /// Takes the batch over: all of it, or nothing.
 pub(crate) fn take_over(connection: &mut Connection, batch: &Batch) -> Result<(), StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    insert(&transaction, batch)?;
+    remember(&transaction, batch)?;
+    let [segment, offset] = [int(batch.position.segment), int(batch.position.offset)];
+    transaction
+        .prepare_cached("UPDATE journal SET segment = ?1, \"offset\" = ?2 WHERE id = 1")?
+        .execute([segment, offset])?;
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Inserts what the ledger has not yet, and adds exactly that to the sums.
+fn insert(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), StoreError> {
     let mut gathered = Gathered::default();
+    let mut statement = attempt_inserter(transaction)?;
     for attempt in &batch.attempts {
-        if insert_attempt(&transaction, attempt)? {
+        if insert_attempt(&mut statement, attempt)? {
             gathered.attempt(attempt);
         }
     }
+    let mut statement = receipt_inserter(transaction)?;
     let mut used: HashMap<&str, i64> = HashMap::new();
     for receipt in &batch.receipts {
-        if insert_receipt(&transaction, receipt)? {
+        if insert_receipt(&mut statement, receipt)? {
             gathered.receipt(receipt);
             if let Some(key) = receipt.key.as_deref() {
                 let last = used.entry(key).or_insert(receipt.at.0);
@@ -53,29 +69,26 @@ pub(crate) fn take_over(connection: &mut Connection, batch: &Batch) -> Result<()
             }
         }
     }
-    gathered.store(&transaction)?;
-    {
-        let mut use_key = transaction
-            .prepare_cached("UPDATE keys SET last_used = max(coalesce(last_used, 0), ?2) WHERE id = ?1")?;
-        for (key, at) in used {
-            use_key.execute(params![key, at])?;
-        }
-        let mut forget = transaction.prepare_cached("DELETE FROM pending_tickets WHERE ticket = ?1")?;
-        for ticket in &batch.forget {
-            forget.execute([ticket_blob(*ticket)])?;
-        }
-        let mut remember = transaction.prepare_cached(
-            "INSERT INTO pending_tickets (ticket, state) VALUES (?1, ?2) \
-             ON CONFLICT (ticket) DO UPDATE SET state = excluded.state",
-        )?;
-        for (ticket, state) in &batch.remember {
-            remember.execute(params![ticket_blob(*ticket), state])?;
-        }
-        let mut place =
-            transaction.prepare_cached("UPDATE journal SET segment = ?1, \"offset\" = ?2 WHERE id = 1")?;
-        place.execute([int(batch.position.segment), int(batch.position.offset)])?;
+    let mut use_key = transaction
+        .prepare_cached("UPDATE keys SET last_used = max(coalesce(last_used, 0), ?2) WHERE id = ?1")?;
+    for (key, at) in used {
+        use_key.execute(params![key, at])?;
     }
-    transaction.commit()?;
+    gathered.store(transaction)
+}
+
+fn remember(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), StoreError> {
+    let mut forget = transaction.prepare_cached("DELETE FROM pending_tickets WHERE ticket = ?1")?;
+    for ticket in &batch.forget {
+        forget.execute([ticket_blob(*ticket)])?;
+    }
+    let mut remember = transaction.prepare_cached(
+        "INSERT INTO pending_tickets (ticket, state) VALUES (?1, ?2) \
+         ON CONFLICT (ticket) DO UPDATE SET state = excluded.state",
+    )?;
+    for (ticket, state) in &batch.remember {
+        remember.execute(params![ticket_blob(*ticket), state])?;
+    }
     Ok(())
 }
 
