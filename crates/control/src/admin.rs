@@ -9,6 +9,8 @@ mod probe;
 mod refusal;
 mod requests;
 mod stats;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

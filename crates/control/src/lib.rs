@@ -5,3 +5,5 @@ pub mod config;
 pub mod keygen;
 pub mod prices;
 pub mod publish;
+#[cfg(test)]
+mod testing;

@@ -3,6 +3,8 @@
 
 mod gather;
 mod reload;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
@@ -87,6 +89,9 @@ pub enum PublishError {
     /// The configuration does not hold; what was in force stays.
     #[error("{0}")]
     Config(crate::config::Report),
+    /// The change would make stored objects unusable: two of one name, say.
+    #[error("{}", .0.join("; "))]
+    Clash(Vec<String>),
     /// The directory cannot be read or written now.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -217,9 +222,14 @@ impl Publisher {
     ) -> Result<T, PublishError> {
         let _turn = self.turn().await;
         let mut gathered = Gathered::read(&self.inner.controls.directory).await?;
+        let (_, unusable_before) = self.draft(&gathered);
         change(&mut gathered);
         // A scratch `Live` learns the names of a draft that may be refused; the real one must not.
-        self.build(&gathered, &Live::new(), 0)?;
+        let (_, unusable) = self.build(&gathered, &Live::new(), 0)?;
+        let news: Vec<String> = unusable.into_iter().filter(|one| !unusable_before.contains(one)).collect();
+        if !news.is_empty() {
+            return Err(PublishError::Clash(news));
+        }
         let stored = store.await?;
         self.publish_in_turn(Trigger::Edit).await?;
         Ok(stored)
@@ -289,7 +299,9 @@ impl Publisher {
                 tracing::warn!(%error, ?trigger, "nothing new was published; what was in force stays");
                 let problems = match error {
                     PublishError::Refused(problems) => problems.iter().map(ToString::to_string).collect(),
-                    PublishError::Config(_) | PublishError::Store(_) => vec![error.to_string()],
+                    PublishError::Config(_) | PublishError::Clash(_) | PublishError::Store(_) => {
+                        vec![error.to_string()]
+                    }
                 };
                 self.remember(trigger, problems);
             }

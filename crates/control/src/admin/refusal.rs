@@ -137,6 +137,7 @@ impl From<PublishError> for Refusal {
                 refusal.errors = report.problems().iter().map(located).collect();
                 refusal
             }
+            PublishError::Clash(news) => Self::new(StatusCode::CONFLICT, "conflict", news.join("; ")),
             PublishError::Store(error) => error.into(),
         }
     }

@@ -59,7 +59,11 @@ shape! {
 
 /// Reads a backend. `pools` are the ones it may be in.
 pub(crate) fn backend_body(text: &str, pools: &[&str]) -> Result<file::Backend, Report> {
-    let (typed, tree) = bind::<file::Backend>(text)?;
+    backend_from(&Place::Request, text, pools)
+}
+
+fn backend_from(place: &Place, text: &str, pools: &[&str]) -> Result<file::Backend, Report> {
+    let (typed, tree) = bind::<file::Backend>(place, text)?;
     let mut report = Report::default();
     let mut notices = Vec::new();
     Checker { tree: &tree, report: &mut report, notices: &mut notices }.backend(
@@ -72,18 +76,18 @@ pub(crate) fn backend_body(text: &str, pools: &[&str]) -> Result<file::Backend, 
 
 /// Reads a key.
 pub(crate) fn key_body(text: &str) -> Result<KeyBody, Report> {
-    bind(text).map(|(typed, _)| typed)
+    bind(&Place::Request, text).map(|(typed, _)| typed)
 }
 
 /// Reads a rotation; no body at all is one without grace.
 pub(crate) fn rotate_body(text: &str) -> Result<RotateBody, Report> {
     let text = if text.trim().is_empty() { "{}" } else { text };
-    bind(text).map(|(typed, _)| typed)
+    bind(&Place::Request, text).map(|(typed, _)| typed)
 }
 
-fn bind<T: Bind>(text: &str) -> Result<(T, Node), Report> {
+fn bind<T: Bind>(place: &Place, text: &str) -> Result<(T, Node), Report> {
     let mut report = Report::default();
-    let Some(tree) = read::read(text, Format::Json, &Place::Request, &mut report) else {
+    let Some(tree) = read::read(text, Format::Json, place, &mut report) else {
         return Err(report);
     };
     let mut binder = Binder::new(References::Refused);
@@ -106,7 +110,7 @@ pub(crate) fn stored_backend(
         fields.insert("name".to_owned(), Json::String(stored.name.clone()));
         fields.insert("enabled".to_owned(), Json::Bool(stored.enabled));
     }
-    let typed = backend_body(&spec.to_string(), pools)?;
+    let typed = backend_from(&Place::Stored, &spec.to_string(), pools)?;
     let mut spec = backend::backend(&typed, common, Source::Api).ok_or_else(Report::default)?;
     spec.credential = stored.credential.clone();
     Ok(spec)
@@ -122,7 +126,7 @@ pub(crate) fn stored_key(
     if let Json::Object(fields) = &mut body {
         fields.insert("name".to_owned(), Json::String(stored.name.clone()));
     }
-    let typed = key_body(&body.to_string())?;
+    let (typed, _) = bind::<KeyBody>(&Place::Stored, &body.to_string())?;
     Ok(KeySpec {
         id: stored.id.clone(),
         name: stored.name.clone(),

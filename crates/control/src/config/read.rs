@@ -51,11 +51,12 @@ pub(crate) fn read(text: &str, format: Format, place: &Place, report: &mut Repor
     }
 }
 
-/// What the text is: a named file, or the body of an API call.
+/// What the text is: a named file, the body of an API call, or what such a body left in the store.
 #[derive(Debug, Clone)]
 pub(crate) enum Place {
     File(Arc<str>),
     Request,
+    Stored,
 }
 
 impl Place {
@@ -67,6 +68,7 @@ impl Place {
                 column: u32::try_from(column).unwrap_or(u32::MAX),
             },
             Self::Request => Origin::Request,
+            Self::Stored => Origin::Stored,
         }
     }
 

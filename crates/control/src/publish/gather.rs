@@ -40,8 +40,7 @@ impl Gathered {
         let pools: Vec<&str> = settings.pools.iter().map(|pool| pool.name.as_str()).collect();
         for stored in &self.backends {
             if specs.iter().any(|spec| spec.name == stored.name) {
-                left_out
-                    .push(format!("backend {}: the file or environment has one of this name", stored.name));
+                left_out.push(format!("backend {}: another one has this name", stored.name));
                 continue;
             }
             match body::stored_backend(stored, &pools, settings.deadlines) {
@@ -55,7 +54,7 @@ impl Gathered {
     pub(crate) fn keys(&self, now: Timestamp, specs: &mut Vec<KeySpec>, left_out: &mut Vec<String>) {
         for stored in &self.keys {
             if specs.iter().any(|spec| spec.name == stored.name || spec.id == stored.id) {
-                left_out.push(format!("key {}: the file or environment has one of this name", stored.name));
+                left_out.push(format!("key {}: another one has this name", stored.name));
                 continue;
             }
             let (limits, former) = split_former(&stored.limits);
