@@ -4,8 +4,8 @@
 //! ```text
 //! 0xFE | crc32c (u32 LE) | length (u24 LE) | payload | '\n'
 //! ```
-//! The checksum covers the length and the payload. The first byte never occurs in UTF-8, so that the start of
-//! the next line can be found behind a damaged region without trusting anything inside it.
+//! The checksum covers the length and the payload. The first byte never occurs in UTF-8: the next line behind a
+//! damaged region is found by it, and no text that a caller sends can pose as a line.
 
 use std::ops::Range;
 

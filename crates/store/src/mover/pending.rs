@@ -1,6 +1,9 @@
 //! Folds journal lines into ledger lines and decides what an attempt without an end is charged; it never reads
 //! or writes a file or a database.
 
+#[cfg(test)]
+mod tests;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;

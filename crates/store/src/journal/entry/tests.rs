@@ -1,7 +1,14 @@
 //! Holds the form of journal lines to its promises: every entry comes back whole, and no bytes that are not
 //! exactly what would be written are taken for an entry.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use policy::{
+    Amount, AttemptId, AttemptOutcome, Closed, Opened, Price, Receipt, RequestOutcome, TicketId, Timestamp,
+};
 use proptest::prelude::*;
+use protocol::{Dialect, Usage, UsageSource};
 
 use super::*;
 
