@@ -12,13 +12,16 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{Builder, SendRequest};
 use protocol::{Deadline, Failure};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore, oneshot};
 use tokio::task::JoinSet;
 
 use super::body::{OutBody, Upload};
 use super::connect::Io;
 use super::countdown::{Countdown, overdue};
 use super::fault;
+
+/// What most servers allow, until one says otherwise.
+const STREAMS_EXPECTED: usize = 100;
 
 /// The HTTP/2 connections to one origin, and the tasks that drive them.
 pub(super) struct Shared {
@@ -27,6 +30,9 @@ pub(super) struct Shared {
     pub(super) opening: Semaphore,
     crew: Arc<Crew>,
     connections_max: usize,
+    /// How many streams the other side allows on a connection, as it said last. A new connection is taken to be no
+    /// better before it has said so itself.
+    streams_max: Arc<AtomicUsize>,
 }
 
 /// One connection, and how many streams of ours are open on it.
@@ -34,23 +40,26 @@ pub(super) struct Shared {
 struct Lane {
     sender: SendRequest<OutBody>,
     load: Arc<()>,
-    /// How many streams the other side allows, as far as it has said.
-    streams_max: Arc<AtomicUsize>,
+    answered: Arc<Notify>,
 }
 
 /// A place on a connection, held while its stream is open.
 pub(super) struct Seat {
     sender: SendRequest<OutBody>,
+    answered: Arc<Notify>,
+    /// On a new connection: comes when the limit that its first answer proves is known.
+    learned: Option<oneshot::Receiver<()>>,
     _load: Arc<()>,
 }
 
 impl Lane {
     fn seat(&self) -> Seat {
-        Seat { sender: self.sender.clone(), _load: Arc::clone(&self.load) }
-    }
-
-    fn has_room(&self) -> bool {
-        self.streams() < self.streams_max.load(Ordering::Relaxed)
+        Seat {
+            sender: self.sender.clone(),
+            answered: Arc::clone(&self.answered),
+            learned: None,
+            _load: Arc::clone(&self.load),
+        }
     }
 
     fn streams(&self) -> usize {
@@ -65,6 +74,7 @@ impl Shared {
             opening: Semaphore::new(1),
             crew: Arc::new(Crew(Mutex::new(JoinSet::new()))),
             connections_max,
+            streams_max: Arc::new(AtomicUsize::new(STREAMS_EXPECTED)),
         }
     }
 
@@ -72,7 +82,8 @@ impl Shared {
     pub(super) fn seat(&self) -> Option<Seat> {
         let mut lanes = self.lanes();
         lanes.retain(|lane| !lane.sender.is_closed());
-        let roomy = lanes.iter().find(|lane| lane.has_room());
+        let streams_max = self.streams_max.load(Ordering::Relaxed);
+        let roomy = lanes.iter().find(|lane| lane.streams() < streams_max);
         let lane = match roomy {
             Some(lane) => lane,
             None if lanes.len() < self.connections_max => return None,
@@ -85,19 +96,33 @@ impl Shared {
     pub(super) async fn open(&self, io: Io, head_bytes_max: usize) -> Result<Seat, Failure> {
         let mut builder = Builder::new(Hand(Arc::downgrade(&self.crew)));
         builder.max_header_list_size(u32::try_from(head_bytes_max).unwrap_or(u32::MAX));
+        builder.initial_max_send_streams(self.streams_max.load(Ordering::Relaxed));
         // Room for a long prompt's answer without a window update per chunk.
         builder.adaptive_window(true);
-        let (sender, mut connection) =
+        let (sender, connection) =
             builder.handshake(io).await.map_err(|error| fault::before_head(&error, None))?;
-        let streams_max = Arc::new(AtomicUsize::new(connection.current_max_send_streams()));
-        let lane = Lane { sender, load: Arc::new(()), streams_max: Arc::clone(&streams_max) };
-        self.crew.add(poll_fn(move |context| {
-            // What ends a connection is told to the exchanges on it.
-            let end = Pin::new(&mut connection).poll(context).map(drop);
-            streams_max.store(connection.current_max_send_streams(), Ordering::Relaxed);
-            end
-        }));
-        let seat = lane.seat();
+        let lane = Lane { sender, load: Arc::new(()), answered: Arc::new(Notify::new()) };
+        let (streams_max, answered) = (Arc::clone(&self.streams_max), Arc::clone(&lane.answered));
+        let (learns, learned) = oneshot::channel();
+        let mut learns = Some(learns);
+        self.crew.add(async move {
+            let mut connection = pin!(connection);
+            loop {
+                tokio::select! {
+                    biased;
+                    // What ends a connection is told to the exchanges on it.
+                    _ = connection.as_mut() => return,
+                    // Both branches are safe to drop. An answer proves that the other side's settings were read.
+                    () = answered.notified() => {}
+                }
+                streams_max.store(connection.current_max_send_streams(), Ordering::Relaxed);
+                if let Some(learns) = learns.take() {
+                    // Its call may have been given up.
+                    let _ = learns.send(());
+                }
+            }
+        });
+        let seat = Seat { learned: Some(learned), ..lane.seat() };
         self.lanes().push(lane);
         Ok(seat)
     }
@@ -158,7 +183,7 @@ impl Seat {
     ) -> Result<Response<Incoming>, Unanswered> {
         countdown.enter(Deadline::FirstEvent);
         let mut answer = pin!(self.sender.try_send_request(request));
-        poll_fn(|context| match answer.as_mut().poll(context) {
+        let response = poll_fn(|context| match answer.as_mut().poll(context) {
             Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
             Poll::Ready(Err(mut sent)) => {
                 let unsent = sent.take_message().map(Box::new);
@@ -168,7 +193,13 @@ impl Seat {
             Poll::Pending => poll_due(countdown, context, upload)
                 .map(|due| Err(Unanswered { failure: overdue(due), unsent: None })),
         })
-        .await
+        .await?;
+        self.answered.notify_one();
+        if let Some(learned) = self.learned.take() {
+            // Ends at once where the connection already has.
+            let _ = learned.await;
+        }
+        Ok(response)
     }
 }
 
