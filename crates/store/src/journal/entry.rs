@@ -42,7 +42,7 @@ pub fn encode(entry: &Entry, out: &mut Vec<u8>) {
         }
         Entry::Settled { last, receipt } => {
             out.0.push(SETTLED);
-            out.flag(last.is_some());
+            out.byte(last.is_some());
             if let Some(last) = last {
                 out.closed(last);
             }

@@ -26,7 +26,8 @@ impl Out<'_> {
         self.wide(((units << 1) ^ (units >> 127)).cast_unsigned());
     }
 
-    pub(super) fn flag(&mut self, value: bool) {
+    /// A byte as it is: a small number, or a flag as 0 or 1.
+    pub(super) fn byte(&mut self, value: impl Into<u8>) {
         self.0.push(value.into());
     }
 
@@ -37,14 +38,14 @@ impl Out<'_> {
 
     /// A flag, and the value when there is one.
     fn uint_or_none(&mut self, value: Option<u64>) {
-        self.flag(value.is_some());
+        self.byte(value.is_some());
         if let Some(value) = value {
             self.uint(value);
         }
     }
 
     fn text_or_none(&mut self, text: Option<&str>) {
-        self.flag(text.is_some());
+        self.byte(text.is_some());
         if let Some(text) = text {
             self.text(text);
         }
@@ -144,10 +145,10 @@ impl Out<'_> {
         }
         self.text(dialect_in.name());
         self.text(dialect_out.name());
-        self.flag(*stream);
+        self.byte(*stream);
         self.time(*at);
         self.usage(estimate);
-        self.flag(price.is_some());
+        self.byte(price.is_some());
         if let Some(price) = price {
             self.price(price);
         }
@@ -180,7 +181,7 @@ impl Out<'_> {
         self.usage(usage);
         self.source(*usage_source);
         self.money(*cost);
-        self.flag(*unpriced);
+        self.byte(*unpriced);
         self.uint_or_none(*first_event_ms);
         self.uint(*total_ms);
     }
@@ -237,7 +238,7 @@ impl Out<'_> {
         }
         self.text(dialect_in.name());
         self.text_or_none(dialect_out.map(Dialect::name));
-        self.flag(*stream);
+        self.byte(*stream);
         self.uint(u64::from(*status));
         self.0.push(match outcome {
             RequestOutcome::Completed => 0,
@@ -256,8 +257,8 @@ impl Out<'_> {
         self.usage(usage);
         self.source(*usage_source);
         self.money(*cost);
-        self.flag(*unpriced);
+        self.byte(*unpriced);
         self.text_or_none(price_version.as_deref());
-        self.flag(*keepalive_committed);
+        self.byte(*keepalive_committed);
     }
 }
