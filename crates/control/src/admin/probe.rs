@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use policy::Backend;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A test that is running.
 pub type Testing<'a> = Pin<Box<dyn Future<Output = TestReport> + Send + 'a>>;
@@ -17,7 +17,7 @@ pub trait Prober: Send + Sync {
 }
 
 /// How a test went.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TestReport {
     /// Whether the backend answered as it should.
     pub ok: bool,

@@ -9,12 +9,10 @@ use super::tree::{Entry, Node, Origin, Path, Value};
 /// Command line arguments that set something, strongest of all sources.
 #[derive(Debug, Clone, Default)]
 pub struct Overrides {
-    /// `--host`
-    pub host: Option<String>,
-    /// `--port`
-    pub port: Option<u16>,
-    /// `--metrics-port`
-    pub metrics_port: Option<u16>,
+    /// `--listen`
+    pub listen: Option<String>,
+    /// `--metrics-listen`
+    pub metrics_listen: Option<String>,
     /// `--data-dir`
     pub data_dir: Option<String>,
     /// `--log-level`
@@ -71,13 +69,8 @@ pub(crate) const SCALARS: &[&str] = &[
 ];
 
 /// Variables of ours that other parts of the program read.
-const READ_ELSEWHERE: &[&str] = &[
-    "LOCKGATE_CONFIG",
-    "LOCKGATE_MASTER_KEY",
-    "LOCKGATE_MASTER_KEY_FILE",
-    "LOCKGATE_URL",
-    "LOCKGATE_API_KEY",
-];
+const READ_ELSEWHERE: &[&str] =
+    &["LOCKGATE_CONFIG", "LOCKGATE_MASTER_KEY", "LOCKGATE_MASTER_KEY_FILE", "LOCKGATE_URL", "LOCKGATE_KEY"];
 
 /// How the text of an old variable becomes a value.
 #[derive(Clone, Copy)]
@@ -192,6 +185,8 @@ pub(crate) fn environment(tree: &mut Node, variables: &BTreeMap<String, String>,
 pub(crate) fn command_line(tree: &mut Node, overrides: &Overrides) {
     let flag = |name: &str| Origin::CommandLine(Arc::from(name));
     for (name, path, text) in [
+        ("--listen", "listen", &overrides.listen),
+        ("--metrics-listen", "metrics_listen", &overrides.metrics_listen),
         ("--data-dir", "data_dir", &overrides.data_dir),
         ("--log-level", "log.level", &overrides.log_level),
         ("--log-format", "log.format", &overrides.log_format),
@@ -203,11 +198,6 @@ pub(crate) fn command_line(tree: &mut Node, overrides: &Overrides) {
     for (path, text) in &overrides.set {
         tree.set(&Path::dotted(path), Node::new(flag("--set"), Value::plain(text)));
     }
-    let text_of = |name: &str, text: Option<String>| text.map(|text| (text, flag(name)));
-    let port = text_of("--port", overrides.port.map(|port| port.to_string()));
-    listen(tree, "listen", DEFAULT_LISTEN, (text_of("--host", overrides.host.clone()), port));
-    let port = text_of("--metrics-port", overrides.metrics_port.map(|port| port.to_string()));
-    listen(tree, "metrics_listen", DEFAULT_METRICS_LISTEN, (None, port));
 }
 
 /// A mapping node with these entries, all from one place.

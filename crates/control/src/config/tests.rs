@@ -211,7 +211,7 @@ fn the_stronger_source_wins_and_every_value_knows_where_it_came_from() {
         ("LOCKGATE_LIMITS_QUEUE_MX", "1"),
     ]);
     let overrides = Overrides {
-        host: Some("::1".to_owned()),
+        metrics_listen: Some("[::1]:9000".to_owned()),
         set: vec![("retry.attempts_max".to_owned(), "3".to_owned())],
         ..Overrides::default()
     };
@@ -225,7 +225,8 @@ fn the_stronger_source_wins_and_every_value_knows_where_it_came_from() {
     .unwrap_or_else(|report| panic!("{report}"));
     let effective = loaded.effective();
     for (path, value, origin) in [
-        ("listen", "[::1]:8000", "command line --host"),
+        ("listen", "0.0.0.0:8000", "environment variable LOCKGATE_PORT"),
+        ("metrics_listen", "[::1]:9000", "command line --metrics-listen"),
         ("data_dir", "/env", "environment variable LOCKGATE_DATA_DIR"),
         ("limits.queue_max", "11", "environment variable LOCKGATE_LIMITS_QUEUE_MAX"),
         ("limits.max_in_flight", "20", "lockgate.yaml:5:18"),
