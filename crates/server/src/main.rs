@@ -1,34 +1,30 @@
-//! The binary `lockgate`: decides which command runs and with which exit code it ends; does no command's work.
+//! The binary `lockgate`: decides what it is given to work with and with which exit code it ends; does no command's work.
 
+mod args;
 mod assemble;
+mod commands;
 mod demo;
 mod front;
 mod health;
 mod logging;
+mod output;
 mod probe;
 mod serve;
 mod settings;
 mod site;
 
-use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
+use std::{collections::BTreeMap, process::ExitCode};
+
+use clap::Parser;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-fn main() -> anyhow::Result<ExitCode> {
-    let arguments: Vec<String> = std::env::args().collect();
-    let value_of = |name: &str| {
-        let place = arguments.iter().position(|argument| argument == name)?;
-        arguments.get(place + 1).map(PathBuf::from)
-    };
-    let environment: BTreeMap<String, String> = std::env::vars().collect();
-    let is_demo = arguments.iter().any(|argument| argument == "--demo");
-    let options = serve::ServeOptions {
-        config: value_of("--config"),
-        demo: if is_demo { assemble::Demo::With } else { assemble::Demo::Without },
-        ready_file: value_of("--ready-file"),
-        ..serve::ServeOptions::default()
-    };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve::run(options, environment))
+fn main() -> ExitCode {
+    let arguments = args::Arguments::parse();
+    // Read here, once; a variable that is not text can be none of ours.
+    let environment: BTreeMap<String, String> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    commands::run(arguments, environment).unwrap_or_else(|error| commands::outcome::report(&error))
 }

@@ -1,0 +1,247 @@
+//! Works on the directory as the admin API does, in this process and without a running gateway; it decides no rule of
+//! its own, so that what one way refuses the other refuses too.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context;
+use axum::Router;
+use axum::body::Body;
+use control::admin::{self, AdminState, Gate};
+use control::config::{Loaded, Settings};
+use control::keygen;
+use control::publish::{Audience, Controls, PublishError, Publisher, Reloader, Trigger};
+use gateway::{Clock, SystemClock};
+use http::{Method, Request, header};
+use policy::{Digester, Grant, Live, Problem, Secret, Snapshot};
+use serde::Deserialize;
+use serde_json::Value;
+use store::{Ledger, MasterKeySource, StoreOptions, Tools, VaultNotice};
+use tower::ServiceExt;
+
+use super::outcome::advised;
+use super::place::Place;
+use crate::output;
+use crate::probe::ModelsProbe;
+
+/// The file that a data folder has once anything was stored in it.
+const DATABASE_FILE: &str = "lockgate.db";
+
+/// The admin API, asked by function call.
+pub(super) struct Desk {
+    /// What requests used and cost.
+    pub(super) ledger: Ledger,
+    publisher: Publisher,
+    router: Router,
+    token: Secret,
+    /// Where the store is when it is one to throw away. Dropped last.
+    _scratch: Option<tempfile::TempDir>,
+}
+
+impl Desk {
+    /// Opens the data folder to change what it stores, and makes it where there is none.
+    pub(super) fn open(place: &Place) -> anyhow::Result<Self> {
+        let loaded = place.load()?;
+        let data_dir = loaded.settings.data_dir.clone();
+        Self::at(place, loaded, &data_dir, None)
+    }
+
+    /// Opens the data folder to look at what it stores. Looking leaves no trace: where nothing is stored yet, an empty
+    /// store stands in that vanishes with the process.
+    pub(super) fn look(place: &Place) -> anyhow::Result<Self> {
+        let loaded = place.load()?;
+        let data_dir = loaded.settings.data_dir.clone();
+        if has_store(&data_dir) {
+            Self::at(place, loaded, &data_dir, None)
+        } else {
+            Self::empty(place, loaded)
+        }
+    }
+
+    /// Everything that a gateway would refuse of a configuration whose parts hold one by one.
+    pub(super) async fn trial(place: &Place, loaded: Loaded) -> anyhow::Result<Vec<Problem>> {
+        match Self::empty(place, loaded)?.publisher.publish(Trigger::Start).await {
+            Ok(_) => Ok(Vec::new()),
+            Err(PublishError::Refused(problems)) => Ok(problems),
+            Err(error @ (PublishError::Config(_) | PublishError::Store(_))) => Err(error.into()),
+        }
+    }
+
+    fn empty(place: &Place, loaded: Loaded) -> anyhow::Result<Self> {
+        let scratch = tempfile::Builder::new().prefix("lockgate-").tempdir();
+        let scratch = scratch.context("no temporary folder can be made")?;
+        let folder = scratch.path().to_owned();
+        Self::at(place, loaded, &folder, Some(scratch))
+    }
+
+    fn at(
+        place: &Place,
+        loaded: Loaded,
+        data_dir: &Path,
+        scratch: Option<tempfile::TempDir>,
+    ) -> anyhow::Result<Self> {
+        let tools = Tools::open(data_dir, store_options(&loaded.settings))
+            .with_context(|| format!("the data folder {} cannot be used", data_dir.display()))?;
+        if let (Some(VaultNotice::Created(path)), None) = (&tools.notice, &scratch) {
+            let path = path.display();
+            output::remark(&format!(
+                "note: a master key was made: {path}. Back it up apart from the data folder: without it the stored \
+                 credentials are lost."
+            ));
+        }
+        let digester = Digester::new(&*tools.vault.digest_key()?);
+        let (gate, token) = door(&loaded.settings, &digester);
+        let live = Arc::new(Live::new());
+        let controls = Controls {
+            live: Arc::clone(&live),
+            directory: tools.directory.clone(),
+            digester: digester.clone(),
+            audience: Arc::new(Nobody),
+            clock: Arc::new(|| SystemClock.wall()),
+            extra_backends: Vec::new(),
+        };
+        let publisher = Publisher::new(controls, loaded);
+        let client = upstream::Client::new(upstream::ClientSettings::default())?;
+        let router = admin::router(AdminState {
+            publisher: publisher.clone(),
+            reloader: Reloader::new(publisher.clone(), place.sources()),
+            directory: tools.directory,
+            ledger: tools.ledger.clone(),
+            live,
+            digester,
+            prober: Arc::new(ModelsProbe::new(client)),
+            gate: Arc::new(gate),
+        });
+        Ok(Self { ledger: tools.ledger, publisher, router, token, _scratch: scratch })
+    }
+
+    /// What a gateway would have in force now.
+    pub(super) async fn snapshot(&self) -> anyhow::Result<Arc<Snapshot>> {
+        self.publisher.publish(Trigger::Start).await?;
+        self.publisher.snapshot().context("a snapshot was published and is not there")
+    }
+
+    /// Asks the admin API, and gives its answer or its refusal.
+    pub(super) async fn ask(&self, method: Method, path: &str, body: &Value) -> anyhow::Result<Value> {
+        let text = if body.is_null() { String::new() } else { body.to_string() };
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("/api/admin{path}"))
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.token.expose()))
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Body::from(text))?;
+        let answered = self.router.clone().oneshot(request).await;
+        let response = answered.unwrap_or_else(|never| match never {});
+        let succeeded = response.status().is_success();
+        let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await?;
+        if !succeeded {
+            return Err(refused(&serde_json::from_slice(&bytes).context("a refusal cannot be read")?, path));
+        }
+        if bytes.is_empty() { Ok(Value::Null) } else { Ok(serde_json::from_slice(&bytes)?) }
+    }
+}
+
+/// Whether anything was ever stored in a data folder.
+pub(super) fn has_store(data_dir: &Path) -> bool {
+    data_dir.join(DATABASE_FILE).exists()
+}
+
+/// How a gateway with these settings opens its store.
+pub(super) fn store_options(settings: &Settings) -> StoreOptions {
+    let master_key = match &settings.master_key {
+        Some(key) => MasterKeySource::Value(key.clone()),
+        None => MasterKeySource::DataFolder,
+    };
+    StoreOptions { master_key, ..StoreOptions::default() }
+}
+
+/// One segment of a path, whatever was typed.
+pub(super) fn segment(name: &str) -> String {
+    let mut escaped = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'~' => escaped.push(char::from(byte)),
+            _ => escaped.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    escaped
+}
+
+/// Who may open the store may do anything with it: the token never leaves the process.
+fn door(settings: &Settings, digester: &Digester) -> (Gate, Secret) {
+    match &settings.admin_token {
+        Some(token) => (Gate::new(None), token.clone()),
+        None => {
+            let token = keygen::admin_token();
+            (Gate::new(Some(digester.digest(token.expose()))), token)
+        }
+    }
+}
+
+/// A refusal of the admin API, as far as it is told on.
+#[derive(Debug, Deserialize)]
+struct Refusal {
+    code: String,
+    detail: String,
+    #[serde(default)]
+    errors: Vec<FieldError>,
+}
+
+#[derive(Debug, Deserialize)]
+struct FieldError {
+    path: String,
+    message: String,
+    suggestion: Option<String>,
+}
+
+fn refused(refusal: &Refusal, path: &str) -> anyhow::Error {
+    // Whoever typed arguments has sent no body.
+    let mut what = match refusal.code.as_str() {
+        "invalid" => "what was typed does not hold:".to_owned(),
+        _ => refusal.detail.clone(),
+    };
+    for error in &refusal.errors {
+        what.push_str("\n  ");
+        if !error.path.is_empty() {
+            what.push_str(&format!("{}: ", error.path));
+        }
+        what.push_str(&error.message);
+        if let Some(suggestion) = &error.suggestion {
+            what.push_str(&format!(" ({suggestion})"));
+        }
+    }
+    let command = path.split('/').nth(1).unwrap_or_default();
+    match refusal.code.as_str() {
+        "not_found" => advised(what, format!("`lockgate {command} list` shows the names there are")),
+        "conflict" => advised(what, "choose another name, or remove that one first"),
+        "read_only" => {
+            advised(what, "what the configuration file or the environment defines is changed there")
+        }
+        "does_not_fit" => advised(what, "change the configuration first; `lockgate check` reads it"),
+        "store_unavailable" => advised(what, "something else holds the database; try again"),
+        _ => anyhow::anyhow!(what),
+    }
+}
+
+/// No data plane listens in this process; a running gateway sees the change in the directory.
+struct Nobody;
+
+impl Audience for Nobody {
+    fn receive(&self, _: Arc<Snapshot>) {}
+
+    fn wake(&self, _: Vec<Grant>) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_stays_one_segment_of_a_path() {
+        for (name, expected) in
+            [("app-1", "app-1"), ("a/b", "a%2Fb"), ("..", "%2E%2E"), ("ü ?", "%C3%BC%20%3F"), ("", "")]
+        {
+            assert_eq!(segment(name), expected);
+        }
+    }
+}
