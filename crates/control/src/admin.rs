@@ -17,7 +17,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use policy::{Digester, Live, Source};
 use store::{Directory, Ledger};
 
@@ -75,10 +75,14 @@ pub fn router(state: AdminState) -> Router {
         .route("/api/admin/requests/{id}", get(requests::show))
         .route("/api/admin/config", get(config::show))
         .route("/api/admin/reload", post(config::reload))
-        .fallback(refusal::no_such_route)
+        .route("/status", get(stats::cooldown))
+        .route("/internal/stats", get(stats::internal))
+        .route("/api/admin/{*rest}", any(refusal::no_such_route))
         .method_not_allowed_fallback(refusal::no_such_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(middleware::from_fn_with_state(state.clone(), auth::authenticate))
+        // Not on the fallback: a browser's stray request is no guess at the token.
+        .route_layer(middleware::from_fn_with_state(state.clone(), auth::authenticate))
+        .fallback(refusal::no_such_route)
         .with_state(state)
 }
 

@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use policy::{Status, Timestamp};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use store::ledger::{Dimension, Grain, Range, UsageRow, UsageSums};
 
 use super::AdminState;
@@ -71,6 +72,19 @@ pub(crate) async fn daily(
 
 pub(crate) async fn cooldown(State(state): State<AdminState>) -> Json<Status> {
     Json(state.live.status(moment()))
+}
+
+/// Everything that is counted, in one answer: what the older sidecars called their internal statistics.
+pub(crate) async fn internal(State(state): State<AdminState>) -> Result<Json<Value>, Refusal> {
+    let ever = Range { from: Timestamp(0), to: Timestamp(i64::MAX) };
+    let totals = state.ledger.totals(ever).await?;
+    let standing = state.publisher.standing();
+    Ok(Json(json!({
+        "live": state.live.status(moment()),
+        "totals": totals,
+        "version": standing.version,
+        "last_problem": standing.last_problem,
+    })))
 }
 
 async fn series(
