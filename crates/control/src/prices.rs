@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
-use genai_prices::{Calculator, PriceRequest, Usage, UsageKey};
-use policy::{Amount, PriceBook, PriceSpec, Timestamp};
+use genai_prices::{Calculator, ModelInfo, PriceRequest, ProviderInfo, Usage, UsageKey};
+use policy::{Amount, PriceBook, PriceSpec, Timestamp, vendor_named};
 
 /// Names the built-in table on receipts. It is the version of the crate that carries it.
 pub const TABLE_VERSION: &str = "genai-prices-0.2.1";
@@ -32,23 +32,30 @@ struct Known {
 }
 
 impl PriceTable {
+    /// The table's own id of the provider at that address, or else of the vendor with that label. A backend
+    /// that is neither (a local server, a proxy) has only the prices that its mappings write.
+    pub fn provider(label: &str, base_url: &str) -> Option<&'static str> {
+        let at = |url: &str| Calculator::bundled().find_provider(None, Some(url)).ok().flatten();
+        let by_label = || vendor_named(label).and_then(|vendor| at(vendor.base_url));
+        at(base_url).or_else(by_label).map(ProviderInfo::id)
+    }
+
     /// What a provider's own model costs on that day; none when the table does not know.
-    pub fn find(&self, label: &str, native: &str, at: Timestamp) -> Option<PriceSpec> {
+    pub fn find(&self, provider: &str, native: &str, at: Timestamp) -> Option<PriceSpec> {
         let day = at.0.div_euclid(DAY_MS);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.day != day || known.prices.len() >= KNOWN_MAX {
             *known = Known { day, prices: HashMap::new() };
         }
-        let asked = (label.to_owned(), native.to_owned());
-        known.prices.entry(asked).or_insert_with(|| look_up(label, native, at)).clone()
+        let asked = (provider.to_owned(), native.to_owned());
+        known.prices.entry(asked).or_insert_with(|| look_up(provider, native, at)).clone()
     }
 
-    /// A book for a snapshot: what is `wanted` (label and native name), and all that the table lists of
-    /// those providers, since callers may name any of their models.
-    pub fn book<'w>(&self, wanted: impl IntoIterator<Item = (&'w str, &'w str)>, at: Timestamp) -> PriceBook {
+    /// A book for a snapshot of what is wanted.
+    pub fn book<'w>(&self, wanted: impl IntoIterator<Item = Wanted<'w>>, at: Timestamp) -> PriceBook {
         let mut book = PriceBook::default();
-        for (label, native) in wanted {
-            if let Some(spec) = self.find(label, native, at) {
+        for Wanted { label, provider, native } in wanted {
+            if let Some(spec) = self.find(provider, native, at) {
                 book.insert(&format!("{label}/{native}"), spec.price());
             }
         }
@@ -56,14 +63,25 @@ impl PriceTable {
     }
 
     /// The names that the table itself gives the models of a provider.
-    pub fn models_of(label: &str) -> impl Iterator<Item = &'static str> {
-        let provider = Calculator::bundled().find_provider(Some(label), None).ok().flatten();
-        provider.into_iter().flat_map(|provider| provider.models()).map(|model| model.id())
+    pub fn models_of(provider: &str) -> impl Iterator<Item = &'static str> {
+        let provider = Calculator::bundled().find_provider(Some(provider), None).ok().flatten();
+        provider.into_iter().flat_map(ProviderInfo::models).map(ModelInfo::id)
     }
 }
 
-fn look_up(label: &str, native: &str, at: Timestamp) -> Option<PriceSpec> {
-    let ask = Ask { label, native, at };
+/// A model whose price a snapshot needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Wanted<'a> {
+    /// The tag under which the snapshot looks it up.
+    pub label: &'a str,
+    /// The table's id of the provider.
+    pub provider: &'a str,
+    /// The provider's own name for the model.
+    pub native: &'a str,
+}
+
+fn look_up(provider: &str, native: &str, at: Timestamp) -> Option<PriceSpec> {
+    let ask = Ask { provider, native, at };
     let request = ask.total(&[])?;
     let per_token = |keys: &[UsageKey]| ask.total(keys)?.checked_sub(request).map(each);
     let input = per_token(&[UsageKey::INPUT_TOKENS])?;
@@ -93,7 +111,7 @@ fn look_up(label: &str, native: &str, at: Timestamp) -> Option<PriceSpec> {
 }
 
 struct Ask<'a> {
-    label: &'a str,
+    provider: &'a str,
     native: &'a str,
     at: Timestamp,
 }
@@ -103,7 +121,8 @@ impl Ask<'_> {
     fn total(&self, kinds: &[UsageKey]) -> Option<Amount> {
         let usage: Usage = kinds.iter().map(|kind| (kind.clone(), SAMPLE_TOKENS)).collect();
         let at = UNIX_EPOCH + Duration::from_millis(u64::try_from(self.at.0).ok()?);
-        let request = PriceRequest::new(self.native, &usage).with_provider_id(self.label).with_timestamp(at);
+        let request =
+            PriceRequest::new(self.native, &usage).with_provider_id(self.provider).with_timestamp(at);
         let dollars = Calculator::bundled().calculate(&request).ok()?.total_price;
         // The one place where a float becomes money: rounded to the last decimal that a price can have.
         format!("{dollars:.9}").parse().ok()
@@ -163,6 +182,25 @@ mod tests {
             });
             let expected = expected.map(|(i, c, o)| (i.to_owned(), c.to_owned(), o.to_owned()));
             assert_eq!(found, expected, "{label}/{native}");
+        }
+    }
+
+    #[test]
+    fn a_provider_is_known_by_its_address_or_its_vendors_label_and_by_nothing_else() {
+        for (label, base_url, expected) in [
+            ("openai", "https://api.openai.com/v1", Some("openai")),
+            ("anything", "https://api.openai.com/v1", Some("openai")),
+            ("openai", "http://127.0.0.1:8080/v1", Some("openai")),
+            ("openai_compatible", "http://127.0.0.1:8080/v1", None),
+            ("my-openai", "https://proxy.example.com/v1", None),
+            ("llama", "http://127.0.0.1:8080/v1", None),
+            ("gemini", "https://generativelanguage.googleapis.com/v1beta/openai", Some("google")),
+            ("xai", "https://api.x.ai/v1", Some("x-ai")),
+            ("moonshot", "https://api.moonshot.ai/v1", Some("moonshotai")),
+            ("anthropic", "https://api.anthropic.com/v1", Some("anthropic")),
+            ("nvidia", "https://integrate.api.nvidia.com/v1", None),
+        ] {
+            assert_eq!(PriceTable::provider(label, base_url), expected, "{label} at {base_url}");
         }
     }
 

@@ -16,7 +16,7 @@ use serde::Serialize;
 use store::{Directory, StoreError};
 use tokio::sync::Semaphore;
 
-use crate::config::{Effective, Loaded, Settings};
+use crate::config::{Effective, Loaded, Report, Settings};
 use crate::prices::PriceTable;
 
 pub(crate) use gather::{Former, Gathered, split_former, with_former};
@@ -88,7 +88,7 @@ pub enum PublishError {
     Refused(Vec<policy::Problem>),
     /// The configuration does not hold; what was in force stays.
     #[error("{0}")]
-    Config(crate::config::Report),
+    Config(Report),
     /// The change would make stored objects unusable: two of one name, say.
     #[error("{}", .0.join("; "))]
     Clash(Vec<String>),
@@ -171,7 +171,7 @@ impl Publisher {
     /// Publishes what settings and directory say now.
     pub async fn publish(&self, trigger: Trigger) -> Result<u64, PublishError> {
         let _turn = self.turn().await;
-        self.publish_in_turn(trigger).await
+        self.publish_in_turn(trigger, self.loaded()).await
     }
 
     /// Publishes if the directory was changed behind our back (by the command line, or by an edit whose
@@ -196,21 +196,28 @@ impl Publisher {
             }
             state.discovered.insert(backend.to_owned(), models);
         }
-        self.publish_in_turn(Trigger::Discovery).await.map(drop)
+        self.publish_in_turn(Trigger::Discovery, self.loaded()).await.map(drop)
     }
 
-    /// Takes a new configuration into force, whole or not at all.
-    pub(crate) async fn adopt(&self, loaded: Loaded, trigger: Trigger) -> Result<u64, PublishError> {
+    /// Takes the configuration that `read` gives into force, whole or not at all.
+    pub(crate) async fn adopt(
+        &self,
+        trigger: Trigger,
+        read: impl FnOnce() -> Result<Loaded, Report>,
+    ) -> Result<u64, PublishError> {
+        // Read in turn: of two reloads the later one has the later text.
         let _turn = self.turn().await;
-        let before = {
-            let mut state = self.state();
-            std::mem::replace(&mut state.loaded, Arc::new(loaded))
-        };
-        let outcome = self.publish_in_turn(trigger).await;
-        if outcome.is_err() {
-            self.state().loaded = before;
+        match read() {
+            Ok(loaded) => self.publish_in_turn(trigger, Arc::new(loaded)).await,
+            Err(report) => {
+                tracing::warn!(
+                    ?trigger,
+                    "the configuration does not hold; what was in force stays:\n{report}"
+                );
+                self.remember(trigger, report.problems().iter().map(ToString::to_string).collect());
+                Err(PublishError::Config(report))
+            }
         }
-        outcome
     }
 
     /// Makes a change to the directory: first tried on a copy, then stored, then published. `change` does to
@@ -222,16 +229,18 @@ impl Publisher {
     ) -> Result<T, PublishError> {
         let _turn = self.turn().await;
         let mut gathered = Gathered::read(&self.inner.controls.directory).await?;
-        let (_, unusable_before) = self.draft(&gathered);
+        let loaded = self.loaded();
+        let (_, unusable_before) = self.draft(&gathered, &loaded.settings);
         change(&mut gathered);
+        let (draft, unusable) = self.draft(&gathered, &loaded.settings);
         // A scratch `Live` learns the names of a draft that may be refused; the real one must not.
-        let (_, unusable) = self.build(&gathered, &Live::new(), 0)?;
+        Snapshot::build(draft, &Live::new(), 0, moment()).map_err(PublishError::Refused)?;
         let news: Vec<String> = unusable.into_iter().filter(|one| !unusable_before.contains(one)).collect();
         if !news.is_empty() {
             return Err(PublishError::Clash(news));
         }
         let stored = store.await?;
-        self.publish_in_turn(Trigger::Edit).await?;
+        self.publish_in_turn(Trigger::Edit, self.loaded()).await?;
         Ok(stored)
     }
 
@@ -288,9 +297,9 @@ impl Publisher {
         self.inner.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn publish_in_turn(&self, trigger: Trigger) -> Result<u64, PublishError> {
+    async fn publish_in_turn(&self, trigger: Trigger, loaded: Arc<Loaded>) -> Result<u64, PublishError> {
         let outcome = match Gathered::read(&self.inner.controls.directory).await {
-            Ok(gathered) => self.swap(&gathered),
+            Ok(gathered) => self.swap(&gathered, loaded),
             Err(error) => Err(error.into()),
         };
         match &outcome {
@@ -309,14 +318,17 @@ impl Publisher {
         outcome
     }
 
-    fn swap(&self, gathered: &Gathered) -> Result<u64, PublishError> {
+    fn swap(&self, gathered: &Gathered, loaded: Arc<Loaded>) -> Result<u64, PublishError> {
         let version = self.state().version + 1;
-        let (snapshot, left_out) = self.build(gathered, &self.inner.controls.live, version)?;
+        let (draft, left_out) = self.draft(gathered, &loaded.settings);
+        let live = &self.inner.controls.live;
+        let snapshot = Snapshot::build(draft, live, version, moment()).map_err(PublishError::Refused)?;
         let snapshot = Arc::new(snapshot);
         let now = self.now();
         {
             let mut state = self.state();
             state.version = version;
+            state.loaded = loaded;
             state.snapshot = Some(Arc::clone(&snapshot));
             state.published_at = Some(now);
             state.changes_seen = gathered.changes;
@@ -328,26 +340,10 @@ impl Publisher {
         Ok(version)
     }
 
-    /// The snapshot that these parts make, and what had to be left out of it.
-    fn build(
-        &self,
-        gathered: &Gathered,
-        live: &Live,
-        version: u64,
-    ) -> Result<(Snapshot, Vec<String>), PublishError> {
-        let (draft, left_out) = self.draft(gathered);
-        let snapshot = Snapshot::build(draft, live, version, moment()).map_err(PublishError::Refused)?;
-        Ok((snapshot, left_out))
-    }
-
-    fn draft(&self, gathered: &Gathered) -> (Draft, Vec<String>) {
+    fn draft(&self, gathered: &Gathered, settings: &Settings) -> (Draft, Vec<String>) {
         let controls = &self.inner.controls;
         let now = self.now();
-        let (loaded, discovered) = {
-            let state = self.state();
-            (Arc::clone(&state.loaded), state.discovered.clone())
-        };
-        let settings = &loaded.settings;
+        let discovered = self.state().discovered.clone();
         let mut draft = Draft::new(controls.digester.clone());
         let mut left_out = Vec::new();
         draft.backends = settings.backends.clone();

@@ -8,6 +8,9 @@ use super::problem::Notice;
 use super::sources::{from_variable, map_node, old_name, seconds_text};
 use super::tree::{Node, Origin, Path, Value};
 
+/// Not in the vendor table, whose rows speak nothing but OpenAI's dialects.
+const ANTHROPIC: &str = "ANTHROPIC_API_KEY";
+
 /// Adds to the tree what the environment's keys make. A list of backends from a stronger hand is left
 /// alone: its author has decided what is used, and the same key twice would be counted twice.
 pub(crate) fn from_environment(
@@ -61,12 +64,23 @@ fn provider_keys(variables: &BTreeMap<String, String>, notices: &mut Vec<Notice>
             ],
         ));
     }
-    if present(variables, "ANTHROPIC_API_KEY").is_some()
-        && !VENDORS.iter().any(|v| v.env == "ANTHROPIC_API_KEY")
-    {
-        let message = "is set, but this version speaks only OpenAI's dialects to providers; a backend of kind \
-                       openai_compatible at https://api.anthropic.com/v1 reaches Anthropic's own compatible endpoint";
-        notices.push(Notice { subject: "ANTHROPIC_API_KEY".to_owned(), message: message.to_owned() });
+    if let Some(key) = present(variables, ANTHROPIC) {
+        let origin = from_variable(ANTHROPIC);
+        let text = |text: &str| Value::Text(text.to_owned());
+        let limits = map_node(&origin, vec![("rpm", Value::Number("0".to_owned()))]).value;
+        made.push(map_node(
+            &origin,
+            vec![
+                ("name", text("anthropic")),
+                ("label", text("anthropic")),
+                ("base_url", text("https://api.anthropic.com/v1")),
+                ("api_key", text(key)),
+                ("limits", limits),
+            ],
+        ));
+        let message = "makes a backend at Anthropic's OpenAI-compatible endpoint, which carries less than its own \
+                       dialect; that is not spoken by this version";
+        notices.push(Notice { subject: ANTHROPIC.to_owned(), message: message.to_owned() });
     }
     if present(variables, "GEMINI_API_KEY").is_some() {
         let message = "makes a backend at Gemini's OpenAI-compatible endpoint; its own dialect is not spoken by this version";

@@ -99,8 +99,12 @@ impl Rows<'_> {
     }
 
     fn key(&mut self, index: usize, key: &KeySpec) {
-        let named = self.loaded.tree.get("keys").is_some_and(|keys| keys.get_index(index).is_some());
-        let path = if named { Path::dotted("keys").then(index) } else { Path::dotted("api_keys") };
+        // `keys` come first, then the bare secrets of `api_keys`.
+        let named = self.loaded.tree.get("keys").map_or(0, |keys| keys.children());
+        let path = match index.checked_sub(named) {
+            None => Path::dotted("keys").then(index),
+            Some(bare) => Path::dotted("api_keys").then(bare),
+        };
         self.add(path.then("name"), key.name.clone());
         for secret in &key.secrets {
             match secret {

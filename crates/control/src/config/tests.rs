@@ -318,6 +318,7 @@ fn provider_keys_alone_make_backends_unless_a_file_lists_its_own() {
         ("OPENAI_API_KEY", CANARY),
         ("NVIDIA_API_KEY", "nvapi-1"),
         ("GEMINI_API_KEY", "g-1"),
+        ("ANTHROPIC_API_KEY", "sk-ant-1"),
         ("GROQ_API_KEY", " "),
     ];
     let loaded = check_environment(&keys);
@@ -333,6 +334,7 @@ fn provider_keys_alone_make_backends_unless_a_file_lists_its_own() {
             ("openai", "https://api.openai.com/v1"),
             ("nvidia", "https://integrate.api.nvidia.com/v1"),
             ("gemini", "https://generativelanguage.googleapis.com/v1beta/openai"),
+            ("anthropic", "https://api.anthropic.com/v1"),
         ]
     );
     assert!(loaded.settings.backends.iter().all(|backend| backend.source == Source::Env));
@@ -448,4 +450,94 @@ fn every_setting_of_the_environment_exists() {
 fn resolve<'s>(root: &'s serde_json::Value, at: &'s serde_json::Value) -> &'s serde_json::Value {
     let target = at.get("$ref").or_else(|| at.pointer("/anyOf/0/$ref")).and_then(|to| to.as_str());
     target.and_then(|to| root.pointer(to.trim_start_matches('#'))).unwrap_or(at)
+}
+
+#[test]
+fn the_schema_accepts_what_the_loader_accepts_and_refuses_what_it_refuses() {
+    let schema = schema();
+    let json = |text: &str| {
+        let mut report = Report::default();
+        let place = Place::File("a.yaml".into());
+        let tree = read::read(text, Format::Yaml, &place, &mut report).unwrap_or_else(|| panic!("{report}"));
+        json_of(&tree)
+    };
+    for text in [EXAMPLE, example()] {
+        assert!(fits(&schema, &schema, &json(text)), "{text}");
+    }
+    for text in [
+        "limts: {}",
+        "limits: {queue_max: many}",
+        "limits: {queue_max: -1}",
+        "backends: [{kind: openai}]",
+        "log: {level: loud}",
+        "keys: {name: a, key: b}",
+    ] {
+        assert!(!fits(&schema, &schema, &json(text)), "{text}");
+        assert!(check("a.yaml", text, &[]).is_err(), "{text}");
+    }
+}
+
+fn json_of(node: &Node) -> serde_json::Value {
+    match &node.value {
+        Value::Null => serde_json::Value::Null,
+        Value::Bool(yes) => (*yes).into(),
+        Value::Number(text) => serde_json::from_str(text).expect("numbers of the tree are JSON"),
+        Value::Text(text) => text.as_str().into(),
+        Value::List(nodes) => nodes.iter().map(json_of).collect(),
+        Value::Map(entries) => {
+            entries.iter().map(|entry| (entry.key.clone(), json_of(&entry.node))).collect()
+        }
+    }
+}
+
+/// As much of JSON Schema as ours uses, patterns left aside.
+fn fits(root: &serde_json::Value, schema: &serde_json::Value, value: &serde_json::Value) -> bool {
+    if let Some(target) = schema.get("$ref").and_then(|to| to.as_str()) {
+        return root.pointer(target.trim_start_matches('#')).is_some_and(|schema| fits(root, schema, value));
+    }
+    let list = |key: &str| schema.get(key).and_then(|list| list.as_array());
+    let any_of = list("anyOf").is_none_or(|any| any.iter().any(|schema| fits(root, schema, value)));
+    let listed = list("enum").is_none_or(|words| words.contains(value));
+    let constant = schema.get("const").is_none_or(|only| only == value);
+    let is = |kind: &str| match kind {
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "number" => value.is_number(),
+        "boolean" => value.is_boolean(),
+        "null" => value.is_null(),
+        other => panic!("unknown type {other}"),
+    };
+    let typed = match schema.get("type") {
+        None => true,
+        Some(serde_json::Value::String(kind)) => is(kind),
+        Some(kinds) => {
+            kinds.as_array().is_some_and(|kinds| kinds.iter().filter_map(|kind| kind.as_str()).any(is))
+        }
+    };
+    let least = schema.get("minimum").and_then(|least| least.as_f64());
+    let in_range = least.is_none_or(|least| value.as_f64().is_none_or(|number| number >= least));
+    let items = schema.get("items").is_none_or(|items| {
+        value.as_array().is_none_or(|values| values.iter().all(|value| fits(root, items, value)))
+    });
+    any_of && listed && constant && typed && in_range && items && fields_fit(root, schema, value)
+}
+
+fn fields_fit(root: &serde_json::Value, schema: &serde_json::Value, value: &serde_json::Value) -> bool {
+    let Some(fields) = value.as_object() else { return true };
+    let required = schema.get("required").and_then(|list| list.as_array());
+    let complete =
+        required.is_none_or(|names| names.iter().filter_map(|n| n.as_str()).all(|n| fields.contains_key(n)));
+    complete
+        && fields.iter().all(|(name, value)| {
+            match schema.get("properties").and_then(|known| known.get(name)) {
+                Some(schema) => fits(root, schema, value),
+                None => match schema.get("additionalProperties") {
+                    None | Some(serde_json::Value::Bool(true)) => true,
+                    Some(serde_json::Value::Bool(false)) => false,
+                    Some(schema) => fits(root, schema, value),
+                },
+            }
+        })
 }

@@ -202,6 +202,14 @@ impl Node {
         }
     }
 
+    /// How many values this list holds; none when it is no list.
+    pub(crate) fn children(&self) -> usize {
+        match &self.value {
+            Value::List(nodes) => nodes.len(),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::Map(_) => 0,
+        }
+    }
+
     /// The value at a path.
     pub(crate) fn at(&self, path: &Path) -> Option<&Self> {
         path.0.iter().try_fold(self, Self::child)

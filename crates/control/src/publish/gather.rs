@@ -3,13 +3,15 @@
 
 use std::collections::BTreeSet;
 
-use policy::{BackendSpec, Digest, KeySecret, KeySpec, PriceBook, TeamSpec, Timestamp, vendor_of_host};
+use policy::{
+    BackendSpec, Digest, KeySecret, KeySpec, PriceBook, TeamSpec, Timestamp, vendor_named, vendor_of_host,
+};
 use serde_json::{Map, Value};
 use store::directory::{StoredBackend, StoredKey};
 use store::{Directory, StoreError};
 
 use crate::config::{Settings, body};
-use crate::prices::PriceTable;
+use crate::prices::{PriceTable, Wanted};
 
 /// Where a key's limits keep the digest of its former secret, and until when it counts.
 const FORMER: &str = "former_secret";
@@ -115,19 +117,21 @@ pub(crate) fn teams(keys: &[KeySpec]) -> Vec<TeamSpec> {
 
 /// Built-in prices for everything these backends may be asked for.
 pub(crate) fn prices(table: &PriceTable, backends: &[BackendSpec], now: Timestamp) -> PriceBook {
-    let mut wanted: BTreeSet<(&str, &str)> = BTreeSet::new();
+    let mut wanted = BTreeSet::new();
     for backend in backends {
         // The same tag that the snapshot gives a backend that names none.
-        let by_address = vendor_of_host(&backend.base_url).map_or(backend.kind.name(), |vendor| vendor.name);
-        let label = match (&backend.label, backend.kind) {
-            (Some(label), _) => label.as_str(),
-            (None, policy::BackendKind::OpenAiCompatible | policy::BackendKind::Demo) => by_address,
-            (None, policy::BackendKind::OpenAi | policy::BackendKind::Vendor(_)) => backend.kind.name(),
+        let by_kind = vendor_named(backend.kind.name()).or_else(|| vendor_of_host(&backend.base_url));
+        let label = match &backend.label {
+            Some(label) => label.as_str(),
+            None => by_kind.map_or(backend.kind.name(), |vendor| vendor.name),
         };
+        let Some(provider) = PriceTable::provider(label, &backend.base_url) else { continue };
         let mapped = backend.models.iter().flatten();
-        wanted.extend(mapped.map(|(name, model)| (label, model.native.as_deref().unwrap_or(name))));
-        wanted.extend(backend.discovered.iter().flatten().map(|native| (label, native.as_str())));
-        wanted.extend(PriceTable::models_of(label).map(|native| (label, native)));
+        let mapped = mapped.map(|(name, model)| model.native.as_deref().unwrap_or(name));
+        let listed = backend.discovered.iter().flatten().map(String::as_str);
+        // Callers may also name any model of the provider under its prefix.
+        wanted.extend(mapped.chain(listed).map(|native| Wanted { label, provider, native }));
+        wanted.extend(PriceTable::models_of(provider).map(|native| Wanted { label, provider, native }));
     }
     table.book(wanted, now)
 }

@@ -40,19 +40,7 @@ impl Reloader {
     /// Reads everything again. What does not hold changes nothing and is remembered.
     pub async fn reload(&self, trigger: Trigger) -> Result<Reloaded, PublishError> {
         let stored = stored_settings(&self.publisher).await?;
-        let loaded = match self.source.load(&stored) {
-            Ok(loaded) => loaded,
-            Err(report) => {
-                tracing::warn!(
-                    problems = report.problems().len(),
-                    ?trigger,
-                    "the configuration does not hold:\n{report}"
-                );
-                self.publisher.remember(trigger, report.problems().iter().map(ToString::to_string).collect());
-                return Err(PublishError::Config(report));
-            }
-        };
-        let version = self.publisher.adopt(loaded, trigger).await?;
+        let version = self.publisher.adopt(trigger, || self.source.load(&stored)).await?;
         let standing = self.publisher.standing();
         for setting in &standing.restart_needed {
             tracing::warn!(%setting, "a changed setting waits for a restart");
