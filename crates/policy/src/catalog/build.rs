@@ -141,10 +141,12 @@ fn prefixes(served: &[Served]) -> HashMap<Box<str>, Vec<usize>> {
 }
 
 impl Catalog {
-    /// Makes a name lead to models, in order. Returns the targets that lead nowhere.
-    pub(crate) fn alias(&mut self, name: &str, targets: &[String]) -> Vec<String> {
-        let (route, missing) = self.route_of_alias(name, targets);
-        if let Some(route) = route {
+    /// Makes names lead to models, in order. All targets are looked up before any alias is entered: an
+    /// alias leads to models, never to another alias. Returns the targets of each name that lead nowhere.
+    pub(crate) fn alias(&mut self, aliases: &BTreeMap<String, Vec<String>>) -> Vec<Vec<String>> {
+        let found = aliases.iter().map(|(name, targets)| self.route_of_alias(name, targets));
+        let (routes, missing): (Vec<_>, Vec<_>) = found.unzip();
+        for route in routes.into_iter().flatten() {
             let name: Arc<str> = Arc::clone(&route.asked);
             self.listings.insert(Arc::clone(&name), self.listing_of(&name, &route));
             self.routes.insert(name, Arc::new(route));
@@ -169,6 +171,11 @@ impl Catalog {
     /// Whether names that are not known today may be known tomorrow: then an unknown one is no mistake.
     pub(crate) fn is_open_ended(&self) -> bool {
         self.backends.iter().any(|entry| entry.wildcard && entry.source != Source::Demo)
+    }
+
+    /// Whether a backend maps or lists this very name.
+    pub(crate) fn knows(&self, name: &str) -> bool {
+        self.backends.iter().any(|entry| entry.models.contains_key(name))
     }
 
     /// Whether a backend maps this very name.
@@ -215,14 +222,16 @@ impl Catalog {
     /// The route of `provider/model`: that provider's backends only.
     fn by_prefix(&self, asked: &str) -> Option<Route> {
         let (prefix, rest) = asked.split_once('/').filter(|(_, rest)| !rest.is_empty())?;
-        let backends = self.prefixes.get(prefix)?.iter().map(|index| &self.backends[*index]);
-        let candidates = backends.filter_map(|entry| {
+        let backends = || self.prefixes.get(prefix).into_iter().flatten().map(|index| &self.backends[*index]);
+        // A provider's own names may begin with its prefix, too.
+        let whole = backends().any(|entry| entry.models.contains_key(asked));
+        let candidates = backends().filter_map(|entry| {
             let natively = || entry.models.values().find(|one| *one.native == *asked || *one.native == *rest);
             let known = entry.models.get(asked).or_else(|| entry.models.get(rest)).or_else(natively).cloned();
             let passed = || entry.wildcard.then(|| self.passed(entry, rest));
             Some((entry, known.or_else(passed)?))
         });
-        self.route_over(asked, rest, candidates.collect())
+        self.route_over(asked, if whole { asked } else { rest }, candidates.collect())
     }
 
     fn passed(&self, entry: &Entry, native: &str) -> Candidate {

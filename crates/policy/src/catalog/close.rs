@@ -26,7 +26,7 @@ pub(crate) fn close_names<'a>(asked: &str, known: impl Iterator<Item = &'a str>)
 fn unlikeness(asked: &str, name: &str) -> Option<usize> {
     let tail = |text: &'_ str| text.rsplit('/').next().map_or(0, str::len);
     let (asked_tail, name_tail) = (&asked[asked.len() - tail(asked)..], &name[name.len() - tail(name)..]);
-    let allowed = (asked_tail.len() / 3).clamp(1, 6);
+    let allowed = (asked_tail.len() / 3).min(6);
     let whole = distance_within(asked, name, allowed);
     let tails = distance_within(asked_tail, name_tail, allowed).map(|distance| distance + 1);
     let begins =

@@ -388,7 +388,7 @@ fn both_queues_share_one_bound() {
     let Admitted::Refused(refused) = world.admit(caller, None) else { panic!("there is none") };
     assert_eq!(refused.reason, RefusedReason::QueueFull);
     assert_eq!(world.live.status(world.now).rejected_total, 2);
-    assert_eq!(world.live.discharge(caller, world.now), [Grant { waiter, what: Granted::Admitted }],);
+    assert_eq!(world.live.discharge(caller, world.now), [Grant { waiter, what: Granted::Admitted(caller) }],);
 }
 
 #[test]
@@ -415,8 +415,14 @@ fn a_full_key_waits_without_holding_up_the_others() {
     assert_eq!(world.admit(slots[1], None), Admitted::Now);
     assert_eq!(world.admit(slots[1], None), Admitted::Now);
     let Admitted::Wait(third) = world.admit(slots[1], None) else { panic!("the gateway is full") };
-    assert_eq!(world.live.discharge(slots[0], world.now), [Grant { waiter: first, what: Granted::Admitted }]);
-    assert_eq!(world.live.discharge(slots[1], world.now), [Grant { waiter: third, what: Granted::Admitted }]);
+    assert_eq!(
+        world.live.discharge(slots[0], world.now),
+        [Grant { waiter: first, what: Granted::Admitted(slots[0]) }]
+    );
+    assert_eq!(
+        world.live.discharge(slots[1], world.now),
+        [Grant { waiter: third, what: Granted::Admitted(slots[1]) }]
+    );
     let grants = world.after(30 * SECOND);
     let refused = Refused { reason: RefusedReason::ConcurrencyLimited, retry_after: SECOND };
     assert_eq!(grants, [Grant { waiter: second, what: Granted::Refused(refused) }]);

@@ -172,3 +172,115 @@ impl<S: AsRef<str>> FromIterator<(S, Price)> for PriceBook {
         book
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn kinds_left_out_cost_what_they_are_part_of() {
+        let spec = PriceSpec { input: Amount(100), output: Amount(1000), ..PriceSpec::default() };
+        let usage = Usage {
+            input: 10,
+            cached_input: 1,
+            cache_write: 1,
+            cache_write_1h: 1,
+            output: 5,
+            reasoning: 3,
+            audio_input: 4,
+            audio_output: 1,
+        };
+        assert_eq!(spec.price().cost(&usage), Amount(13 * 100 + 5 * 1000));
+        let spec = PriceSpec { reasoning: Some(Amount(2000)), cached_input: Some(Amount(10)), ..spec };
+        assert_eq!(spec.price().cost(&usage), Amount(12 * 100 + 10 + 2 * 1000 + 3 * 2000));
+    }
+
+    #[test]
+    fn a_known_bill_is_exact() {
+        let million = |text: &str| Amount::per_million(text).expect("a price");
+        let spec = PriceSpec {
+            input: million("2.50"),
+            cached_input: Some(million("1.25")),
+            output: million("10"),
+            ..PriceSpec::default()
+        };
+        let usage =
+            Usage { input: 1_234, cached_input: 4_096, output: 567, reasoning: 400, ..Usage::default() };
+        assert_eq!(spec.price().cost(&usage).to_string(), "0.013875");
+    }
+
+    #[test]
+    fn a_part_larger_than_its_whole_is_charged_as_the_whole() {
+        let spec = PriceSpec {
+            output: Amount(10),
+            reasoning: Some(Amount(20)),
+            audio_output: Some(Amount(30)),
+            ..PriceSpec::default()
+        };
+        let usage = Usage { output: 5, reasoning: 9, audio_output: 9, ..Usage::default() };
+        assert_eq!(spec.price().cost(&usage), Amount(5 * 20));
+        let most = Usage { input: u64::MAX, output: u64::MAX, ..Usage::default() };
+        let dear = PriceSpec { input: Amount(i128::MAX), output: Amount(i128::MAX), ..PriceSpec::default() };
+        assert_eq!(dear.price().cost(&most), Amount(i128::MAX), "held at the edge");
+    }
+
+    fn amount() -> impl Strategy<Value = Amount> {
+        (0_i128..1_000_000_000).prop_map(Amount)
+    }
+
+    fn specs() -> impl Strategy<Value = PriceSpec> {
+        let kinds = proptest::collection::vec(proptest::option::of(amount()), 6);
+        (amount(), amount(), amount(), kinds).prop_map(|(input, output, request, kinds)| PriceSpec {
+            version: String::new(),
+            input,
+            output,
+            request,
+            cached_input: kinds[0],
+            cache_write: kinds[1],
+            cache_write_1h: kinds[2],
+            reasoning: kinds[3],
+            audio_input: kinds[4],
+            audio_output: kinds[5],
+        })
+    }
+
+    proptest! {
+        /// The naive bill: each token on its own line, at the price of what it is, added up one by one.
+        #[test]
+        fn every_token_is_charged_once(spec in specs(), counts in proptest::collection::vec(0_u64..20, 8)) {
+            let [text_in, audio_in, cached, write, write_1h, text_out, thought, audio_out] = counts[..] else {
+                panic!("eight counts");
+            };
+            let usage = Usage {
+                input: text_in + audio_in,
+                cached_input: cached,
+                cache_write: write,
+                cache_write_1h: write_1h,
+                output: text_out + thought + audio_out,
+                reasoning: thought,
+                audio_input: audio_in,
+                audio_output: audio_out,
+            };
+            let lines = [
+                (text_in, Some(spec.input)),
+                (audio_in, spec.audio_input.or(Some(spec.input))),
+                (cached, spec.cached_input.or(Some(spec.input))),
+                (write, spec.cache_write.or(Some(spec.input))),
+                (write_1h, spec.cache_write_1h.or(spec.cache_write).or(Some(spec.input))),
+                (text_out, Some(spec.output)),
+                (thought, spec.reasoning.or(Some(spec.output))),
+                (audio_out, spec.audio_output.or(Some(spec.output))),
+            ];
+            let mut bill = spec.request.0;
+            for (count, each) in lines {
+                for _ in 0..count {
+                    bill += each.expect("every kind has a price").0;
+                }
+            }
+            let price = spec.price();
+            prop_assert_eq!(price.cost(&usage), Amount(bill));
+            prop_assert!(price.worst_case(usage.input_total(), usage.output) >= price.cost(&usage));
+        }
+    }
+}

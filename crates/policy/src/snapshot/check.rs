@@ -1,6 +1,6 @@
 //! Decides what is wrong with a draft, all of it at once; never repairs or drops anything.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
 use std::time::Duration;
 
@@ -31,27 +31,26 @@ pub(super) fn aliases(
     aliases: &BTreeMap<String, Vec<String>>,
     problems: &mut Vec<Problem>,
 ) {
-    let mapped: HashSet<String> =
-        aliases.keys().filter(|name| catalog.maps(name.as_str())).cloned().collect();
-    for (name, targets) in aliases {
+    let missing = catalog.alias(aliases);
+    for ((name, targets), missing) in aliases.iter().zip(missing) {
         let path = format!("aliases.{name}");
+        alias_shape(&path, name, targets, problems);
         // A list that names the model itself is that model with others to fall back on.
-        if mapped.contains(name) && !targets.contains(name) {
+        if catalog.maps(name) && !targets.contains(name) {
             problems.push(Problem::new(&path, "is also the name of a model that a backend maps"));
         }
-        alias_shape(&path, name, targets, problems);
-        let missing = catalog.alias(name, targets);
-        unknown_models(&path, &missing, catalog, problems);
-    }
-    for (name, targets) in aliases {
-        for target in targets.iter().filter(|target| *target != name && aliases.contains_key(*target)) {
-            let message = format!("leads to `{target}`, which is an alias itself");
+        for target in targets.iter().filter(|target| aliases.contains_key(*target) && !catalog.knows(target))
+        {
             let meant = aliases.get(target).and_then(|models| models.first());
+            let meant = meant.filter(|model| *model != name && *model != target);
             problems.push(
-                Problem::new(format!("aliases.{name}"), message)
+                Problem::new(&path, format!("leads to `{target}`, which is an alias itself"))
                     .suggesting(meant.map(|model| format!("name the model: `{model}`"))),
             );
         }
+        let missing: Vec<String> =
+            missing.into_iter().filter(|target| !aliases.contains_key(target)).collect();
+        unknown_models(&path, &missing, catalog, problems);
     }
 }
 

@@ -162,8 +162,9 @@ impl Ledger {
             let outside = self.outside.remove(&grant.waiter);
             let waiting = self.waiting.remove(&grant.waiter);
             match grant.what {
-                Granted::Admitted => {
+                Granted::Admitted(slot) => {
                     let key = outside.expect("let in without waiting");
+                    assert_eq!(slot, self.key(key));
                     in_order.push((grant.waiter, key));
                     self.inside.push(key);
                 }
