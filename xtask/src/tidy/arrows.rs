@@ -22,7 +22,6 @@ const ARROWS: &[(&str, &str, &str)] = &[
     ("gateway", "store", "writes the journal before and after each attempt"),
     ("control", "policy", "publishes snapshots, shows what the data plane learned"),
     ("control", "store", "reads and edits the directory, reads the ledger"),
-    ("control", "protocol", "usage in the statistics is protocol's"),
     ("server", "protocol", "assembly"),
     ("server", "policy", "assembly"),
     ("server", "upstream", "assembly"),

@@ -63,7 +63,9 @@ impl Desk {
         match Self::empty(place, loaded)?.publisher.publish(Trigger::Start).await {
             Ok(_) => Ok(Vec::new()),
             Err(PublishError::Refused(problems)) => Ok(problems),
-            Err(error @ (PublishError::Config(_) | PublishError::Store(_))) => Err(error.into()),
+            Err(error @ (PublishError::Config(_) | PublishError::Clash(_) | PublishError::Store(_))) => {
+                Err(error.into())
+            }
         }
     }
 
