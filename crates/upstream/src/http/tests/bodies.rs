@@ -50,7 +50,7 @@ async fn a_callers_stream_passes_through() {
     for length in [None, Some(11)] {
         let parts = ["hello", " ", "world"]
             .map(|part| Ok::<_, BoxError>(Frame::data(Bytes::from_static(part.as_bytes()))));
-        let body = StreamBody::new(futures_util::stream::iter(parts)).boxed_unsync();
+        let body = StreamBody::new(futures_util::stream::iter(parts)).boxed();
         let call = with_body(CallBody::Stream(body, length));
         let mut answer = scene.client.call(&scene.endpoint, call).await.expect("an answer");
         answer.whole(10_000).await.expect("a body");
@@ -69,7 +69,7 @@ async fn a_callers_stream_that_breaks_is_not_the_upstreams_fault() {
         let half = Ok(Frame::data(Bytes::from_static(b"half of")));
         Some((if sent == 0 { half } else { Err(BoxError::from("the caller has gone")) }, sent + 1))
     });
-    let body = StreamBody::new(parts).boxed_unsync();
+    let body = StreamBody::new(parts).boxed();
     let call = with_body(CallBody::Stream(body, Some(100)));
     let failure = scene.client.call(&scene.endpoint, call).await.err().expect("the body broke");
     assert_eq!((failure.kind, failure.status), (FailureKind::Rejected, None));

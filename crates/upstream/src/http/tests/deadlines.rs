@@ -124,7 +124,7 @@ async fn an_upload_that_moves_is_a_sign_of_life() {
         tokio::time::sleep(20 * SECOND).await;
         (sent < 3).then(|| (Ok::<_, BoxError>(http_body::Frame::data(Bytes::from_static(b"part"))), sent + 1))
     });
-    let body = CallBody::Stream(StreamBody::new(slow).boxed_unsync(), None);
+    let body = CallBody::Stream(StreamBody::new(slow).boxed(), None);
     let call = Call { deadlines: deadlines(), ..with_body(body) };
     let mut answer =
         scene.client.call(&scene.endpoint, call).await.expect("60 s of upload, never 30 s of silence");

@@ -109,7 +109,7 @@ async fn a_kept_connection_that_was_heard_is_not_replaced() {
 async fn a_body_that_goes_out_only_once_takes_a_new_connection() {
     let scene = Scene::new().await;
     scene.whole().await;
-    let body = Full::new("once".into()).map_err(|never| match never {}).boxed_unsync();
+    let body = Full::new("once".into()).map_err(|never| match never {}).boxed();
     let mut answer = scene
         .client
         .call(&scene.endpoint, with_body(CallBody::Stream(body, Some(4))))
