@@ -22,6 +22,7 @@ const ARROWS: &[(&str, &str, &str)] = &[
     ("gateway", "store", "writes the journal before and after each attempt"),
     ("control", "policy", "publishes snapshots, shows what the data plane learned"),
     ("control", "store", "reads and edits the directory, reads the ledger"),
+    ("control", "protocol", "tests only: receipts to store hold protocol's usage"),
     ("server", "protocol", "assembly"),
     ("server", "policy", "assembly"),
     ("server", "upstream", "assembly"),
