@@ -65,7 +65,8 @@ impl Place {
             Self::File(file) => Origin::File {
                 file: Arc::clone(file),
                 line: u32::try_from(line).unwrap_or(u32::MAX),
-                column: u32::try_from(column).unwrap_or(u32::MAX),
+                // serde_json counts an empty line's columns from 0.
+                column: u32::try_from(column.max(1)).unwrap_or(u32::MAX),
             },
             Self::Request => Origin::Request,
             Self::Stored => Origin::Stored,

@@ -160,6 +160,7 @@ const BAD: &[(&str, &str, &str)] = &[
     ("broken_yaml", "a.yaml", "limits:\n  queue_max: 5\n bad: [1, 2\nadmin: sk-canary-7f3a9b2c4d5e6f\n"),
     ("broken_toml", "a.toml", "listen = \n[limits\nqueue_max = 5\nadmin = sk-canary-7f3a9b2c4d5e6f\n"),
     ("broken_json", "a.json", "{\"listen\": \"127.0.0.1:1\",\n \"admin\": sk-canary-7f3a9b2c4d5e6f}"),
+    ("json_that_ends_at_once", "a.json", "\n"),
     ("a_key_twice", "a.yaml", "limits: {queue_max: 5}\ndata_dir: a\ndata_dir: b\nlimits: {queue_max: 6}\n"),
     ("two_documents", "a.yaml", "listen: 127.0.0.1:1\n---\nlisten: 127.0.0.1:2\n"),
     ("an_alias_to_nothing", "a.yaml", "listen: *nothing\n"),
