@@ -299,7 +299,15 @@ impl Publisher {
 
     async fn publish_in_turn(&self, trigger: Trigger, loaded: Arc<Loaded>) -> Result<u64, PublishError> {
         let outcome = match Gathered::read(&self.inner.controls.directory).await {
-            Ok(gathered) => self.swap(&gathered, loaded),
+            Ok(gathered) => {
+                let outcome = self.swap(&gathered, loaded);
+                // Seen is seen, also where it does not fit: `catch_up` must not try the same every second.
+                let now = self.now();
+                let mut state = self.state();
+                state.changes_seen = gathered.changes;
+                state.grace_ends = gathered.grace_ends(now);
+                outcome
+            }
             Err(error) => Err(error.into()),
         };
         match &outcome {
@@ -331,8 +339,7 @@ impl Publisher {
             state.loaded = loaded;
             state.snapshot = Some(Arc::clone(&snapshot));
             state.published_at = Some(now);
-            state.changes_seen = gathered.changes;
-            state.grace_ends = gathered.grace_ends(now);
+            state.discovered.retain(|name, _| snapshot.backend_named(name).is_some());
             state.last_problem = None;
             state.left_out = left_out;
         }
