@@ -2,6 +2,7 @@
 //! broken one is called; never reads what the bytes say.
 
 mod answer;
+mod bell;
 mod body;
 mod client;
 mod connect;

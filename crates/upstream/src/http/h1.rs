@@ -6,7 +6,7 @@
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -16,6 +16,7 @@ use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use protocol::{Deadline, Failure};
 use tokio::time::Instant;
 
+use super::bell::Bell;
 use super::body::{OutBody, Upload};
 use super::connect::{Heard, Io};
 use super::countdown::{Countdown, overdue};
@@ -24,13 +25,30 @@ use super::fault;
 /// An open HTTP/1.1 connection and the timer that goes with it.
 pub(super) struct Wire {
     sender: SendRequest<OutBody>,
-    connection: Connection<Io, OutBody>,
+    carrier: Carrier,
+    bell: Bell,
     heard: Heard,
     countdown: Countdown,
     /// When it was last put back.
     pub(super) idle_since: Instant,
+}
+
+/// hyper's side of a connection, and how it ended.
+struct Carrier {
+    connection: Connection<Io, OutBody>,
     is_over: bool,
     error: Option<hyper::Error>,
+}
+
+impl Carrier {
+    fn drive(&mut self, context: &mut Context<'_>) {
+        if !self.is_over
+            && let Poll::Ready(end) = Pin::new(&mut self.connection).poll(context)
+        {
+            self.is_over = true;
+            self.error = end.err();
+        }
+    }
 }
 
 /// Why an exchange ended before the head of its answer.
@@ -49,14 +67,15 @@ impl Wire {
         let (sender, connection) =
             builder.handshake(io).await.map_err(|error| fault::before_head(&error, None))?;
         let idle_since = Instant::now();
-        Ok(Self { sender, connection, heard, countdown, idle_since, is_over: false, error: None })
+        let carrier = Carrier { connection, is_over: false, error: None };
+        Ok(Self { sender, carrier, bell: Bell::new(), heard, countdown, idle_since })
     }
 
     /// Whether a request may go out on it now. Sees a farewell that arrived while it lay idle.
     pub(super) fn is_usable(&mut self) -> bool {
-        // Nobody waits here: a waker kept by an idle connection would keep a finished task's memory with it.
-        self.drive(&mut Context::from_waker(Waker::noop()));
-        !self.is_over && self.sender.is_ready()
+        let Self { bell, carrier, .. } = self;
+        bell.peek(|context| carrier.drive(context));
+        !self.carrier.is_over && self.sender.is_ready()
     }
 
     pub(super) fn countdown(&mut self) -> &mut Countdown {
@@ -72,10 +91,13 @@ impl Wire {
         self.heard.clear();
         self.countdown.enter(Deadline::FirstEvent);
         let mut answer = pin!(self.sender.try_send_request(request));
+        self.bell.ring();
         poll_fn(|context| {
-            // The first look hands the request over; it is the connection that carries it.
-            self.drive(context);
-            match answer.as_mut().poll(context) {
+            let seen = self.bell.answer(context, |inside| {
+                self.carrier.drive(inside);
+                answer.as_mut().poll(inside)
+            });
+            match seen {
                 Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
                 Poll::Ready(Err(sent)) => {
                     let error = sent.into_error();
@@ -88,15 +110,6 @@ impl Wire {
             }
         })
         .await
-    }
-
-    fn drive(&mut self, context: &mut Context<'_>) {
-        if !self.is_over
-            && let Poll::Ready(end) = Pin::new(&mut self.connection).poll(context)
-        {
-            self.is_over = true;
-            self.error = end.err();
-        }
     }
 
     /// The deadline that passed, if one did. A body on its way out is a sign of life.
@@ -131,8 +144,11 @@ impl Inflow {
     /// The next bytes, `None` at the end of the body, or what broke it.
     pub(super) fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>> {
         loop {
-            self.wire.drive(context);
-            match Pin::new(&mut self.body).poll_frame(context) {
+            let seen = self.wire.bell.answer(context, |inside| {
+                self.wire.carrier.drive(inside);
+                Pin::new(&mut self.body).poll_frame(inside)
+            });
+            match seen {
                 Poll::Ready(Some(Ok(frame))) => {
                     let Ok(chunk) = frame.into_data() else { continue };
                     if self.wire.countdown.is_spent() {
@@ -142,7 +158,7 @@ impl Inflow {
                     return Poll::Ready(Some(Ok(chunk)));
                 }
                 Poll::Ready(Some(Err(error))) => {
-                    let error = self.wire.error.take().unwrap_or(error);
+                    let error = self.wire.carrier.error.take().unwrap_or(error);
                     return Poll::Ready(Some(Err(fault::within_body(&error, self.upload.as_deref()))));
                 }
                 Poll::Ready(None) => return Poll::Ready(None),
