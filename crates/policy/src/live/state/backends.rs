@@ -130,10 +130,11 @@ impl State {
 
     pub(in crate::live) fn release(&mut self, slot: &Slot, outcome: Outcome, now: Instant) -> Vec<Grant> {
         let Some(backend) = self.backends.get_mut(at(slot.backend.0)) else { return Vec::new() };
+        let had_room = backend.in_flight.has_room();
         backend.in_flight.ended();
         let standing = if slot.probe { Standing::Probe } else { Standing::Regular };
-        // A failure can leave those who wait without hope, which they should hear at once.
-        let failed = matches!(outcome, Outcome::Failed(_));
+        // Otherwise nothing changed for those who wait: not what they can have, nor when.
+        let concerns_others = !had_room || slot.probe || matches!(outcome, Outcome::Failed(_));
         match outcome {
             Outcome::Success { tokens: _ } => self.succeeded(slot.backend, standing, now),
             Outcome::Failed(failure) => self.failed(slot.backend, standing, failure, now),
@@ -143,14 +144,10 @@ impl State {
             }
         }
         let mut grants = self.take_outbox();
-        if failed || self.can_start(slot.backend, now) {
+        if concerns_others {
             self.serve_routing(now, &mut grants);
         }
         grants
-    }
-
-    fn can_start(&self, id: BackendId, now: Instant) -> bool {
-        self.backends.get(at(id.0)).is_some_and(|backend| backend.usable() && backend.start(now).is_some())
     }
 
     fn succeeded(&mut self, id: BackendId, standing: Standing, now: Instant) {
