@@ -1,5 +1,6 @@
 //! Decides the life of `lockgate serve`: start, run, reload, stop; how the parts fit together is `assemble`'s business.
 
+mod greeting;
 mod reload;
 mod stop;
 
@@ -42,9 +43,10 @@ pub(crate) async fn run(
     for notice in &loaded.notices {
         tracing::warn!("{notice}");
     }
+    // Bound first: a start that fails for want of a port has made no token that nobody saw.
+    let main = bind(loaded.settings.listen).await?;
+    let metrics = bind(loaded.settings.metrics_listen).await?;
     let assembled = assemble::assemble(sources, loaded, options.demo).await?;
-    let main = bind(assembled.settings.listen).await?;
-    let metrics = bind(assembled.settings.metrics_listen).await?;
     let ready = Ready::of(&main, &metrics, &assembled)?;
 
     let limits = connection_limits(&assembled);
@@ -55,6 +57,7 @@ pub(crate) async fn run(
     tasks.spawn("metrics listener", listen(metrics, metrics_site, limits, tasks.clone(), stopping));
 
     ready.announce(options.ready_file.as_deref())?;
+    greeting::print(&ready, &assembled, options.demo);
     reload::watch(&assembled, level);
     stop::asked().await?;
     stop::drain(assembled).await
@@ -88,7 +91,7 @@ fn connection_limits(assembled: &Assembled) -> ConnectionLimits {
 
 /// The bound addresses.
 #[derive(serde::Serialize)]
-struct Ready {
+pub(super) struct Ready {
     address: String,
     metrics_address: String,
     /// Only when it was minted by this start: it is shown once.
