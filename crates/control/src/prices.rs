@@ -1,6 +1,7 @@
 //! Decides what a model costs where its backend's mapping does not say; an unknown price is none, never zero.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -36,7 +37,12 @@ impl PriceTable {
     /// that is neither (a local server, a proxy) has only the prices that its mappings write.
     pub fn provider(label: &str, base_url: &str) -> Option<&'static str> {
         let at = |url: &str| Calculator::bundled().find_provider(None, Some(url)).ok().flatten();
-        let by_label = || vendor_named(label).and_then(|vendor| at(vendor.base_url));
+        let vendor = vendor_named(label);
+        if vendor.is_none() && is_local(base_url) {
+            // A gateway before local servers only never unpacks the table: milliseconds and megabytes.
+            return None;
+        }
+        let by_label = || vendor.and_then(|vendor| at(vendor.base_url));
         at(base_url).or_else(by_label).map(ProviderInfo::id)
     }
 
@@ -78,6 +84,14 @@ pub struct Wanted<'a> {
     pub provider: &'a str,
     /// The provider's own name for the model.
     pub native: &'a str,
+}
+
+/// Whether a URL names its host by number or as this machine; the providers of the table never do.
+fn is_local(base_url: &str) -> bool {
+    let uri: Option<http::Uri> = base_url.parse().ok();
+    let host = uri.as_ref().and_then(http::Uri::host).unwrap_or_default();
+    let number = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || number.parse::<IpAddr>().is_ok()
 }
 
 fn look_up(provider: &str, native: &str, at: Timestamp) -> Option<PriceSpec> {
@@ -193,7 +207,8 @@ mod tests {
             ("openai", "http://127.0.0.1:8080/v1", Some("openai")),
             ("openai_compatible", "http://127.0.0.1:8080/v1", None),
             ("my-openai", "https://proxy.example.com/v1", None),
-            ("llama", "http://127.0.0.1:8080/v1", None),
+            ("llama", "http://[::1]:8080/v1", None),
+            ("llama", "http://localhost:8080/v1", None),
             ("gemini", "https://generativelanguage.googleapis.com/v1beta/openai", Some("google")),
             ("xai", "https://api.x.ai/v1", Some("x-ai")),
             ("moonshot", "https://api.moonshot.ai/v1", Some("moonshotai")),

@@ -72,6 +72,27 @@ async fn what_another_process_stored_is_caught_up_with() {
 }
 
 #[tokio::test]
+async fn a_stored_change_that_does_not_fit_is_tried_once() {
+    let house = House::new(BASE).await;
+    let new = NewKey {
+        id: "key_1".into(),
+        name: "lost".into(),
+        digest: house.publisher.controls().digester.digest("lg-lost"),
+        masked: "lg***".into(),
+        team: None,
+        limits: json!({"default_model": "nowhere"}),
+        enabled: true,
+        expires: None,
+    };
+    house.store.directory.add_key(new, Timestamp(1)).await.expect("it is stored");
+    let refused = house.publisher.catch_up().await;
+    assert!(matches!(refused, Err(PublishError::Refused(_))), "the model is not served");
+    assert_eq!(house.publisher.catch_up().await.expect("there is nothing new"), None);
+    assert_eq!((house.snapshot().version, house.publisher.standing().version), (1, 1));
+    assert!(house.publisher.standing().last_problem.is_some());
+}
+
+#[tokio::test]
 async fn a_stored_object_that_does_not_hold_is_left_out_by_name() {
     let house = House::new(BASE).await;
     for (id, name, spec) in [
