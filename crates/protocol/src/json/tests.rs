@@ -144,3 +144,15 @@ proptest! {
         prop_assert_eq!(text.value(), meant);
     }
 }
+
+proptest! {
+    #[test]
+    fn the_special_bytes_of_a_block_are_found(block in any::<[u8; BLOCK]>(), dense in any::<[bool; BLOCK]>()) {
+        let mut block = block;
+        for (byte, dense) in block.iter_mut().zip(dense) {
+            *byte = if dense { [b'"', b'\\', b'a', 0x1f, 0x20, 0x21, 0x5b, 0x5d, 0x80, 0xa2, 0xdc, 0xff][usize::from(*byte) % 12] } else { *byte };
+        }
+        let expected = block.iter().rev().fold(0, |found, &byte| found << 1 | u32::from(block::is_special(byte)));
+        prop_assert_eq!(block::specials(&block), expected);
+    }
+}
