@@ -1,5 +1,8 @@
 //! Runs the gateway as the binary it is, in a directory of its own; never looks inside it.
 
+#[cfg(test)]
+mod tests;
+
 use std::ffi::OsString;
 use std::io;
 use std::net::SocketAddr;

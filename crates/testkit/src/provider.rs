@@ -8,6 +8,9 @@ mod openai;
 mod received;
 mod tls;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;

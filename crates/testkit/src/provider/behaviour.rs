@@ -42,8 +42,9 @@ pub struct Behaviour {
     pub error_event_at: Option<usize>,
     /// What a healthy answer says; its words are its tokens.
     pub text: String,
+    /// Its own gate, where it shall not wait at the provider's.
     #[serde(skip)]
-    gate: Option<Pace>,
+    pub gate: Option<Pace>,
 }
 
 /// What is answered.
@@ -354,11 +355,6 @@ impl Behaviour {
     pub fn slow_head(mut self) -> Self {
         self.paced_head = true;
         self
-    }
-
-    /// The gate of its own, if it has one.
-    pub(super) fn gate(&self) -> Option<&Pace> {
-        self.gate.as_ref()
     }
 
     /// What is done on the wire to answer `request`, and the usage that the answer shows.

@@ -191,7 +191,7 @@ impl<L: Line> Talk<L> {
         answered: &mut u64,
     ) -> io::Result<Next> {
         let (steps, usage) = behaviour.play(request);
-        let gate = behaviour.gate().unwrap_or(&self.stage.pace).clone();
+        let gate = behaviour.gate.as_ref().unwrap_or(&self.stage.pace).clone();
         for step in steps {
             match step {
                 Step::Write(bytes) => {
