@@ -67,7 +67,7 @@ pub(crate) fn bench(root: &Path, choice: &Choice) -> Result<()> {
         (_, true) => None,
         (Some(binary), false) => Some(binary.canonicalize().context("--binary")?),
         (None, false) => {
-            run::pass(&mut run::cargo(root, &["build", "--locked", "--release", "--package", "server"]))?;
+            run::pass(&mut run::cargo(root, &["build", "--locked", "--release", "--package", "lockgate"]))?;
             Some(root.join("target/release/lockgate"))
         }
     };

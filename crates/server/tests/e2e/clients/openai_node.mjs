@@ -148,10 +148,13 @@ const cases = {
   async cut() {
     let text = "";
     try {
-      const stream = await client().chat.completions.create({ ...SHORT, max_tokens: 400, stream: true });
+      const ask = { ...SHORT, max_tokens: 1500, stream: true };
+      const { data: stream, response } = await client().chat.completions.create(ask).withResponse();
       for await (const chunk of stream) {
         check(!chunk.choices[0].finish_reason, "a cut answer that says it is finished");
-        if (chunk.choices[0].delta.content && !text) console.log(JSON.stringify({ progress: "first text" }));
+        if (chunk.choices[0].delta.content && !text) {
+          console.log(JSON.stringify({ streaming_from: response.headers.get("x-lockgate-backend") }));
+        }
         text += chunk.choices[0].delta.content ?? "";
       }
     } catch (error) {

@@ -1,9 +1,9 @@
 """Drives a gateway with OpenAI's own Python SDK and says, case by case, whether its promises held.
 
-    openai_python.py CASE... with BASE_URL, API_KEY and MODEL in the environment ("all" runs every one but `cut`)
+    openai_python.py CASE... with BASE_URL, API_KEY and MODEL in the environment ("all": every one not in ALONE)
 
-Prints one JSON line per case, {"case", "ok", "detail"}; exits 1 if any failed. `cut` prints {"progress"} after the
-first text of a stream, so that whoever watches can kill the model's server just then.
+Prints one JSON line per case, {"case", "ok", "detail"}; exits 1 if any failed. `cut` first prints {"streaming_from"},
+the backend's name, after the first text of a stream, so that whoever watches can kill that server just then.
 """
 
 import asyncio
@@ -18,6 +18,8 @@ BASE_URL, API_KEY, MODEL = os.environ["BASE_URL"], os.environ["API_KEY"], os.env
 QUESTION = [{"role": "user", "content": "Name three colours of the rainbow."}]
 SHORT = {"model": MODEL, "messages": QUESTION, "max_tokens": 12, "temperature": 0}
 CASES: dict[str, Callable[[], str]] = {}
+# These need something to happen at the same time, or a gateway set up for them.
+ALONE = {"served_by", "limits", "cut"}
 
 
 def case(function: Callable[[], str]) -> Callable[[], str]:
@@ -176,7 +178,7 @@ def embeddings() -> str:
         return sum(x * y for x, y in zip(a, b, strict=True)) / size
 
     # The SDK asks for base64 by default and turns it back into numbers; `plain` came as numbers.
-    assert alike(cat, plain) > 0.999 > alike(cat, rates), "vectors got mixed up"
+    assert alike(cat, plain) > 0.999 > alike(cat, rates), f"mixed up: {alike(cat, plain)}, {alike(cat, rates)}"
     return f"{alike(cat, plain):.4f} > {alike(cat, rates):.4f}"
 
 
@@ -243,15 +245,47 @@ def leaves() -> str:
 
 
 @case
+def served_by() -> str:
+    """One small answer, and who gave it."""
+    answer = client().chat.completions.with_raw_response.create(**{**SHORT, "max_tokens": 2})
+    assert answer.parse().choices[0].message.content, answer.text
+    return answer.headers["x-lockgate-backend"]
+
+
+@case
+def limits() -> str:
+    """Twelve at once: how many each backend answered, and what those who got nothing were told."""
+
+    async def one(asker: openai.AsyncOpenAI) -> str:
+        try:
+            answer = await asker.chat.completions.with_raw_response.create(**{**SHORT, "max_tokens": 2})
+        except openai.APIStatusError as error:
+            assert error.status_code in (429, 503), error
+            assert int(error.response.headers["retry-after"]) >= 1, error.response.headers
+            assert int(error.response.headers["retry-after-ms"]) > 0, error.response.headers
+            return str(error.code)
+        return answer.headers["x-lockgate-backend"]
+
+    async def twelve() -> list[str]:
+        async with openai.AsyncOpenAI(base_url=BASE_URL, api_key=API_KEY, max_retries=0, timeout=90) as asker:
+            return await asyncio.gather(*(one(asker) for _ in range(12)))
+
+    outcomes = asyncio.run(twelve())
+    return json.dumps({outcome: outcomes.count(outcome) for outcome in sorted(set(outcomes))})
+
+
+@case
 def cut() -> str:
     """The model's server dies in the middle: the SDK must raise, and what was read must not look whole."""
     text = ""
     try:
-        for chunk in client().chat.completions.create(**{**SHORT, "max_tokens": 400}, stream=True):
+        ask = {**SHORT, "max_tokens": 1500}
+        answer = client().chat.completions.with_raw_response.create(**ask, stream=True)
+        for chunk in answer.parse():
             assert not chunk.choices[0].finish_reason, "a cut answer that says it is finished"
             if chunk.choices[0].delta.content:
                 if not text:
-                    print(json.dumps({"progress": "first text"}), flush=True)
+                    print(json.dumps({"streaming_from": answer.headers["x-lockgate-backend"]}), flush=True)
                 text += chunk.choices[0].delta.content
     except openai.APIError as error:
         assert text, "nothing was read before the cut"
@@ -261,7 +295,7 @@ def cut() -> str:
 
 def main() -> None:
     wanted = sys.argv[1:]
-    names = [name for name in CASES if name != "cut"] if wanted == ["all"] else wanted
+    names = [name for name in CASES if name not in ALONE] if wanted == ["all"] else wanted
     failed = not names
     for name in names:
         try:
