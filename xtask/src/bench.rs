@@ -87,7 +87,9 @@ pub(crate) fn bench(root: &Path, choice: &Choice) -> Result<()> {
     }
     let mut report = Report::new(plan.rounds, plan.lasting);
     for subject in &subjects {
-        report.idle(subject.name, subject.resident());
+        report.resident(subject.name, "idle", subject.resident());
+        // Before any other load: what the streams themselves take.
+        report.add(subject.name, "fresh streams", idle_streams(subject, plan, epoch)?);
     }
     for round in 0..=plan.rounds {
         for scenario in SCENARIOS {

@@ -50,7 +50,8 @@ impl Target {
     pub(crate) fn plain(&self, body_bytes: usize) -> Vec<u8> {
         let start = r#"{"model":"bench","max_tokens":64,"messages":[{"role":"user","content":""#;
         let end = r#""}],"temperature":0.2}"#;
-        let text = r#"Tell me of the colours, in order, \"as Newton named them\":\n- red, then orange;\n- and so on.\n"#;
+        // About as many escaped characters as code or prose in Markdown has: one in fifty.
+        let text = r#"Tell me of the colours of the rainbow in the order in which Newton named them,\n- first the \"warm\" ones, which are red and orange and yellow, as far as he could see;\n- then the cold ones, which are green and blue and indigo and violet."#;
         let room = body_bytes.saturating_sub(start.len() + end.len());
         let prose = text.repeat(room / text.len()) + &"x".repeat(room % text.len());
         self.request(&format!("{start}{prose}{end}"))

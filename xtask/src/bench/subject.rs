@@ -29,7 +29,7 @@ impl Drop for Subject {
         if let Some(child) = &mut self.child {
             for pid in family(child.id()) {
                 // Ended by the kernel's own means: what is measured has no say in it.
-                drop(Command::new("kill").arg(pid.to_string()).status());
+                drop(Command::new("kill").arg(pid.to_string()).stderr(Stdio::null()).status());
             }
             drop(child.wait());
         }
@@ -63,12 +63,14 @@ impl Subject {
         Ok(subject)
     }
 
-    /// Lockgate with keys, limits, routing, ledger and metrics on.
+    /// Lockgate with keys, limits, routing, ledger and metrics on; a line a request in the log is off, as nginx's is.
     ///
     /// # Errors
     /// When it does not start.
     pub(crate) fn lockgate(home: &Path, binary: &Path, origin: SocketAddr) -> Result<Self> {
-        let (config, ready) = (home.join("lockgate.yaml"), home.join("ready.json"));
+        let own = home.join("lockgate");
+        fs::create_dir_all(&own)?;
+        let (config, ready) = (own.join("lockgate.yaml"), home.join("ready.json"));
         fs::write(&config, lockgate_config(home, origin))?;
         let log = fs::File::create(home.join("lockgate.log"))?;
         let child = pinned(&binary.display().to_string())
@@ -83,7 +85,9 @@ impl Subject {
         let unknown = Target { address: origin, prefix: "" };
         let mut subject =
             Self { name: "lockgate", plain: unknown.clone(), streamed: unknown, child: Some(child) };
-        subject.wait_until(|| fs::read_to_string(&ready).is_ok_and(|line| line.contains("address")))?;
+        let started =
+            subject.wait_until(|| fs::read_to_string(&ready).is_ok_and(|line| line.contains("address")));
+        started.with_context(|| fs::read_to_string(home.join("lockgate.log")).unwrap_or_default())?;
         let line: serde_json::Value = serde_json::from_str(&fs::read_to_string(&ready)?)?;
         let address = line["address"].as_str().context("the ready line names its address")?.parse()?;
         subject.plain = Target { address, prefix: "" };
@@ -197,15 +201,16 @@ data_dir: {home}/data
 admin: {{token: bench-admin-token-0123456789abcdef}}
 limits: {{max_in_flight: 4000, queue_max: 1000, queue_timeout: 30s}}
 ledger: {{durability: process}}
+log: {{level: warn}}
 keys:
-  - {{name: bench, key: {KEY}, rpm: 100000000, tpm: 100000000000, concurrency: 4000}}
+  - {{name: bench, key: {KEY}, rpm: 10000000, tpm: 100000000000, concurrency: 4000}}
 backends:
   - name: origin
     kind: openai_compatible
     base_url: http://{origin}/v1
     api_key: sk-bench-upstream
     pool: primary
-    limits: {{rpm: 100000000, tpm: 100000000000, concurrency: 4000}}
+    limits: {{rpm: 10000000, tpm: 100000000000, concurrency: 4000}}
     models:
       bench: {{native: bench, price: {{input: 1.00, cached_input: 0.25, output: 4.00}}}}
 "
