@@ -1,3 +1,3 @@
-//! Runs the binary as people do, feature by feature; never looks inside it.
+//! The binary as people and programs use it, one module for each feature; never looks inside it.
 
 mod real_model;
