@@ -3,8 +3,8 @@
 use std::{borrow::Cow, pin::Pin, sync::Arc, time::Duration};
 
 use policy::{
-    AttemptId, AttemptOutcome, BackendId, Closed, Entry, Key, Opened, Outcome, Price, Progress, Receipt,
-    RequestOutcome, Timestamp,
+    Amount, AttemptId, AttemptOutcome, BackendId, Closed, Entry, Key, Opened, Outcome, Price, Progress,
+    Receipt, RequestOutcome, Timestamp,
 };
 use protocol::{Dialect, Failure, FailureKind, StreamTally, Taint, Usage, UsageSource};
 use smallvec::SmallVec;
@@ -35,6 +35,7 @@ pub(crate) struct Facts {
     pub(super) meter: Meter,
     pub(super) room: Reservation,
     attempt: Option<Attempt>,
+    spent: Spent,
     served: Option<Served>,
     key: Arc<Key>,
     caller: Requested,
@@ -61,6 +62,14 @@ struct Attempt {
     id: AttemptId,
     started: Instant,
     progressed: Instant,
+}
+
+/// What all attempts so far came to.
+#[derive(Debug, Clone, Copy, Default)]
+struct Spent {
+    usage: Usage,
+    cost: Amount,
+    unpriced: bool,
 }
 
 /// The latest backend that was called.
@@ -104,6 +113,7 @@ impl Facts {
             meter: Meter::default(),
             room,
             attempt: None,
+            spent: Spent::default(),
             served: None,
             key: caller.key.clone(),
             caller: Requested {
@@ -249,7 +259,7 @@ impl Facts {
         let attempt = self.attempt.take()?;
         let (usage, usage_source) = self.usage();
         let price = self.served.as_ref().and_then(|served| served.price.as_deref());
-        Some(Closed {
+        let closed = Closed {
             attempt: attempt.id,
             at: self.caller.wall.after(self.elapsed()),
             outcome,
@@ -261,7 +271,9 @@ impl Facts {
             unpriced: price.is_none() && usage.total() > 0,
             first_event_ms: self.first_event.map(millis),
             total_ms: millis(attempt.started.elapsed()),
-        })
+        };
+        self.spent.add(&closed);
+        Some(closed)
     }
 
     fn receipt(&mut self, end: &End, last: Option<&Closed>) -> Receipt {
@@ -290,13 +302,21 @@ impl Facts {
             total_ms: millis(self.elapsed()),
             bytes_in: self.caller.bytes_in,
             bytes_out: self.bytes_out,
-            usage: last.map(|closed| closed.usage).unwrap_or_default(),
+            usage: self.spent.usage,
             usage_source: last.map_or(UsageSource::Counted, |closed| closed.usage_source),
-            cost: last.map(|closed| closed.cost).unwrap_or_default(),
-            unpriced: last.is_some_and(|closed| closed.unpriced),
+            cost: self.spent.cost,
+            unpriced: self.spent.unpriced,
             price_version: served.and_then(|served| Some(served.price.as_ref()?.version.clone())),
             keepalive_committed: false,
         }
+    }
+}
+
+impl Spent {
+    fn add(&mut self, closed: &Closed) {
+        self.usage = self.usage.plus(&closed.usage);
+        self.cost = self.cost.saturating_add(closed.cost);
+        self.unpriced |= closed.unpriced;
     }
 }
 

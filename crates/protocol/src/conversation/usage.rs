@@ -37,6 +37,21 @@ impl Usage {
             .saturating_add(self.cache_write_1h)
     }
 
+    /// This and another answer's together.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        Usage {
+            input: self.input.saturating_add(other.input),
+            cached_input: self.cached_input.saturating_add(other.cached_input),
+            cache_write: self.cache_write.saturating_add(other.cache_write),
+            cache_write_1h: self.cache_write_1h.saturating_add(other.cache_write_1h),
+            output: self.output.saturating_add(other.output),
+            reasoning: self.reasoning.saturating_add(other.reasoning),
+            audio_input: self.audio_input.saturating_add(other.audio_input),
+            audio_output: self.audio_output.saturating_add(other.audio_output),
+        }
+    }
+
     /// Everything that was read and written.
     pub fn total(&self) -> u64 {
         self.input_total().saturating_add(self.output)
