@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt;
+use policy::BackendId;
 use protocol::{
     AnswerOutline, Dialect, Edits, Failure, FailureKind, Retry, StreamEnd, StreamFault, StreamPlan,
     StreamRelay,
@@ -111,6 +112,7 @@ pub(super) async fn retry(failed: Failed, ask: &Ask, ticket: &mut Ticket) -> Res
     facts.failed(lease, &failure);
     let attempts_max = ask.view.snapshot.settings.attempts_max;
     let may_help = failure.retry() == Retry::ElsewhereNow
+        && (failure.kind != FailureKind::ModelMissing || is_elsewhere_left(ask, &facts.tried))
         && facts.stamp.attempts() < attempts_max
         && !matches!(ask.payload, Payload::Opaque(None))
         && ask.at.elapsed() < total
@@ -120,6 +122,12 @@ pub(super) async fn retry(failed: Failed, ask: &Ask, ticket: &mut Ticket) -> Res
         (false, Some(passed)) => Err(Refusal::passed(passed, &failure)),
         (false, None) => Err(Refusal::from(&failure)),
     }
+}
+
+/// Whether there is a backend that this request has not been to: one that lacks the model will not have it a moment later.
+fn is_elsewhere_left(ask: &Ask, tried: &[BackendId]) -> bool {
+    let mut candidates = ask.route.tiers.iter().flat_map(|tier| &tier.candidates);
+    candidates.any(|candidate| !tried.contains(&candidate.backend))
 }
 
 /// The headers and the body for this backend: the client's own, save what the gateway owns.
