@@ -231,14 +231,16 @@ async fn stream(ask: &Ask, mut answer: Answer) -> Result<Content, NoContent> {
     let mut ready = Vec::new();
     loop {
         let ended = advance(&mut relay, answer.chunk().await, &mut ready);
-        if relay.tally().events > 0 {
-            return Ok(Content::Stream(Box::new(Stream { answer, relay, ready, ended })));
-        }
+        let has_begun = relay.tally().events > 0;
         match ended {
-            None => {}
+            // What came with the failure has not gone out yet: another backend may still answer.
             Some(Ended::Cut(failure) | Ended::Told { failure, .. }) => return Err((failure, None)),
-            Some(Ended::Complete) => {
+            Some(Ended::Complete) if !has_begun => {
                 return Err((Failure::new(FailureKind::Truncated, "the stream had no event"), None));
+            }
+            None if !has_begun => {}
+            ended @ (None | Some(Ended::Complete)) => {
+                return Ok(Content::Stream(Box::new(Stream { answer, relay, ready, ended })));
             }
         }
     }
