@@ -5,7 +5,7 @@ use std::{borrow::Cow, time::Duration};
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use policy::{Denial, NoSuchModel, Refused, RefusedReason};
-use protocol::{Deadline, DecodeError, Dialect, Failure, FailureKind, WireError};
+use protocol::{Deadline, DecodeError, Dialect, Failure, FailureKind, StreamRelay, WireError};
 
 use crate::{body::Body, identity::Stamp};
 
@@ -133,9 +133,9 @@ impl Refusal {
         response
     }
 
-    /// What the caller reads inside a stream that has begun.
-    pub(crate) fn into_stream_event(self, dialect: Dialect, stamp: &Stamp) -> Bytes {
-        protocol::encode_stream_error(dialect, &self.wire(stamp))
+    /// What the caller reads inside a stream that has begun, in its proper place there.
+    pub(crate) fn into_stream_event(self, relay: &StreamRelay, stamp: &Stamp) -> Bytes {
+        relay.encode_error(&self.wire(stamp))
     }
 
     fn wire<'a>(&'a self, stamp: &'a Stamp) -> WireError<'a> {

@@ -45,7 +45,7 @@ pub(super) fn respond(ask: Ask, reply: Reply, mut ticket: Ticket) -> Response<Bo
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
             headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-            Body::stream(StreamBody::new(ask.dialect, *stream, lease, ticket))
+            Body::stream(StreamBody::new(*stream, lease, ticket))
         }
         Content::Opaque(answer) if answer.is_ended() => {
             Body::settling(WholeBody::new(Segments::new(), status, lease, ticket))

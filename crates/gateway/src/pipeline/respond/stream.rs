@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use policy::Outcome;
-use protocol::{Dialect, Failure, StreamRelay};
+use protocol::{Failure, StreamRelay};
 use tokio::time::{Instant, Sleep};
 use upstream::Answer;
 
@@ -26,7 +26,6 @@ const LINGER: Duration = Duration::from_secs(1);
 
 /// An event stream on its way to the client.
 pub(crate) struct StreamBody {
-    dialect: Dialect,
     answer: Answer,
     relay: StreamRelay,
     ready: std::vec::IntoIter<Bytes>,
@@ -38,10 +37,9 @@ pub(crate) struct StreamBody {
 }
 
 impl StreamBody {
-    pub(super) fn new(dialect: Dialect, stream: Stream, lease: Lease, ticket: Ticket) -> Self {
+    pub(super) fn new(stream: Stream, lease: Lease, ticket: Ticket) -> Self {
         let Stream { answer, relay, ready, ended } = stream;
         let mut body = Self {
-            dialect,
             answer,
             relay,
             ready: Vec::new().into_iter(),
@@ -139,7 +137,7 @@ impl StreamBody {
         );
         lease.serving.metrics.failed(failure);
         facts.end = Some(End::broken(200, refusal.code));
-        let event = refusal.into_stream_event(self.dialect, &facts.stamp);
+        let event = refusal.into_stream_event(&self.relay, &facts.stamp);
         facts.bytes_out += event.len() as u64;
         lease.finish(outcome_of(failure));
         self.flush = ticket.settle();
