@@ -166,7 +166,11 @@ async fn commit(ask: &Ask, lease: Lease, answer: Answer) -> Result<Reply, Failed
     let headers = forward::answer_headers(&answer.headers);
     match content(ask, answer).await {
         Ok(content) => Ok(Reply { lease, status, headers, content }),
-        Err((failure, passed)) => Err(Failed { lease, failure, passed }),
+        Err((mut failure, passed)) => {
+            failure.detail = lease.hide_text(failure.detail);
+            let passed = passed.map(|passed| Passed { body: lease.hide(passed.body), ..passed });
+            Err(Failed { lease, failure, passed })
+        }
     }
 }
 

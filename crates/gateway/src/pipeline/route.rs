@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use policy::{BackendId, Candidate, Granted, Leased, Outcome, Refused, Route, Slot, Tier, Want};
 use tokio::time::Instant;
 
@@ -104,6 +105,27 @@ impl Lease {
         &self.tier().candidates[self.candidate]
     }
 
+    /// An error's own words without the credential of this backend, which some upstreams quote.
+    pub(super) fn hide(&self, said: Bytes) -> Bytes {
+        match self.credential().and_then(|secret| without(&said, secret.as_bytes())) {
+            Some(clean) => clean.into(),
+            None => said,
+        }
+    }
+
+    /// The same for what goes to the log.
+    pub(super) fn hide_text(&self, said: Box<str>) -> Box<str> {
+        match self.credential().filter(|secret| said.contains(secret)) {
+            Some(secret) => said.replace(secret, HIDDEN).into(),
+            None => said,
+        }
+    }
+
+    fn credential(&self) -> Option<&str> {
+        let secret = self.serving.backend.credential.as_ref().map(policy::Secret::expose);
+        secret.filter(|secret| !secret.is_empty())
+    }
+
     /// Gives the slot back with what the attempt taught.
     pub(super) fn finish(mut self, outcome: Outcome) {
         self.release(outcome);
@@ -125,7 +147,44 @@ impl Drop for Lease {
     }
 }
 
+/// Stands where a credential stood.
+const HIDDEN: &str = "[hidden]";
+
+/// `said` without each `secret` in it; `None` when there is none.
+fn without(said: &[u8], secret: &[u8]) -> Option<Vec<u8>> {
+    let mut clean: Option<Vec<u8>> = None;
+    let mut rest = said;
+    while let Some(at) = rest.windows(secret.len()).position(|window| window == secret) {
+        let clean = clean.get_or_insert_default();
+        clean.extend_from_slice(&rest[..at]);
+        clean.extend_from_slice(HIDDEN.as_bytes());
+        rest = &rest[at + secret.len()..];
+    }
+    clean.map(|mut clean| {
+        clean.extend_from_slice(rest);
+        clean
+    })
+}
+
 fn no_backend() -> Refusal {
     Refusal::new(Code::NO_BACKEND, "No backend can serve this request at present.")
         .retry_after(std::time::Duration::from_secs(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without;
+
+    #[test]
+    fn a_quoted_credential_is_taken_out_wherever_it_stands() {
+        for (said, want) in [
+            ("key k-1 is bad", Some("key [hidden] is bad")),
+            ("k-1", Some("[hidden]")),
+            ("k-1k-1 k-", Some("[hidden][hidden] k-")),
+            ("k-2", None),
+            ("", None),
+        ] {
+            assert_eq!(without(said.as_bytes(), b"k-1").as_deref(), want.map(str::as_bytes), "{said}");
+        }
+    }
 }

@@ -101,7 +101,14 @@ impl StreamBody {
                 }
                 self.is_ended = true;
             }
-            Some(Ended::Told { failure, raw }) => {
+            Some(Ended::Told { mut failure, raw }) => {
+                let raw = match &self.held {
+                    Some((lease, _ticket)) => {
+                        failure.detail = lease.hide_text(failure.detail);
+                        lease.hide(raw)
+                    }
+                    None => raw,
+                };
                 self.broken(&failure);
                 ready.push(raw);
                 self.is_ended = true;
