@@ -6,8 +6,8 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -20,6 +20,13 @@ pub type ClientError = Box<dyn std::error::Error + Send + Sync>;
 pub struct TestClient {
     address: SocketAddr,
     headers: HeaderMap,
+    speaks: Speaks,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Speaks {
+    Http1,
+    Http2,
 }
 
 /// An answer whose body is still arriving. Dropping it closes the connection at once.
@@ -36,7 +43,7 @@ pub struct TestAnswer {
 impl TestClient {
     /// A client of `address`.
     pub fn new(address: SocketAddr) -> Self {
-        Self { address, headers: HeaderMap::new() }
+        Self { address, headers: HeaderMap::new(), speaks: Speaks::Http1 }
     }
 
     /// Presenting this key.
@@ -53,6 +60,12 @@ impl TestClient {
         self
     }
 
+    /// Speaking HTTP/2, with prior knowledge.
+    #[must_use]
+    pub fn with_http2(self) -> Self {
+        Self { speaks: Speaks::Http2, ..self }
+    }
+
     /// Asks for `path`.
     pub async fn get(&self, path: &str) -> Result<TestAnswer, ClientError> {
         self.send(Method::GET, path, Bytes::new()).await
@@ -67,21 +80,23 @@ impl TestClient {
     pub async fn send(&self, method: Method, path: &str, body: Bytes) -> Result<TestAnswer, ClientError> {
         let tcp = TcpStream::connect(self.address).await?;
         tcp.set_nodelay(true)?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(tcp)).await?;
         let mut tasks = JoinSet::new();
-        tasks.spawn(async move {
-            // What ends the connection is told to the exchange on it.
-            let _ = connection.await;
-        });
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = method;
-        *request.uri_mut() = path.parse()?;
-        *request.headers_mut() = self.headers.clone();
-        let headers = request.headers_mut();
-        headers.insert(header::HOST, self.address.to_string().parse()?);
-        let json = header::HeaderValue::from_static("application/json");
-        headers.entry(header::CONTENT_TYPE).or_insert(json);
-        let (head, body) = sender.send_request(request).await?.into_parts();
+        let request = self.request(method, path, body)?;
+        // What ends the connection is told to the exchange on it.
+        let response = match self.speaks {
+            Speaks::Http1 => {
+                let (mut sender, connection) = http1::handshake(TokioIo::new(tcp)).await?;
+                tasks.spawn(async move { drop(connection.await) });
+                sender.send_request(request).await?
+            }
+            Speaks::Http2 => {
+                let (mut sender, connection) =
+                    http2::handshake(TokioExecutor::new(), TokioIo::new(tcp)).await?;
+                tasks.spawn(async move { drop(connection.await) });
+                sender.send_request(request).await?
+            }
+        };
+        let (head, body) = response.into_parts();
         Ok(TestAnswer {
             status: head.status,
             headers: head.headers,
@@ -89,6 +104,22 @@ impl TestClient {
             buffered: Vec::new(),
             _connection: tasks,
         })
+    }
+
+    fn request(&self, method: Method, path: &str, body: Bytes) -> Result<Request<Full<Bytes>>, ClientError> {
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = method;
+        *request.headers_mut() = self.headers.clone();
+        match self.speaks {
+            Speaks::Http1 => {
+                *request.uri_mut() = path.parse()?;
+                request.headers_mut().insert(header::HOST, self.address.to_string().parse()?);
+            }
+            Speaks::Http2 => *request.uri_mut() = format!("http://{}{path}", self.address).parse()?,
+        }
+        let json = header::HeaderValue::from_static("application/json");
+        request.headers_mut().entry(header::CONTENT_TYPE).or_insert(json);
+        Ok(request)
     }
 }
 

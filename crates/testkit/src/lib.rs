@@ -2,10 +2,12 @@
 //! part of what is shipped, and it knows nothing of the crates it tests.
 
 pub mod client;
+pub mod database;
 pub mod gateway;
 pub mod provider;
 
 pub use client::{ClientError, TestAnswer, TestClient};
+pub use database::HeldDatabase;
 pub use gateway::{GatewaySettings, Ready, TestGateway};
 pub use provider::{
     Behaviour, Count, Ending, Framing, Pace, ProviderSettings, Rate, Received, ScriptedProvider, Transport,
