@@ -125,6 +125,11 @@ impl Gateway {
         &self.metrics
     }
 
+    /// Requests that wait for a grant. At rest, as many as the live state has queued: none.
+    pub fn waiting(&self) -> usize {
+        self.waiters.len()
+    }
+
     /// A place in a queue was taken: its deadline may be the next thing due.
     pub(crate) fn queue_changed(&self) {
         self.queue_changed.notify_one();

@@ -27,6 +27,11 @@ impl Waiters {
         Listing(self.listed.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// How many are listed.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().0.len()
+    }
+
     /// Hands `granted` to `waiter`, or back to the caller when that waiter is gone.
     pub(crate) fn hand(&self, waiter: WaiterId, granted: Granted) -> Result<(), Granted> {
         let sender = self.lock().0.remove(&waiter);
