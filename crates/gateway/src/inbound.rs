@@ -51,7 +51,7 @@ pub(crate) async fn read_whole(
     };
     match tokio::time::timeout(limits.within, reading).await {
         Ok(read) => read,
-        Err(_elapsed) => Err(Refusal::new(Code::BODY_TIMEOUT, "The request's body did not arrive in time.")),
+        Err(_elapsed) => Err(body_timeout()),
     }
 }
 
@@ -78,7 +78,7 @@ async fn gather(
 
 /// Looks for the `model` field of a form without keeping the form: what was read is put in front of the rest.
 pub(crate) async fn peek_form(
-    mut body: Incoming,
+    body: Incoming,
     headers: &HeaderMap,
     limits: Limits,
 ) -> Result<(Option<String>, Passing), Refusal> {
@@ -88,23 +88,12 @@ pub(crate) async fn peek_form(
         return Err(too_large(limits));
     }
     let boundary = headers.get(header::CONTENT_TYPE).and_then(|value| multipart::boundary(value.as_bytes()));
-    let mut seen = BytesMut::new();
-    let mut model = None;
-    if let Some(boundary) = boundary {
-        while seen.len() < FORM_PEEK_BYTES_MAX {
-            let Some(data) = next_data(&mut body).await? else { break };
-            seen.extend_from_slice(&data);
-            match multipart::field(&seen, boundary, "model") {
-                Found::Value(value) => {
-                    model = Some(value.to_owned());
-                    break;
-                }
-                Found::Absent => break,
-                Found::NeedMore => {}
-            }
-        }
+    let mut passing = Passing { seen: None, rest: Some(body), length, left: limits.bytes_max };
+    let Some(boundary) = boundary else { return Ok((None, passing)) };
+    match tokio::time::timeout(limits.within, passing.model_of_form(boundary)).await {
+        Ok(model) => Ok((model?, passing)),
+        Err(_elapsed) => Err(body_timeout()),
     }
-    Ok((model, Passing { seen: Some(seen.freeze()), rest: Some(body), length, left: limits.bytes_max }))
 }
 
 /// A body that passes through: what was already read of it, then the rest as it comes.
@@ -120,6 +109,27 @@ impl Passing {
     pub(crate) fn whole(body: Bytes) -> Self {
         let length = body.len() as u64;
         Self { seen: Some(body), rest: None, length: Some(length), left: length }
+    }
+
+    /// The `model` field, as far as it lies within what may be looked at.
+    async fn model_of_form(&mut self, boundary: &str) -> Result<Option<String>, Refusal> {
+        let Some(rest) = &mut self.rest else { return Ok(None) };
+        let mut seen = BytesMut::new();
+        let mut model = None;
+        while seen.len() < FORM_PEEK_BYTES_MAX {
+            let Some(data) = next_data(rest).await? else { break };
+            seen.extend_from_slice(&data);
+            match multipart::field(&seen, boundary, "model") {
+                Found::Value(value) => {
+                    model = Some(value.to_owned());
+                    break;
+                }
+                Found::Absent => break,
+                Found::NeedMore => {}
+            }
+        }
+        self.seen = Some(seen.freeze());
+        Ok(model)
     }
 
     /// Its length, where the client declared one.
@@ -193,6 +203,10 @@ fn too_large(limits: Limits) -> Refusal {
         Code::BODY_TOO_LARGE,
         format!("The request's body is larger than {} bytes.", limits.bytes_max),
     )
+}
+
+fn body_timeout() -> Refusal {
+    Refusal::new(Code::BODY_TIMEOUT, "The request's body did not arrive in time.")
 }
 
 fn declared_length(headers: &HeaderMap) -> Option<u64> {

@@ -1,6 +1,7 @@
 //! The data plane on real sockets, with a real store and a provider that does what its script says; by feature and promise.
 
 mod answers;
+mod bad_clients;
 mod disconnects;
 mod limits;
 mod promises;

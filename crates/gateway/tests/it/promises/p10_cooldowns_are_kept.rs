@@ -1,0 +1,121 @@
+//! P10: no request goes to a backend inside its cooldown, and a caller is refused only when nothing could serve in time.
+
+use std::time::Duration;
+
+use testkit::{Rate, ScriptedProvider};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::scene::{Plan, Scene, chat};
+
+const CHAT: &str = "/v1/chat/completions";
+const PATIENCE: Duration = Duration::from_secs(10);
+const COOLDOWN_MIN: Duration = Duration::from_secs(30);
+
+async fn limited(rates: &[Rate]) -> (Vec<ScriptedProvider>, Scene) {
+    let mut providers = Vec::new();
+    for rate in rates {
+        let provider = ScriptedProvider::start().await;
+        provider.limit(Some(*rate));
+        providers.push(provider);
+    }
+    let plan = Plan::before(&providers.iter().collect::<Vec<_>>()).with(|draft| {
+        draft.settings.queue_timeout = PATIENCE;
+        for backend in &mut draft.backends {
+            "primary".clone_into(&mut backend.pool);
+        }
+    });
+    (providers, plan.start().await)
+}
+
+fn rate(per_minute: u32, burst: u32) -> Rate {
+    Rate { per_minute, burst }
+}
+
+/// One request after another, with the provider's own books read after each.
+#[tokio::test(start_paused = true)]
+async fn p10_no_call_reaches_a_backend_inside_its_cooldown() {
+    let (providers, scene) = limited(&[rate(20, 3), rate(40, 5), rate(6, 1)]).await;
+    let books = || -> Vec<(u64, u64)> {
+        let counts = providers.iter().map(ScriptedProvider::count);
+        counts.map(|count| (count.accepted, count.refused)).collect()
+    };
+    let began = Instant::now();
+    let (mut before, mut closed_until) = (books(), vec![began; providers.len()]);
+    let (mut served, mut refused) = (0, 0);
+    for _ in 0..600 {
+        let asked_at = Instant::now();
+        let answer = scene.client().post(CHAT, &chat()).await.expect("an answer");
+        let (now, after) = (Instant::now(), books());
+        let could_serve = closed_until.iter().any(|until| *until < asked_at + PATIENCE);
+        for (index, (old, new)) in before.iter().zip(&after).enumerate() {
+            let calls = new.0 + new.1 - old.0 - old.1;
+            assert!(calls == 0 || now >= closed_until[index], "b{index} was called while it cooled down");
+            if new.1 > old.1 {
+                closed_until[index] = now + COOLDOWN_MIN;
+            }
+        }
+        match answer.status.as_u16() {
+            200 => served += 1,
+            status => {
+                refused += 1;
+                assert!(matches!(status, 429 | 503), "{status}");
+                let could_still = closed_until.iter().any(|until| *until < asked_at + PATIENCE);
+                assert!(!could_still, "refused at {:?} although a backend could serve", asked_at - began);
+                let wait: u64 = answer.header("retry-after").expect("a wait").parse().expect("seconds");
+                assert!((1..=600).contains(&wait), "{wait}");
+                assert!(could_serve || wait > 0);
+            }
+        }
+        before = after;
+        tokio::time::advance(Duration::from_millis(700)).await;
+    }
+    assert!(served > 200 && refused > 0, "both must have happened: {served} served, {refused} refused");
+    scene.at_rest().await;
+}
+
+/// Many at once: what was under way when the first refusal came may be refused, too; nothing after it is.
+#[tokio::test(start_paused = true)]
+async fn p10_a_burst_meets_a_limit_once() {
+    let (providers, scene) = limited(&[rate(60, 10), rate(6_000, 1_000)]).await;
+    let mut calls = JoinSet::new();
+    for _ in 0..200 {
+        let client = scene.client();
+        calls.spawn(async move { client.post(CHAT, &chat()).await.expect("an answer").status });
+    }
+    for status in calls.join_all().await {
+        assert_eq!(status, 200, "the other backend could serve all of them");
+    }
+    let refused = providers[0].count().refused;
+    let backend = scene.backend("b0");
+    assert!(refused > 0 && backend.consecutive_rate_limited == 1, "{refused} refused: {backend:?}");
+    for _ in 0..50 {
+        assert_eq!(scene.client().post(CHAT, &chat()).await.expect("an answer").status, 200);
+    }
+    assert_eq!(providers[0].count().refused, refused, "nothing may reach it now");
+    tokio::time::advance(COOLDOWN_MIN).await;
+    for _ in 0..20 {
+        assert_eq!(scene.client().post(CHAT, &chat()).await.expect("an answer").status, 200);
+    }
+    assert!(providers[0].count().accepted > 10, "it is asked again after its cooldown");
+    scene.at_rest().await;
+}
+
+/// The provider's own wait is honoured when it is longer than ours.
+#[tokio::test(start_paused = true)]
+async fn p10_a_providers_own_wait_is_honoured() {
+    let provider = ScriptedProvider::start().await;
+    let scene = Plan::before(&[&provider]).start().await;
+    provider.then(testkit::Behaviour::rate_limited(Duration::from_secs(90)));
+    let refused = scene.client().post(CHAT, &chat()).await.expect("an answer");
+    assert_eq!(refused.status, 503);
+    assert_eq!(refused.header("retry-after"), Some("90"));
+    tokio::time::advance(Duration::from_secs(59)).await;
+    // It could not be served within the queue's 30 s.
+    assert_eq!(scene.client().post(CHAT, &chat()).await.expect("an answer").status, 503);
+    assert_eq!(provider.count().accepted, 1);
+    tokio::time::advance(Duration::from_secs(3)).await;
+    let asked_at = Instant::now();
+    assert_eq!(scene.client().post(CHAT, &chat()).await.expect("an answer").status, 200);
+    assert_eq!(asked_at.elapsed().as_secs(), 28, "it waits for the end of the cooldown");
+}

@@ -1,0 +1,140 @@
+//! P13 in short form: thousands of mixed requests leave nothing behind: no slot, no waiter, no task, no line unaccounted.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use policy::RequestOutcome;
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use serde_json::Value;
+use testkit::{Behaviour, Ending, ScriptedProvider, TestClient};
+use tokio::task::JoinSet;
+
+use crate::scene::{Plan, Scene, chat, chat_stream};
+
+const WORKERS: u64 = 48;
+const REQUESTS_EACH: u32 = 60;
+
+/// What a request met, as its client saw it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    Whole,
+    Error,
+    Left,
+}
+
+/// What a provider does next: mostly well, often badly.
+fn any_behaviour(rng: &mut SmallRng) -> Behaviour {
+    let healthy = Behaviour::healthy();
+    match rng.random_range(0..20) {
+        0 => Behaviour::error(500, "no"),
+        1 => healthy.ending(Ending::CloseAt(rng.random_range(0..2500))),
+        2 => healthy.ending(Ending::ResetAt(rng.random_range(0..2500))),
+        3 => healthy.ending(Ending::HangAt(rng.random_range(0..2500))),
+        4 => healthy.ending(Ending::HangFirst),
+        5 => healthy.ending(Ending::CloseFirst),
+        6 => Behaviour::html(200),
+        7 => Behaviour::error(400, "no"),
+        _ => healthy,
+    }
+}
+
+/// One request: read to its end, or left before its head or after some of its events.
+async fn ask_once(client: &TestClient, rng: &mut SmallRng) -> Seen {
+    let ask: Value = if rng.random_bool(0.6) { chat_stream() } else { chat() };
+    let patience = rng.random_bool(0.15).then(|| Duration::from_millis(rng.random_range(0..40_000)));
+    let sending = client.post("/v1/chat/completions", &ask);
+    let answer = match patience {
+        Some(patience) => tokio::time::timeout(patience, sending).await,
+        None => Ok(sending.await),
+    };
+    let Ok(answer) = answer else { return Seen::Left };
+    let mut answer = answer.expect("an answer");
+    let leaves_after = rng.random_bool(0.15).then(|| rng.random_range(0..8));
+    let mut events = 0;
+    let mut text = Vec::new();
+    while leaves_after.is_none_or(|most| events < most) {
+        match answer.chunk().await {
+            Some(chunk) => text.extend_from_slice(&chunk.expect("a body with a proper end")),
+            None => {
+                return if text.windows(8).any(|w| w == b"\"error\":") { Seen::Error } else { Seen::Whole };
+            }
+        }
+        events += 1;
+    }
+    Seen::Left
+}
+
+async fn run(scene: &Scene, seed: u64) -> Vec<Seen> {
+    let mut workers = JoinSet::new();
+    for worker in 0..WORKERS {
+        let client = scene.client();
+        workers.spawn(async move {
+            let mut rng = SmallRng::seed_from_u64(seed ^ worker);
+            let mut seen = Vec::new();
+            for _ in 0..REQUESTS_EACH {
+                seen.push(ask_once(&client, &mut rng).await);
+            }
+            seen
+        });
+    }
+    workers.join_all().await.concat()
+}
+
+async fn check(seed: u64) {
+    println!("seed {seed}");
+    let mut rng = SmallRng::seed_from_u64(seed);
+    let providers = [ScriptedProvider::start().await, ScriptedProvider::start().await];
+    for provider in &providers {
+        for _ in 0..4000 {
+            provider.then(any_behaviour(&mut rng));
+        }
+    }
+    let plan = Plan::before(&[&providers[0], &providers[1]]).unforgetting().with(|draft| {
+        draft.settings.max_in_flight = 24;
+        draft.settings.queue_max = 20;
+        draft.settings.queue_timeout = Duration::from_secs(20);
+        for backend in &mut draft.backends {
+            backend.limits.concurrency = Some(10);
+            backend.deadlines.idle = Duration::from_secs(15);
+            backend.deadlines.first_event = Duration::from_secs(15);
+        }
+    });
+    let scene = plan.start().await;
+    let tasks_before = scene.tasks.counts();
+    let seen = run(&scene, seed).await;
+    for kind in [Seen::Whole, Seen::Error, Seen::Left] {
+        let count = seen.iter().filter(|one| **one == kind).count();
+        assert!(count > 50, "too few of {kind:?} to mean anything: {count}");
+    }
+    scene.until("the tasks of the start", |scene| scene.tasks.counts() == tasks_before).await;
+    let receipts = scene.receipts().await;
+    let status = scene.status();
+    assert_eq!((status.in_flight, status.queued, scene.gateway.waiting()), (0, 0, 0));
+    assert_eq!((status.queue.admission, status.queue.routing, status.queue.bytes), (0, 0, 0));
+    assert!(status.rejected_total > 0, "the limits must have been met");
+    assert!(status.backends.iter().all(|backend| backend.in_flight == 0), "{:?}", status.backends);
+    assert_eq!(status.accepted_total, receipts.len() as u64, "every ticket gives exactly one receipt");
+    let tickets: BTreeSet<_> = receipts.iter().map(|receipt| receipt.ticket).collect();
+    assert_eq!(tickets.len(), receipts.len());
+    let totals = scene.totals().await;
+    let attempts: u64 = receipts.iter().map(|receipt| u64::from(receipt.attempts)).sum();
+    assert_eq!(totals.attempts, attempts, "one ledger line for each attempt");
+    assert_eq!(totals.requests, receipts.len() as u64);
+    assert_eq!(totals.interrupted, 0);
+    let completed = receipts.iter().filter(|receipt| receipt.outcome == RequestOutcome::Completed).count();
+    let whole = seen.iter().filter(|one| **one == Seen::Whole).count();
+    assert!(completed >= whole, "what a client saw whole was completed: {whole} of {completed}");
+    let lag = scene.journal.lag();
+    assert_eq!((lag.entries, lag.bytes), (0, 0));
+    assert_eq!(scene.ledger.verify().await.expect("verified").differences, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn p13_nothing_is_left_of_thousands_of_mixed_requests() {
+    let rounds: u64 =
+        std::env::var("LOCKGATE_PROVE_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+    for round in 0..rounds {
+        check(7 + round * 1_000_003).await;
+    }
+}
