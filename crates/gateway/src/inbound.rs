@@ -44,8 +44,9 @@ pub(crate) async fn read_whole(
     }
     let reading = async {
         let Some(first) = next_data(&mut body).await? else { return Ok(Bytes::new()) };
+        let first = within_limit(first, limits)?;
         if body.is_end_stream() || declared == Some(first.len() as u64) {
-            return within_limit(first, limits);
+            return Ok(first);
         }
         gather(first, &mut body, declared, limits).await
     };
