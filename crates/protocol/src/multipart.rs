@@ -35,7 +35,7 @@ pub fn boundary(content_type: &[u8]) -> Option<&str> {
 pub fn field<'a>(seen: &'a [u8], boundary: &str, name: &str) -> Found<'a> {
     let opening = format!("--{boundary}");
     let delimiter = format!("\r\n--{boundary}");
-    let Some(mut rest) = strip(seen, opening.as_bytes()) else {
+    let Some(mut rest) = seen.strip_prefix(opening.as_bytes()) else {
         return if opening.as_bytes().starts_with(seen) { Found::NeedMore } else { Found::Absent };
     };
     loop {
@@ -45,20 +45,24 @@ pub fn field<'a>(seen: &'a [u8], boundary: &str, name: &str) -> Found<'a> {
             [] | [b'-'] | [b'\r'] => return Found::NeedMore,
             _ => return Found::Absent,
         }
-        let Some(head_end) = memmem::find(rest, b"\r\n\r\n") else {
+        let Some((head, value)) = cut(rest, b"\r\n\r\n") else {
             return if rest.len() > HEAD_BYTES_MAX { Found::Absent } else { Found::NeedMore };
         };
-        let (head, value) = (&rest[..head_end], &rest[head_end + 4..]);
-        let Some(value_end) = memmem::find(value, delimiter.as_bytes()) else { return Found::NeedMore };
-        if is_field(head, name) {
-            return std::str::from_utf8(&value[..value_end]).map_or(Found::Absent, Found::Value);
+        if head.len() > HEAD_BYTES_MAX {
+            return Found::Absent;
         }
-        rest = &value[value_end + delimiter.len()..];
+        let Some((value, more)) = cut(value, delimiter.as_bytes()) else { return Found::NeedMore };
+        if is_field(head, name) {
+            return std::str::from_utf8(value).map_or(Found::Absent, Found::Value);
+        }
+        rest = more;
     }
 }
 
-fn strip<'a>(bytes: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
-    bytes.strip_prefix(prefix)
+/// What lies before and behind the first `separator`.
+fn cut<'a>(bytes: &'a [u8], separator: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let at = memmem::find(bytes, separator)?;
+    Some((bytes.get(..at)?, bytes.get(at + separator.len()..)?))
 }
 
 /// Whether a part's head says `content-disposition: form-data; name="..."` and no file name.

@@ -94,6 +94,8 @@ enum Standing {
     Ended,
     /// Nothing follows.
     Closed,
+    /// A fault was found; whatever follows, the answer is not complete.
+    Broken,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,33 +144,21 @@ impl StreamRelay {
 
     /// Takes bytes as they come and appends the whole events among them to `out`, neighbours that were not touched as one
     /// slice of `chunk`. After an error nothing more may be pushed.
-    pub fn push(&mut self, mut chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), StreamFault> {
-        if chunk.is_empty() {
-            return Ok(());
+    pub fn push(&mut self, chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), StreamFault> {
+        let result = self.take(chunk, out);
+        if result.is_err() {
+            self.standing = Standing::Broken;
         }
-        if let Some(fate) = self.split_line_end.take()
-            && chunk.first() == Some(&b'\n')
-        {
-            let line_end = chunk.split_to(1);
-            if fate == Fate::Passed {
-                out.push(line_end);
-            }
-        }
-        if let Some(event) = self.framer.resume(&mut chunk)? {
-            self.relay(event, out)?;
-        }
-        if !chunk.is_empty() {
-            self.split_line_end = None;
-            self.relay(chunk, out)?;
-        }
-        Ok(())
+        result
     }
 
     /// The upstream has ended its body. An answer that is whole and lacks only its `[DONE]` is given one.
     pub fn finish(&mut self, out: &mut Vec<Bytes>) -> StreamEnd {
         self.relay_rest(out);
-        if self.is_done() {
-            return StreamEnd::Complete;
+        match self.standing {
+            Standing::Ended | Standing::Closed => return StreamEnd::Complete,
+            Standing::Broken => return StreamEnd::Cut,
+            Standing::Open => {}
         }
         match self.dialect {
             Dialect::OpenAiChat | Dialect::OpenAiCompletions if self.choices.all_finished() => {
@@ -193,7 +183,7 @@ impl StreamRelay {
 
     /// The event was seen that ends the answer.
     pub fn is_done(&self) -> bool {
-        self.standing != Standing::Open
+        matches!(self.standing, Standing::Ended | Standing::Closed)
     }
 
     /// The events that end this stream honestly after what was relayed of it.
@@ -201,6 +191,28 @@ impl StreamRelay {
         let place =
             StreamPlace { response_id: self.tally.response_id.as_deref(), sequence: self.sequence_next };
         encode_stream_error_at(self.dialect, error, place)
+    }
+
+    fn take(&mut self, mut chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), StreamFault> {
+        if chunk.is_empty() {
+            return Ok(());
+        }
+        if let Some(fate) = self.split_line_end.take()
+            && chunk.first() == Some(&b'\n')
+        {
+            let line_end = chunk.split_to(1);
+            if fate == Fate::Passed {
+                out.push(line_end);
+            }
+        }
+        if let Some(event) = self.framer.resume(&mut chunk)? {
+            self.relay(event, out)?;
+        }
+        if !chunk.is_empty() {
+            self.split_line_end = None;
+            self.relay(chunk, out)?;
+        }
+        Ok(())
     }
 
     /// Relays the events that `chunk` begins with and holds what it ends with.
@@ -256,16 +268,17 @@ impl StreamRelay {
             return;
         }
         let line_ends: &[u8] = if rest.ends_with(b"\n") { b"\n" } else { b"\n\n" };
-        // A fault found here has nobody to go to; a stream that ends with it is cut, which is what is said of it.
-        let _ = self.relay([&rest, line_ends].concat().into(), out);
+        // A fault found here has nobody to go to; a stream that ends with one is cut, which is what is said of it.
+        if self.relay([&rest, line_ends].concat().into(), out).is_err() {
+            self.standing = Standing::Broken;
+        }
     }
 
     fn judge(&mut self, event: &[u8]) -> Result<Verdict, Failure> {
-        let reading = self.read(event);
-        if self.standing == Standing::Closed {
+        if matches!(self.standing, Standing::Closed | Standing::Broken) {
             return Ok(Verdict::Drop);
         }
-        match reading {
+        match self.read(event) {
             Reading::Comment => Ok(Verdict::Pass),
             Reading::Done => Ok(self.done()),
             Reading::Glance(glance) if self.standing == Standing::Open => self.note(glance),
@@ -279,8 +292,11 @@ impl StreamRelay {
 
     fn read(&self, event: &[u8]) -> Reading {
         let event = Event::read(event);
+        // What a relayed endpoint streams is its own affair.
+        let lenient = self.dialect == Dialect::OpenAiRaw;
         let Some(data) = event.data.as_deref() else {
-            return if event.has_fields { Reading::Malformed } else { Reading::Comment };
+            // SDKs trip over an event without data; it tells them nothing either.
+            return if event.has_fields && !lenient { Reading::Malformed } else { Reading::Comment };
         };
         if data.trim_ascii() == b"[DONE]" {
             return Reading::Done;
@@ -292,8 +308,7 @@ impl StreamRelay {
                     glance.model.map(|place| event.place(place.start)..event.place(place.end - 1) + 1);
                 Reading::Glance(glance)
             }
-            // What a relayed endpoint streams is its own affair.
-            _ if self.dialect == Dialect::OpenAiRaw => Reading::Glance(Glance::default()),
+            _ if lenient => Reading::Glance(Glance::default()),
             Ok(Err(_)) | Err(_) => Reading::Malformed,
         }
     }

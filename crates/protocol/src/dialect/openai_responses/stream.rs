@@ -10,16 +10,13 @@ use crate::json::{Kind, Malformed, Scan};
 pub(crate) fn event(text: &str, name: Option<&str>) -> Result<Glance, Malformed> {
     let mut scan = Scan::new(text);
     let mut glance = Glance::default();
-    let (mut kind, mut inner, mut written) = (None, None, 0);
+    let (mut kind, mut inner, mut failure, mut written) = (None, None, None, 0);
     scan.object(|scan, key| {
         match &*key.value() {
             "type" if scan.kind() == Kind::String => kind = Some(scan.string()?.value()),
             "response" if scan.kind() == Kind::Object => inner = Some(response(scan)?),
             "delta" => generated(scan, &mut written)?,
-            "error" => {
-                let written = scan.written()?;
-                glance.failure = error::failure(written);
-            }
+            "error" => failure = error::failure(scan.written()?),
             "sequence_number" => {
                 let written = scan.written()?;
                 glance.sequence = written.parse().ok();
@@ -31,19 +28,19 @@ pub(crate) fn event(text: &str, name: Option<&str>) -> Result<Glance, Malformed>
     scan.end()?;
     let kind = kind.as_deref().or(name).unwrap_or_default();
     if let Some(inner) = inner {
-        glance = Glance {
-            sequence: glance.sequence,
-            failure: glance.failure.or(inner.failure),
-            output_bytes: 0,
-            ..inner
-        };
+        glance = Glance { sequence: glance.sequence, output_bytes: 0, ..inner };
     }
+    let fails = matches!(kind, "response.failed" | "error");
     match kind {
-        "response.completed" | "response.incomplete" | "response.failed" | "error" => glance.terminal = true,
+        "response.completed" | "response.incomplete" => glance.terminal = true,
         _ if kind.ends_with(".delta") => glance.output_bytes = written,
         _ => {}
     }
-    if matches!(kind, "response.failed" | "error") && glance.failure.is_none() {
+    // Only an event of no type may be an error by its field alone: others carry the errors of tools.
+    if fails || kind.is_empty() {
+        glance.failure = failure.or(glance.failure);
+    }
+    if fails && glance.failure.is_none() {
         // The documented error event carries its code and message beside its type.
         glance.failure = error::failure(text).or_else(|| Some(error::unexplained()));
     }

@@ -64,7 +64,8 @@ fn check_fault(dialect: Dialect, before: &str, event: &str, kind: FailureKind) {
         other => panic!("{event}: {other:?}"),
     }
     let mut out = Vec::new();
-    assert_eq!((relay.finish(&mut out), out.len()), (StreamEnd::Cut, 0));
+    relay.push(Bytes::from_static(STOP.as_bytes()), &mut out).unwrap();
+    assert_eq!((relay.finish(&mut out), out.len(), relay.is_done()), (StreamEnd::Cut, 0, false));
 }
 
 #[test]
@@ -132,6 +133,13 @@ fn what_only_looks_like_an_error_is_none() {
         let event = format!("{event}\n\n");
         assert_eq!(push(&mut relay(Dialect::OpenAiChat), &event), (Ok(()), event));
     }
+    for event in [
+        r#"data: {"type":"response.mcp_call.failed","error":{"code":500,"message":"a tool's"}}"#,
+        r#"data: {"type":"response.in_progress","response":{"id":"resp_1","error":null}}"#,
+    ] {
+        let event = format!("{event}\n\n");
+        assert_eq!(push(&mut relay(Dialect::OpenAiResponses), &event), (Ok(()), event));
+    }
 }
 
 #[track_caller]
@@ -170,6 +178,7 @@ fn only_a_finished_answer_is_complete() {
         (OpenAiChat, vec![HI, STOP.trim_end()], Complete, &format!("{STOP}{done}")),
         (OpenAiChat, vec![HI, STOP.trim_end(), "\nid"], Cut, ""),
         (OpenAiChat, vec![HI, ": half a comm"], Cut, ""),
+        (OpenAiChat, vec![HI, STOP, "data: {\"error\":\"late\"}"], Cut, ""),
         (OpenAiResponses, vec![CREATED], Cut, ""),
         (OpenAiResponses, vec![CREATED, done], Cut, ""),
         (OpenAiResponses, vec![CREATED, completed], Complete, ""),
@@ -179,6 +188,14 @@ fn only_a_finished_answer_is_complete() {
     ] {
         check_end(dialect, &events.concat(), end, appended);
     }
+}
+
+#[test]
+fn a_relayed_endpoint_may_stream_anything() {
+    let text = "event: done\n\ndata: plain\n\nid: 7\n\ndata: {\"model\":\"m\",\ndata: \"usage\":{\"input_tokens\":3}}\n\n";
+    let mut raw = relay(Dialect::OpenAiRaw);
+    assert_eq!(push(&mut raw, text), (Ok(()), text.to_owned()));
+    assert_eq!((raw.tally().skipped, raw.tally().usage.map(|usage| usage.input)), (0, Some(3)));
 }
 
 #[test]
