@@ -204,6 +204,25 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<JoinHan
     std::thread::Builder::new().name(name.to_owned()).spawn(body)
 }
 
+/// Whole lines in `dir` that lie behind `taken`. Segments that go meanwhile were taken over meanwhile.
+pub(crate) fn behind(dir: &Path, taken: Position) -> io::Result<JournalLag> {
+    let mut lag = JournalLag::default();
+    let segments = match segment::list(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(lag),
+        listed => listed?,
+    };
+    for sequence in segments.into_iter().filter(|sequence| *sequence >= taken.segment) {
+        let start = if sequence == taken.segment { taken.offset } else { 0 };
+        let (bytes, entries) = match segment::extent(dir, sequence, start) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            counted => counted?,
+        };
+        lag.entries += entries;
+        lag.bytes += bytes;
+    }
+    Ok(lag)
+}
+
 fn lock_dir(dir: &Path) -> Result<std::fs::File, JournalError> {
     let file = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(dir.join("lock"))?;
     match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {

@@ -1,13 +1,13 @@
 //! Opens the data folder in the one right order; it never opens one that a newer release or another process uses.
 
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::directory::Directory;
 use crate::error::StoreError;
-use crate::journal::{Journal, JournalSettings};
+use crate::journal::{self, Journal, JournalLag, JournalSettings};
 use crate::ledger::Ledger;
 use crate::mover::{Mover, MoverSettings};
 use crate::sqlite::{self, Database, Place};
@@ -71,16 +71,18 @@ pub struct Tools {
     /// What the user should be told once.
     pub notice: Option<VaultNotice>,
     database: Arc<Database>,
+    journal: PathBuf,
 }
 
 impl Store {
     /// Opens everything; blocks, so call it before serving.
     pub fn open(data_dir: &Path, options: StoreOptions) -> Result<Self, StoreError> {
         let StoreOptions { journal, mover, .. } = options.clone();
-        let Tools { ledger, directory, vault, notice, database } = Tools::open(data_dir, options)?;
+        let Tools { ledger, directory, vault, notice, database, journal: folder } =
+            Tools::open(data_dir, options)?;
         let taken = database.write_blocking(sqlite::moving::position)?;
         let settings = JournalSettings { sequence_floor: taken.segment, ..journal };
-        let journal = Journal::open(&data_dir.join(JOURNAL_FOLDER), settings)?;
+        let journal = Journal::open(&folder, settings)?;
         let mover = Mover::start(&journal, database, mover)?;
         Ok(Self { mover, journal, ledger, directory, vault, notice })
     }
@@ -96,6 +98,14 @@ impl Tools {
         let (vault, notice) = Vault::open(Arc::clone(&database), options.master_key, data_dir)?;
         let ledger = Ledger::new(Arc::clone(&database));
         let directory = Directory::new(Arc::clone(&database), &vault);
-        Ok(Self { ledger, directory, vault, notice, database })
+        Ok(Self { ledger, directory, vault, notice, database, journal: data_dir.join(JOURNAL_FOLDER) })
+    }
+    /// How far the ledger is behind the journal, counted from outside: a gateway may be writing it meanwhile.
+    pub async fn journal_lag(&self) -> Result<JournalLag, StoreError> {
+        let taken = self.database.read(sqlite::moving::position).await?;
+        let folder = self.journal.clone();
+        let counted = tokio::task::spawn_blocking(move || journal::behind(&folder, taken));
+        let counted = counted.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
+        counted.map_err(|error| StoreError::File { path: self.journal.display().to_string(), error })
     }
 }

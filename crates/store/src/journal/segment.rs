@@ -123,6 +123,14 @@ pub(crate) fn cut(dir: &Path, sequence: u64) -> io::Result<Option<Leftover>> {
     Ok(Some(Leftover { sequence, size, entries, torn_bytes }))
 }
 
+/// Bytes and number of the whole lines of a segment from `start` on.
+pub(crate) fn extent(dir: &Path, sequence: u64, start: u64) -> io::Result<(u64, u64)> {
+    let bytes = std::fs::read(path(dir, sequence))?;
+    let start = usize::try_from(start.max(SEGMENT_HEADER_BYTES)).unwrap_or(usize::MAX);
+    let (end, entries) = line::extent(bytes.get(start..).unwrap_or(&[]));
+    Ok((end as u64, entries))
+}
+
 /// Opens a segment for reading.
 pub(crate) fn open(dir: &Path, sequence: u64) -> io::Result<File> {
     File::open(path(dir, sequence))

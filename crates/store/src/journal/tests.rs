@@ -301,3 +301,23 @@ fn new_segments_are_numbered_above_what_the_ledger_has_seen() {
     let journal = Journal::open(dir.path(), settings).expect("a journal");
     assert_eq!(journal.born(), 42);
 }
+
+#[test]
+fn what_waits_can_be_counted_from_outside_while_the_journal_is_written() {
+    let dir = tempfile::tempdir().expect("a folder");
+    assert_eq!(
+        behind(&dir.path().join("none"), Position::default()).expect("counted"),
+        JournalLag::default()
+    );
+    let journal = Journal::open(dir.path(), small(&dir, 40)).expect("a journal");
+    let mut reservation = journal.reserve().expect("room");
+    for n in 0..10 {
+        reservation.write(&progress(n)).expect("a line");
+    }
+    let all = behind(dir.path(), Position::default()).expect("counted");
+    assert_eq!((all.entries, all.bytes), (10, journal.lag().bytes));
+    let mut tail = journal.tail();
+    while tail.read(|_, _| {}).expect("read") {}
+    let none = behind(dir.path(), tail.position()).expect("counted");
+    assert_eq!(none, JournalLag::default());
+}
