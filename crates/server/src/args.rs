@@ -50,8 +50,14 @@ pub(crate) enum Command {
     /// List, add, test and remove backends
     #[command(subcommand)]
     Backends(BackendsCommand),
+    /// The models that a running gateway offers, or else the configuration, with backends and prices
+    Models(ModelsArguments),
+    /// Talk to a model through a running gateway
+    Chat(ChatArguments),
     /// What requests used and cost
     Usage(UsageArguments),
+    /// Look at everything a gateway here needs, and say what to do about what is wrong
+    Doctor(DoctorArguments),
     /// Print a completion script for a shell
     Completions {
         /// Which shell
@@ -228,6 +234,58 @@ pub(crate) struct ApiKeyArguments {
     /// Read the provider's key from standard input
     #[arg(long)]
     pub(crate) api_key_stdin: bool,
+}
+
+/// Which running gateway is asked, and with which key.
+#[derive(Debug, Args)]
+pub(crate) struct TargetArguments {
+    /// The gateway's address [default: $LOCKGATE_URL, else where the configuration listens]
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    pub(crate) url: Option<String>,
+    /// The environment variable that holds the gateway key; without one, callers on its machine may be served
+    #[arg(long, value_name = "NAME", default_value = "LOCKGATE_KEY")]
+    pub(crate) key_env: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ModelsArguments {
+    #[command(flatten)]
+    pub(crate) target: TargetArguments,
+    /// Show what the configuration offers, whether a gateway runs or not
+    #[arg(long, conflicts_with = "url")]
+    pub(crate) configured: bool,
+    #[command(flatten)]
+    pub(crate) shape: Shape,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ChatArguments {
+    /// Which model
+    pub(crate) model: String,
+    /// What to say [default: what standard input says; on a terminal, a conversation]
+    pub(crate) prompt: Option<String>,
+    /// What the model is told beforehand
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) system: Option<String>,
+    /// The longest answer, in tokens
+    #[arg(long, value_name = "TOKENS")]
+    pub(crate) max_tokens: Option<u64>,
+    #[command(flatten)]
+    pub(crate) target: TargetArguments,
+    #[command(flatten)]
+    pub(crate) shape: Shape,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArguments {
+    /// Add up the whole ledger again too; takes long where there is much
+    #[arg(long)]
+    pub(crate) deep: bool,
+    /// Leave the backends in peace
+    #[arg(long)]
+    pub(crate) offline: bool,
+    #[command(flatten)]
+    pub(crate) shape: Shape,
 }
 
 #[derive(Debug, Args)]

@@ -1,13 +1,17 @@
 //! Decides which code does a command's work and on which runtime; never does any of it.
 
 mod backends;
+mod chat;
 mod check;
 mod config;
 mod desk;
+mod doctor;
 mod keys;
+mod models;
 mod moment;
 pub(crate) mod outcome;
 mod place;
+mod running;
 mod usage;
 mod version;
 
@@ -33,6 +37,9 @@ pub(crate) fn run(arguments: Arguments, environment: BTreeMap<String, String>) -
         Command::Config(command) => config::run(&place, command),
         Command::Keys(command) => on_one_thread(keys::run(&place, command)),
         Command::Backends(command) => on_one_thread(backends::run(&place, command)),
+        Command::Models(arguments) => on_one_thread(models::run(&place, arguments)),
+        Command::Chat(arguments) => on_one_thread(chat::run(&place, arguments)),
+        Command::Doctor(arguments) => on_one_thread(doctor::run(&place, arguments)),
         Command::Usage(arguments) => on_one_thread(usage::run(&place, arguments)),
         Command::Completions { shell } => completions(shell),
         Command::Version(shape) => version::run(shape),

@@ -1,7 +1,8 @@
 //! Decides how what a command found is written: plain columns for people, JSON for programs; never what is found.
 
 use std::borrow::Cow;
-use std::io::{self, Write};
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal, Write};
 
 use anyhow::Context;
 use comfy_table::{ContentArrangement, Table, TableStyle};
@@ -10,15 +11,54 @@ use serde::Serialize;
 /// Eighths of a block, for charts that fit a line.
 const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
 
+/// What the terminal can show.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Screen {
+    colours: bool,
+}
+
+/// What a word stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tone {
+    Good,
+    Doubtful,
+    Bad,
+}
+
+impl Screen {
+    /// Colours only where a person reads them and has not said no; see <https://no-color.org>.
+    pub(crate) fn of(environment: &BTreeMap<String, String>) -> Self {
+        let refused = environment.get("NO_COLOR").is_some_and(|text| !text.is_empty());
+        let dumb = environment.get("TERM").is_some_and(|terminal| terminal == "dumb");
+        Self { colours: io::stdout().is_terminal() && !refused && !dumb }
+    }
+
+    /// A word in the colour of its meaning.
+    pub(crate) fn paint(self, tone: Tone, word: &str) -> String {
+        let code = match tone {
+            Tone::Good => 32,
+            Tone::Doubtful => 33,
+            Tone::Bad => 31,
+        };
+        if self.colours { format!("\x1b[{code}m{word}\x1b[0m") } else { word.to_owned() }
+    }
+}
+
 /// Writes to standard output. A reader that has seen enough (`| head`) is no failure.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match write(text) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(error).context("standard output cannot be written")
         }
         Ok(()) | Err(_) => Ok(()),
     }
+}
+
+/// Writes to standard output, and tells when nobody reads it any more.
+pub(crate) fn write(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
 }
 
 /// Writes one line to standard output.
@@ -57,6 +97,15 @@ pub(crate) fn printable(text: &str) -> Cow<'_, str> {
     let harmful = |c: char| c.is_control();
     if text.contains(harmful) {
         return Cow::Owned(text.chars().map(|c| if harmful(c) { ' ' } else { c }).collect());
+    }
+    Cow::Borrowed(text)
+}
+
+/// The same for text of several lines.
+pub(crate) fn printable_lines(text: &str) -> Cow<'_, str> {
+    let harmful = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if text.contains(harmful) {
+        return Cow::Owned(text.chars().filter(|c| !harmful(*c)).collect());
     }
     Cow::Borrowed(text)
 }

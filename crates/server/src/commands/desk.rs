@@ -123,6 +123,11 @@ impl Desk {
         self.publisher.snapshot().context("a snapshot was published and is not there")
     }
 
+    /// What can be told of models once it is known what a backend lists.
+    pub(super) async fn discovered(&self, backend: &str, models: Vec<String>) -> anyhow::Result<()> {
+        Ok(self.publisher.discovered(backend, models).await?)
+    }
+
     /// Asks the admin API, and gives its answer or its refusal.
     pub(super) async fn ask(&self, method: Method, path: &str, body: &Value) -> anyhow::Result<Value> {
         let text = if body.is_null() { String::new() } else { body.to_string() };

@@ -46,8 +46,16 @@ struct KeyRow {
 async fn create(place: &Place, arguments: NewKeyArguments) -> anyhow::Result<()> {
     let shape = arguments.shape;
     let body = body(arguments)?;
-    let made = Desk::open(place)?.ask(Method::POST, "/keys", &body).await?;
-    give_out(&made, shape, "was made")
+    let desk = Desk::open(place)?;
+    let made = desk.ask(Method::POST, "/keys", &body).await?;
+    give_out(&made, shape, "was made")?;
+    let listing = desk.ask(Method::GET, "/keys", &Value::Null).await?;
+    if listing["keys"].as_array().is_some_and(|keys| keys.len() == 1) {
+        output::remark(
+            "It is the first one: callers without a key are refused from now on, on this machine too.",
+        );
+    }
+    Ok(())
 }
 
 fn body(arguments: NewKeyArguments) -> anyhow::Result<Value> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use control::config::{Loaded, Overrides};
 
 use crate::args::PlaceArguments;
+use crate::output::Screen;
 use crate::settings::{LoadError, Sources};
 
 /// The file that is read when none is named.
@@ -47,6 +48,11 @@ impl Place {
     /// A variable that is set to something.
     pub(crate) fn variable(&self, name: &str) -> Option<&str> {
         self.environment.get(name).map(|text| text.trim()).filter(|text| !text.is_empty())
+    }
+
+    /// What the terminal can show.
+    pub(crate) fn screen(&self) -> Screen {
+        Screen::of(&self.environment)
     }
 
     /// Where the configuration comes from.

@@ -1,3 +1,4 @@
 //! The binary as people and programs use it, one module for each feature; never looks inside it.
 
+mod cli;
 mod real_model;
