@@ -166,7 +166,7 @@ impl Talk {
         };
         let heard = hearing.heard(ending, request_id(&answer));
         if self.showing != Showing::Later {
-            output::print("\n")?;
+            output::print(if heard.text.ends_with('\n') { "" } else { "\n" })?;
             output::remark(&heard.line());
         }
         Ok(heard)
