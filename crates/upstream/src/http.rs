@@ -13,7 +13,6 @@ mod h1;
 mod h2;
 mod pool;
 mod tls;
-pub mod vendor;
 
 #[cfg(test)]
 mod tests;

@@ -5,5 +5,5 @@ pub mod http;
 
 pub use self::http::{
     Answer, Auth, BoxError, Call, CallBody, CallerBody, Client, ClientError, ClientSettings, Deadlines,
-    Endpoint, EndpointError, vendor,
+    Endpoint, EndpointError,
 };
