@@ -143,8 +143,10 @@ fn requests(subject: &Subject, plan: Plan, body_bytes: usize, connections: usize
 
 fn open_loop(subject: &Subject, plan: Plan) -> Result<Measured> {
     let request = subject.plain.plain(1024);
+    let cpu = subject.cpu();
     let delays = load::open_loop(&subject.plain, &request, RATE, plan.lasting)?;
     let mut measured = Measured::default();
+    measured.set("cpu_us", microseconds(subject.cpu() - cpu) / count(delays.len()));
     measured.set("p50_us", count(delays.value_at_quantile(0.5)) / 1e3);
     measured.set("p99_us", count(delays.value_at_quantile(0.99)) / 1e3);
     Ok(measured)

@@ -19,7 +19,7 @@ pub(crate) struct Choice {
     rounds: Option<u32>,
 }
 
-/// One row of the page: `| P03 | what | proofs | rounds |`, each proof as `path::test` in backticks.
+/// One row of the page: `| P03 | what | proofs | rounds |`, each proof as `path::test`, or `path::prefix_*`, in backticks.
 #[derive(Debug)]
 pub(crate) struct Promise<'a> {
     pub(crate) number: &'a str,

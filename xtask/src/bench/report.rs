@@ -36,6 +36,7 @@ pub(crate) struct Report {
 /// A row of the page: scenario, figure, what it says, and at most how many times nginx's it should be.
 const ROWS: &[(&str, &str, &str, Option<f64>)] = &[
     ("1 KB", "cpu_us", "CPU per request, 1 KB body (µs)", Some(1.5)),
+    ("open loop", "cpu_us", "CPU per request, 1 KB body, at 1,000 requests/s (µs)", None),
     ("64 KB", "cpu_us", "CPU per request, 64 KB body (µs)", None),
     ("512 KB", "cpu_us", "CPU per request, 512 KB body (µs)", Some(1.1)),
     ("chunks", "cpu_us", "CPU per streamed chunk (µs)", Some(1.5)),

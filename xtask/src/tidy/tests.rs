@@ -205,6 +205,8 @@ fn promises_have_proofs() {
         check(&[("docs/promises.md", row), ("crates/policy/tests/p10.rs", &test)], expected);
     };
     page("| P10 | it waits | `crates/policy/tests/p10.rs::holds` | 1,000 |", &[]);
+    page("| P10 | it waits | `crates/policy/tests/p10.rs::hol*` | 1,000 |", &[]);
+    page("| P10 | it waits | `crates/policy/tests/p10.rs::hul*` | 1,000 |", &["docs/promises.md:1 promise"]);
     page("| P10 | it waits | `crates/policy/tests/p10.rs::held` | 10 |", &["docs/promises.md:1 promise"]);
     page("| P10 | it waits | `crates/policy/tests/p11.rs::holds` | 10 |", &["docs/promises.md:1 promise"]);
     page("| P10 | it waits | `crates/policy/tests/p10.rs` | 10 |", &["docs/promises.md:1 promise"]);

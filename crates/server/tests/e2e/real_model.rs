@@ -48,6 +48,14 @@ async fn curl() {
     check(Client::Curl, 10).await;
 }
 
+#[tokio::test]
+async fn lockgate_chat() {
+    let (_servers, gateway) = two_backends().await;
+    let text =
+        programs::lockgate(&gateway, &["chat", model::MODEL, "Name three colours of the rainbow."]).await;
+    assert!(text.split_whitespace().count() > 3, "{text}");
+}
+
 /// What the ledger holds is what the model's servers said: nine answers to the same question.
 #[tokio::test]
 async fn usage_is_counted_for_every_answer() {

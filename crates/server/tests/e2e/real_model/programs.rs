@@ -82,6 +82,16 @@ impl Client {
     }
 }
 
+/// Another command of the binary, against a running gateway: what it printed.
+pub(super) async fn lockgate(gateway: &TestGateway, args: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lockgate"));
+    command.args(args).env("LOCKGATE_URL", format!("http://{}", gateway.address())).env("LOCKGATE_KEY", KEY);
+    let output = command.stdin(Stdio::null()).output().await.expect("lockgate runs");
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "lockgate {args:?}: {out}{err}\n{}", gateway.output());
+    out.into_owned()
+}
+
 /// Every case held, and there were as many as there should be.
 pub(super) fn assert_all_held(gateway: &TestGateway, outcomes: &[Outcome], at_least: usize) {
     let broken: Vec<&Outcome> = outcomes.iter().filter(|outcome| !outcome.ok).collect();
