@@ -24,6 +24,7 @@ mod tests;
 use std::sync::Arc;
 
 use policy::Secret;
+use store::MasterKeySource;
 
 pub use bind::Surroundings;
 pub use file::{Durability, LogFormat, LogLevel};
@@ -121,13 +122,16 @@ fn join(inputs: &Inputs<'_>, report: &mut Report, notices: &mut Vec<Notice>) -> 
 }
 
 /// The vault's key is never written in a file that also names what it protects.
-fn master_key(surroundings: Surroundings<'_>, notices: &mut Vec<Notice>) -> Option<Secret> {
+fn master_key(surroundings: Surroundings<'_>, notices: &mut Vec<Notice>) -> MasterKeySource {
     let given =
         |name: &str| surroundings.variables.get(name).map(|text| text.trim()).filter(|text| !text.is_empty());
     if let Some(key) = given("LOCKGATE_MASTER_KEY") {
-        return Some(Secret::from(key));
+        return MasterKeySource::Value(Secret::from(key));
     }
-    let old = given("SIDECAR_ENCRYPTION_KEY")?;
+    if let Some(path) = given("LOCKGATE_MASTER_KEY_FILE") {
+        return MasterKeySource::File(path.into());
+    }
+    let Some(old) = given("SIDECAR_ENCRYPTION_KEY") else { return MasterKeySource::DataFolder };
     notices.push(sources::old_name("SIDECAR_ENCRYPTION_KEY", "LOCKGATE_MASTER_KEY"));
-    Some(Secret::from(old))
+    MasterKeySource::Value(Secret::from(old))
 }

@@ -11,7 +11,7 @@ use control::{
 };
 use gateway::{Clock, Gateway, Metrics, Parts, RandomIds, SystemClock, Tasks};
 use policy::{BackendKind, BackendSpec, Digester, Draft, Grant, Live, ModelSpec, Snapshot, Source};
-use store::{Durability, Journal, JournalSettings, MasterKeySource, Mover, Store, StoreOptions, VaultNotice};
+use store::{Durability, Journal, JournalSettings, Mover, Store, StoreOptions, VaultNotice};
 use tokio::sync::watch;
 
 use crate::{
@@ -121,19 +121,19 @@ pub(crate) async fn assemble(sources: Arc<Sources>, loaded: Loaded, demo: Demo) 
     })
 }
 
-fn open_store(settings: &Settings) -> anyhow::Result<Store> {
-    let master_key = match &settings.master_key {
-        Some(key) => MasterKeySource::Value(key.clone()),
-        None => MasterKeySource::DataFolder,
-    };
+/// How a gateway with these settings opens its store.
+pub(crate) fn store_options(settings: &Settings) -> StoreOptions {
     let durability = match settings.durability {
         config::Durability::Process => Durability::Process,
         config::Durability::Disk => Durability::Disk,
     };
     let journal =
         JournalSettings { bytes_max: settings.journal_bytes_max, durability, ..JournalSettings::default() };
-    let options = StoreOptions { master_key, journal, ..StoreOptions::default() };
-    let store = Store::open(&settings.data_dir, options)?;
+    StoreOptions { master_key: settings.master_key.clone(), journal, ..StoreOptions::default() }
+}
+
+fn open_store(settings: &Settings) -> anyhow::Result<Store> {
+    let store = Store::open(&settings.data_dir, store_options(settings))?;
     if let Some(notice) = &store.notice {
         say(notice);
     }

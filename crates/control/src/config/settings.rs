@@ -10,6 +10,7 @@ use policy::{
     Amount, BackendSpec, Class, CooldownGrowth, CooldownRules, Deadlines, KeyLimits, KeySecret, KeySpec,
     PoolSpec, Secret, Source, Strategy, TrafficSettings,
 };
+use store::MasterKeySource;
 
 use super::backend;
 use super::bind::List;
@@ -71,8 +72,8 @@ pub struct Settings {
     pub admin_token: Option<Secret>,
     /// What a scraper must show.
     pub metrics_token: Option<Secret>,
-    /// The vault's master key, where the environment gave it.
-    pub master_key: Option<Secret>,
+    /// Where the vault's master key comes from.
+    pub master_key: MasterKeySource,
     /// The least important line that is logged.
     pub log_level: LogLevel,
     /// How log lines look; left out: by what standard error is.
@@ -182,7 +183,7 @@ impl fmt::Debug for Settings {
 
 impl Settings {
     /// Decides everything that a checked file leaves open.
-    pub(crate) fn of(file: &File, tree: &Node, master_key: Option<Secret>) -> Self {
+    pub(crate) fn of(file: &File, tree: &Node, master_key: MasterKeySource) -> Self {
         let common = backend::deadlines(file.deadlines.as_ref(), Deadlines::default());
         let ledger = file.ledger.as_ref();
         let log = file.log.as_ref();

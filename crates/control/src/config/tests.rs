@@ -291,7 +291,8 @@ fn old_names_still_work_and_say_what_to_write_instead() {
     assert_eq!(settings.limits.queue_timeout.as_secs(), 12);
     assert_eq!(settings.cooldown.base.as_secs(), 10);
     assert_eq!(settings.data_dir.to_string_lossy(), "/var/lib/sidecar");
-    assert_eq!(settings.master_key.as_ref().map(|key| key.expose()), Some("00ff"));
+    let MasterKeySource::Value(key) = &settings.master_key else { panic!("the old name gives the key") };
+    assert_eq!(key.expose(), "00ff");
     let secrets: Vec<&str> = settings
         .keys
         .iter()
@@ -541,4 +542,17 @@ fn fields_fit(root: &serde_json::Value, schema: &serde_json::Value, value: &serd
                 },
             }
         })
+}
+
+#[test]
+fn the_master_key_comes_from_the_strongest_of_its_sources() {
+    let source = |variables: &[(&str, &str)]| match check_environment(variables).settings.master_key {
+        MasterKeySource::Value(key) => format!("value {}", key.expose()),
+        MasterKeySource::File(path) => format!("file {}", path.display()),
+        MasterKeySource::DataFolder => "data folder".to_owned(),
+    };
+    assert_eq!(source(&[]), "data folder");
+    assert_eq!(source(&[("LOCKGATE_MASTER_KEY_FILE", "/keys/one")]), "file /keys/one");
+    let both = [("LOCKGATE_MASTER_KEY", "00ff"), ("LOCKGATE_MASTER_KEY_FILE", "/keys/one")];
+    assert_eq!(source(&both), "value 00ff");
 }

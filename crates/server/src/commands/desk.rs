@@ -16,11 +16,12 @@ use http::{Method, Request, header};
 use policy::{Digester, Grant, Live, Problem, Secret, Snapshot};
 use serde::Deserialize;
 use serde_json::Value;
-use store::{Ledger, MasterKeySource, StoreOptions, Tools, VaultNotice};
+use store::{Ledger, Tools, VaultNotice};
 use tower::ServiceExt;
 
 use super::outcome::advised;
 use super::place::Place;
+use crate::assemble::store_options;
 use crate::output;
 use crate::probe::ModelsProbe;
 
@@ -151,15 +152,6 @@ impl Desk {
 /// Whether anything was ever stored in a data folder.
 pub(super) fn has_store(data_dir: &Path) -> bool {
     data_dir.join(DATABASE_FILE).exists()
-}
-
-/// How a gateway with these settings opens its store.
-pub(super) fn store_options(settings: &Settings) -> StoreOptions {
-    let master_key = match &settings.master_key {
-        Some(key) => MasterKeySource::Value(key.clone()),
-        None => MasterKeySource::DataFolder,
-    };
-    StoreOptions { master_key, ..StoreOptions::default() }
 }
 
 /// One segment of a path, whatever was typed.

@@ -8,8 +8,9 @@ use control::config::Settings;
 use store::{MasterKeySource, StoreError, Tools};
 
 use super::super::backends::watching;
-use super::super::desk::{has_store, store_options};
+use super::super::desk::has_store;
 use super::Finding;
+use crate::assemble::store_options;
 use crate::output;
 
 /// Where the store keeps the master key that it made.
