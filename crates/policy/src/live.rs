@@ -12,6 +12,8 @@ mod status;
 mod tests;
 
 use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -33,6 +35,7 @@ use state::State;
 /// as a [`Grant`] from the very call that made it so; the caller hands it over.
 pub struct Live {
     state: Mutex<State>,
+    is_due_sooner: AtomicBool,
 }
 
 impl Default for Live {
@@ -51,7 +54,7 @@ impl Live {
     /// Nothing learned, nothing adopted: every lease is refused until a snapshot is.
     #[must_use]
     pub fn new() -> Self {
-        Self { state: Mutex::new(State::default()) }
+        Self { state: Mutex::new(State::default()), is_due_sooner: AtomicBool::new(false) }
     }
 
     /// Puts a snapshot's limits in force. Levels, cooldowns and what is in flight stay with their names;
@@ -96,9 +99,18 @@ impl Live {
         self.lock().tick(now)
     }
 
-    /// When [`Self::tick`] next has something to do, as far as is known; any other call may bring it forward.
+    /// When [`Self::tick`] next has something to do, as far as is known. Any other call may bring that
+    /// forward; [`Self::is_due_sooner`] says so.
     pub fn next_tick(&self) -> Option<Instant> {
-        self.lock().next_tick()
+        let mut state = self.lock();
+        self.is_due_sooner.store(false, Ordering::Release);
+        state.tell_next_tick()
+    }
+
+    /// Whether [`Self::next_tick`] is sooner than when it was last asked: whoever sleeps until then must be
+    /// woken to ask again. One atomic read; look after every call that changed something.
+    pub fn is_due_sooner(&self) -> bool {
+        self.is_due_sooner.load(Ordering::Acquire)
     }
 
     /// How a key stands with its own rate limit; nothing when it has none.
@@ -134,7 +146,36 @@ impl Live {
 
     /// No call below can leave half a change behind a panic that a later call could not live with: counts
     /// and queues are changed by single statements. So a poisoned lock is taken over.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> Guard<'_> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        Guard { state, is_due_sooner: &self.is_due_sooner }
+    }
+}
+
+/// The state for one call; at its end it is noted whether a tick is due sooner than was told.
+struct Guard<'a> {
+    state: MutexGuard<'a, State>,
+    is_due_sooner: &'a AtomicBool,
+}
+
+impl Deref for Guard<'_> {
+    type Target = State;
+
+    fn deref(&self) -> &State {
+        &self.state
+    }
+}
+
+impl DerefMut for Guard<'_> {
+    fn deref_mut(&mut self) -> &mut State {
+        &mut self.state
+    }
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        if self.state.is_due_sooner() {
+            self.is_due_sooner.store(true, Ordering::Release);
+        }
     }
 }

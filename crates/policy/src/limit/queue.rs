@@ -80,6 +80,11 @@ impl<T: Copy> Waiters<T> {
         self.by_deadline.first().map(|(deadline, _)| *deadline)
     }
 
+    /// Whether nobody waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
     /// How many wait.
     pub(crate) fn len(&self) -> usize {
         self.places.len()

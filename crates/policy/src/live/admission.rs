@@ -28,11 +28,7 @@ impl AdmissionQueue {
     /// Takes the last place.
     pub(super) fn push(&mut self, id: WaiterId, asked: Asked) {
         self.asks.insert(id, asked);
-        // Behind those of its own key who already stepped aside, so that it cannot pass them.
-        match self.aside.get_mut(&asked.key) {
-            Some(line) => line.insert(id),
-            None => self.ready.insert(id),
-        };
+        self.ready.insert(id);
     }
 
     /// Removes one who waits; nothing when it does not.
@@ -67,11 +63,6 @@ impl AdmissionQueue {
         self.ready.insert(oldest);
     }
 
-    /// Whether a key has anyone waiting who stepped aside.
-    pub(super) fn has_aside(&self, key: KeySlot) -> bool {
-        self.aside.contains_key(&key)
-    }
-
     /// Whether nobody waits.
     pub(super) fn is_empty(&self) -> bool {
         self.asks.is_empty()
@@ -87,6 +78,76 @@ impl AdmissionQueue {
         line.remove(&id);
         if line.is_empty() {
             self.aside.remove(&key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const CEILINGS: [Option<u32>; 3] = [Some(1), Some(2), None];
+
+    /// Everyone waiting and in flight, as plain lists.
+    #[derive(Default)]
+    struct Naive {
+        waiting: Vec<(WaiterId, usize)>,
+        inside: Vec<usize>,
+    }
+
+    impl Naive {
+        fn has_room(&self, key: usize) -> bool {
+            let inside = self.inside.iter().filter(|theirs| **theirs == key).count();
+            CEILINGS[key].is_none_or(|ceiling| inside < usize::try_from(ceiling).expect("small"))
+        }
+    }
+
+    fn slot(key: usize) -> KeySlot {
+        KeySlot(u32::try_from(key).expect("small"))
+    }
+
+    proptest! {
+        /// Whoever comes, leaves or ends: the next let in is the oldest whose key has room.
+        #[test]
+        fn the_oldest_whose_key_has_room_is_next(
+            steps in proptest::collection::vec((0_u8..5, 0_usize..12), 1..200),
+            mut ceiling in 1_usize..5,
+        ) {
+            let (mut queue, mut naive, mut last) = (AdmissionQueue::default(), Naive::default(), 0);
+            for (step, number) in steps {
+                match step {
+                    0 | 1 => {
+                        last += 1;
+                        let key = number % CEILINGS.len();
+                        queue.push(WaiterId(last), Asked { key: slot(key), ceiling: CEILINGS[key] });
+                        naive.waiting.push((WaiterId(last), key));
+                    }
+                    2 if number < naive.waiting.len() => {
+                        let (id, key) = naive.waiting.remove(number);
+                        prop_assert_eq!(queue.remove(id).map(|asked| asked.key), Some(slot(key)));
+                        prop_assert!(queue.remove(id).is_none());
+                    }
+                    3 if number < naive.inside.len() => {
+                        let key = naive.inside.remove(number);
+                        queue.bring_back(slot(key));
+                    }
+                    // A reload may lower it below what is inside: then endings let nobody in.
+                    4 => ceiling = 1 + number % 5,
+                    _ => {}
+                }
+                while naive.inside.len() < ceiling {
+                    let next = naive.waiting.iter().position(|(_, key)| naive.has_room(*key));
+                    let expected = next.map(|index| naive.waiting.remove(index));
+                    let has_room = |asked: Asked| naive.has_room(usize::try_from(asked.key.0).expect("small"));
+                    prop_assert_eq!(queue.pop(has_room).map(|(id, _)| id), expected.map(|(id, _)| id));
+                    let Some((_, key)) = expected else { break };
+                    naive.inside.push(key);
+                }
+                prop_assert_eq!(queue.len(), naive.waiting.len());
+                prop_assert_eq!(queue.is_empty(), naive.waiting.is_empty());
+            }
         }
     }
 }

@@ -38,6 +38,8 @@ pub(super) struct State {
     /// Grants found by calls that cannot return them; the next that can, does.
     outbox: Vec<Grant>,
     outbox_since: Option<Instant>,
+    /// What [`Self::next_tick`] was last told to be.
+    told: Option<Instant>,
     /// Leases given, ever: it tells whose turn it is.
     leases: u64,
 }
@@ -74,6 +76,7 @@ impl Default for State {
             routing: RoutingQueue::default(),
             outbox: Vec::new(),
             outbox_since: None,
+            told: None,
             leases: 0,
             settings,
         }
@@ -132,8 +135,7 @@ impl State {
 
     fn enter(&mut self, ask: &Admission, now: Instant) -> Result<Admitted, Refused> {
         let asked = Asked { key: ask.key, ceiling: ask.concurrency };
-        let key_has_room = self.key_has_room(asked) && !self.admission.has_aside(ask.key);
-        let starts = key_has_room && self.in_flight.has_room();
+        let starts = self.key_has_room(asked) && self.in_flight.has_room();
         if !starts && ask.deadline <= now {
             return Err(self.refuse_admission(asked));
         }
@@ -186,9 +188,21 @@ impl State {
         self.serve(now)
     }
 
-    pub(super) fn next_tick(&self) -> Option<Instant> {
+    fn next_tick(&self) -> Option<Instant> {
         let due = [self.outbox_since, self.waiters.next_deadline(), self.routing.wake_at()];
         due.into_iter().flatten().min()
+    }
+
+    /// Remembers what is told to the one who ticks.
+    pub(super) fn tell_next_tick(&mut self) -> Option<Instant> {
+        self.told = self.next_tick();
+        self.told
+    }
+
+    /// Whether a tick is due sooner than was told.
+    pub(super) fn is_due_sooner(&self) -> bool {
+        let may_be_due = !self.waiters.is_empty() || self.outbox_since.is_some();
+        may_be_due && self.next_tick().is_some_and(|next| self.told.is_none_or(|told| next < told))
     }
 
     pub(super) fn may_retry(&mut self, pool: &str, now: Instant) -> bool {

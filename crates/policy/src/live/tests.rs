@@ -429,6 +429,26 @@ fn a_full_key_waits_without_holding_up_the_others() {
 }
 
 #[test]
+fn one_refused_at_its_deadline_leaves_its_room_to_the_next_of_its_key() {
+    let mut draft = draft([backend("a", &["m"])]);
+    draft.keys = vec![key("one"), key("two")];
+    let mut world = World::new(draft);
+    let slots: Vec<KeySlot> = world.snapshot.identity.keys().iter().map(|key| key.slot).collect();
+    assert_eq!(world.admit(slots[0], Some(1)), Admitted::Now);
+    let Admitted::Wait(early) = world.admit(slots[0], Some(1)) else { panic!("its key is full") };
+    world.now += SECOND;
+    let Admitted::Wait(late) = world.admit(slots[0], Some(1)) else { panic!("its key is full") };
+    assert_eq!(world.admit(slots[1], None), Admitted::Now);
+    assert_eq!(world.live.discharge(slots[1], world.now), [], "both step aside");
+    world.now += 29 * SECOND;
+    let grants = world.live.discharge(slots[0], world.now);
+    assert!(matches!(&grants[..], [
+        Grant { waiter: refused, what: Granted::Refused(_) },
+        Grant { waiter: admitted, what: Granted::Admitted(_) },
+    ] if (*refused, *admitted) == (early, late)));
+}
+
+#[test]
 fn a_full_gateway_says_so_in_the_end() {
     let mut draft = draft([backend("a", &["m"])]);
     draft.settings.max_in_flight = 1;

@@ -93,6 +93,8 @@ struct Ledger {
     waiting: BTreeMap<WaiterId, Line>,
     /// Until when each backend must not be called.
     closed_until: BTreeMap<BackendId, Instant>,
+    /// When the one who ticks was told to.
+    alarm: Option<Instant>,
 }
 
 fn draft_of(limits: &Limits) -> Draft {
@@ -128,6 +130,7 @@ impl Ledger {
             held: Vec::new(),
             waiting: BTreeMap::new(),
             closed_until: BTreeMap::new(),
+            alarm: None,
         }
     }
 
@@ -210,10 +213,7 @@ impl Ledger {
                 }
             }
             Step::Wait { millis } => self.wait(now + Duration::from_millis(millis)),
-            Step::Oversleep { millis } => {
-                let grants = self.world.after(Duration::from_millis(millis));
-                self.settle(grants);
-            }
+            Step::Oversleep { millis } => self.tick(now + Duration::from_millis(millis)),
             Step::Adopt(limits) => {
                 self.limits = limits;
                 let grants = self.world.adopt(draft_of(&self.limits));
@@ -234,12 +234,25 @@ impl Ledger {
         self.check();
     }
 
-    /// Ticks whenever a tick is said to be due, and once more in the end: then there is nothing to do, for
+    /// When the one who ticks means to tick: as it was told, and told anew only when it is due sooner.
+    fn alarm(&mut self) -> Option<Instant> {
+        if self.world.live.is_due_sooner() {
+            self.alarm = self.world.live.next_tick();
+        }
+        self.alarm
+    }
+
+    fn tick(&mut self, at: Instant) {
+        let grants = self.world.after(at.saturating_duration_since(self.world.now));
+        self.alarm = self.world.live.next_tick();
+        self.settle(grants);
+    }
+
+    /// Ticks whenever that was said to be due, and once more in the end: then there is nothing to do, for
     /// nobody's wake-up was missed.
     fn wait(&mut self, until: Instant) {
-        while let Some(next) = self.world.live.next_tick().filter(|next| *next <= until) {
-            let grants = self.world.after(next.saturating_duration_since(self.world.now));
-            self.settle(grants);
+        while let Some(next) = self.alarm().filter(|next| *next <= until) {
+            self.tick(next);
         }
         let rest = until.saturating_duration_since(self.world.now);
         assert_eq!(self.world.after(rest), [], "a wake-up was missed");
@@ -316,9 +329,8 @@ impl Ledger {
             let held = self.held.iter().filter(|slot| slot.backend == backend.id).count();
             assert_eq!(usize::try_from(backend.in_flight).expect("small"), held, "{}", backend.name);
         }
-        if self.world.live.next_tick().is_some_and(|next| next <= self.world.now) {
-            let grants = self.world.after(Duration::ZERO);
-            self.settle(grants);
+        if self.alarm().is_some_and(|next| next <= self.world.now) {
+            self.tick(self.world.now);
         }
         let status = self.world.live.status(self.world.now);
         assert_eq!(status.queue.admission, self.outside.len());
@@ -328,7 +340,7 @@ impl Ledger {
         for (id, key) in &self.outside {
             assert!(full || self.key_full(*key), "{id:?} waits for nothing");
         }
-        match self.world.live.next_tick() {
+        match self.alarm() {
             Some(next) => assert!(next > self.world.now, "a tick that is never done"),
             None => assert_eq!(status.queued, 0, "someone waits for ever"),
         }
