@@ -130,13 +130,17 @@ impl Gateway {
         self.waiters.len()
     }
 
-    /// A place in a queue was taken: its deadline may be the next thing due.
-    pub(crate) fn queue_changed(&self) {
-        self.queue_changed.notify_one();
+    /// Wakes the timekeeper when a change brought its next tick forward.
+    pub(crate) fn live_changed(&self) {
+        if self.live.is_due_sooner() {
+            self.queue_changed.notify_one();
+        }
     }
 
-    /// Hands each grant to its waiter. What cannot be handed over is given back, which may free more.
+    /// Hands each grant to its waiter. What cannot be handed over is given back, which may free more. Called after
+    /// every change of the live state, also one that granted nothing: it may have brought the next tick forward.
     pub fn deliver(&self, grants: Vec<Grant>) {
+        self.live_changed();
         let mut due = grants;
         while let Some(grant) = due.pop() {
             if let Err(granted) = self.waiters.hand(grant.waiter, grant.what) {

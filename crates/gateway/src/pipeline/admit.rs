@@ -77,7 +77,7 @@ fn enter(gateway: &Arc<Gateway>, ask: &Ask) -> Entry {
         Admitted::Refused(refused) => Entry::Refused(refused),
         Admitted::Wait(waiter) => {
             let place = listing.enlist(gateway, waiter);
-            gateway.queue_changed();
+            gateway.live_changed();
             Entry::Waiting(place)
         }
     }

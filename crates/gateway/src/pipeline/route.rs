@@ -74,7 +74,7 @@ fn take_slot(gateway: &Arc<Gateway>, want: Want) -> Entry {
         Leased::Refused(refused) => Entry::Refused(refused),
         Leased::Wait(waiter) => {
             let place = listing.enlist(gateway, waiter);
-            gateway.queue_changed();
+            gateway.live_changed();
             Entry::Waiting(place)
         }
     }
@@ -134,9 +134,7 @@ impl Lease {
     fn release(&mut self, outcome: Outcome) {
         if let Some(slot) = self.slot.take() {
             let grants = self.gateway.live.release(slot, outcome, Instant::now().into_std());
-            if !grants.is_empty() {
-                self.gateway.deliver(grants);
-            }
+            self.gateway.deliver(grants);
         }
     }
 }

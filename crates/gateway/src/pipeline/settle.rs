@@ -373,9 +373,7 @@ pub(super) fn settle(mut facts: Box<Facts>) -> Option<Flush> {
         tracing::error!(request_id = facts.stamp.request_id(), %unwritten, "a receipt could not be written");
     }
     let grants = facts.gateway.live.discharge(facts.key.slot, Instant::now().into_std());
-    if !grants.is_empty() {
-        facts.gateway.deliver(grants);
-    }
+    facts.gateway.deliver(grants);
     facts.room.waits_for_disk().then(|| flush(*facts))
 }
 
