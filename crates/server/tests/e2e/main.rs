@@ -1,4 +1,5 @@
 //! The binary as people and programs use it, one module for each feature; never looks inside it.
 
 mod cli;
+mod promises;
 mod real_model;

@@ -1,0 +1,278 @@
+//! P15: secrets never leave in clear: canaries are looked for in every answer, every line of output and every file.
+
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Method;
+use serde_json::{Value, json};
+use testkit::{Behaviour, Ending, GatewaySettings, ScriptedProvider, TestAnswer, TestClient, TestGateway};
+use tokio::time::timeout;
+
+/// Credentials of all the shapes that are met: words, keys with a known beginning, and ones with odd letters.
+const IN_FILE: &str = "canarycredentialofthefile";
+const IN_ENVIRONMENT: &str = "sk-canary-environment-0123456789abcdef";
+const BY_API: &str = "canary/by+api=%22<'quoted'>";
+const BY_API_AGAIN: &str = "canary:second:by:api";
+const GATEWAY_KEY: &str = "lg-canaryGatewayKeyOfTheFile";
+const ADMIN_TOKEN: &str = "lga-canaryAdminTokenOfTheFile";
+const MASTER_KEY: &str = "ca4a7ca4a70123456789abcdef0123456789abcdef0123456789abcdefca4a7a";
+
+const CHAT: &str = "/v1/chat/completions";
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the outside has seen, each piece with a name.
+#[derive(Default)]
+struct Seen(Vec<(String, Vec<u8>)>);
+
+impl Seen {
+    /// Keeps an answer, its head as well as its body.
+    async fn answer(&mut self, name: &str, mut answer: TestAnswer) -> Vec<u8> {
+        let head = format!("{} {:?}", answer.status, answer.headers);
+        let body = answer.body().await.map(|body| body.to_vec()).unwrap_or_default();
+        self.0.push((format!("the head of {name}"), head.into_bytes()));
+        self.0.push((name.to_owned(), body.clone()));
+        body
+    }
+
+    /// Keeps every file below `folder`.
+    fn files(&mut self, folder: &Path) {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                self.files(&path);
+            } else {
+                self.0.push((path.display().to_string(), std::fs::read(&path).expect("a file")));
+            }
+        }
+    }
+
+    /// None of it has any of the secrets, in any dress.
+    fn assert_clean(&self, secrets: &[&str]) {
+        assert!(self.0.len() > 100, "only {} pieces were looked at", self.0.len());
+        for secret in secrets {
+            for dress in dresses(secret) {
+                for (name, bytes) in &self.0 {
+                    let found = memchr::memmem::find(bytes, &dress);
+                    assert_eq!(found, None, "{name} has {secret}: {}", String::from_utf8_lossy(bytes));
+                }
+            }
+        }
+    }
+}
+
+/// A secret as it is, within JSON, as hexadecimal digits, and as the bytes that digits stand for.
+fn dresses(secret: &str) -> Vec<Vec<u8>> {
+    let in_json = json!(secret).to_string().trim_matches('"').to_owned();
+    let digits: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let mut dresses = vec![secret.as_bytes().to_vec(), in_json.into_bytes(), digits.into_bytes()];
+    let pairs = secret.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap_or_default());
+    let bytes: Result<Vec<u8>, _> = pairs.map(|pair| u8::from_str_radix(pair, 16)).collect();
+    dresses.extend(bytes.ok());
+    dresses
+}
+
+/// Answers that quote the credential they were asked with, in every place an upstream has for words.
+fn indiscreet(secret: &str) -> Vec<Behaviour> {
+    let quoted = format!("the header was 'Authorization: Bearer {secret}', key {secret}");
+    let error =
+        |code: &str| json!({"error": {"message": quoted, "type": secret, "param": secret, "code": code}});
+    let healthy = Behaviour::healthy();
+    let event = json!({"choices": [{"index": 0, "delta": {"content": "a"}}]});
+    let mut all: Vec<Behaviour> =
+        [400, 404, 413, 422, 500, 502, 503].map(|status| Behaviour::json(status, &error("x"))).into();
+    all.extend([
+        Behaviour::json(200, &error("server_error")),
+        Behaviour::json(400, &json!({"detail": quoted})),
+        Behaviour::chunks("text/html", [format!("<html>{quoted}</html>")]).status(502),
+        Behaviour::chunks("text/plain", [quoted.clone()])
+            .status(400)
+            .header("x-echo", &quoted.replace('"', "")),
+        Behaviour::chunks("application/json", [format!("{{\"x\": {}", json!(quoted))]),
+        Behaviour::replay([format!("data: {event}\n\n"), format!("data: {}\n\n", error("server_error"))]),
+        Behaviour::replay([format!("data: {event}\n\n"), format!("event: error\ndata: {quoted}\n\n")]),
+        Behaviour::replay([format!("data: {}\n\n", error("server_error"))]),
+        Behaviour::raw(format!("HTTP/1.1 200 OK\r\nx-bad\0{secret}: a\r\n\r\n")).ending(Ending::ThenClose),
+        Behaviour::raw(format!("{secret}\r\n\r\n")).ending(Ending::ThenClose),
+        healthy.clone().header("x-echo", &format!("Bearer {secret}")).header("www-authenticate", secret),
+        healthy.clone().header("content-type", secret),
+        healthy.ending(Ending::CloseAt(300)),
+        Behaviour::json(401, &error("invalid_api_key")),
+    ]);
+    all
+}
+
+fn config(providers: &[ScriptedProvider]) -> String {
+    let backend = |index: usize, key: &str| {
+        let url = providers[index].base_url();
+        format!(
+            "  - {{name: b{index}, kind: openai_compatible, base_url: \"{url}\", api_key: \"{key}\", \
+             limits: {{rpm: 0}}, models: {{m{index}: {{}}}}}}\n"
+        )
+    };
+    format!(
+        "admin: {{token: \"{ADMIN_TOKEN}\"}}\nlog: {{level: debug}}\nretry: {{attempts_max: 1}}\n\
+         keys:\n  - {{name: app, key: \"{GATEWAY_KEY}\"}}\nbackends:\n{}{}",
+        backend(0, IN_FILE),
+        backend(1, "${CANARY}")
+    )
+}
+
+fn ask(model: &str, is_stream: &Value) -> Value {
+    json!({"model": model, "messages": [{"role": "user", "content": "hi"}], "stream": is_stream})
+}
+
+/// Asks the model of one provider until that has been indiscreet in every way it knows.
+async fn provoke(
+    seen: &mut Seen,
+    client: &TestClient,
+    provider: &ScriptedProvider,
+    model: &str,
+    secret: &str,
+) {
+    for (number, behaviour) in indiscreet(secret).into_iter().enumerate() {
+        for is_stream in [json!(false), json!(true)] {
+            provider.otherwise(behaviour.clone());
+            let answer = client.post(CHAT, &ask(model, &is_stream)).await.expect("an answer");
+            seen.answer(&format!("answer {number} of {model}, stream {is_stream}"), answer).await;
+        }
+    }
+    let relayed = client.post("/v1/moderations", &json!({"model": model, "input": "a"})).await;
+    seen.answer(&format!("a relay of {model}"), relayed.expect("an answer")).await;
+}
+
+async fn add_backend(seen: &mut Seen, admin: &TestClient, provider: &ScriptedProvider) -> String {
+    let spec = json!({"name": "b2", "kind": "openai_compatible", "base_url": provider.base_url(), "api_key": BY_API,
+        "limits": {"rpm": 0}, "models": {"m2": {}}});
+    let made = admin.post("/api/admin/backends", &spec).await.expect("an answer");
+    assert_eq!(made.status, 201);
+    let body = seen.answer("the new backend", made).await;
+    let made: Value = serde_json::from_slice(&body).expect("JSON");
+    for wrong in [
+        json!({"name": "b2", "kind": "openai_compatible", "base_url": "http://127.0.0.1:1/v1", "api_key": BY_API}),
+        json!({"name": "b9", "kind": "no such", "base_url": "no url", "api_key": BY_API, "wrong": BY_API}),
+        json!({"name": "b9", "kind": "openai_compatible", "base_url": "http://127.0.0.1:1/v1", "api_key": [BY_API]}),
+        json!({"name": BY_API, "api_key": {"a": BY_API}}),
+    ] {
+        let refused = admin.post("/api/admin/backends", &wrong).await.expect("an answer");
+        assert!(refused.status.is_client_error(), "{wrong}");
+        // What the caller names a thing, or writes into a field that is none, may be quoted back to it.
+        if wrong["name"] != BY_API && wrong["wrong"] != BY_API {
+            seen.answer(&format!("the refusal of {wrong}"), refused).await;
+        }
+    }
+    made["id"].as_str().expect("an id").to_owned()
+}
+
+/// A gateway key made by the API is shown in the one answer that makes it.
+async fn add_key(admin: &TestClient) -> String {
+    let made = admin.post("/api/admin/keys", &json!({"name": "made"})).await.expect("an answer").json().await;
+    made.expect("JSON")["key"].as_str().expect("a key").to_owned()
+}
+
+/// Reads everything that can be read.
+async fn read_all(seen: &mut Seen, gateway: &TestGateway, admin: &TestClient, backend: &str) {
+    for path in [
+        "/api/admin/backends",
+        "/api/admin/keys",
+        "/api/admin/config",
+        "/api/admin/stats/total",
+        "/api/admin/stats/hourly",
+        "/api/admin/stats/daily",
+        "/api/admin/stats/cooldown",
+        "/api/admin/requests",
+        "/api/admin/none",
+        "/status",
+        "/internal/stats",
+        "/healthz",
+        "/health",
+        "/health/ready",
+        "/metrics",
+        "/v1/models",
+        "/",
+    ] {
+        for (who, client) in [("admin", admin.clone()), ("nobody", gateway.client())] {
+            let answer = client.get(path).await.expect("an answer");
+            seen.answer(&format!("{path} for {who}"), answer).await;
+        }
+    }
+    let metrics = gateway.ready().metrics_address.expect("a metrics port");
+    let metrics = TestClient::new(metrics).get("/metrics").await.expect("an answer");
+    seen.answer("the metrics", metrics).await;
+    let requests = admin.get("/api/admin/requests").await.expect("an answer").json().await.expect("JSON");
+    for request in requests["requests"].as_array().into_iter().flatten() {
+        let id = request["request_id"].as_str().unwrap_or_default();
+        let shown = admin.get(&format!("/api/admin/requests/{id}")).await.expect("an answer");
+        seen.answer(&format!("request {id}"), shown).await;
+    }
+    for action in ["test", "reset", "disable", "enable"] {
+        let path = format!("/api/admin/backends/{backend}/{action}");
+        let done = admin.send(Method::POST, &path, Bytes::new()).await.expect("an answer");
+        seen.answer(&path, done).await;
+    }
+    let again = Bytes::from(json!({"api_key": BY_API_AGAIN}).to_string());
+    let changed = admin.send(Method::PATCH, &format!("/api/admin/backends/{backend}"), again).await;
+    seen.answer("the changed backend", changed.expect("an answer")).await;
+    let reloaded = admin.send(Method::POST, "/api/admin/reload", Bytes::new()).await.expect("an answer");
+    seen.answer("the reload", reloaded).await;
+}
+
+/// Requests that carry secrets where they do not belong.
+async fn misplace(seen: &mut Seen, gateway: &TestGateway) {
+    let not_quite = format!("{GATEWAY_KEY}x");
+    for key in [not_quite.as_str(), ADMIN_TOKEN, IN_FILE] {
+        let client = gateway.client().with_key(key);
+        for path in [CHAT.to_owned(), format!("/v1/models?key={key}"), format!("/api/admin/keys?key={key}")] {
+            let answer = client.post(&path, &ask("m0", &json!(false))).await.expect("an answer");
+            assert!(answer.status.is_client_error(), "{path}");
+            seen.answer(&format!("{path} with a wrong key"), answer).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn p15_no_secret_is_in_anything_that_is_written() {
+    let providers =
+        [ScriptedProvider::start().await, ScriptedProvider::start().await, ScriptedProvider::start().await];
+    let mut gateway = GatewaySettings::new(env!("CARGO_BIN_EXE_lockgate"))
+        .config(config(&providers))
+        .variable("CANARY", IN_ENVIRONMENT)
+        .variable("LOCKGATE_MASTER_KEY", MASTER_KEY)
+        .start()
+        .await
+        .expect("a gateway");
+    let mut seen = Seen::default();
+    let admin = gateway.client().with_key(ADMIN_TOKEN);
+    let backend = add_backend(&mut seen, &admin, &providers[2]).await;
+    let made = add_key(&admin).await;
+    let client = gateway.client().with_key(GATEWAY_KEY);
+    let secrets = [IN_FILE, IN_ENVIRONMENT, BY_API];
+    for (index, (provider, secret)) in providers.iter().zip(secrets).enumerate() {
+        provoke(&mut seen, &client, provider, &format!("m{index}"), secret).await;
+        let used = provider
+            .received()
+            .iter()
+            .any(|r| r.header("authorization") == Some(&format!("Bearer {secret}")));
+        assert!(used, "b{index} was called with its credential");
+    }
+    provoke(&mut seen, &gateway.client().with_key(&made), &providers[0], "m0", IN_FILE).await;
+    misplace(&mut seen, &gateway).await;
+    read_all(&mut seen, &gateway, &admin, &backend).await;
+    // Once while everything is open, the write-ahead log and the journal among it, and once after the end.
+    seen.files(&gateway.data());
+    timeout(PATIENCE, gateway.stop()).await.expect("an end in time").expect("an end");
+    seen.files(&gateway.data());
+    let output = gateway.output();
+    assert!(output.contains("attempt failed"), "the troubles must have been logged:\n{output}");
+    seen.0.push(("the output".to_owned(), output.into_bytes()));
+    seen.assert_clean(&[
+        IN_FILE,
+        IN_ENVIRONMENT,
+        BY_API,
+        BY_API_AGAIN,
+        GATEWAY_KEY,
+        ADMIN_TOKEN,
+        MASTER_KEY,
+        made.as_str(),
+    ]);
+}
