@@ -58,15 +58,15 @@ pub(crate) fn apply_rules(headers: &mut HeaderMap, rules: &HeaderRules) {
     }
 }
 
-/// The upstream's headers that may come back to the client.
-pub(crate) fn answer_headers(from: &HeaderMap) -> HeaderMap {
+/// The upstream's headers that may come back to the client: none that quotes a secret.
+pub(crate) fn answer_headers(from: &HeaderMap, quotes_secret: impl Fn(&[u8]) -> bool) -> HeaderMap {
     let mut forwarded = HeaderMap::with_capacity(from.len() + 4);
     for (name, value) in from {
-        if comes_back(name.as_str()) {
+        if comes_back(name.as_str()) && !quotes_secret(value.as_bytes()) {
             forwarded.append(name.clone(), value.clone());
         }
     }
-    if let Some(id) = from.get("x-request-id") {
+    if let Some(id) = from.get("x-request-id").filter(|id| !quotes_secret(id.as_bytes())) {
         forwarded.insert(UPSTREAM_REQUEST_ID.clone(), id.clone());
     }
     forwarded

@@ -163,7 +163,7 @@ fn meters_stream(dialect: Dialect) -> bool {
 
 async fn commit(ask: &Ask, lease: Lease, answer: Answer) -> Result<Reply, Failed> {
     let status = answer.status;
-    let headers = forward::answer_headers(&answer.headers);
+    let headers = forward::answer_headers(&answer.headers, |value| lease.is_quoted_in(value));
     match content(ask, answer).await {
         Ok(content) => Ok(Reply { lease, status, headers, content }),
         Err((mut failure, passed)) => {

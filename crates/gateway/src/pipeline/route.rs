@@ -121,6 +121,12 @@ impl Lease {
         }
     }
 
+    /// Whether the credential of this backend stands in `said`.
+    pub(super) fn is_quoted_in(&self, said: &[u8]) -> bool {
+        let stands_in = |secret: &str| said.windows(secret.len()).any(|window| window == secret.as_bytes());
+        self.credential().is_some_and(stands_in)
+    }
+
     fn credential(&self) -> Option<&str> {
         let secret = self.serving.backend.credential.as_ref().map(policy::Secret::expose);
         secret.filter(|secret| !secret.is_empty())
