@@ -111,7 +111,7 @@ fn config(providers: &[ScriptedProvider]) -> String {
         )
     };
     format!(
-        "admin: {{token: \"{ADMIN_TOKEN}\"}}\nlog: {{level: debug}}\nretry: {{attempts_max: 1}}\n\
+        "admin: {{token: \"{ADMIN_TOKEN}\"}}\nlog: {{level: trace}}\nretry: {{attempts_max: 1}}\n\
          keys:\n  - {{name: app, key: \"{GATEWAY_KEY}\"}}\nbackends:\n{}{}",
         backend(0, IN_FILE),
         backend(1, "${CANARY}")
