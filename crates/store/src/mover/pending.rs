@@ -163,7 +163,7 @@ fn interrupt(ticket: TicketId, pending: PendingTicket, due: &mut Due) {
             None => interrupted(attempt),
         };
         let ended = Timestamp(line.at.0.saturating_add_unsigned(line.total_ms));
-        sum = (add(sum.0, line.usage), sum.1.saturating_add(line.cost), sum.2.max(ended));
+        sum = (sum.0.plus(&line.usage), sum.1.saturating_add(line.cost), sum.2.max(ended));
         source = line.usage_source;
         unpriced |= line.unpriced;
         due.attempts.push(line);
@@ -275,18 +275,5 @@ fn line_without_open(closed: Closed, receipt: Option<&Receipt>) -> AttemptLine {
         cost: closed.cost,
         unpriced: closed.unpriced,
         price_version: receipt.and_then(|receipt| receipt.price_version.clone()),
-    }
-}
-
-fn add(one: Usage, other: Usage) -> Usage {
-    Usage {
-        input: one.input.saturating_add(other.input),
-        cached_input: one.cached_input.saturating_add(other.cached_input),
-        cache_write: one.cache_write.saturating_add(other.cache_write),
-        cache_write_1h: one.cache_write_1h.saturating_add(other.cache_write_1h),
-        output: one.output.saturating_add(other.output),
-        reasoning: one.reasoning.saturating_add(other.reasoning),
-        audio_input: one.audio_input.saturating_add(other.audio_input),
-        audio_output: one.audio_output.saturating_add(other.audio_output),
     }
 }
