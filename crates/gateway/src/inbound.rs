@@ -1,6 +1,7 @@
 //! Decides how much of a client's body is read, how long that may take, and when it passes through unread.
 
 use std::{
+    ops::Range,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
@@ -89,17 +90,20 @@ pub(crate) async fn peek_form(
         return Err(too_large(limits));
     }
     let boundary = headers.get(header::CONTENT_TYPE).and_then(|value| multipart::boundary(value.as_bytes()));
-    let mut passing = Passing { seen: None, rest: Some(body), length, left: limits.bytes_max };
+    let mut passing = Passing { seen: None, model: None, rest: Some(body), length, left: limits.bytes_max };
     let Some(boundary) = boundary else { return Ok((None, passing)) };
-    match tokio::time::timeout(limits.within, passing.model_of_form(boundary)).await {
-        Ok(model) => Ok((model?, passing)),
-        Err(_elapsed) => Err(body_timeout()),
+    match tokio::time::timeout(limits.within, passing.look_for_model(boundary)).await {
+        Ok(looked) => looked?,
+        Err(_elapsed) => return Err(body_timeout()),
     }
+    Ok((passing.model().map(str::to_owned), passing))
 }
 
 /// A body that passes through: what was already read of it, then the rest as it comes.
 pub(crate) struct Passing {
     seen: Option<Bytes>,
+    /// Where in `seen` a form names its model.
+    model: Option<Range<usize>>,
     rest: Option<Incoming>,
     length: Option<u64>,
     left: u64,
@@ -109,20 +113,19 @@ impl Passing {
     /// A body that is already here.
     pub(crate) fn whole(body: Bytes) -> Self {
         let length = body.len() as u64;
-        Self { seen: Some(body), rest: None, length: Some(length), left: length }
+        Self { seen: Some(body), model: None, rest: None, length: Some(length), left: length }
     }
 
-    /// The `model` field, as far as it lies within what may be looked at.
-    async fn model_of_form(&mut self, boundary: &str) -> Result<Option<String>, Refusal> {
-        let Some(rest) = &mut self.rest else { return Ok(None) };
+    /// Finds the `model` field, as far as it lies within what may be looked at.
+    async fn look_for_model(&mut self, boundary: &str) -> Result<(), Refusal> {
+        let Some(rest) = &mut self.rest else { return Ok(()) };
         let mut seen = BytesMut::new();
-        let mut model = None;
         while seen.len() < FORM_PEEK_BYTES_MAX {
             let Some(data) = next_data(rest).await? else { break };
             seen.extend_from_slice(&data);
             match multipart::field(&seen, boundary, "model") {
-                Found::Value(value) => {
-                    model = Some(value.to_owned());
+                Found::Value(at) => {
+                    self.model = Some(at);
                     break;
                 }
                 Found::Absent => break,
@@ -130,7 +133,25 @@ impl Passing {
             }
         }
         self.seen = Some(seen.freeze());
-        Ok(model)
+        Ok(())
+    }
+
+    /// The model that a form names.
+    pub(crate) fn model(&self) -> Option<&str> {
+        std::str::from_utf8(self.seen.as_ref()?.get(self.model.clone()?)?).ok()
+    }
+
+    /// Puts a backend's own name for the model where the form names it; all other bytes stay as they came.
+    pub(crate) fn name_model(&mut self, native: &str) {
+        let Some((seen, at)) = self.seen.as_ref().zip(self.model.clone()) else { return };
+        let (Some(head), Some(tail)) = (seen.get(..at.start), seen.get(at.end..)) else { return };
+        let named = Bytes::from([head, native.as_bytes(), tail].concat());
+        let resized = |bytes: u64| (bytes + native.len() as u64).saturating_sub(at.len() as u64);
+        self.length = self.length.map(resized);
+        // The limit is the client's bytes, of which these are none.
+        self.left = resized(self.left);
+        self.model = Some(at.start..at.start + native.len());
+        self.seen = Some(named);
     }
 
     /// Its length, where the client declared one.

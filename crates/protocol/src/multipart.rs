@@ -1,12 +1,14 @@
 //! Decides where a field of a multipart form lies within the bytes seen so far; never holds or changes the form.
 
+use std::ops::Range;
+
 use memchr::memmem;
 
 /// What is known of a field after looking at the beginning of a form.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Found<'a> {
-    /// The field's text.
-    Value(&'a str),
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// Where the field's text lies; what lies there is UTF-8.
+    Value(Range<usize>),
     /// The form ended without such a field, or is not a form.
     Absent,
     /// More of the form is needed to tell.
@@ -32,7 +34,7 @@ pub fn boundary(content_type: &[u8]) -> Option<&str> {
 }
 
 /// Looks for the text field `name` in `seen`, the first bytes of a form.
-pub fn field<'a>(seen: &'a [u8], boundary: &str, name: &str) -> Found<'a> {
+pub fn field(seen: &[u8], boundary: &str, name: &str) -> Found {
     let opening = format!("--{boundary}");
     let delimiter = format!("\r\n--{boundary}");
     let Some(mut rest) = seen.strip_prefix(opening.as_bytes()) else {
@@ -53,7 +55,11 @@ pub fn field<'a>(seen: &'a [u8], boundary: &str, name: &str) -> Found<'a> {
         }
         let Some((value, more)) = cut(value, delimiter.as_bytes()) else { return Found::NeedMore };
         if is_field(head, name) {
-            return std::str::from_utf8(value).map_or(Found::Absent, Found::Value);
+            let end = seen.len() - more.len() - delimiter.len();
+            return match std::str::from_utf8(value) {
+                Ok(_text) => Found::Value(end - value.len()..end),
+                Err(_no_text) => Found::Absent,
+            };
         }
         rest = more;
     }
@@ -90,10 +96,12 @@ mod tests {
 
     #[test]
     fn the_model_is_found_at_every_cut_after_it_and_never_wrongly_before() {
-        let end_of_value = FORM.find("whisper-1").expect("in the form") + "whisper-1\r\n--XyZ".len();
+        let start = FORM.find("whisper-1").expect("in the form");
+        let value = start..start + "whisper-1".len();
+        let end_of_value = value.end + "\r\n--XyZ".len();
         for cut in 0..=FORM.len() {
             let found = field(&FORM.as_bytes()[..cut], "XyZ", "model");
-            let want = if cut >= end_of_value { Found::Value("whisper-1") } else { Found::NeedMore };
+            let want = if cut >= end_of_value { Found::Value(value.clone()) } else { Found::NeedMore };
             assert_eq!(found, want, "cut at {cut}");
         }
     }
@@ -106,7 +114,7 @@ mod tests {
             (b"--XyZ--\r\n", Found::Absent),
             (b"--XyZ", Found::NeedMore),
             (b"--XyZabc", Found::Absent),
-            (FORM.as_bytes(), Found::Value("whisper-1")),
+            (b"--XyZ\r\ncontent-disposition: form-data; name=model\r\n\r\n\xff\r\n--XyZ--", Found::Absent),
         ] {
             assert_eq!(field(bytes, "XyZ", "model"), want);
         }

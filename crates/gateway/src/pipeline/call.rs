@@ -146,7 +146,10 @@ fn outgoing(ask: &mut Ask, lease: &Lease) -> (HeaderMap, CallBody) {
             CallBody::Whole(protocol::rewrite(body, outline, &edits))
         }
         Payload::Opaque(passing) => match passing.take() {
-            Some(passing) => {
+            Some(mut passing) => {
+                if !native.is_empty() {
+                    passing.name_model(native);
+                }
                 let length = passing.length();
                 CallBody::Stream(passing.map_err(Into::into).boxed(), length)
             }

@@ -297,6 +297,53 @@ async fn a_form_passes_through_unchanged_to_where_its_model_is() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_form_that_asks_by_another_name_gets_the_backends_own() {
+    let provider = ScriptedProvider::start().await;
+    let scene = Plan::before(&[&provider])
+        .with(|draft| {
+            let native = |native: &str| ModelSpec { native: Some(native.to_owned()), ..ModelSpec::default() };
+            let models = draft.backends[0].models.as_mut().expect("models");
+            models.insert("whisper".to_owned(), native("openai/whisper-large-v3"));
+            models.insert("w".to_owned(), native("w"));
+            draft.backends[0].label = Some("speech".to_owned());
+            draft.aliases.insert("ears".to_owned(), vec!["whisper".to_owned()]);
+        })
+        .start()
+        .await;
+    let noise = "\r\n--xy model ears ".repeat(20_000);
+    let form = |model: &str| {
+        format!(
+            "--xyz\r\ncontent-disposition: form-data; name=\"prompt\"\r\n\r\nears\r\n--xyz\r\n\
+             content-disposition: form-data; name=\"model\"\r\n\r\n{model}\r\n--xyz\r\n\
+             content-disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\n\r\n{noise}\r\n--xyz--\r\n"
+        )
+    };
+    for (asked, native) in [
+        ("ears", "openai/whisper-large-v3"),
+        ("whisper", "openai/whisper-large-v3"),
+        ("speech/whisper", "openai/whisper-large-v3"),
+        ("speech/w", "w"),
+        ("w", "w"),
+    ] {
+        for sends_length in [true, false] {
+            let context = format!("{asked}, length sent: {sends_length}");
+            let client = scene.client().with_header("content-type", "multipart/form-data; boundary=xyz");
+            let client = match sends_length {
+                true => client,
+                false => client.with_header("transfer-encoding", "chunked"),
+            };
+            let ask = Bytes::from(form(asked));
+            let answer = client.send(Method::POST, "/v1/audio/transcriptions", ask).await;
+            assert_eq!(answer.expect("an answer").status, 200, "{context}");
+            let received = provider.next_request().await;
+            assert!(received.body == form(native), "{context}");
+            let length = sends_length.then(|| form(native).len().to_string());
+            assert_eq!(received.header("content-length"), length.as_deref(), "{context}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_response_is_asked_for_where_it_was_made() {
     let (first, second) = (ScriptedProvider::start().await, ScriptedProvider::start().await);
     for (provider, id) in [(&first, "resp_a"), (&second, "resp_b")] {
