@@ -5,6 +5,7 @@ pub mod client;
 pub mod database;
 pub mod gateway;
 pub mod provider;
+pub mod still;
 
 pub use client::{ClientError, TestAnswer, TestClient};
 pub use database::HeldDatabase;
@@ -13,3 +14,4 @@ pub use provider::{
     Behaviour, Count, Ending, Framing, Pace, ProviderSettings, Rate, Received, ScriptedProvider, Transport,
     refused_address,
 };
+pub use still::StillClock;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use testkit::{Rate, ScriptedProvider};
+use testkit::{Rate, ScriptedProvider, StillClock};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -83,6 +83,7 @@ async fn p10_no_call_reaches_a_backend_inside_its_cooldown() {
 #[tokio::test(start_paused = true)]
 async fn p10_a_burst_meets_a_limit_once() {
     let (providers, scene) = limited(&[rate(60, 10), rate(6_000, 1_000)]).await;
+    let _still = StillClock::hold();
     let mut calls = JoinSet::new();
     for _ in 0..200 {
         let client = scene.client();
