@@ -149,22 +149,24 @@ async fn limit_process() {
         let dir = dir.join(limit.to_string());
         let store = Store::open(&dir, options()).expect("the store opens");
         limit_files_to(Some(limit));
-        let mut acknowledged = 0;
-        let failed = loop {
+        let (mut acknowledged, mut failed) = (0, 0);
+        // Admission refuses at the first line that fails, unless a segment that was being made when the limit came is
+        // handed over just then.
+        let refused = loop {
             let mut reservation = match store.journal.reserve() {
                 Ok(reservation) => reservation,
-                Err(refused) => break format!("{refused:?}"),
+                Err(refused) => break refused,
             };
             // A receipt alone: what fails leaves nothing open.
             match reservation.write(&scene::settled(acknowledged, 1)) {
                 Ok(()) => acknowledged += 1,
-                Err(error @ (JournalError::Io(_) | JournalError::NoRoom)) => break format!("{error:?}"),
+                Err(JournalError::Io(_) | JournalError::NoRoom) => failed += 1,
                 Err(error) => panic!("{error:?}"),
             }
         };
-        println!("limit {limit}: {acknowledged} lines, then {failed}");
-        assert!(acknowledged > 50, "{acknowledged}");
-        assert!(matches!(store.journal.reserve(), Err(JournalFull::Disk(_))), "admission must refuse by now");
+        println!("limit {limit}: {acknowledged} lines, then {failed} that failed, then {refused:?}");
+        assert!(acknowledged > 50 && (1..=3).contains(&failed), "{acknowledged} {failed}");
+        assert!(matches!(refused, JournalFull::Disk(_)), "{refused:?}");
         limit_files_to(None);
         await_room(&store);
         (acknowledged..acknowledged + 20).for_each(|n| {
