@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use arc_swap::ArcSwap;
-use policy::{Grant, Granted, Live, Outcome, Snapshot};
+use policy::{Bound, Grant, Granted, Live, Outcome, Snapshot};
 use store::Journal;
 use tokio::{
     sync::{Notify, mpsc},
@@ -33,6 +33,8 @@ pub struct Parts {
     pub client: upstream::Client,
     /// Where receipts go first.
     pub journal: Arc<Journal>,
+    /// Which backend minted which id, as far as earlier processes knew.
+    pub bindings: Vec<Bound>,
     /// The metrics that requests are counted in.
     pub metrics: Arc<Metrics>,
     /// Wall time.
@@ -79,7 +81,7 @@ impl Gateway {
             clock: parts.clock,
             ids: parts.ids,
             waiters: Waiters::default(),
-            bindings: Bindings::default(),
+            bindings: Bindings::new(parts.bindings),
             settler,
             tasks: parts.tasks,
             queue_changed: Notify::new(),

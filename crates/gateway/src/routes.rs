@@ -78,11 +78,15 @@ pub(crate) fn response_id(tail: &str) -> Option<&str> {
 
 /// The id of the file, batch or upload that `tail` addresses.
 pub(crate) fn object_id(tail: &str) -> Option<&str> {
-    let mut segments = tail.strip_prefix('/')?.split('/');
-    match segments.next()? {
-        "files" | "batches" | "uploads" => segments.next().filter(|id| !id.is_empty()),
-        _ => None,
+    if !keeps_objects(tail) {
+        return None;
     }
+    tail.split(['/', '?']).nth(2).filter(|id| !id.is_empty())
+}
+
+/// Whether what lies below `path` is kept by the backend it was given to.
+pub(crate) fn keeps_objects(path: &str) -> bool {
+    matches!(path.split(['/', '?']).nth(1), Some("files" | "batches" | "uploads"))
 }
 
 /// Takes `/openai` and `/v1` off: clients are configured with and without either.

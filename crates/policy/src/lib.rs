@@ -30,7 +30,8 @@ pub use live::{
 };
 pub use money::{Amount, AmountError, Price, PriceBook, PriceSpec};
 pub use receipt::{
-    AttemptId, AttemptOutcome, Closed, Entry, NotAnId, Opened, Progress, Receipt, RequestOutcome, TicketId,
+    AttemptId, AttemptOutcome, Bound, Closed, Entry, NotAnId, Opened, Progress, Receipt, RequestOutcome,
+    TicketId,
 };
 pub use schedule::{BreakerRules, CooldownGrowth, CooldownRules, Strategy, backoff};
 pub use snapshot::{

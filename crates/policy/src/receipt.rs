@@ -119,6 +119,17 @@ pub enum RequestOutcome {
     Interrupted,
 }
 
+/// A backend minted an id that it alone understands: a stored response, a file, a batch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bound {
+    /// The id.
+    pub id: Arc<str>,
+    /// The backend's name.
+    pub backend: Arc<str>,
+    /// When it was last seen.
+    pub at: Timestamp,
+}
+
 /// Everything that happened to one request. Made exactly once per ticket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
@@ -200,4 +211,6 @@ pub enum Entry {
         /// The receipt.
         receipt: Receipt,
     },
+    /// A backend minted an id.
+    Bound(Bound),
 }

@@ -10,7 +10,7 @@ use control::{
     publish::{Audience, Controls, Publisher, Reloader, Trigger},
 };
 use gateway::{Clock, Gateway, Metrics, Parts, RandomIds, SystemClock, Tasks};
-use policy::{BackendKind, BackendSpec, Digester, Draft, Grant, Live, ModelSpec, Snapshot, Source};
+use policy::{BackendKind, BackendSpec, Bound, Digester, Draft, Grant, Live, ModelSpec, Snapshot, Source};
 use store::{Durability, Journal, JournalSettings, Mover, Store, StoreOptions, VaultNotice};
 use tokio::sync::watch;
 
@@ -74,7 +74,14 @@ pub(crate) async fn assemble(sources: Arc<Sources>, loaded: Loaded, demo: Demo) 
         let client = client.clone();
         async move { client.tend().await }
     });
-    let gateway = start_gateway(&live, &client, &journal, &digester, &tasks)?;
+    let gateway = start_gateway(Foundation {
+        live: live.clone(),
+        client: client.clone(),
+        journal,
+        bindings: store.bindings,
+        digester: digester.clone(),
+        tasks: tasks.clone(),
+    })?;
     let controls = Controls {
         live: live.clone(),
         directory: directory.clone(),
@@ -149,26 +156,32 @@ fn say(notice: &VaultNotice) {
     }
 }
 
+/// What the data plane stands on.
+struct Foundation {
+    live: Arc<Live>,
+    client: upstream::Client,
+    journal: Arc<Journal>,
+    bindings: Vec<Bound>,
+    digester: Digester,
+    tasks: Tasks,
+}
+
 /// The data plane begins with an empty snapshot; the first real one is published before anybody can connect.
-fn start_gateway(
-    live: &Arc<Live>,
-    client: &upstream::Client,
-    journal: &Arc<Journal>,
-    digester: &Digester,
-    tasks: &Tasks,
-) -> anyhow::Result<Arc<Gateway>> {
+fn start_gateway(foundation: Foundation) -> anyhow::Result<Arc<Gateway>> {
+    let Foundation { live, client, journal, bindings, digester, tasks } = foundation;
     let now = tokio::time::Instant::now().into_std();
-    let empty = Snapshot::build(Draft::new(digester.clone()), live, 0, now)
+    let empty = Snapshot::build(Draft::new(digester), &live, 0, now)
         .map_err(|problems| anyhow::anyhow!("an empty snapshot has problems: {problems:?}"))?;
     let parts = Parts {
         snapshot: Arc::new(empty),
-        live: live.clone(),
-        client: client.clone(),
-        journal: journal.clone(),
+        live,
+        client,
+        journal,
+        bindings,
         metrics: Arc::new(Metrics::new()),
         clock: Arc::new(SystemClock),
         ids: Arc::new(RandomIds),
-        tasks: tasks.clone(),
+        tasks,
     };
     Ok(Gateway::start(parts)?)
 }

@@ -274,7 +274,7 @@ pub struct Reservation {
 impl Reservation {
     /// Writes one line. On return it survives the death of this process.
     ///
-    /// An open line that exceeds the ticket's room takes more; a progress line never touches what the close and
+    /// An open line that exceeds the ticket's room takes more; a progress line or a binding never touches what the close and
     /// the receipt need and is refused instead. After an error nothing of the line counts.
     pub fn write(&mut self, entry: &Entry) -> Result<(), JournalError> {
         line::begin(&mut self.line);
@@ -286,7 +286,7 @@ impl Reservation {
             self.settling = self.settling.max(SETTLING_ROOM_BYTES + bytes);
         }
         let needed = match entry {
-            Entry::Opened(_) | Entry::Progress(_) => bytes + self.settling,
+            Entry::Opened(_) | Entry::Progress(_) | Entry::Bound(_) => bytes + self.settling,
             Entry::Closed(_) | Entry::Settled { .. } => bytes,
         };
         if self.room < needed {

@@ -5,6 +5,7 @@
 //! request path ── Reservation::write ──> journal (local file) ── Mover ──> ledger (SQLite) ──> Ledger queries
 //! ```
 
+mod bindings;
 pub mod directory;
 mod error;
 pub mod journal;
@@ -14,6 +15,7 @@ mod open;
 mod sqlite;
 pub mod vault;
 
+pub use bindings::BINDINGS_MAX;
 pub use directory::Directory;
 pub use error::StoreError;
 pub use journal::{Durability, Journal, JournalError, JournalFull, JournalLag, JournalSettings, Reservation};

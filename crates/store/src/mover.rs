@@ -288,6 +288,7 @@ impl Work {
         let batch = Arc::new(Batch {
             attempts: due.attempts,
             receipts: due.receipts,
+            bindings: due.bindings,
             remember,
             forget: due.forget,
             position: self.taken.unwrap_or_default().max(position),

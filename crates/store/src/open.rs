@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use policy::Bound;
+
+use crate::bindings;
 use crate::directory::Directory;
 use crate::error::StoreError;
 use crate::journal::{self, Journal, JournalLag, JournalSettings};
@@ -55,6 +58,8 @@ pub struct Store {
     pub directory: Directory,
     /// Secrets.
     pub vault: Vault,
+    /// Which backend minted which id, as far as earlier processes knew; oldest first.
+    pub bindings: Vec<Bound>,
     /// What the user should be told once.
     pub notice: Option<VaultNotice>,
 }
@@ -83,8 +88,9 @@ impl Store {
         let taken = database.write_blocking(sqlite::moving::position)?;
         let settings = JournalSettings { sequence_floor: taken.segment, ..journal };
         let journal = Journal::open(&folder, settings)?;
+        let bindings = bindings::remembered(&database, &journal, taken)?;
         let mover = Mover::start(&journal, database, mover)?;
-        Ok(Self { mover, journal, ledger, directory, vault, notice })
+        Ok(Self { mover, journal, ledger, directory, vault, bindings, notice })
     }
 }
 

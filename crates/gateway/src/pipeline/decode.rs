@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 use hyper::body::Incoming;
-use policy::{BackendId, Class, Key, Route, TicketId, Timestamp};
+use policy::{BackendId, Class, Key, Refused, RefusedReason, Route, TicketId, Timestamp};
 use protocol::{Dialect, Needs, Outline};
 use tokio::time::Instant;
 
@@ -77,6 +77,11 @@ impl Ask {
         matches!(&self.payload, Payload::Json { outline, .. } if outline.stream)
     }
 
+    /// Whether the answer may name an id that only its backend understands.
+    pub(super) fn mints_ids(&self) -> bool {
+        self.dialect == Dialect::OpenAiResponses || routes::keeps_objects(&self.path)
+    }
+
     pub(super) fn needs(&self) -> Needs {
         match &self.payload {
             Payload::Json { outline, .. } => outline.needs,
@@ -135,7 +140,7 @@ impl Door<'_> {
             }
         };
         let route = self.route(&arrival, asked)?;
-        let bound = outline.previous_response_id.as_deref().and_then(|id| self.gateway.bindings.find(id));
+        let bound = self.home(&arrival, outline.previous_response_id.as_deref())?;
         let estimate = Estimate {
             prompt: outline.prompt_bytes.div_ceil(BYTES_PER_TOKEN),
             output_max: outline.max_output_tokens.unwrap_or_default(),
@@ -150,16 +155,25 @@ impl Door<'_> {
             true => Payload::Empty,
             false => Payload::Opaque(Some(Passing::whole(body))),
         };
-        let bound = routes::response_id(arrival.tail()).and_then(|id| self.gateway.bindings.find(id));
+        let bound = self.home(&arrival, routes::response_id(arrival.tail()))?;
         let route = self.default_route(&arrival);
         Ok(Ask { bound, ..self.ask(arrival, payload, route) })
     }
 
     async fn relay(&self, arrival: Arrival, body: Incoming) -> Result<Ask, Refusal> {
-        if arrival.head.method != Method::POST {
-            let bound = routes::object_id(arrival.tail()).and_then(|id| self.gateway.bindings.find(id));
+        let object = routes::object_id(arrival.tail());
+        if arrival.head.method != Method::POST || object.is_some() {
+            let bound = self.home(&arrival, object)?;
             let route = self.default_route(&arrival);
-            return Ok(Ask { bound, ..self.ask(arrival, Payload::Empty, route) });
+            let payload = match arrival.head.method {
+                Method::POST => {
+                    let limits = self.limits(&arrival);
+                    let (_model, passing) = inbound::peek_form(body, &arrival.head.headers, limits).await?;
+                    Payload::Opaque(Some(passing))
+                }
+                _ => Payload::Empty,
+            };
+            return Ok(Ask { bound, ..self.ask(arrival, payload, route) });
         }
         if inbound::is_json(&arrival.head.headers) {
             let body = self.read(&arrival, body).await?;
@@ -171,6 +185,19 @@ impl Door<'_> {
         let (model, passing) = inbound::peek_form(body, &arrival.head.headers, self.limits(&arrival)).await?;
         let route = self.route_or_default(&arrival, model.as_deref())?;
         Ok(self.ask(arrival, Payload::Opaque(Some(passing)), route))
+    }
+
+    /// The backend that minted `id`, as far as it is known. One that is gone is not replaced by another: that one
+    /// would not know the id.
+    fn home(&self, arrival: &Arrival, id: Option<&str>) -> Result<Option<BackendId>, Refusal> {
+        let Some(name) = id.and_then(|id| self.gateway.bindings.find(id)) else { return Ok(None) };
+        match arrival.view.snapshot.backend_named(&name) {
+            Some(backend) => Ok(Some(backend.id)),
+            None => Err(Refusal::from(Refused {
+                reason: RefusedReason::BoundBackendGone,
+                retry_after: std::time::Duration::from_secs(1),
+            })),
+        }
     }
 
     fn route(&self, arrival: &Arrival, asked: &str) -> Result<Arc<Route>, Refusal> {

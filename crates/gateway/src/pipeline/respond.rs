@@ -14,6 +14,7 @@ use super::{
 };
 use crate::body::Body;
 pub(crate) use opaque::OpaqueBody;
+use stream::Minting;
 pub(crate) use stream::StreamBody;
 pub(crate) use whole::WholeBody;
 
@@ -28,8 +29,8 @@ pub(super) fn respond(ask: Ask, reply: Reply, mut ticket: Ticket) -> Response<Bo
         Content::Whole { body, outline } => {
             if let Some(outline) = &outline {
                 facts.answered(outline.usage, outline.output_bytes);
-                if let Some(id) = &outline.id {
-                    facts.gateway.bindings.bind(id, lease.backend());
+                if let Some(id) = outline.id.as_deref().filter(|_| ask.mints_ids()) {
+                    facts.bind(id, &lease);
                 }
             }
             let named = match (&outline, ask.route.renamed) {
@@ -45,7 +46,8 @@ pub(super) fn respond(ask: Ask, reply: Reply, mut ticket: Ticket) -> Response<Bo
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
             headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-            Body::stream(StreamBody::new(*stream, lease, ticket))
+            let minting = if ask.mints_ids() { Minting::Awaited } else { Minting::None };
+            Body::stream(StreamBody::new(*stream, minting, lease, ticket))
         }
         Content::Opaque(answer) if answer.is_ended() => {
             Body::settling(WholeBody::new(Segments::new(), status, lease, ticket))

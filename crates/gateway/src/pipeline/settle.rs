@@ -3,8 +3,8 @@
 use std::{borrow::Cow, pin::Pin, sync::Arc, time::Duration};
 
 use policy::{
-    Amount, AttemptId, AttemptOutcome, BackendId, Closed, Entry, Key, Opened, Outcome, Price, Progress,
-    Receipt, RequestOutcome, Timestamp,
+    Amount, AttemptId, AttemptOutcome, BackendId, Bound, Closed, Entry, Key, Opened, Outcome, Price,
+    Progress, Receipt, RequestOutcome, Timestamp,
 };
 use protocol::{Dialect, Failure, FailureKind, StreamTally, Taint, Usage, UsageSource};
 use smallvec::SmallVec;
@@ -215,6 +215,17 @@ impl Facts {
         let progress = Progress { attempt: id, at, usage: self.usage().0 };
         if let Err(unwritten) = self.room.write(&Entry::Progress(progress)) {
             tracing::debug!(request_id = self.stamp.request_id(), %unwritten, "progress was not noted");
+        }
+    }
+
+    /// Binds an id to the backend that minted it, here and in the journal: a follow-up may come after a restart.
+    pub(super) fn bind(&mut self, id: &str, lease: &Lease) {
+        let at = self.caller.wall.after(self.elapsed());
+        let bound = Bound { id: id.into(), backend: lease.serving.backend.name.clone(), at };
+        if self.gateway.bindings.bind(&bound)
+            && let Err(unwritten) = self.room.write(&Entry::Bound(bound))
+        {
+            tracing::warn!(request_id = self.stamp.request_id(), %unwritten, "a binding is known to this process only");
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use http::Method;
-use policy::{ModelSpec, RequestOutcome};
+use policy::{Bound, ModelSpec, RequestOutcome, Timestamp};
 use protocol::UsageSource;
 use serde_json::{Value, json};
 use testkit::provider::UsageShown;
@@ -375,6 +375,53 @@ async fn a_response_is_asked_for_where_it_was_made() {
             assert_eq!(items.header("x-lockgate-backend"), Some(home.as_str()));
         }
     }
+}
+
+fn bound(id: &str, backend: &str) -> Bound {
+    Bound { id: id.into(), backend: backend.into(), at: Timestamp(0) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_earlier_process_bound_goes_home_or_nowhere() {
+    let (first, second) = (ScriptedProvider::start().await, ScriptedProvider::start().await);
+    let mut plan = Plan::before(&[&first, &second]);
+    plan.bindings = vec![bound("resp_1", "b1"), bound("file-1", "b1"), bound("resp_gone", "removed")];
+    let scene = plan.start().await;
+    let client = scene.client();
+    for (method, path) in [
+        (Method::GET, "/v1/responses/resp_1"),
+        (Method::DELETE, "/v1/responses/resp_1"),
+        (Method::POST, "/v1/responses/resp_1/cancel"),
+        (Method::GET, "/v1/files/file-1?x=y"),
+        (Method::GET, "/v1/files/file-1/content"),
+        (Method::DELETE, "/v1/files/file-1"),
+        (Method::POST, "/v1/uploads/file-1/complete"),
+    ] {
+        let answer = client.send(method.clone(), path, Bytes::new()).await.expect("an answer");
+        assert_eq!(answer.header("x-lockgate-backend"), Some("b1"), "{method} {path}");
+        assert_eq!(second.next_request().await.path, path);
+    }
+    let mut gone = client.get("/v1/responses/resp_gone").await.expect("an answer");
+    assert_eq!(gone.json().await.expect("JSON")["error"]["code"], "no_backend");
+    assert_eq!(first.count().accepted, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_streams_id_is_bound_before_the_client_hears_of_it() {
+    let (first, second) = (ScriptedProvider::start().await, ScriptedProvider::start().await);
+    let scene = Plan::before(&[&first, &second]).start().await;
+    first.then(Behaviour::json(503, &json!({})));
+    second.otherwise(Behaviour::healthy().paced());
+    second.step(1);
+    let ask = json!({"model": MODEL, "input": "a", "stream": true});
+    let mut answer = scene.client().post("/v1/responses", &ask).await.expect("an answer");
+    let event = answer.event().await.expect("more").expect("an event");
+    let text = String::from_utf8_lossy(&event);
+    let id = text.split("\"id\":\"").nth(1).and_then(|rest| rest.split('"').next()).expect("an id");
+    second.otherwise(Behaviour::healthy());
+    let cancel = format!("/v1/responses/{id}/cancel");
+    let cancelled = scene.client().post(&cancel, &json!({})).await.expect("an answer");
+    assert_eq!(cancelled.header("x-lockgate-backend"), Some("b1"), "{id}");
 }
 
 #[tokio::test(start_paused = true)]

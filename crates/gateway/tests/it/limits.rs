@@ -40,12 +40,11 @@ async fn assert_refused(answer: &mut TestAnswer, status: u16, code: &str) {
 }
 
 /// With one slot taken, the next request waits for the queue's time and is refused.
-async fn check_timeout(plan: Plan, client: impl Fn(&Scene) -> TestClient, status: u16, code: &str) {
+async fn check_timeout(mut plan: Plan, client: impl Fn(&Scene) -> TestClient, status: u16, code: &str) {
     let (provider, gate) = gated().await;
-    let Plan { mut draft, connections, store } = plan;
-    provider.base_url().clone_into(&mut draft.backends[0].base_url);
-    draft.settings.queue_timeout = Duration::from_secs(3);
-    let scene = Plan { draft, connections, store }.start().await;
+    provider.base_url().clone_into(&mut plan.draft.backends[0].base_url);
+    plan.draft.settings.queue_timeout = Duration::from_secs(3);
+    let scene = plan.start().await;
     let mut calls = JoinSet::new();
     spawn(&mut calls, client(&scene), chat());
     provider.next_request().await;

@@ -10,8 +10,8 @@ use gateway::{Body, Clock, ConnectionLimits, Gateway, Handler, Ids, Metrics, Par
 use http::{Request, Response};
 use hyper::body::Incoming;
 use policy::{
-    BackendKind, BackendSpec, BackendStatus, Digester, Draft, KeySecret, KeySpec, Live, ModelSpec, Receipt,
-    Secret, Snapshot, Status, TicketId, Timestamp,
+    BackendKind, BackendSpec, BackendStatus, Bound, Digester, Draft, KeySecret, KeySpec, Live, ModelSpec,
+    Receipt, Secret, Snapshot, Status, TicketId, Timestamp,
 };
 use serde_json::{Value, json};
 use store::ledger::{ReceiptDetail, UsageSums};
@@ -33,6 +33,8 @@ pub(crate) struct Plan {
     pub(crate) draft: Draft,
     pub(crate) connections: ConnectionLimits,
     pub(crate) store: StoreOptions,
+    /// What earlier processes knew.
+    pub(crate) bindings: Vec<Bound>,
 }
 
 /// A data plane at work. Dropped in this order: the mover before the journal it reads, the folder last.
@@ -83,7 +85,7 @@ impl Plan {
             busy_timeout: Duration::from_millis(20),
             ..StoreOptions::default()
         };
-        Self { draft, connections: ConnectionLimits::default(), store }
+        Self { draft, connections: ConnectionLimits::default(), store, bindings: Vec::new() }
     }
 
     /// One backend for each provider.
@@ -122,6 +124,7 @@ impl Plan {
             live: live.clone(),
             client: upstream::Client::new(upstream::ClientSettings::default()).expect("a client"),
             journal: journal.clone(),
+            bindings: self.bindings,
             metrics: Arc::new(Metrics::new()),
             clock: Arc::new(StoppedClock),
             ids: Arc::new(CountedIds::default()),

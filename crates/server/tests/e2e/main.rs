@@ -3,3 +3,4 @@
 mod cli;
 mod promises;
 mod real_model;
+mod restarts;

@@ -9,7 +9,7 @@ mod read;
 mod tests;
 mod write;
 
-use policy::{Entry, Progress};
+use policy::{Bound, Entry, Progress};
 
 use read::In;
 use write::Out;
@@ -20,6 +20,7 @@ const OPENED: u8 = 1;
 const PROGRESS: u8 = 2;
 const CLOSED: u8 = 3;
 const SETTLED: u8 = 4;
+const BOUND: u8 = 5;
 
 /// Appends the entry to `out`.
 pub fn encode(entry: &Entry, out: &mut Vec<u8>) {
@@ -48,6 +49,23 @@ pub fn encode(entry: &Entry, out: &mut Vec<u8>) {
             }
             out.receipt(receipt);
         }
+        Entry::Bound(Bound { id, backend, at }) => {
+            out.0.push(BOUND);
+            out.text(id);
+            out.text(backend);
+            out.time(*at);
+        }
+    }
+}
+
+/// Reads an entry if it is a binding, without a look at any other.
+pub(crate) fn decode_bound(payload: &[u8]) -> Option<Bound> {
+    match payload {
+        [FORM, BOUND, ..] => match decode(payload)? {
+            Entry::Bound(bound) => Some(bound),
+            Entry::Opened(_) | Entry::Progress(_) | Entry::Closed(_) | Entry::Settled { .. } => None,
+        },
+        _ => None,
     }
 }
 
@@ -66,6 +84,10 @@ pub fn decode(payload: &[u8]) -> Option<Entry> {
         SETTLED => {
             let last = if bytes.flag()? { Some(bytes.closed()?) } else { None };
             Entry::Settled { last, receipt: bytes.receipt()? }
+        }
+        BOUND => {
+            let (id, backend, at) = (bytes.shared()?, bytes.shared()?, bytes.time()?);
+            Entry::Bound(Bound { id, backend, at })
         }
         _ => return None,
     };

@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use policy::{
-    Amount, AttemptId, AttemptOutcome, Closed, Entry, Opened, Progress, Receipt, RequestOutcome, TicketId,
-    Timestamp,
+    Amount, AttemptId, AttemptOutcome, Bound, Closed, Entry, Opened, Progress, Receipt, RequestOutcome,
+    TicketId, Timestamp,
 };
 use protocol::{Usage, UsageSource};
 use serde::{Deserialize, Serialize};
@@ -45,6 +45,7 @@ struct PendingTicket {
 pub(crate) struct Due {
     pub(crate) attempts: Vec<AttemptLine>,
     pub(crate) receipts: Vec<Receipt>,
+    pub(crate) bindings: Vec<Bound>,
     /// Tickets whose state in the database is no longer needed.
     pub(crate) forget: Vec<TicketId>,
 }
@@ -102,6 +103,7 @@ impl Pending {
                 due.attempts.push(line);
             }
             Entry::Settled { last, receipt } => self.settle(last, receipt, due),
+            Entry::Bound(bound) => due.bindings.push(bound),
         }
     }
 

@@ -7,7 +7,10 @@ use super::Place;
 use crate::error::StoreError;
 
 /// Every schema there ever was, in order. An entry is never edited once released: append.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_directory_and_ledger.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/0001_directory_and_ledger.sql"),
+    include_str!("../../migrations/0002_bindings.sql"),
+];
 
 /// The newest schema known here.
 pub(crate) fn newest() -> i64 {

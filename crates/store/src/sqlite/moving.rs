@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use policy::{Receipt, TicketId};
+use policy::{Bound, Receipt, TicketId};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
+use super::bindings;
 use super::ledger::{
     attempt_inserter, insert_attempt, insert_receipt, int, receipt_inserter, ticket_blob, uint,
 };
@@ -18,6 +19,7 @@ use crate::ledger::AttemptLine;
 pub(crate) struct Batch {
     pub(crate) attempts: Vec<AttemptLine>,
     pub(crate) receipts: Vec<Receipt>,
+    pub(crate) bindings: Vec<Bound>,
     /// Unsettled tickets to remember, as their journal segments go.
     pub(crate) remember: Vec<(TicketId, String)>,
     /// Remembered tickets that are settled now.
@@ -31,6 +33,7 @@ impl Batch {
     pub(crate) fn is_empty(&self) -> bool {
         self.attempts.is_empty()
             && self.receipts.is_empty()
+            && self.bindings.is_empty()
             && self.remember.is_empty()
             && self.forget.is_empty()
     }
@@ -41,6 +44,7 @@ pub(crate) fn take_over(connection: &mut Connection, batch: &Batch) -> Result<()
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     insert(&transaction, batch)?;
     remember(&transaction, batch)?;
+    bindings::insert(&transaction, &batch.bindings)?;
     let [segment, offset] = [int(batch.position.segment), int(batch.position.offset)];
     transaction
         .prepare_cached("UPDATE journal SET segment = ?1, \"offset\" = ?2 WHERE id = 1")?

@@ -1,6 +1,7 @@
 //! Proves the store from outside: through kills, full disks and absent databases, nothing acknowledged is lost
 //! and nothing is counted twice.
 
+mod bindings;
 mod disk;
 mod kill;
 mod ledger;

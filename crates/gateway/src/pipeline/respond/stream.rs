@@ -24,6 +24,15 @@ use crate::refusal::Refusal;
 /// After its last event an upstream has this long to end its body; then the connection is given up, not the stream.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// Whether a stream's events will name an id that follow-ups must bring back to its backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Minting {
+    /// None that matters, or it is bound already.
+    None,
+    /// One that no event has named yet.
+    Awaited,
+}
+
 /// An event stream on its way to the client.
 pub(crate) struct StreamBody {
     answer: Answer,
@@ -32,12 +41,13 @@ pub(crate) struct StreamBody {
     spare: Vec<Bytes>,
     held: Option<(Lease, Ticket)>,
     is_ended: bool,
+    minting: Minting,
     flush: Option<Flush>,
     lingering: Option<Pin<Box<Sleep>>>,
 }
 
 impl StreamBody {
-    pub(super) fn new(stream: Stream, lease: Lease, ticket: Ticket) -> Self {
+    pub(super) fn new(stream: Stream, minting: Minting, lease: Lease, ticket: Ticket) -> Self {
         let Stream { answer, relay, ready, ended } = stream;
         let mut body = Self {
             answer,
@@ -46,6 +56,7 @@ impl StreamBody {
             spare: Vec::new(),
             held: Some((lease, ticket)),
             is_ended: false,
+            minting,
             flush: None,
             lingering: None,
         };
@@ -83,8 +94,15 @@ impl StreamBody {
 
     /// Queues what is ready; settles as soon as the end is known, so that the close line precedes the end of the answer.
     fn take(&mut self, mut ready: Vec<Bytes>, ended: Option<Ended>) {
-        if let Some((_lease, ticket)) = &mut self.held {
+        if let Some((lease, ticket)) = &mut self.held {
             let facts = ticket.facts();
+            if self.minting == Minting::Awaited
+                && let Some(id) = &self.relay.tally().response_id
+            {
+                // Before the client hears of it: it may cancel or follow up while the stream still goes on.
+                facts.bind(id, lease);
+                self.minting = Minting::None;
+            }
             facts.bytes_out += ready.iter().map(|event| event.len() as u64).sum::<u64>();
             facts.progress(self.relay.tally(), Instant::now());
         }
@@ -121,9 +139,6 @@ impl StreamBody {
         let Some((lease, mut ticket)) = self.held.take() else { return };
         let facts = ticket.facts();
         facts.streamed(self.relay.tally());
-        if let Some(id) = &self.relay.tally().response_id {
-            facts.gateway.bindings.bind(id, lease.backend());
-        }
         facts.end = Some(End::completed(200));
         lease.finish(Outcome::Success { tokens: Some(facts.tokens()) });
         self.flush = ticket.settle();

@@ -64,7 +64,7 @@ impl<'a> In<'a> {
         std::str::from_utf8(text).ok()
     }
 
-    fn shared(&mut self) -> Option<Arc<str>> {
+    pub(super) fn shared(&mut self) -> Option<Arc<str>> {
         self.text().map(Arc::from)
     }
 

@@ -183,7 +183,9 @@ fn entry() -> impl Strategy<Value = Entry> {
         .prop_map(|(attempt, at, usage)| Entry::Progress(Progress { attempt, at: Timestamp(at), usage }));
     let settled =
         (prop::option::of(closed()), receipt()).prop_map(|(last, receipt)| Entry::Settled { last, receipt });
-    prop_oneof![opened(), progress, closed().prop_map(Entry::Closed), settled]
+    let bound = (shared(), shared(), any::<i64>())
+        .prop_map(|(id, backend, at)| Entry::Bound(Bound { id, backend, at: Timestamp(at) }));
+    prop_oneof![opened(), progress, closed().prop_map(Entry::Closed), settled, bound]
 }
 
 fn encoded(entry: &Entry) -> Vec<u8> {

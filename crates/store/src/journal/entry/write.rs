@@ -31,7 +31,7 @@ impl Out<'_> {
         self.0.push(value.into());
     }
 
-    fn text(&mut self, text: &str) {
+    pub(super) fn text(&mut self, text: &str) {
         self.uint(text.len() as u64);
         self.0.extend_from_slice(text.as_bytes());
     }

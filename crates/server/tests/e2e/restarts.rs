@@ -1,0 +1,59 @@
+//! What a gateway must still know after it was killed where it stood.
+
+use http::Method;
+use serde_json::json;
+use testkit::{Behaviour, GatewaySettings, ScriptedProvider};
+
+use crate::cli::LOCKGATE;
+
+/// A provider that mints these ids.
+async fn minting(response: &str, file: &str) -> ScriptedProvider {
+    let provider = ScriptedProvider::start().await;
+    let made =
+        json!({"id": response, "object": "response", "status": "completed", "model": "m", "output": []});
+    let kept = json!({"id": file, "object": "file", "purpose": "batch"});
+    provider.then(Behaviour::json(200, &made)).then(Behaviour::json(200, &kept));
+    provider
+}
+
+#[tokio::test]
+async fn a_follow_up_finds_its_backend_after_a_kill() {
+    let providers = [minting("resp_a", "file-a").await, minting("resp_b", "file-b").await];
+    let [a, b] = providers.each_ref().map(ScriptedProvider::base_url);
+    let backend = |name: &str, url: &str| {
+        format!(
+            "  - {{name: {name}, kind: openai_compatible, base_url: \"{url}\", limits: {{rpm: 0}}, models: {{m: {{}}}}}}\n"
+        )
+    };
+    let config = format!(
+        "backends:\n{}{}pools: {{primary: {{strategy: round_robin}}}}\n",
+        backend("a", &a),
+        backend("b", &b)
+    );
+    let mut gateway = GatewaySettings::new(LOCKGATE).config(config).start().await.expect("a gateway");
+    let client = gateway.client();
+    for path in ["/v1/responses", "/v1/files"] {
+        for _ in &providers {
+            let made = client.post(path, &json!({"model": "m", "input": "x"})).await.expect("an answer");
+            assert_eq!(made.status, 200, "{path}");
+        }
+    }
+    gateway.kill().await.expect("killed");
+    gateway.restart().await.expect("a second start");
+    let client = gateway.client();
+    for home in ["a", "b"] {
+        for _ in 0..3 {
+            let ask = json!({"model": "m", "input": "x", "previous_response_id": format!("resp_{home}")});
+            let answers = [
+                client.post("/v1/responses", &ask).await,
+                client.get(&format!("/v1/responses/resp_{home}")).await,
+                client.get(&format!("/v1/files/file-{home}")).await,
+                client.send(Method::DELETE, &format!("/v1/files/file-{home}"), Vec::new().into()).await,
+            ];
+            for (number, answer) in answers.into_iter().enumerate() {
+                let answer = answer.expect("an answer");
+                assert_eq!(answer.header("x-lockgate-backend"), Some(home), "{number}");
+            }
+        }
+    }
+}
