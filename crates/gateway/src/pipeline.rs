@@ -14,6 +14,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
+use protocol::Dialect;
 
 use crate::{body::Body, gateway::Gateway, identity::Stamp, refusal::Refusal, routes::Destination};
 use accept::Arrival;
@@ -29,25 +30,35 @@ pub(crate) async fn serve(
     peer: IpAddr,
 ) -> Response<Body> {
     let (arrival, body) = accept::accept(gateway, request, destination, peer);
-    let (dialect, mut stamp) = (arrival.dialect, arrival.stamp.clone());
-    match lead(gateway, arrival, body).await {
+    let (dialect, stamp) = (arrival.dialect, arrival.stamp.clone());
+    let caller = match authenticate::authenticate(gateway, &arrival) {
+        Ok(caller) => caller,
+        Err(refusal) => return refuse(gateway, refusal.into(), dialect, stamp),
+    };
+    match lead(gateway, &caller, arrival, body).await {
         Ok(response) => response,
-        Err(refused) => {
-            match refused.stamp {
-                Some(attempted) => stamp = attempted,
-                None => turned_away(gateway, &refused.refusal, &stamp),
-            }
-            refused.refusal.into_response(dialect, &stamp)
-        }
+        Err(refused) => refuse(gateway, refused, dialect, stamp),
     }
 }
 
-async fn lead(gateway: &Arc<Gateway>, arrival: Arrival, body: Incoming) -> Result<Response<Body>, Refused> {
-    let caller = authenticate::authenticate(gateway, &arrival)?;
-    match decode::decode(gateway, arrival, body, &caller).await? {
-        Decoded::Models(question) => Ok(models::answer(&question, &caller)?),
-        Decoded::Ask(ask) => generate(gateway, &caller, *ask).await,
+async fn lead(
+    gateway: &Arc<Gateway>,
+    caller: &Caller,
+    arrival: Arrival,
+    body: Incoming,
+) -> Result<Response<Body>, Refused> {
+    match decode::decode(gateway, arrival, body, caller).await? {
+        Decoded::Models(question) => Ok(models::answer(gateway, &question, caller)?),
+        Decoded::Ask(ask) => generate(gateway, caller, *ask).await,
     }
+}
+
+fn refuse(gateway: &Gateway, refused: Refused, dialect: Dialect, stamp: Stamp) -> Response<Body> {
+    let Refused { refusal, stamp: attempted } = refused;
+    if attempted.is_none() {
+        turned_away(gateway, &refusal, &stamp);
+    }
+    refusal.into_response(dialect, &attempted.unwrap_or(stamp))
 }
 
 /// From admission to the first event. No ticket, no upstream call; every ticket ends in exactly one receipt.

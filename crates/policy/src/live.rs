@@ -118,6 +118,11 @@ impl Live {
         self.lock().key_rate(key, now)
     }
 
+    /// Backends that nobody is sent to until a probe or an operator clears them.
+    pub fn in_error(&self) -> Vec<BackendId> {
+        self.lock().in_error()
+    }
+
     /// An operator ends a backend's cooldown, breaker and error.
     pub fn reset(&self, backend: BackendId, now: Instant) -> Vec<Grant> {
         self.lock().reset(backend, now)

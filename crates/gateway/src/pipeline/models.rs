@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::{accept::Arrival, authenticate::Caller};
 use crate::{
     body::Body,
+    gateway::Gateway,
     identity::Stamp,
     refusal::{Code, Refusal},
     view::View,
@@ -35,8 +36,12 @@ impl Question {
 }
 
 /// Answers in OpenAI's shape.
-pub(super) fn answer(question: &Question, caller: &Caller) -> Result<Response<Body>, Refusal> {
-    let listed = question.view.snapshot.catalog.list(&caller.key);
+pub(super) fn answer(
+    gateway: &Gateway,
+    question: &Question,
+    caller: &Caller,
+) -> Result<Response<Body>, Refusal> {
+    let listed = served(gateway, question, caller);
     let body = match &question.model {
         None => json!({ "object": "list", "data": listed.iter().map(shape).collect::<Vec<_>>() }),
         Some(asked) => match listed.iter().find(|listing| *listing.id == **asked) {
@@ -54,6 +59,22 @@ pub(super) fn answer(question: &Question, caller: &Caller) -> Result<Response<Bo
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     question.stamp.write(response.headers_mut());
     Ok(response)
+}
+
+/// What the caller may use and some backend serves or will serve when it has cooled down.
+fn served(gateway: &Gateway, question: &Question, caller: &Caller) -> Vec<ModelListing> {
+    let catalog = &question.view.snapshot.catalog;
+    let mut listed = catalog.list(&caller.key);
+    let in_error = gateway.live.in_error();
+    if !in_error.is_empty() {
+        listed.retain(|listing| {
+            catalog.resolve(&listing.id, &caller.key).is_ok_and(|route| {
+                let mut candidates = route.tiers.iter().flat_map(|tier| &tier.candidates);
+                candidates.any(|candidate| !in_error.contains(&candidate.backend))
+            })
+        });
+    }
+    listed
 }
 
 fn shape(listing: &ModelListing) -> Value {

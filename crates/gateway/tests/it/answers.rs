@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use http::Method;
-use policy::{Bound, ModelSpec, RequestOutcome, Timestamp};
+use policy::{Bound, Health, ModelSpec, RequestOutcome, Timestamp};
 use protocol::UsageSource;
 use serde_json::{Value, json};
 use testkit::provider::UsageShown;
@@ -235,6 +235,41 @@ async fn models_are_listed_and_shown_to_those_who_may_use_them() {
                 assert_eq!(answer.json().await.expect("JSON")["error"]["code"], code, "{path}");
             }
         }
+    }
+}
+
+async fn ids_listed(scene: &Scene) -> Vec<String> {
+    let listed = scene.client().get("/v1/models").await.expect("an answer").json().await.expect("JSON");
+    let data = listed["data"].as_array().expect("a list");
+    data.iter().filter_map(|model| model["id"].as_str()).map(str::to_owned).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_is_hidden_while_all_that_serve_it_are_in_error() {
+    let (first, second) = (ScriptedProvider::start().await, ScriptedProvider::start().await);
+    let plan = Plan::before(&[&first, &second]).with(|draft| {
+        let models = draft.backends[0].models.as_mut().expect("models");
+        models.insert("alone".to_owned(), ModelSpec::default());
+        draft.aliases.insert("only".to_owned(), vec!["alone".to_owned()]);
+        draft.aliases.insert("either".to_owned(), vec!["alone".to_owned(), MODEL.to_owned()]);
+    });
+    let scene = plan.start().await;
+    let all = ["alone", "either", "only", MODEL];
+    assert_eq!(ids_listed(&scene).await, all);
+    let ask = json!({"model": "alone", "messages": [{"role": "user", "content": "a"}]});
+    for (status, health, seen) in
+        [(429, Health::Cooling, &all[..]), (401, Health::Error, &["either", MODEL][..])]
+    {
+        first.then(Behaviour::json(status, &json!({})));
+        let failed = scene.client().post("/v1/chat/completions", &ask).await.expect("an answer");
+        assert_ne!(failed.status, 200);
+        assert_eq!(scene.backend("b0").state, health);
+        assert_eq!(ids_listed(&scene).await, seen, "{health:?}");
+        let shown = scene.client().get("/v1/models/alone").await.expect("an answer").status;
+        assert_eq!(shown == 200, seen.contains(&"alone"), "{health:?}");
+        let id = scene.backend("b0").id;
+        scene.gateway.deliver(scene.live.reset(id, tokio::time::Instant::now().into_std()));
+        assert_eq!(ids_listed(&scene).await, all);
     }
 }
 

@@ -215,6 +215,11 @@ impl State {
         Some(KeyRate { limit: rate.rpm(), remaining: rate.tokens(now), reset: rate.full_in(now) })
     }
 
+    pub(super) fn in_error(&self) -> Vec<BackendId> {
+        let numbered = (0_u32..).zip(&self.backends);
+        numbered.filter(|(_, backend)| backend.in_error).map(|(id, _)| BackendId(id)).collect()
+    }
+
     /// Serves both queues and refuses whoever waited too long.
     fn serve(&mut self, now: Instant) -> Vec<Grant> {
         let mut grants = self.take_outbox();
