@@ -6,6 +6,7 @@ mod authenticate;
 mod call;
 mod decode;
 mod models;
+mod rate;
 pub(crate) mod respond;
 mod route;
 pub(crate) mod settle;
@@ -35,10 +36,12 @@ pub(crate) async fn serve(
         Ok(caller) => caller,
         Err(refusal) => return refuse(gateway, refusal.into(), dialect, stamp),
     };
-    match lead(gateway, &caller, arrival, body).await {
+    let mut response = match lead(gateway, &caller, arrival, body).await {
         Ok(response) => response,
         Err(refused) => refuse(gateway, refused, dialect, stamp),
-    }
+    };
+    rate::write(gateway, &caller.key, response.headers_mut());
+    response
 }
 
 async fn lead(

@@ -8,7 +8,7 @@ use testkit::{Behaviour, Pace, ScriptedProvider, TestAnswer, TestClient};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::scene::{MODEL, Plan, Scene, chat, key};
+use crate::scene::{MODEL, Plan, Scene, chat, chat_stream, key};
 
 const CHAT: &str = "/v1/chat/completions";
 
@@ -190,6 +190,43 @@ async fn a_keys_rate_is_kept() {
     assert_refused(&mut refused, 429, "rate_limited").await;
     tokio::time::advance(Duration::from_millis(wait)).await;
     assert_eq!(client.post(CHAT, &chat()).await.expect("an answer").status, 200);
+}
+
+/// What an answer tells of the key's rate: limit, remaining, reset.
+fn told(answer: &TestAnswer) -> [Option<&str>; 3] {
+    ["limit", "remaining", "reset"].map(|what| answer.header(&format!("x-ratelimit-{what}-requests")))
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_answer_tells_a_limited_key_where_it_stands() {
+    let provider = ScriptedProvider::start().await;
+    provider.otherwise(Behaviour::healthy().header("x-ratelimit-remaining-requests", "7"));
+    let mut limited = key("lg-limited");
+    limited.limits.rpm = Some(2);
+    let plan = Plan::before(&[&provider]).with(|draft| draft.keys.extend([limited, key("lg-free")]));
+    let scene = plan.start().await;
+    let limited = scene.client().with_key("lg-limited");
+    // (what is asked, what it comes to, what is left afterwards)
+    for (path, body, status, left) in [
+        ("/v1/models", None, 200, ["2", "0s"]),
+        (CHAT, Some(chat_stream()), 200, ["1", "30s"]),
+        (CHAT, Some(json!({"model": "no", "messages": [{}]})), 404, ["1", "30s"]),
+        (CHAT, Some(json!([])), 400, ["1", "30s"]),
+        ("/v1/embeddings", Some(json!({"model": MODEL, "input": "a"})), 200, ["0", "1m0s"]),
+        (CHAT, Some(chat()), 429, ["0", "1m0s"]),
+    ] {
+        let answer = match &body {
+            None => limited.get(path).await,
+            Some(body) => limited.post(path, body).await,
+        };
+        let answer = answer.expect("an answer");
+        assert_eq!(answer.status, status, "{path}");
+        assert_eq!(told(&answer), [Some("2"), Some(left[0]), Some(left[1])], "{path} {body:?}");
+    }
+    for client in [scene.client().with_key("lg-free"), scene.client().with_key("lg-wrong")] {
+        let answer = client.post(CHAT, &chat()).await.expect("an answer");
+        assert_eq!(told(&answer), [None; 3], "{}", answer.status);
+    }
 }
 
 #[tokio::test(start_paused = true)]
