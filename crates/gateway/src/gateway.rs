@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use policy::{Bound, Grant, Granted, Live, Outcome, Snapshot};
 use store::Journal;
 use tokio::{
-    sync::{Notify, mpsc},
+    sync::{Notify, Semaphore, mpsc},
     time::Instant,
 };
 
@@ -17,7 +17,7 @@ use crate::{
     bindings::Bindings,
     clock::{Clock, Ids},
     metrics::Metrics,
-    pipeline::settle::Facts,
+    pipeline::drain::Abandoned,
     tasks::Tasks,
     view::{UnusableBackend, View},
     waiters::Waiters,
@@ -56,7 +56,9 @@ pub struct Gateway {
     pub(crate) ids: Arc<dyn Ids>,
     pub(crate) waiters: Waiters,
     pub(crate) bindings: Bindings,
-    pub(crate) settler: mpsc::Sender<Box<Facts>>,
+    pub(crate) settler: mpsc::Sender<Abandoned>,
+    /// Places for streams that are read to their end without a client.
+    pub(crate) drains: Arc<Semaphore>,
     pub(crate) tasks: Tasks,
     queue_changed: Notify,
     is_stopping: AtomicBool,
@@ -64,6 +66,9 @@ pub struct Gateway {
 
 /// How many abandoned tickets may wait to be settled; each admitted ticket holds a place, so this also caps tickets.
 const SETTLER_PLACES: usize = 65_536;
+
+/// How many streams may be read on without a client at once; beyond that a call ends with its client.
+const DRAINS_MAX: usize = 1024;
 
 impl Gateway {
     /// Assembles the data plane and starts its two tasks: the timekeeper of the queues and the settler of tickets whose
@@ -83,11 +88,12 @@ impl Gateway {
             waiters: Waiters::default(),
             bindings: Bindings::new(parts.bindings),
             settler,
+            drains: Arc::new(Semaphore::new(DRAINS_MAX)),
             tasks: parts.tasks,
             queue_changed: Notify::new(),
             is_stopping: AtomicBool::new(false),
         });
-        gateway.tasks.spawn("settler", crate::pipeline::settle::settle_abandoned(abandoned));
+        gateway.tasks.spawn("settler", crate::pipeline::drain::settle_abandoned(abandoned));
         gateway.tasks.spawn("timekeeper", keep_time(gateway.clone()));
         Ok(gateway)
     }

@@ -5,6 +5,7 @@ mod admit;
 mod authenticate;
 mod call;
 mod decode;
+pub(crate) mod drain;
 mod models;
 mod rate;
 pub(crate) mod respond;

@@ -22,17 +22,17 @@ struct Running {
 
 impl Tasks {
     /// Runs `work` to its end, counted under `name`.
-    #[expect(clippy::disallowed_methods, reason = "the one place that spawns")]
     pub fn spawn<F>(&self, name: &'static str, work: F) -> tokio::task::JoinHandle<F::Output>
     where
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        let counted = Counted::new(self.running.clone(), name);
-        tokio::spawn(async move {
-            let _counted = counted;
-            work.await
-        })
+        self.announce(name).run(work)
+    }
+
+    /// Counts work that is about to begin, from where it cannot be spawned: [`Self::drained`] waits for it already.
+    pub(crate) fn announce(&self, name: &'static str) -> Counted {
+        Counted::new(self.running.clone(), name)
     }
 
     /// How many tasks run under each name.
@@ -58,7 +58,8 @@ impl Running {
     }
 }
 
-struct Counted {
+/// One piece of work in the count, until it is dropped.
+pub(crate) struct Counted {
     running: Arc<Running>,
     name: &'static str,
 }
@@ -67,6 +68,19 @@ impl Counted {
     fn new(running: Arc<Running>, name: &'static str) -> Self {
         *running.names().entry(name).or_default() += 1;
         Self { running, name }
+    }
+
+    /// Runs the work to its end.
+    #[expect(clippy::disallowed_methods, reason = "the one place that spawns")]
+    pub(crate) fn run<F>(self, work: F) -> tokio::task::JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        tokio::spawn(async move {
+            let _counted = self;
+            work.await
+        })
     }
 }
 

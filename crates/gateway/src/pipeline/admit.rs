@@ -8,6 +8,8 @@ use tokio::{sync::mpsc::OwnedPermit, time::Instant};
 use super::{
     authenticate::Caller,
     decode::Ask,
+    drain::{Abandoned, Drain, Flow},
+    route::Lease,
     settle::{End, Facts, Flush, settle},
 };
 use crate::{
@@ -24,7 +26,7 @@ pub(crate) struct Ticket {
 
 struct Held {
     facts: Box<Facts>,
-    settler: OwnedPermit<Box<Facts>>,
+    settler: OwnedPermit<Abandoned>,
 }
 
 /// Takes everything that settling will need first, so that settling cannot fail or block, then the slots themselves.
@@ -112,13 +114,20 @@ impl Ticket {
     pub(super) fn settle(mut self) -> Option<Flush> {
         settle(self.held.take()?.facts)
     }
+
+    /// The client left a stream that is to be read to its end all the same.
+    pub(super) fn leave(mut self, flow: Flow, lease: Lease) {
+        if let Some(Held { facts, settler }) = self.held.take() {
+            settler.send(Abandoned::Stream(Box::new(Drain::new(flow, lease, facts))));
+        }
+    }
 }
 
 impl Drop for Ticket {
     /// The client left, or the task was dropped: the facts go to the settler, whose place was reserved at admission.
     fn drop(&mut self) {
         if let Some(held) = self.held.take() {
-            held.settler.send(held.facts);
+            held.settler.send(Abandoned::Ticket(held.facts));
         }
     }
 }

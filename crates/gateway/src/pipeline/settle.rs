@@ -9,7 +9,7 @@ use policy::{
 use protocol::{Dialect, Failure, FailureKind, StreamTally, Taint, Usage, UsageSource};
 use smallvec::SmallVec;
 use store::{JournalError, Reservation};
-use tokio::{sync::mpsc, time::Instant};
+use tokio::time::Instant;
 
 use super::{
     authenticate::Caller,
@@ -38,6 +38,8 @@ pub(crate) struct Facts {
     spent: Spent,
     served: Option<Served>,
     key: Arc<Key>,
+    /// Whether the caller's place in flight is free again.
+    is_discharged: bool,
     caller: Requested,
 }
 
@@ -116,6 +118,7 @@ impl Facts {
             spent: Spent::default(),
             served: None,
             key: caller.key.clone(),
+            is_discharged: false,
             caller: Requested {
                 ticket: ask.ticket,
                 tags: caller.tags.clone(),
@@ -226,6 +229,14 @@ impl Facts {
             && let Err(unwritten) = self.room.write(&Entry::Bound(bound))
         {
             tracing::warn!(request_id = self.stamp.request_id(), %unwritten, "a binding is known to this process only");
+        }
+    }
+
+    /// Gives the caller's place in flight back, once.
+    pub(super) fn discharge(&mut self) {
+        if !std::mem::replace(&mut self.is_discharged, true) {
+            let grants = self.gateway.live.discharge(self.key.slot, Instant::now().into_std());
+            self.gateway.deliver(grants);
         }
     }
 
@@ -357,6 +368,11 @@ impl End {
         }
     }
 
+    /// The client left, and the upstream was heard to the end of its answer.
+    pub(super) fn drained() -> Self {
+        Self { attempt: AttemptOutcome::Succeeded, ..Self::cancelled() }
+    }
+
     /// The client left.
     fn cancelled() -> Self {
         Self {
@@ -383,8 +399,7 @@ pub(super) fn settle(mut facts: Box<Facts>) -> Option<Flush> {
     if let Err(unwritten) = facts.room.write(&Entry::Settled { last, receipt }) {
         tracing::error!(request_id = facts.stamp.request_id(), %unwritten, "a receipt could not be written");
     }
-    let grants = facts.gateway.live.discharge(facts.key.slot, Instant::now().into_std());
-    facts.gateway.deliver(grants);
+    facts.discharge();
     facts.room.waits_for_disk().then(|| flush(*facts))
 }
 
@@ -398,14 +413,6 @@ fn flush(facts: Facts) -> Flush {
             tracing::error!(request_id = stamp.request_id(), %unsynced, "a receipt did not reach the disk");
         }
     })
-}
-
-/// Settles tickets that were dropped: their clients left.
-pub(crate) async fn settle_abandoned(mut abandoned: mpsc::Receiver<Box<Facts>>) {
-    while let Some(facts) = abandoned.recv().await {
-        // Nobody waits for the end of this answer.
-        drop(settle(facts));
-    }
 }
 
 /// What a failure teaches the scheduler about the backend.

@@ -122,6 +122,63 @@ async fn a_client_that_leaves_while_it_waits_for_a_backend_is_settled() {
     }
 }
 
+/// A scene whose backend is heard to the end; its client has left after the second event.
+async fn left(behaviour: Behaviour) -> (ScriptedProvider, Scene) {
+    let provider = ScriptedProvider::start().await;
+    provider.otherwise(behaviour.paced());
+    let plan = Plan::before(&[&provider]).backends(|spec| spec.drain_on_disconnect = true);
+    let scene = plan.with(|draft| draft.settings.max_in_flight = 1).start().await;
+    provider.step(2);
+    let mut answer = scene.client().post(CHAT, &chat_stream()).await.expect("an answer");
+    for _ in 0..2 {
+        answer.event().await.expect("an event").expect("a whole event");
+    }
+    answer.abort();
+    scene.until("a drain", |scene| scene.status().in_flight == 0).await;
+    assert_eq!(scene.tasks.counts().get("drain"), Some(&1));
+    assert_eq!(scene.backend("b0").in_flight, 1, "the provider still works");
+    (provider, scene)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backend_that_is_heard_to_the_end_says_itself_what_was_used() {
+    let (provider, scene) = left(Behaviour::healthy()).await;
+    provider.step(100);
+    assert!(!provider.next_request().await.over().await.left_early);
+    scene.tasks.drained("drain").await;
+    let detail = scene.only_receipt().await;
+    let receipt = &detail.receipt;
+    assert_eq!((receipt.outcome, receipt.status), (RequestOutcome::Cancelled, 499));
+    assert_eq!(receipt.usage_source, UsageSource::Provider);
+    assert_eq!(detail.attempts[0].outcome, AttemptOutcome::Succeeded);
+    let (_provider, whole) = stage(Behaviour::healthy()).await;
+    let mut answer = whole.client().post(CHAT, &chat_stream()).await.expect("an answer");
+    answer.body().await.expect("a body");
+    assert_eq!(receipt.usage, whole.only_receipt().await.receipt.usage);
+    assert_unblamed(&scene);
+}
+
+#[tokio::test(start_paused = true)]
+async fn hearing_a_backend_to_the_end_has_its_limits() {
+    let endless = Behaviour::replay(std::iter::repeat_n("data: {\"choices\":[]}\n\n".repeat(5000), 170));
+    for (what, behaviour, steps) in [
+        ("cut", Behaviour::healthy().ending(Ending::CloseAt(800)), 100),
+        ("silent", Behaviour::healthy(), 0),
+        ("endless", endless, 1000),
+    ] {
+        let (provider, scene) = left(behaviour).await;
+        let began = tokio::time::Instant::now();
+        provider.step(steps);
+        scene.tasks.drained("drain").await;
+        assert_eq!(began.elapsed().as_secs() > 0, what == "silent", "{what}");
+        assert!(began.elapsed().as_secs() <= 121, "{what}");
+        let detail = scene.only_receipt().await;
+        assert_cancelled(&detail.receipt, what);
+        assert_eq!(detail.attempts[0].outcome, AttemptOutcome::Cancelled, "{what}");
+        assert_eq!(scene.backend("b0").in_flight, 0, "{what}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_nobody_reads_is_given_up() {
     let words = "word ".repeat(400_000);

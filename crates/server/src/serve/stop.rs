@@ -28,6 +28,8 @@ pub(super) async fn drain(assembled: Assembled) -> anyhow::Result<ExitCode> {
     let drained = async {
         assembled.tasks.drained("listener").await;
         assembled.tasks.drained("connection").await;
+        // Streams whose clients left, on backends that are to be heard to the end.
+        assembled.tasks.drained("drain").await;
     };
     tokio::select! {
         () = drained => {}

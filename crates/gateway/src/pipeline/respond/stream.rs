@@ -9,13 +9,13 @@ use std::{
 
 use bytes::Bytes;
 use policy::Outcome;
-use protocol::{Failure, StreamRelay};
+use protocol::Failure;
 use tokio::time::{Instant, Sleep};
-use upstream::Answer;
 
 use super::super::{
     admit::Ticket,
     call::{Ended, Stream, advance},
+    drain::Flow,
     route::Lease,
     settle::{End, Flush, outcome_of},
 };
@@ -35,8 +35,8 @@ pub(super) enum Minting {
 
 /// An event stream on its way to the client.
 pub(crate) struct StreamBody {
-    answer: Answer,
-    relay: StreamRelay,
+    /// Taken only when the client leaves.
+    flow: Option<Flow>,
     ready: std::vec::IntoIter<Bytes>,
     spare: Vec<Bytes>,
     held: Option<(Lease, Ticket)>,
@@ -50,8 +50,7 @@ impl StreamBody {
     pub(super) fn new(stream: Stream, minting: Minting, lease: Lease, ticket: Ticket) -> Self {
         let Stream { answer, relay, ready, ended } = stream;
         let mut body = Self {
-            answer,
-            relay,
+            flow: Some(Flow { answer, relay }),
             ready: Vec::new().into_iter(),
             spare: Vec::new(),
             held: Some((lease, ticket)),
@@ -77,9 +76,10 @@ impl StreamBody {
             if self.is_ended {
                 return Poll::Ready(None);
             }
-            let came = match self.answer.poll_chunk(cx) {
+            let Some(Flow { answer, relay }) = &mut self.flow else { return Poll::Ready(None) };
+            let came = match answer.poll_chunk(cx) {
                 Poll::Ready(came) => came,
-                Poll::Pending if self.relay.is_done() => {
+                Poll::Pending if relay.is_done() => {
                     ready!(self.linger(cx));
                     self.is_ended = true;
                     continue;
@@ -87,27 +87,28 @@ impl StreamBody {
                 Poll::Pending => return Poll::Pending,
             };
             let mut ready = std::mem::take(&mut self.spare);
-            let ended = advance(&mut self.relay, came, &mut ready);
+            let ended = advance(relay, came, &mut ready);
             self.take(ready, ended);
         }
     }
 
     /// Queues what is ready; settles as soon as the end is known, so that the close line precedes the end of the answer.
     fn take(&mut self, mut ready: Vec<Bytes>, ended: Option<Ended>) {
+        let Some(Flow { relay, .. }) = &self.flow else { return };
         if let Some((lease, ticket)) = &mut self.held {
             let facts = ticket.facts();
             if self.minting == Minting::Awaited
-                && let Some(id) = &self.relay.tally().response_id
+                && let Some(id) = &relay.tally().response_id
             {
                 // Before the client hears of it: it may cancel or follow up while the stream still goes on.
                 facts.bind(id, lease);
                 self.minting = Minting::None;
             }
             facts.bytes_out += ready.iter().map(|event| event.len() as u64).sum::<u64>();
-            facts.progress(self.relay.tally(), Instant::now());
+            facts.progress(relay.tally(), Instant::now());
         }
         match ended {
-            None if self.relay.is_done() => self.complete(),
+            None if relay.is_done() => self.complete(),
             None => {}
             Some(Ended::Complete) => {
                 self.complete();
@@ -136,9 +137,9 @@ impl StreamBody {
     }
 
     fn complete(&mut self) {
-        let Some((lease, mut ticket)) = self.held.take() else { return };
+        let (Some(flow), Some((lease, mut ticket))) = (&self.flow, self.held.take()) else { return };
         let facts = ticket.facts();
-        facts.streamed(self.relay.tally());
+        facts.streamed(flow.relay.tally());
         facts.end = Some(End::completed(200));
         lease.finish(Outcome::Success { tokens: Some(facts.tokens()) });
         self.flush = ticket.settle();
@@ -146,9 +147,10 @@ impl StreamBody {
 
     /// Settles a stream that broke off, and gives the event that tells the client so.
     fn broken(&mut self, failure: &Failure) -> Option<Bytes> {
+        let Flow { relay, .. } = self.flow.as_ref()?;
         let (lease, mut ticket) = self.held.take()?;
         let facts = ticket.facts();
-        facts.streamed(self.relay.tally());
+        facts.streamed(relay.tally());
         let refusal = Refusal::from(failure);
         tracing::warn!(
             request_id = facts.stamp.request_id(),
@@ -159,7 +161,7 @@ impl StreamBody {
         );
         lease.serving.metrics.failed(failure);
         facts.end = Some(End::broken(200, refusal.code));
-        let event = refusal.into_stream_event(&self.relay, &facts.stamp);
+        let event = refusal.into_stream_event(relay, &facts.stamp);
         facts.bytes_out += event.len() as u64;
         lease.finish(outcome_of(failure));
         self.flush = ticket.settle();
@@ -172,10 +174,13 @@ impl StreamBody {
 }
 
 impl Drop for StreamBody {
-    /// The client left: what was metered so far goes with the ticket to the settler.
+    /// The client left: what was metered so far goes with the ticket to the settler, or the stream itself, where its
+    /// backend is to be heard to the end.
     fn drop(&mut self) {
-        if let Some((_lease, ticket)) = &mut self.held {
-            ticket.facts().streamed(self.relay.tally());
+        let (Some(flow), Some((lease, mut ticket))) = (self.flow.take(), self.held.take()) else { return };
+        ticket.facts().streamed(flow.relay.tally());
+        if lease.serving.backend.drain_on_disconnect {
+            ticket.leave(flow, lease);
         }
     }
 }
