@@ -183,9 +183,10 @@ struct Exchange {
 impl Exchange {
     /// Over HTTP/1.1, on a kept connection where there is one.
     ///
-    /// A kept connection may be closed by the other side in the instant that it is used. When it ends without a byte
-    /// of an answer, the request goes out once more on a new connection, as browsers do: that is no failure of the
-    /// endpoint. A body that can be sent only once takes a new connection from the start.
+    /// A kept connection may be found closed in the instant that it is used. As long as nothing of the request went
+    /// out, it takes a new connection: that is no failure of the endpoint. Once something did, the endpoint may have
+    /// acted upon it and charged for it, so a repetition is another attempt, which is the caller's to make and to
+    /// record. A body that can be sent only once takes a new connection from the start.
     async fn run(self) -> Result<Answer, Failure> {
         let Self { pool, head, mut body, deadlines, started, head_bytes_max } = self;
         if let Some(again) = body.again()
@@ -194,7 +195,7 @@ impl Exchange {
             wire.countdown().restart(deadlines, started);
             match ask(&pool, wire, head.clone(), body).await {
                 Ok(answer) => return Ok(answer),
-                Err(h1::Unanswered { unheard: true, .. }) => body = again,
+                Err(h1::Unanswered { unsent: true, .. }) => body = again,
                 Err(h1::Unanswered { failure, .. }) => return Err(failure),
             }
         }

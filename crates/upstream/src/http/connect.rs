@@ -3,7 +3,6 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -55,7 +54,7 @@ impl Connector {
         let tcp = self.tcp.clone().oneshot(self.address.clone()).await;
         let tcp = tcp.map_err(|error| fault::connecting(&error))?.into_inner();
         let Some((connector, name)) = &self.tls else {
-            return Ok(Stream::new(Wrapped::Plain(tcp)));
+            return Ok(TokioIo::new(Stream::Plain(tcp)));
         };
         let tls = connector.connect(name.clone(), tcp).await;
         let tls = tls.map_err(|error| fault::handshaking(&error))?;
@@ -63,7 +62,7 @@ impl Connector {
         if self.speaks == Speaks::Http2 && tls.get_ref().1.alpn_protocol() != Some(b"h2") {
             return Err(Failure::new(FailureKind::Tls, "the other side does not speak HTTP/2"));
         }
-        Ok(Stream::new(Wrapped::Tls(Box::new(tls))))
+        Ok(TokioIo::new(Stream::Tls(Box::new(tls))))
     }
 }
 
@@ -76,39 +75,10 @@ fn server_name(host: &str) -> Result<ServerName<'static>, Failure> {
 /// An open connection, as hyper takes it.
 pub(super) type Io = TokioIo<Stream>;
 
-/// An open connection that knows whether the other side has said anything on it.
-pub(super) struct Stream {
-    wrapped: Wrapped,
-    heard: Heard,
-}
-
-/// Whether the other side has sent anything since this was last cleared.
-#[derive(Clone, Default)]
-pub(super) struct Heard(Arc<AtomicBool>);
-
-impl Heard {
-    pub(super) fn clear(&self) {
-        self.0.store(false, Ordering::Relaxed);
-    }
-
-    pub(super) fn anything(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
-
-enum Wrapped {
+/// An open connection, encrypted or not.
+pub(super) enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
-}
-
-impl Stream {
-    fn new(wrapped: Wrapped) -> Io {
-        TokioIo::new(Self { wrapped, heard: Heard::default() })
-    }
-
-    pub(super) fn heard(&self) -> Heard {
-        self.heard.clone()
-    }
 }
 
 impl AsyncRead for Stream {
@@ -117,15 +87,10 @@ impl AsyncRead for Stream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let read = match &mut self.wrapped {
-            Wrapped::Plain(io) => Pin::new(io).poll_read(context, buffer),
-            Wrapped::Tls(io) => Pin::new(io.as_mut()).poll_read(context, buffer),
-        };
-        if buffer.filled().len() != before {
-            self.heard.0.store(true, Ordering::Relaxed);
+        match &mut *self {
+            Self::Plain(io) => Pin::new(io).poll_read(context, buffer),
+            Self::Tls(io) => Pin::new(io.as_mut()).poll_read(context, buffer),
         }
-        read
     }
 }
 
@@ -135,30 +100,30 @@ impl AsyncWrite for Stream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.wrapped {
-            Wrapped::Plain(io) => Pin::new(io).poll_write(context, bytes),
-            Wrapped::Tls(io) => Pin::new(io.as_mut()).poll_write(context, bytes),
+        match &mut *self {
+            Self::Plain(io) => Pin::new(io).poll_write(context, bytes),
+            Self::Tls(io) => Pin::new(io.as_mut()).poll_write(context, bytes),
         }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.wrapped {
-            Wrapped::Plain(io) => Pin::new(io).poll_flush(context),
-            Wrapped::Tls(io) => Pin::new(io.as_mut()).poll_flush(context),
+        match &mut *self {
+            Self::Plain(io) => Pin::new(io).poll_flush(context),
+            Self::Tls(io) => Pin::new(io.as_mut()).poll_flush(context),
         }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.wrapped {
-            Wrapped::Plain(io) => Pin::new(io).poll_shutdown(context),
-            Wrapped::Tls(io) => Pin::new(io.as_mut()).poll_shutdown(context),
+        match &mut *self {
+            Self::Plain(io) => Pin::new(io).poll_shutdown(context),
+            Self::Tls(io) => Pin::new(io.as_mut()).poll_shutdown(context),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
-        match &self.wrapped {
-            Wrapped::Plain(io) => io.is_write_vectored(),
-            Wrapped::Tls(io) => io.is_write_vectored(),
+        match self {
+            Self::Plain(io) => io.is_write_vectored(),
+            Self::Tls(io) => io.is_write_vectored(),
         }
     }
 
@@ -167,9 +132,9 @@ impl AsyncWrite for Stream {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.wrapped {
-            Wrapped::Plain(io) => Pin::new(io).poll_write_vectored(context, slices),
-            Wrapped::Tls(io) => Pin::new(io.as_mut()).poll_write_vectored(context, slices),
+        match &mut *self {
+            Self::Plain(io) => Pin::new(io).poll_write_vectored(context, slices),
+            Self::Tls(io) => Pin::new(io.as_mut()).poll_write_vectored(context, slices),
         }
     }
 }

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use super::bell::Bell;
 use super::body::{OutBody, Upload};
-use super::connect::{Heard, Io};
+use super::connect::Io;
 use super::countdown::{Countdown, overdue};
 use super::fault;
 
@@ -27,7 +27,6 @@ pub(super) struct Wire {
     sender: SendRequest<OutBody>,
     carrier: Carrier,
     bell: Bell,
-    heard: Heard,
     countdown: Countdown,
     /// When it was last put back.
     pub(super) idle_since: Instant,
@@ -54,21 +53,20 @@ impl Carrier {
 /// Why an exchange ended before the head of its answer.
 pub(super) struct Unanswered {
     pub(super) failure: Failure,
-    /// The connection ended without a byte of an answer: where it had served before, it may have been dead already.
-    pub(super) unheard: bool,
+    /// Not a byte of the request went out: nobody can have acted upon it.
+    pub(super) unsent: bool,
 }
 
 impl Wire {
     /// Speaks HTTP/1.1 on a new connection.
     pub(super) async fn open(io: Io, head_bytes_max: usize, countdown: Countdown) -> Result<Self, Failure> {
-        let heard = io.inner().heard();
         let mut builder = Builder::new();
         builder.max_header_size(head_bytes_max);
         let (sender, connection) =
             builder.handshake(io).await.map_err(|error| fault::before_head(&error, None))?;
         let idle_since = Instant::now();
         let carrier = Carrier { connection, is_over: false, error: None };
-        Ok(Self { sender, carrier, bell: Bell::new(), heard, countdown, idle_since })
+        Ok(Self { sender, carrier, bell: Bell::new(), countdown, idle_since })
     }
 
     /// Whether a request may go out on it now. Sees a farewell that arrived while it lay idle.
@@ -88,7 +86,6 @@ impl Wire {
         request: Request<OutBody>,
         upload: Option<&Upload>,
     ) -> Result<Response<Incoming>, Unanswered> {
-        self.heard.clear();
         self.countdown.enter(Deadline::FirstEvent);
         let mut answer = pin!(self.sender.try_send_request(request));
         self.bell.ring();
@@ -100,13 +97,13 @@ impl Wire {
             match seen {
                 Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
                 Poll::Ready(Err(sent)) => {
-                    let error = sent.into_error();
-                    let failure = fault::before_head(&error, upload);
-                    Poll::Ready(Err(Unanswered { failure, unheard: !self.heard.anything() }))
+                    let unsent = sent.message().is_some();
+                    let failure = fault::before_head(&sent.into_error(), upload);
+                    Poll::Ready(Err(Unanswered { failure, unsent }))
                 }
                 Poll::Pending => self
                     .poll_due(context, upload)
-                    .map(|due| Err(Unanswered { failure: overdue(due), unheard: false })),
+                    .map(|due| Err(Unanswered { failure: overdue(due), unsent: false })),
             }
         })
         .await
