@@ -6,7 +6,7 @@ use http_body_util::BodyExt;
 use policy::BackendId;
 use protocol::{
     AnswerOutline, Dialect, Edits, Failure, FailureKind, Retry, StreamEnd, StreamFault, StreamPlan,
-    StreamRelay,
+    StreamRelay, StreamTally,
 };
 use upstream::{Answer, Call, CallBody};
 
@@ -74,6 +74,8 @@ pub(super) struct Failed {
     lease: Lease,
     failure: Failure,
     passed: Option<Passed>,
+    /// What a stream told before it failed.
+    tally: Option<StreamTally>,
 }
 
 /// Calls the leased backend and waits until its answer can be committed to.
@@ -85,7 +87,7 @@ pub(super) async fn call(ask: &mut Ask, lease: Lease, ticket: &mut Ticket) -> Re
     }
     if let Err(unwritten) = ticket.facts().open(ask, &lease) {
         let failure = Failure::new(FailureKind::Reset, format!("the journal took no line: {unwritten}"));
-        return Err(Failed { lease, failure, passed: None });
+        return Err(Failed { lease, failure, passed: None, tally: None });
     }
     let client = ticket.facts().gateway.client.clone();
     let (headers, body) = outgoing(ask, &lease);
@@ -99,17 +101,17 @@ pub(super) async fn call(ask: &mut Ask, lease: Lease, ticket: &mut Ticket) -> Re
     };
     match client.call(&lease.serving.endpoint, call).await {
         Ok(answer) => commit(ask, lease, answer).await,
-        Err(failure) => Err(Failed { lease, failure, passed: None }),
+        Err(failure) => Err(Failed { lease, failure, passed: None, tally: None }),
     }
 }
 
 /// Closes a failed attempt, and says whether another may be made.
 pub(super) async fn retry(failed: Failed, ask: &Ask, ticket: &mut Ticket) -> Result<(), Refusal> {
-    let Failed { lease, failure, passed } = failed;
+    let Failed { lease, failure, passed, tally } = failed;
     let pool = lease.tier().pool.clone();
     let total = lease.serving.deadlines.total;
     let facts = ticket.facts();
-    facts.failed(lease, &failure);
+    facts.failed(lease, &failure, tally.as_ref());
     let attempts_max = ask.view.snapshot.settings.attempts_max;
     let may_help = failure.retry() == Retry::ElsewhereNow
         && (failure.kind != FailureKind::ModelMissing || is_elsewhere_left(ask, &facts.tried))
@@ -169,15 +171,26 @@ async fn commit(ask: &Ask, lease: Lease, answer: Answer) -> Result<Reply, Failed
     let headers = forward::answer_headers(&answer.headers, |value| lease.is_quoted_in(value));
     match content(ask, answer).await {
         Ok(content) => Ok(Reply { lease, status, headers, content }),
-        Err((mut failure, passed)) => {
+        Err(NoContent { mut failure, passed, tally }) => {
             failure.detail = lease.hide_text(failure.detail);
             let passed = passed.map(|passed| Passed { body: lease.hide(passed.body), ..passed });
-            Err(Failed { lease, failure, passed })
+            Err(Failed { lease, failure, passed, tally })
         }
     }
 }
 
-type NoContent = (Failure, Option<Passed>);
+/// An answer that is none: why, the answer itself where it is to be passed on, and what it told before.
+struct NoContent {
+    failure: Failure,
+    passed: Option<Passed>,
+    tally: Option<StreamTally>,
+}
+
+impl From<Failure> for NoContent {
+    fn from(failure: Failure) -> Self {
+        Self { failure, passed: None, tally: None }
+    }
+}
 
 async fn content(ask: &Ask, answer: Answer) -> Result<Content, NoContent> {
     if !answer.status.is_success() {
@@ -185,13 +198,13 @@ async fn content(ask: &Ask, answer: Answer) -> Result<Content, NoContent> {
     }
     match ask.operation {
         Operation::Generate if ask.is_stream() => stream(ask, answer).await,
-        Operation::Generate => whole(ask.dialect, answer).await.map_err(|failure| (failure, None)),
+        Operation::Generate => Ok(whole(ask.dialect, answer).await?),
         Operation::Stored | Operation::Relay if is_small_json(&answer.headers) => {
-            whole_unchecked(answer).await.map_err(|failure| (failure, None))
+            Ok(whole_unchecked(answer).await?)
         }
         Operation::Stored | Operation::Relay => Ok(Content::Opaque(answer)),
         Operation::ListModels | Operation::ShowModel | Operation::WebSocket => {
-            Err((Failure::new(FailureKind::Rejected, "this operation calls no backend"), None))
+            Err(Failure::new(FailureKind::Rejected, "this operation calls no backend").into())
         }
     }
 }
@@ -204,7 +217,7 @@ async fn error_answer(mut answer: Answer) -> NoContent {
     let failure = Failure::from_answer(status, &headers, &body);
     let passed = matches!(failure.kind, FailureKind::Rejected | FailureKind::ModelMissing);
     let content_type = headers.get(header::CONTENT_TYPE).cloned();
-    (failure, passed.then_some(Passed { status, content_type, body }))
+    NoContent { failure, passed: passed.then_some(Passed { status, content_type, body }), tally: None }
 }
 
 async fn whole(dialect: Dialect, mut answer: Answer) -> Result<Content, Failure> {
@@ -226,7 +239,7 @@ async fn stream(ask: &Ask, mut answer: Answer) -> Result<Content, NoContent> {
             Ok(_whole) => Failure::new(FailureKind::Malformed, "a stream was asked for, a whole answer came"),
             Err(failure) => failure,
         };
-        return Err((failure, None));
+        return Err(failure.into());
     }
     let usage_asked = matches!(&ask.payload, Payload::Json { outline, .. } if outline.usage_asked);
     let plan = StreamPlan {
@@ -241,9 +254,11 @@ async fn stream(ask: &Ask, mut answer: Answer) -> Result<Content, NoContent> {
         let has_begun = relay.tally().events > 0;
         match ended {
             // What came with the failure has not gone out yet: another backend may still answer.
-            Some(Ended::Cut(failure) | Ended::Told { failure, .. }) => return Err((failure, None)),
+            Some(Ended::Cut(failure) | Ended::Told { failure, .. }) => {
+                return Err(NoContent { tally: has_begun.then(|| relay.tally().clone()), ..failure.into() });
+            }
             Some(Ended::Complete) if !has_begun => {
-                return Err((Failure::new(FailureKind::Truncated, "the stream had no event"), None));
+                return Err(Failure::new(FailureKind::Truncated, "the stream had no event").into());
             }
             None if !has_begun => {}
             ended @ (None | Some(Ended::Complete)) => {

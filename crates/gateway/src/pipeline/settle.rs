@@ -174,7 +174,7 @@ impl Facts {
     }
 
     /// Closes an attempt that failed before the client saw anything of it.
-    pub(super) fn failed(&mut self, lease: Lease, failure: &Failure) {
+    pub(super) fn failed(&mut self, lease: Lease, failure: &Failure, tally: Option<&StreamTally>) {
         let outcome = outcome_of(failure);
         lease.serving.metrics.failed(failure);
         tracing::warn!(
@@ -187,7 +187,10 @@ impl Facts {
             "attempt failed"
         );
         lease.finish(outcome);
-        self.meter.is_answered = may_have_cost(failure.kind);
+        match tally {
+            Some(tally) => self.streamed(tally),
+            None => self.meter.is_answered = may_have_cost(failure.kind),
+        }
         if let Some(closed) = self.close(AttemptOutcome::Failed, failure.status, Some(failure.kind.name()))
             && let Err(unwritten) = self.room.write(&Entry::Closed(closed))
         {
@@ -205,10 +208,12 @@ impl Facts {
         self.meter = Meter { reported: tally.usage, output_bytes: tally.output_bytes, is_answered: true };
     }
 
-    /// Notes a stream's progress in the journal, once an interval.
+    /// Notes a stream's progress in the journal: once an interval, and with the provider's first figures, which often
+    /// are its last.
     pub(super) fn progress(&mut self, tally: &StreamTally, now: Instant) {
         let Some(attempt) = &mut self.attempt else { return };
-        if now.duration_since(attempt.progressed) < PROGRESS_INTERVAL {
+        let is_first_figure = tally.usage.is_some() && self.meter.reported.is_none();
+        if !is_first_figure && now.duration_since(attempt.progressed) < PROGRESS_INTERVAL {
             return;
         }
         attempt.progressed = now;

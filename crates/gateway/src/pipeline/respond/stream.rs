@@ -105,7 +105,9 @@ impl StreamBody {
                 self.minting = Minting::None;
             }
             facts.bytes_out += ready.iter().map(|event| event.len() as u64).sum::<u64>();
-            facts.progress(relay.tally(), Instant::now());
+            if ended.is_none() && !relay.is_done() {
+                facts.progress(relay.tally(), Instant::now());
+            }
         }
         match ended {
             None if relay.is_done() => self.complete(),
