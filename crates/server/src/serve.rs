@@ -52,15 +52,17 @@ pub(crate) async fn run(
     let limits = connection_limits(&assembled);
     let front = Arc::new(Front::new(assembled.gateway.clone(), Site::new(assembled.site.clone())));
     let metrics_site = Arc::new(Site::new(assembled.metrics_site.clone()));
+    // Before anybody knows of this process: a signal that finds no listener ends it where it stands.
+    let mut requests = stop::Requests::listen()?;
+    reload::watch(&assembled, level)?;
     let (tasks, stopping) = (&assembled.tasks, assembled.stop.subscribe());
     tasks.spawn("listener", listen(main, front, limits, tasks.clone(), stopping.clone()));
     tasks.spawn("metrics listener", listen(metrics, metrics_site, limits, tasks.clone(), stopping));
 
     ready.announce(options.ready_file.as_deref())?;
     greeting::print(&ready, &assembled, options.demo);
-    reload::watch(&assembled, level);
-    stop::asked().await?;
-    stop::drain(assembled).await
+    requests.next().await;
+    stop::drain(assembled, requests).await
 }
 
 /// A port of 0 takes a free one.

@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use control::publish::{Publisher, Reloader, Trigger};
 use notify::Watcher;
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::mpsc,
 };
 
@@ -17,15 +17,18 @@ const QUIET: Duration = Duration::from_millis(250);
 const CATCH_UP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Starts watching, for as long as the program runs.
-pub(super) fn watch(assembled: &Assembled, level: Level) {
+pub(super) fn watch(assembled: &Assembled, level: Level) -> std::io::Result<()> {
     let tasks = &assembled.tasks;
     let reloading =
         Reloading { reloader: assembled.reloader.clone(), publisher: assembled.publisher.clone(), level };
-    tasks.spawn("sighup", on_hangup(reloading.clone()));
+    // Heard from now on: one that comes unexpected ends the process.
+    let hangups = signal(SignalKind::hangup())?;
+    tasks.spawn("sighup", on_hangup(hangups, reloading.clone()));
     tasks.spawn("catch-up", catch_up(assembled.publisher.clone()));
     if let Some(file) = assembled.sources.file() {
         tasks.spawn("file watch", on_change(file.to_owned(), reloading));
     }
+    Ok(())
 }
 
 /// What a reload touches.
@@ -47,8 +50,7 @@ impl Reloading {
     }
 }
 
-async fn on_hangup(reloading: Reloading) {
-    let Ok(mut hangups) = signal(SignalKind::hangup()) else { return };
+async fn on_hangup(mut hangups: Signal, reloading: Reloading) {
     while hangups.recv().await.is_some() {
         reloading.reload(Trigger::Signal).await;
     }

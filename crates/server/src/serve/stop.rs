@@ -2,25 +2,36 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::assemble::Assembled;
 
 /// How long moving the journal into the ledger may take at the end; what is left is moved at the next start.
 const FLUSH_LIMIT: Duration = Duration::from_secs(10);
 
-/// Resolves at the first SIGTERM or SIGINT.
-pub(super) async fn asked() -> anyhow::Result<()> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// What asks a gateway to end, heard from when this is made.
+pub(super) struct Requests {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Requests {
+    /// Begins to listen. A signal that comes before would end the process where it stands.
+    pub(super) fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
-    Ok(())
+
+    /// Resolves at the next SIGTERM or SIGINT.
+    pub(super) async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 /// Lets streams finish up to the drain timeout or a second signal, then moves the journal.
-pub(super) async fn drain(assembled: Assembled) -> anyhow::Result<ExitCode> {
+pub(super) async fn drain(assembled: Assembled, mut requests: Requests) -> anyhow::Result<ExitCode> {
     let drain_timeout = assembled.settings.drain_timeout;
     tracing::info!(drain_timeout_s = drain_timeout.as_secs(), "stopping: finishing what is in flight");
     assembled.gateway.stop_admitting();
@@ -33,8 +44,7 @@ pub(super) async fn drain(assembled: Assembled) -> anyhow::Result<ExitCode> {
     };
     tokio::select! {
         () = drained => {}
-        again = asked() => {
-            again?;
+        () = requests.next() => {
             tracing::warn!("stopping at once: a second signal came");
         }
         () = tokio::time::sleep(drain_timeout) => {
