@@ -96,8 +96,9 @@ impl TestGateway {
             std::fs::write(directory.path().join("lockgate.yaml"), config)?;
         }
         let output = Output::default();
-        let (child, ready) = launch(&settings, directory.path(), &output).await?;
-        Ok(Self { settings, directory, child, ready, output })
+        let mut launched = launch(&settings, directory.path(), &output)?;
+        let ready = launched.ready(&output).await?.map_err(|ended| ended_early(ended, &output))?;
+        Ok(Self { settings, directory, child: launched.child, ready, output })
     }
 
     /// Where it takes requests.
@@ -180,11 +181,22 @@ impl TestGateway {
 
     /// Starts it again on the same directory, after it has ended.
     pub async fn restart(&mut self) -> io::Result<()> {
+        match self.restart_doomed(|_| ()).await? {
+            Ok(()) => Ok(()),
+            Err(ended) => Err(ended_early(ended, &self.output)),
+        }
+    }
+
+    /// Starts it again, and tells `spawned` its process before it is ready: that it ends first is foreseen here.
+    pub async fn restart_doomed(&mut self, spawned: impl FnOnce(u32)) -> io::Result<Result<(), ExitStatus>> {
         self.kill().await?;
-        let (child, ready) = launch(&self.settings, self.directory.path(), &self.output).await?;
-        self.child = child;
-        self.ready = ready;
-        Ok(())
+        let mut launched = launch(&self.settings, self.directory.path(), &self.output)?;
+        if let Some(process) = launched.child.id() {
+            spawned(process);
+        }
+        let ready = launched.ready(&self.output).await;
+        self.child = launched.child;
+        Ok(ready?.map(|ready| self.ready = ready))
     }
 
     /// Replaces the configuration file. The gateway sees it at a reload or at its next start.
@@ -196,8 +208,15 @@ impl TestGateway {
     }
 }
 
-/// Starts the process and waits for its ready line, or for its end.
-async fn launch(settings: &GatewaySettings, directory: &Path, output: &Output) -> io::Result<(Child, Ready)> {
+/// A process that may not be ready yet.
+struct Launched {
+    child: Child,
+    ready_pipe: BufReader<pipe::Receiver>,
+    readers: [Option<Reader>; 2],
+}
+
+/// Starts the process.
+fn launch(settings: &GatewaySettings, directory: &Path, output: &Output) -> io::Result<Launched> {
     // A named pipe wakes us when the line comes. Held open for writing by us too, it never reads as ended.
     let ready_path = directory.join("ready");
     match rustix::fs::mkfifoat(rustix::fs::CWD, &ready_path, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR)
@@ -221,21 +240,32 @@ async fn launch(settings: &GatewaySettings, directory: &Path, output: &Output) -
         child.stdout.take().map(|out| output.follow(out)),
         child.stderr.take().map(|errors| output.follow(errors)),
     ];
-    let mut line = String::new();
-    let mut ready_pipe = BufReader::new(ready_pipe);
-    tokio::select! {
-        read = ready_pipe.read_line(&mut line) => { read?; }
-        ended = child.wait() => {
-            let ended = ended?;
-            for reader in readers.into_iter().flatten() {
-                reader.done().await;
+    Ok(Launched { child, ready_pipe: BufReader::new(ready_pipe), readers })
+}
+
+impl Launched {
+    /// Waits for its ready line, or for its end.
+    async fn ready(&mut self, output: &Output) -> io::Result<Result<Ready, ExitStatus>> {
+        let mut line = String::new();
+        tokio::select! {
+            read = self.ready_pipe.read_line(&mut line) => { read?; }
+            ended = self.child.wait() => {
+                for reader in self.readers.iter_mut().filter_map(Option::take) {
+                    reader.done().await;
+                }
+                return ended.map(Err);
             }
-            return Err(io::Error::other(format!("the gateway ended ({ended}) before it was ready:\n{}", output.text())));
         }
+        let ready = serde_json::from_str(&line).map_err(|error| {
+            let said = output.text();
+            io::Error::other(format!("the ready line {line:?} cannot be read: {error}\n{said}"))
+        })?;
+        Ok(Ok(ready))
     }
-    let ready = serde_json::from_str(&line)
-        .map_err(|error| io::Error::other(format!("the ready line {line:?} cannot be read: {error}")))?;
-    Ok((child, ready))
+}
+
+fn ended_early(ended: ExitStatus, output: &Output) -> io::Error {
+    io::Error::other(format!("the gateway ended ({ended}) before it was ready:\n{}", output.text()))
 }
 
 /// What a process writes, kept line by line.

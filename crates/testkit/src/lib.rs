@@ -4,12 +4,14 @@
 pub mod client;
 pub mod database;
 pub mod gateway;
+pub mod ledger;
 pub mod provider;
 pub mod still;
 
 pub use client::{ClientError, TestAnswer, TestClient};
 pub use database::HeldDatabase;
 pub use gateway::{GatewaySettings, Ready, TestGateway};
+pub use ledger::{AttemptLine, LedgerRead, ReceiptLine, Sums};
 pub use provider::{
     Behaviour, Count, Ending, Framing, Pace, ProviderSettings, Rate, Received, ScriptedProvider, Transport,
     refused_address,

@@ -85,6 +85,26 @@ struct Talk<L> {
     inbox: BytesMut,
 }
 
+/// How far an answer has come.
+#[derive(Default)]
+struct Told {
+    bytes: u64,
+    usage: Option<(u64, u64)>,
+}
+
+#[derive(PartialEq, Eq)]
+enum Leaving {
+    Early,
+    AtTheEnd,
+}
+
+impl Told {
+    fn gone(&self, leaving: Leaving) -> Gone {
+        let left_early = leaving == Leaving::Early;
+        Gone { at: Instant::now(), answered_bytes: self.bytes, left_early, usage: self.usage }
+    }
+}
+
 /// What becomes of the connection after an answer.
 enum Next {
     Another,
@@ -105,15 +125,14 @@ impl<L: Line> Talk<L> {
             }
             let behaviour = self.stage.meet(&request);
             let broken = request.arrived == Arrived::BrokenOff;
-            let gone =
-                |answered_bytes, left_early| Some(Gone { at: Instant::now(), answered_bytes, left_early });
+            let mut told = Told::default();
             if broken {
-                request.fate.send_replace(gone(0, true));
+                request.fate.send_replace(Some(told.gone(Leaving::Early)));
                 return Ok(());
             }
-            let mut answered = 0;
-            let next = self.act(&behaviour, &request, &mut answered).await;
-            request.fate.send_replace(gone(answered, next.is_err()));
+            let next = self.act(&behaviour, &request, &mut told).await;
+            let leaving = if next.is_err() { Leaving::Early } else { Leaving::AtTheEnd };
+            request.fate.send_replace(Some(told.gone(leaving)));
             match next? {
                 Next::Another => {}
                 Next::Nothing => return Ok(()),
@@ -184,12 +203,7 @@ impl<L: Line> Talk<L> {
     }
 
     /// Carries out the steps of an answer, with an eye on the client: an error is its leaving.
-    async fn act(
-        &mut self,
-        behaviour: &Behaviour,
-        request: &Received,
-        answered: &mut u64,
-    ) -> io::Result<Next> {
+    async fn act(&mut self, behaviour: &Behaviour, request: &Received, told: &mut Told) -> io::Result<Next> {
         let (steps, usage) = behaviour.play(request);
         let gate = behaviour.gate.as_ref().unwrap_or(&self.stage.pace).clone();
         for step in steps {
@@ -197,7 +211,7 @@ impl<L: Line> Talk<L> {
                 Step::Write(bytes) => {
                     self.line.write_all(&bytes).await?;
                     self.line.flush().await?;
-                    *answered += bytes.len() as u64;
+                    told.bytes += bytes.len() as u64;
                 }
                 Step::Gate => self.unless_gone(gate.pass()).await?,
                 Step::Pause(time) => self.unless_gone(tokio::time::sleep(time)).await?,
@@ -213,6 +227,7 @@ impl<L: Line> Talk<L> {
                 Step::Hang => self.unless_gone(std::future::pending()).await?,
             }
         }
+        told.usage = usage;
         self.stage.completed(usage);
         Ok(Next::Another)
     }

@@ -43,6 +43,8 @@ pub struct Gone {
     pub answered_bytes: u64,
     /// Whether the client left before the script was at its end.
     pub left_early: bool,
+    /// The prompt and completion tokens that the answer showed, where it went out whole: the provider's own count.
+    pub usage: Option<(u64, u64)>,
 }
 
 impl Received {
