@@ -40,6 +40,11 @@ impl<'a> Promise<'a> {
     }
 }
 
+/// The runner's filter for a proof, whose star stands for the rest of a name.
+fn filter_of(test: &str) -> String {
+    format!("test(/(^|::){}$/)", test.replace('*', ".*"))
+}
+
 /// Runs the proofs of one promise in their long form, optimised.
 ///
 /// # Errors
@@ -51,8 +56,7 @@ pub(crate) fn prove(root: &Path, choice: &Choice) -> Result<()> {
         let made: Vec<&str> = promises.iter().map(|p| p.number).collect();
         bail!("{} is not a promise that is made; there are {}", choice.promise, made.join(", "));
     };
-    let tests: Vec<String> =
-        promise.proofs.iter().map(|(_, test)| format!("test(/(^|::){test}$/)")).collect();
+    let tests: Vec<String> = promise.proofs.iter().map(|(_, test)| filter_of(test)).collect();
     ensure!(!tests.is_empty(), "{} names no proof", promise.number);
     let rounds =
         choice.rounds.or(promise.rounds).with_context(|| format!("{} has no rounds", promise.number))?;
@@ -62,4 +66,17 @@ pub(crate) fn prove(root: &Path, choice: &Choice) -> Result<()> {
         ["nextest", "run", "--locked", "--workspace", "--release", "--profile", "prove", "-E", &filter];
     let rounds = rounds.to_string();
     run::pass(run::cargo(root, &args).env("LOCKGATE_PROVE_ROUNDS", &rounds).env("PROPTEST_CASES", &rounds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::filter_of;
+
+    #[test]
+    fn a_star_stands_for_the_rest_of_a_name() {
+        for (test, filter) in [("p03_*", "test(/(^|::)p03_.*$/)"), ("kill_once", "test(/(^|::)kill_once$/)")]
+        {
+            assert_eq!(filter_of(test), filter);
+        }
+    }
 }
