@@ -1,3 +1,4 @@
 //! Proofs of the promises that only the whole binary can keep; each module has the number of its promise.
 
+mod p03_one_line_for_each_attempt;
 mod p15_secrets_stay_inside;
