@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use policy::{Bound, Grant, Granted, Live, Outcome, Snapshot};
 use store::Journal;
 use tokio::{
-    sync::{Notify, Semaphore, mpsc},
+    sync::{Notify, Semaphore, mpsc, oneshot},
     time::Instant,
 };
 
@@ -116,6 +116,15 @@ impl Gateway {
     /// From now on new requests are refused with `shutting_down`; those in flight go on.
     pub fn stop_admitting(&self) {
         self.is_stopping.store(true, Ordering::Release);
+    }
+
+    /// Resolves when every request whose client has left by now is settled, or goes on as a drain of its own.
+    pub async fn abandoned_taken_up(&self) {
+        let (mark, reached) = oneshot::channel();
+        if self.settler.send(Abandoned::Mark(mark)).await.is_ok() {
+            // A settler that ends has nothing more to take up.
+            drop(reached.await);
+        }
     }
 
     /// Whether new requests are refused because the gateway is stopping.

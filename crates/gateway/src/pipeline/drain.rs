@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use policy::Outcome;
 use protocol::StreamRelay;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use upstream::Answer;
 
 use super::{
@@ -26,6 +26,8 @@ pub(crate) enum Abandoned {
     Ticket(Box<Facts>),
     /// A stream that has begun, on a backend that is to be heard to the end.
     Stream(Box<Drain>),
+    /// Nothing: somebody waits until what was left before has been taken up.
+    Mark(oneshot::Sender<()>),
 }
 
 /// An event stream as it comes from the upstream.
@@ -103,6 +105,8 @@ pub(crate) async fn settle_abandoned(mut abandoned: mpsc::Receiver<Abandoned>) {
             // Nobody waits for the end of this answer.
             Abandoned::Ticket(facts) => drop(settle(facts)),
             Abandoned::Stream(drain) => drain.start(),
+            // Whoever waited may have gone.
+            Abandoned::Mark(waiter) => drop(waiter.send(())),
         }
     }
 }
