@@ -52,7 +52,10 @@ pub(crate) fn apply_rules(headers: &mut HeaderMap, rules: &HeaderRules) {
         headers.remove(&**name);
     }
     for (name, value) in &rules.set {
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(&**name), HeaderValue::try_from(&**value)) {
+        if let (Ok(name), Ok(mut value)) =
+            (HeaderName::try_from(&**name), HeaderValue::try_from(value.expose()))
+        {
+            value.set_sensitive(true);
             headers.insert(name, value);
         }
     }

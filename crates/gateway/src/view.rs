@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::HeaderValue;
-use policy::{Backend, BackendId, Snapshot};
+use policy::{Backend, BackendId, Secret, Snapshot};
 use upstream::{Auth, Endpoint, EndpointError};
 
 use crate::metrics::{BackendMetrics, Metrics};
@@ -20,6 +20,8 @@ pub(crate) struct Serving {
     pub(crate) backend: Arc<Backend>,
     pub(crate) endpoint: Endpoint,
     pub(crate) deadlines: upstream::Deadlines,
+    /// What no answer of this backend may quote to a client.
+    pub(crate) secrets: Vec<Secret>,
     pub(crate) name: HeaderValue,
     pub(crate) metrics: BackendMetrics,
 }
@@ -57,8 +59,18 @@ impl Serving {
         };
         let name = HeaderValue::try_from(&*backend.name).unwrap_or(HeaderValue::from_static("unprintable"));
         let metrics = metrics.backend(&backend.name, &backend.label);
-        Ok(Self { backend, endpoint, deadlines, name, metrics })
+        Ok(Self { secrets: secrets(&backend), backend, endpoint, deadlines, name, metrics })
     }
+}
+
+/// Words of fixed headers up to this long are versions and flags; to hide them would only mangle what an error says.
+const FLAG_BYTES_MAX: usize = 12;
+
+/// The credential, and each word of a fixed header that may be one.
+fn secrets(backend: &Backend) -> Vec<Secret> {
+    let words = backend.headers.set.iter().flat_map(|(_name, value)| value.expose().split_whitespace());
+    let credential = backend.credential.iter().filter(|secret| !secret.expose().is_empty()).cloned();
+    credential.chain(words.filter(|word| word.len() > FLAG_BYTES_MAX).map(Secret::from)).collect()
 }
 
 /// The endpoint of `backend`: its address, its credential, its certificates.

@@ -179,10 +179,10 @@ impl Default for Deadlines {
 }
 
 /// Which headers reach a backend, on top of the gateway's own rule.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HeaderRules {
-    /// Sent with these values, whatever the client sent.
-    pub set: Vec<(String, String)>,
+    /// Sent with these values, whatever the client sent. A value may be a credential.
+    pub set: Vec<(String, Secret)>,
     /// Passed on although the gateway's rule would not (`*` at the end matches a prefix).
     pub allow: Vec<String>,
     /// Kept back although the gateway's rule would pass them on.

@@ -68,7 +68,7 @@ fn headers(typed: Option<&file::Headers>) -> HeaderRules {
             .and_then(|headers| headers.set.as_ref())
             .into_iter()
             .flat_map(|table| &table.0)
-            .map(|(name, value)| (name.to_ascii_lowercase(), value.0.expose().to_owned()))
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.0.clone()))
             .collect(),
         allow: names(typed.and_then(|headers| headers.allow.as_ref())),
         deny: names(typed.and_then(|headers| headers.deny.as_ref())),

@@ -105,31 +105,28 @@ impl Lease {
         &self.tier().candidates[self.candidate]
     }
 
-    /// An error's own words without the credential of this backend, which some upstreams quote.
+    /// An error's own words without the secrets of this backend, which some upstreams quote.
     pub(super) fn hide(&self, said: Bytes) -> Bytes {
-        match self.credential().and_then(|secret| without(&said, secret.as_bytes())) {
-            Some(clean) => clean.into(),
-            None => said,
-        }
+        let hide = |said: Bytes, secret: &str| without(&said, secret.as_bytes()).map_or(said, Bytes::from);
+        self.secrets().fold(said, hide)
     }
 
     /// The same for what goes to the log.
     pub(super) fn hide_text(&self, said: Box<str>) -> Box<str> {
-        match self.credential().filter(|secret| said.contains(secret)) {
-            Some(secret) => said.replace(secret, HIDDEN).into(),
-            None => said,
-        }
+        self.secrets().fold(said, |said, secret| match said.contains(secret) {
+            true => said.replace(secret, HIDDEN).into(),
+            false => said,
+        })
     }
 
-    /// Whether the credential of this backend stands in `said`.
+    /// Whether a secret of this backend stands in `said`.
     pub(super) fn is_quoted_in(&self, said: &[u8]) -> bool {
         let stands_in = |secret: &str| said.windows(secret.len()).any(|window| window == secret.as_bytes());
-        self.credential().is_some_and(stands_in)
+        self.secrets().any(stands_in)
     }
 
-    fn credential(&self) -> Option<&str> {
-        let secret = self.serving.backend.credential.as_ref().map(policy::Secret::expose);
-        secret.filter(|secret| !secret.is_empty())
+    fn secrets(&self) -> impl Iterator<Item = &str> {
+        self.serving.secrets.iter().map(policy::Secret::expose)
     }
 
     /// Gives the slot back with what the attempt taught.

@@ -14,6 +14,7 @@ const IN_FILE: &str = "canarycredentialofthefile";
 const IN_ENVIRONMENT: &str = "sk-canary-environment-0123456789abcdef";
 const BY_API: &str = "canary/by+api=%22<'quoted'>";
 const BY_API_AGAIN: &str = "canary:second:by:api";
+const IN_HEADER: &str = "canary-of-a-fixed-header";
 const GATEWAY_KEY: &str = "lg-canaryGatewayKeyOfTheFile";
 const ADMIN_TOKEN: &str = "lga-canaryAdminTokenOfTheFile";
 const MASTER_KEY: &str = "ca4a7ca4a70123456789abcdef0123456789abcdef0123456789abcdefca4a7a";
@@ -103,18 +104,18 @@ fn indiscreet(secret: &str) -> Vec<Behaviour> {
 }
 
 fn config(providers: &[ScriptedProvider]) -> String {
-    let backend = |index: usize, key: &str| {
+    let backend = |index: usize, key: &str, more: &str| {
         let url = providers[index].base_url();
         format!(
             "  - {{name: b{index}, kind: openai_compatible, base_url: \"{url}\", api_key: \"{key}\", \
-             limits: {{rpm: 0}}, models: {{m{index}: {{}}}}}}\n"
+             limits: {{rpm: 0}}, models: {{m{index}: {{}}}}{more}}}\n"
         )
     };
     format!(
         "admin: {{token: \"{ADMIN_TOKEN}\"}}\nlog: {{level: trace}}\nretry: {{attempts_max: 1}}\n\
          keys:\n  - {{name: app, key: \"{GATEWAY_KEY}\"}}\nbackends:\n{}{}",
-        backend(0, IN_FILE),
-        backend(1, "${CANARY}")
+        backend(0, IN_FILE, &format!(", headers: {{set: {{x-team: \"Bearer {IN_HEADER}\"}}}}")),
+        backend(1, "${CANARY}", "")
     )
 }
 
@@ -129,6 +130,8 @@ struct Target<'a> {
     id: &'a str,
     model: &'a str,
     secret: &'a str,
+    /// In which header it is shown, as a bearer.
+    header: &'a str,
 }
 
 impl Target<'_> {
@@ -152,7 +155,7 @@ impl Target<'_> {
         seen.answer(&format!("a relay of {}", self.id), relayed.expect("an answer")).await;
         let shown = format!("Bearer {}", self.secret);
         let calls = self.provider.received();
-        let calls = calls.iter().filter(|call| call.header("authorization") == Some(&shown)).count();
+        let calls = calls.iter().filter(|call| call.header(self.header) == Some(&shown)).count();
         assert!(calls > 2 * indiscreet(self.secret).len(), "{} was called {calls} times", self.id);
     }
 }
@@ -262,12 +265,13 @@ async fn p15_no_secret_is_in_anything_that_is_written() {
     let backend = add_backend(&mut seen, &admin, &providers[2]).await;
     let made = add_key(&admin).await;
     let client = gateway.client().with_key(GATEWAY_KEY);
-    for (provider, id, model, secret) in [
-        (&providers[0], "b0", "m0", IN_FILE),
-        (&providers[1], "b1", "m1", IN_ENVIRONMENT),
-        (&providers[2], backend.as_str(), "m2", BY_API),
+    for (provider, id, model, secret, header) in [
+        (&providers[0], "b0", "m0", IN_FILE, "authorization"),
+        (&providers[0], "b0", "m0", IN_HEADER, "x-team"),
+        (&providers[1], "b1", "m1", IN_ENVIRONMENT, "authorization"),
+        (&providers[2], backend.as_str(), "m2", BY_API, "authorization"),
     ] {
-        Target { provider, id, model, secret }.provoke(&mut seen, &client, &admin).await;
+        Target { provider, id, model, secret, header }.provoke(&mut seen, &client, &admin).await;
     }
     let answer =
         gateway.client().with_key(&made).post(CHAT, &ask("m0", &json!(true))).await.expect("an answer");
@@ -285,6 +289,7 @@ async fn p15_no_secret_is_in_anything_that_is_written() {
     seen.assert_clean(&[
         IN_FILE,
         IN_ENVIRONMENT,
+        IN_HEADER,
         BY_API,
         BY_API_AGAIN,
         GATEWAY_KEY,
