@@ -20,7 +20,7 @@ use crate::config::{Effective, Loaded, Report, Settings};
 use crate::prices::PriceTable;
 
 pub(crate) use gather::{Former, Gathered, split_former, with_former};
-pub use reload::{ConfigSource, Reloaded, Reloader};
+pub use reload::{ConfigSource, Reloaded, Reloader, stored_settings};
 
 /// The data plane, as far as the control plane knows it.
 pub trait Audience: Send + Sync {

@@ -7,11 +7,11 @@ use axum::Router;
 use control::{
     admin::{self, AdminState},
     config::{self, Loaded, Settings},
-    publish::{Audience, Controls, Publisher, Reloader, Trigger},
+    publish::{Audience, Controls, Publisher, Reloader, Trigger, stored_settings},
 };
 use gateway::{Clock, Gateway, Metrics, Parts, RandomIds, SystemClock, Tasks};
 use policy::{BackendKind, BackendSpec, Bound, Digester, Draft, Grant, Live, ModelSpec, Snapshot, Source};
-use store::{Durability, Journal, JournalSettings, Mover, Store, StoreOptions, VaultNotice};
+use store::{Directory, Durability, Journal, JournalSettings, Mover, Store, StoreOptions, VaultNotice};
 use tokio::sync::watch;
 
 use crate::{
@@ -58,8 +58,9 @@ pub(crate) enum Demo {
 
 /// Opens the store, makes the data plane and the control plane, and publishes the first snapshot.
 pub(crate) async fn assemble(sources: Arc<Sources>, loaded: Loaded, demo: Demo) -> anyhow::Result<Assembled> {
+    let store = open_store(&loaded.settings)?;
+    let loaded = with_stored(&sources, loaded, &store.directory).await?;
     let settings = loaded.settings.clone();
-    let store = open_store(&settings)?;
     let (tasks, stop) = (Tasks::default(), watch::Sender::new(false));
     let extra_backends = match demo {
         Demo::With => vec![demo_backend(&demo::start(&tasks, stop.subscribe()).await?)],
@@ -125,6 +126,19 @@ pub(crate) async fn assemble(sources: Arc<Sources>, loaded: Loaded, demo: Demo) 
         tasks,
         stop,
         minted_admin_token: minted.map(|token| token.expose().to_owned()),
+    })
+}
+
+/// The configuration with the settings that the store holds. One that does not hold any more beside what is written now
+/// keeps nobody from starting: it is told of, and left out with all others.
+async fn with_stored(sources: &Sources, loaded: Loaded, directory: &Directory) -> anyhow::Result<Loaded> {
+    let stored = stored_settings(directory).await?;
+    if stored.is_empty() {
+        return Ok(loaded);
+    }
+    sources.load(&stored).or_else(|error| {
+        tracing::error!("settings changed by API are left out, as they do not hold: {error}");
+        Ok(loaded)
     })
 }
 

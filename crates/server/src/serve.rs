@@ -47,6 +47,7 @@ pub(crate) async fn run(
     let main = bind(loaded.settings.listen).await?;
     let metrics = bind(loaded.settings.metrics_listen).await?;
     let assembled = assemble::assemble(sources, loaded, options.demo).await?;
+    level.set(assembled.settings.log_level)?;
     let ready = Ready::of(&main, &metrics, &assembled)?;
 
     let limits = connection_limits(&assembled);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde::Serialize;
+use store::{Directory, StoreError};
 
 use super::{PublishError, Publisher, Trigger};
 use crate::config::{Loaded, Report};
@@ -39,7 +40,7 @@ impl Reloader {
 
     /// Reads everything again. What does not hold changes nothing and is remembered.
     pub async fn reload(&self, trigger: Trigger) -> Result<Reloaded, PublishError> {
-        let stored = stored_settings(&self.publisher).await?;
+        let stored = stored_settings(&self.publisher.controls().directory).await?;
         let version = self.publisher.adopt(trigger, || self.source.load(&stored)).await?;
         let standing = self.publisher.standing();
         for setting in &standing.restart_needed {
@@ -50,8 +51,8 @@ impl Reloader {
 }
 
 /// Settings changed through the API, each as it would be written.
-async fn stored_settings(publisher: &Publisher) -> Result<Vec<(String, String)>, PublishError> {
-    let stored = publisher.controls().directory.settings().await?;
+pub async fn stored_settings(directory: &Directory) -> Result<Vec<(String, String)>, StoreError> {
+    let stored = directory.settings().await?;
     let written = |value: serde_json::Value| match value {
         serde_json::Value::String(text) => text,
         other => other.to_string(),

@@ -1,8 +1,9 @@
 //! What a gateway must still know after it was killed where it stood.
 
 use http::Method;
-use serde_json::json;
-use testkit::{Behaviour, GatewaySettings, ScriptedProvider};
+use serde_json::{Value, json};
+use store::{StoreOptions, Tools};
+use testkit::{Behaviour, GatewaySettings, ScriptedProvider, TestGateway};
 
 use crate::cli::LOCKGATE;
 
@@ -14,6 +15,41 @@ async fn minting(response: &str, file: &str) -> ScriptedProvider {
     let kept = json!({"id": file, "object": "file", "purpose": "batch"});
     provider.then(Behaviour::json(200, &made)).then(Behaviour::json(200, &kept));
     provider
+}
+
+/// Stores a setting, as the admin API does.
+async fn store_setting(gateway: &TestGateway, path: &str, value: Value) {
+    let tools =
+        Tools::open(&gateway.data(), StoreOptions::default()).expect("the store opens beside the gateway");
+    tools.directory.set_setting(path, value).await.expect("stored");
+}
+
+async fn effective(gateway: &TestGateway, path: &str) -> Value {
+    let mut answer =
+        gateway.client().with_key("the-admin-token").get("/api/admin/config").await.expect("an answer");
+    let config = answer.json().await.expect("JSON");
+    let all = config["effective"].as_array().expect("the effective settings");
+    all.iter().find(|one| one["path"] == path).unwrap_or_else(|| panic!("{path}: {config}")).clone()
+}
+
+#[tokio::test]
+async fn a_setting_changed_by_api_is_in_force_after_a_restart_below_the_file() {
+    let config = "admin: {token: the-admin-token}\nlimits: {queue_max: 7}\n";
+    let mut gateway = GatewaySettings::new(LOCKGATE).config(config).start().await.expect("a gateway");
+    for (path, value) in
+        [("limits.queue_max", json!(9)), ("limits.max_in_flight", json!(11)), ("log.level", json!("debug"))]
+    {
+        store_setting(&gateway, path, value).await;
+    }
+    gateway.restart().await.expect("a second start");
+    for (path, want) in [("limits.queue_max", "7"), ("limits.max_in_flight", "11"), ("log.level", "debug")] {
+        assert_eq!(effective(&gateway, path).await["value"], want, "{path}");
+    }
+    // Another release or another file may not take what was stored: that is told, and nobody is kept from starting.
+    store_setting(&gateway, "limits.max_in_flight", json!("many")).await;
+    gateway.restart().await.expect("a third start");
+    gateway.line(|line| line.contains("settings changed by API are left out")).await;
+    assert_eq!(effective(&gateway, "limits.queue_max").await["value"], "7");
 }
 
 #[tokio::test]
