@@ -58,8 +58,7 @@ pub(crate) enum Demo {
 
 /// Opens the store, makes the data plane and the control plane, and publishes the first snapshot.
 pub(crate) async fn assemble(sources: Arc<Sources>, loaded: Loaded, demo: Demo) -> anyhow::Result<Assembled> {
-    let store = open_store(&loaded.settings)?;
-    let loaded = with_stored(&sources, loaded, &store.directory).await?;
+    let (store, loaded) = open_store(&sources, loaded).await?;
     let settings = loaded.settings.clone();
     let (tasks, stop) = (Tasks::default(), watch::Sender::new(false));
     let extra_backends = match demo {
@@ -153,12 +152,14 @@ pub(crate) fn store_options(settings: &Settings) -> StoreOptions {
     StoreOptions { master_key: settings.master_key.clone(), journal, ..StoreOptions::default() }
 }
 
-fn open_store(settings: &Settings) -> anyhow::Result<Store> {
-    let store = Store::open(&settings.data_dir, store_options(settings))?;
+/// Also gives the configuration with what the store knows of it.
+async fn open_store(sources: &Sources, loaded: Loaded) -> anyhow::Result<(Store, Loaded)> {
+    let store = Store::open(&loaded.settings.data_dir, store_options(&loaded.settings))?;
     if let Some(notice) = &store.notice {
         say(notice);
     }
-    Ok(store)
+    let loaded = with_stored(sources, loaded, &store.directory).await?;
+    Ok((store, loaded))
 }
 
 fn say(notice: &VaultNotice) {
