@@ -55,7 +55,7 @@ impl Stamp {
 }
 
 fn minted(ticket: TicketId) -> HeaderValue {
-    HeaderValue::try_from(format!("req-{ticket}")).unwrap_or(HeaderValue::from_static("req-unprintable"))
+    HeaderValue::try_from(ticket.request_id()).unwrap_or(HeaderValue::from_static("req-unprintable"))
 }
 
 fn is_acceptable(id: &[u8]) -> bool {

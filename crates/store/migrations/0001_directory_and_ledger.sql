@@ -65,11 +65,12 @@ CREATE TABLE secrets (
 
 -- The ledger ------------------------------------------------------------------------------------------------
 
--- A ticket is a ULID: its order is the order of arrival, so its index also finds by time.
+-- A ticket is a ULID: its order is the order of arrival, so the table's own order also finds by time.
+-- Most request ids are made from the ticket, so only those that the client gave need an index.
 CREATE TABLE receipts (
-    id                  INTEGER PRIMARY KEY,
-    ticket              BLOB NOT NULL UNIQUE,
+    ticket              BLOB PRIMARY KEY,
     request_id          TEXT NOT NULL,
+    request_id_given    INTEGER NOT NULL,
     at                  INTEGER NOT NULL,
     key                 TEXT,
     team                TEXT,
@@ -105,11 +106,10 @@ CREATE TABLE receipts (
     unpriced            INTEGER NOT NULL,
     price_version       TEXT,
     keepalive_committed INTEGER NOT NULL
-) STRICT;
-CREATE INDEX receipts_by_request ON receipts (request_id);
+) STRICT, WITHOUT ROWID;
+CREATE INDEX receipts_by_given_id ON receipts (request_id) WHERE request_id_given;
 
 CREATE TABLE attempts (
-    id             INTEGER PRIMARY KEY,
     ticket         BLOB NOT NULL,
     number         INTEGER NOT NULL,
     at             INTEGER NOT NULL,
@@ -139,8 +139,8 @@ CREATE TABLE attempts (
     cost_picos     INTEGER NOT NULL,
     unpriced       INTEGER NOT NULL,
     price_version  TEXT,
-    UNIQUE (ticket, number)
-) STRICT;
+    PRIMARY KEY (ticket, number)
+) STRICT, WITHOUT ROWID;
 
 -- Roll-ups. Requests are counted from receipts; attempts, tokens and money from attempts. The same transaction
 -- that inserts a line adds it here.

@@ -10,6 +10,9 @@ const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 /// 128 bits in groups of five.
 const ULID_CHARS: usize = 26;
 
+/// What minted request ids begin with.
+const MINTED: &str = "req-";
+
 /// Names one ticket, for ever. Displays as a ULID.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TicketId(pub u128);
@@ -27,6 +30,18 @@ pub struct AttemptId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("is not an id")]
 pub struct NotAnId;
+
+impl TicketId {
+    /// The id of a request whose client gave none.
+    pub fn request_id(self) -> String {
+        format!("{MINTED}{self}")
+    }
+
+    /// The only ticket whose request may have got this id from [`Self::request_id`].
+    pub fn of_request_id(id: &str) -> Option<Self> {
+        id.strip_prefix(MINTED)?.parse().ok()
+    }
+}
 
 impl fmt::Display for TicketId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -129,6 +144,7 @@ mod tests {
             prop_assert_eq!(id.to_string().parse::<AttemptId>(), Ok(id));
             let json = serde_json::to_string(&id).expect("an id is text");
             prop_assert_eq!(serde_json::from_str::<AttemptId>(&json).expect("what was written"), id);
+            prop_assert_eq!(TicketId::of_request_id(&TicketId(one).request_id()), Some(TicketId(one)));
             let texts = TicketId(one).to_string().cmp(&TicketId(other).to_string());
             prop_assert_eq!(TicketId(one).cmp(&TicketId(other)), texts);
         }

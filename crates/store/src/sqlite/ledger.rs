@@ -71,13 +71,13 @@ fn attempt_text(outcome: AttemptOutcome) -> &'static str {
     }
 }
 
-const INSERT_RECEIPT: &str = "INSERT OR IGNORE INTO receipts (ticket, request_id, at, key, team, tags, client_addr, \
+const INSERT_RECEIPT: &str = "INSERT OR IGNORE INTO receipts (ticket, request_id, request_id_given, at, key, team, tags, client_addr, \
      model_asked, model_served, backend, pool, dialect_in, dialect_out, stream, status, outcome, error_code, \
      attempts, queue_ms, first_event_ms, total_ms, bytes_in, bytes_out, input, cached_input, cache_write, \
      cache_write_1h, output, reasoning, audio_input, audio_output, usage_source, cost_micros, cost_picos, \
      unpriced, price_version, keepalive_committed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, \
      ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, \
-     ?34, ?35, ?36, ?37)";
+     ?34, ?35, ?36, ?37, ?38)";
 
 /// Prepares for [`insert_receipt`]: once for a batch.
 pub(crate) fn receipt_inserter<'a>(
@@ -92,6 +92,7 @@ pub(crate) fn insert_receipt(statement: &mut CachedStatement<'_>, r: &Receipt) -
     let inserted = statement.execute(params![
         ticket_blob(r.ticket),
         &*r.request_id,
+        *r.request_id != *r.ticket.request_id(),
         r.at.0,
         r.key.as_deref(),
         r.team.as_deref(),
@@ -184,11 +185,18 @@ pub(crate) fn insert_attempt(
     Ok(inserted == 1)
 }
 
+/// A client may give the same id to several requests, and one that looks made here.
+const NEWEST_OF_ID: &str = "SELECT * FROM (\
+     SELECT * FROM receipts WHERE ticket = ?1 AND request_id = ?2 \
+     UNION ALL SELECT * FROM receipts WHERE request_id = ?2 AND request_id_given) \
+     ORDER BY ticket DESC LIMIT 1";
+
 /// The newest request of that id with its attempts.
 pub(crate) fn detail(connection: &Connection, request_id: &str) -> Result<Option<ReceiptDetail>, StoreError> {
-    let mut statement =
-        connection.prepare_cached("SELECT * FROM receipts WHERE request_id = ?1 ORDER BY id DESC LIMIT 1")?;
-    let Some(receipt) = statement.query_row([request_id], |row| Ok(receipt(row))).optional()? else {
+    let made = TicketId::of_request_id(request_id).map(ticket_blob);
+    let mut statement = connection.prepare_cached(NEWEST_OF_ID)?;
+    let Some(receipt) = statement.query_row(params![made, request_id], |row| Ok(receipt(row))).optional()?
+    else {
         return Ok(None);
     };
     let receipt = receipt?;

@@ -1,8 +1,9 @@
 //! What goes into the journal comes out of the ledger, once, with sums that agree.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use policy::{Amount, AttemptOutcome, RequestOutcome, Timestamp};
+use policy::{Amount, AttemptOutcome, Receipt, RequestOutcome, Timestamp};
 use store::ledger::{Cursor, Dimension, Grain, Range, Verdict};
 
 use crate::scene::{self, flush, open, request};
@@ -89,6 +90,33 @@ async fn a_receipt_is_found_by_request_id_by_time_and_by_page() {
     let range = Range { from: scene::at(10), to: scene::at(20) };
     let between = store.ledger.between(range, None, 100).await.expect("a page");
     assert_eq!(between.len(), 10);
+}
+
+#[tokio::test]
+async fn the_newest_of_an_id_is_found_whoever_made_the_id() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let store = open(dir.path());
+    let minted = scene::receipt(1, 1).ticket.request_id();
+    let ids = [(1, minted.clone()), (2, "given".to_owned()), (3, "given".to_owned()), (4, "once".to_owned())];
+    let settle = |n: u64, id: &str| {
+        let receipt = Receipt { request_id: Arc::from(id), ..scene::receipt(n, 1) };
+        let mut reservation = store.journal.reserve().expect("room");
+        reservation.write(&policy::Entry::Settled { last: None, receipt }).expect("a receipt");
+    };
+    let check = async |id: &str, expected: u64| {
+        flush(&store);
+        let detail = store.ledger.receipt(id).await.expect("asked").expect("found");
+        assert_eq!(scene::number_of(detail.receipt.ticket), expected, "{id}");
+    };
+    for (n, id) in &ids {
+        settle(*n, id);
+    }
+    check(&minted, 1).await;
+    check("given", 3).await;
+    check("once", 4).await;
+    // A client may give what was minted before.
+    settle(5, &minted);
+    check(&minted, 5).await;
 }
 
 #[tokio::test]
@@ -217,8 +245,8 @@ pub(crate) fn lock(dir: &Path) -> rusqlite::Connection {
 async fn a_difference_between_lines_and_sums_is_noticed() {
     for edit in [
         "UPDATE usage_hourly SET cost_picos = cost_picos + 1",
-        "UPDATE attempts SET cost_micros = cost_micros + 1 WHERE id = 1",
-        "DELETE FROM receipts WHERE id = 2",
+        "UPDATE attempts SET cost_micros = cost_micros + 1 WHERE ticket = (SELECT min(ticket) FROM attempts)",
+        "DELETE FROM receipts WHERE ticket = (SELECT max(ticket) FROM receipts)",
         "DELETE FROM tags_hourly",
         "UPDATE tags_daily SET requests = requests + 1",
     ] {
