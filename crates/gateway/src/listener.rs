@@ -2,13 +2,18 @@
 
 mod pulse;
 
-use std::{io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use http::{Request, Response};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
-    io::AsyncReadExt,
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
 };
@@ -105,29 +110,31 @@ async fn pause_after(error: &io::Error) {
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 async fn serve<H: Handler>(
-    mut stream: TcpStream,
+    stream: TcpStream,
     peer: SocketAddr,
     handler: Arc<H>,
     limits: ConnectionLimits,
     stop: watch::Receiver<bool>,
 ) -> Result<(), BoxError> {
     stream.set_nodelay(true)?;
-    let mut first = Vec::with_capacity(HTTP2_PREFACE.len());
-    let read = tokio::time::timeout(limits.first_byte, (&mut stream).take(24).read_buf(&mut first)).await??;
-    if read == 0 {
+    // Only looked at: a head that hyper gets in one piece fits its first buffer.
+    let mut first = [0; HTTP2_PREFACE.len()];
+    let seen = tokio::time::timeout(limits.first_byte, stream.peek(&mut first)).await??;
+    if seen == 0 {
         return Ok(());
     }
-    let is_http2 = first.len() >= 3 && HTTP2_PREFACE.starts_with(&first);
+    let is_http2 = seen >= 3 && HTTP2_PREFACE.starts_with(&first[..seen]);
     let pulse = Arc::new(Pulse::new(limits));
-    let io = TokioIo::new(Watched::new(stream, first, pulse.clone()));
+    let io = TokioIo::new(Watched::new(stream, pulse.clone()));
     let service = service_fn({
         let pulse = pulse.clone();
         move |request| {
             let (handler, busy) = (handler.clone(), pulse.busy());
-            async move {
+            // On the heap: hyper keeps room for it in each connection, also while that lies idle or streams for hours.
+            Box::pin(async move {
                 let response = handler.handle(request, peer).await;
                 Ok::<_, std::convert::Infallible>(response.map(|body| busy.until_end(body)))
-            }
+            })
         }
     });
     match is_http2 {
@@ -135,12 +142,12 @@ async fn serve<H: Handler>(
             let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
             builder.timer(TokioTimer::new()).max_concurrent_streams(limits.streams_max);
             builder.keep_alive_interval(Duration::from_secs(30)).max_header_list_size(64 * 1024);
-            drive(builder.serve_connection(io, service), pulse, stop).await
+            drive(pin!(builder.serve_connection(io, service)), pulse, stop).await
         }
         false => {
             let mut builder = hyper::server::conn::http1::Builder::new();
             builder.header_read_timeout(None);
-            drive(builder.serve_connection(io, service), pulse, stop).await
+            drive(pin!(builder.serve_connection(io, service)), pulse, stop).await
         }
     }
 }
@@ -148,11 +155,14 @@ async fn serve<H: Handler>(
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Runs a connection to its end, to the end of its patience, or, when stopping, to the end of its present requests.
-async fn drive<C>(connection: C, pulse: Arc<Pulse>, mut stop: watch::Receiver<bool>) -> Result<(), BoxError>
+async fn drive<C>(
+    mut connection: Pin<&mut C>,
+    pulse: Arc<Pulse>,
+    mut stop: watch::Receiver<bool>,
+) -> Result<(), BoxError>
 where
     C: Future<Output = Result<(), hyper::Error>> + Graceful,
 {
-    let mut connection = pin!(connection);
     tokio::select! {
         ended = &mut connection => return Ok(ended?),
         overdue = pulse.overdue() => return Err(overdue.into()),
@@ -166,7 +176,7 @@ where
 
 /// A connection that can be asked to end after its present requests.
 trait Graceful {
-    fn graceful_shutdown(self: std::pin::Pin<&mut Self>);
+    fn graceful_shutdown(self: Pin<&mut Self>);
 }
 
 impl<I, S> Graceful for hyper::server::conn::http1::Connection<I, S>
@@ -175,7 +185,7 @@ where
     S: hyper::service::HttpService<Incoming, ResBody = pulse::UntilEnd>,
     S::Error: Into<BoxError>,
 {
-    fn graceful_shutdown(self: std::pin::Pin<&mut Self>) {
+    fn graceful_shutdown(self: Pin<&mut Self>) {
         hyper::server::conn::http1::Connection::graceful_shutdown(self);
     }
 }
@@ -187,7 +197,7 @@ where
     S::Error: Into<BoxError>,
     TokioExecutor: hyper::rt::bounds::Http2ServerConnExec<S::Future, pulse::UntilEnd>,
 {
-    fn graceful_shutdown(self: std::pin::Pin<&mut Self>) {
+    fn graceful_shutdown(self: Pin<&mut Self>) {
         hyper::server::conn::http2::Connection::graceful_shutdown(self);
     }
 }

@@ -161,16 +161,15 @@ impl http_body::Body for UntilEnd {
     }
 }
 
-/// A client's connection, noting what it does; begins with the bytes that were read to tell its protocol.
+/// A client's connection, noting what it does.
 pub(super) struct Watched {
     stream: TcpStream,
-    first: Vec<u8>,
     pulse: Arc<Pulse>,
 }
 
 impl Watched {
-    pub(super) fn new(stream: TcpStream, first: Vec<u8>, pulse: Arc<Pulse>) -> Self {
-        Self { stream, first, pulse }
+    pub(super) fn new(stream: TcpStream, pulse: Arc<Pulse>) -> Self {
+        Self { stream, pulse }
     }
 
     fn note<T>(&self, written: Poll<T>) -> Poll<T> {
@@ -188,12 +187,6 @@ impl AsyncRead for Watched {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<std::io::Result<()>> {
-        if !self.first.is_empty() {
-            let count = self.first.len().min(buf.remaining());
-            let rest = self.first.split_off(count);
-            buf.put_slice(&std::mem::replace(&mut self.first, rest));
-            return Poll::Ready(Ok(()));
-        }
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         self.pulse.was_read();
         Poll::Ready(Ok(()))

@@ -59,7 +59,8 @@ impl Upload {
 /// The body as hyper sends it.
 pub(super) enum OutBody {
     /// Slices not sent yet begin at `next`; together they are `left` bytes long.
-    Whole { segments: Segments, next: usize, left: u64 },
+    /// On the heap: hyper keeps places for 32 requests in each connection, whatever their size.
+    Whole { segments: Box<Segments>, next: usize, left: u64 },
     /// A caller's body passing through.
     Stream { body: CallerBody, length: Option<u64>, upload: Arc<Upload> },
 }
@@ -78,7 +79,7 @@ impl OutBody {
 
     fn whole(segments: Segments) -> Self {
         let left = segments.iter().map(|segment| segment.len() as u64).sum();
-        Self::Whole { segments, next: 0, left }
+        Self::Whole { segments: Box::new(segments), next: 0, left }
     }
 }
 
