@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, atomic::AtomicU64};
 
-use policy::{Receipt, RequestOutcome, Status};
+use policy::{Amount, Receipt, RequestOutcome, Status};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -203,8 +203,7 @@ impl Metrics {
                 self.tokens.get_or_create(&KindLabel { kind }).inc_by(tokens);
             }
         }
-        // A decimal text is what an amount gives away of itself; a metric needs no more digits than a float has.
-        self.cost.inc_by(receipt.cost.to_string().parse().unwrap_or(0.0));
+        self.cost.inc_by(dollars(receipt.cost));
         if receipt.unpriced {
             self.unpriced.inc();
         }
@@ -234,6 +233,12 @@ fn outcome_name(outcome: RequestOutcome) -> &'static str {
 #[expect(clippy::cast_precision_loss, reason = "milliseconds of one request are far below 2^52")]
 fn seconds(millis: u64) -> f64 {
     millis as f64 / 1000.0
+}
+
+/// A metric needs no more digits than a float has.
+#[expect(clippy::cast_precision_loss, reason = "see above")]
+fn dollars(amount: Amount) -> f64 {
+    amount.0 as f64 / 1e12
 }
 
 fn signed(count: u64) -> i64 {
