@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use load::Pace;
 use report::{Measured, Report};
 use subject::Subject;
@@ -35,6 +35,23 @@ pub(crate) struct Choice {
     /// Say where Lockgate's time goes (`perf`), and write no page
     #[arg(long)]
     profile: bool,
+    /// Only these loads, and write no page; may be repeated
+    #[arg(long, value_name = "LOAD", conflicts_with = "profile")]
+    only: Vec<String>,
+}
+
+impl Choice {
+    /// The loads to run; all but those of `--only`, when it is given.
+    fn scenarios(&self) -> Result<Vec<&'static Scenario>> {
+        let known = |name: &String| SCENARIOS.iter().any(|scenario| scenario.name == name);
+        if let Some(unknown) = self.only.iter().find(|name| !known(name)) {
+            let names: Vec<_> = SCENARIOS.iter().map(|scenario| scenario.name).collect();
+            bail!("--only {unknown}: the loads are {}", names.join(", "));
+        }
+        let chosen =
+            |scenario: &&Scenario| self.only.is_empty() || self.only.iter().any(|n| n == scenario.name);
+        Ok(SCENARIOS.iter().filter(chosen).collect())
+    }
 }
 
 /// The sizes of one run.
@@ -60,6 +77,7 @@ const RATE: u32 = 1000;
 /// # Errors
 /// When something is missing, or any answer was not a whole 200.
 pub(crate) fn bench(root: &Path, choice: &Choice) -> Result<()> {
+    let scenarios = choice.scenarios()?;
     testenv::debian(&[("nginx", "nginx-light"), ("taskset", "util-linux")])?;
     let cores = std::thread::available_parallelism()?.get();
     ensure!(cores >= 2, "two cores are needed: one for what is measured, one for the load");
@@ -92,7 +110,7 @@ pub(crate) fn bench(root: &Path, choice: &Choice) -> Result<()> {
         report.add(subject.name, "fresh streams", idle_streams(subject, plan, epoch)?);
     }
     for round in 0..=plan.rounds {
-        for scenario in SCENARIOS {
+        for scenario in &scenarios {
             for turn in 0..subjects.len() {
                 // Each round begins with another one, so that no subject always has the machine at its best.
                 let subject = &subjects[(round + turn) % subjects.len()];
@@ -108,6 +126,9 @@ pub(crate) fn bench(root: &Path, choice: &Choice) -> Result<()> {
                 }
             }
         }
+    }
+    if !choice.only.is_empty() {
+        return Ok(());
     }
     let page = report.page(&report::machine(root, binary.as_deref())?);
     std::fs::write(root.join(&choice.out), &page).with_context(|| choice.out.display().to_string())?;
@@ -193,7 +214,7 @@ fn profile(subjects: &[Subject], plan: Plan, epoch: Instant, folder: &Path) -> R
     for scenario in SCENARIOS.iter().filter(|s| ["1 KB", "512 KB", "chunks"].contains(&s.name)) {
         let samples = folder.join(format!("{}.perf", scenario.name.replace(' ', "-")));
         let mut record = Command::new("perf");
-        record.args(["record", "-q", "-F", "1999", "-e", "cpu-clock", "-g", "-p", &pid, "-o"]).arg(&samples);
+        record.args(["record", "-q", "-F", "4999", "-e", "cpu-clock", "-g", "-p", &pid, "-o"]).arg(&samples);
         let mut recording =
             record.args(["--", "sleep"]).arg(plan.lasting.as_secs_f64().to_string()).spawn()?;
         println!("\n==> {}: {}", scenario.name, (scenario.run)(lockgate, plan, epoch)?);
