@@ -6,6 +6,7 @@ mod check;
 mod config;
 mod desk;
 mod doctor;
+mod hidden;
 mod keys;
 mod models;
 mod moment;

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::desk::{Desk, segment};
+use super::hidden;
 use super::keys::{given, limits};
 use super::outcome::{FAILED, advised};
 use super::place::Place;
@@ -105,7 +106,7 @@ impl BackendRow {
 
 async fn add(place: &Place, arguments: NewBackendArguments) -> anyhow::Result<()> {
     let shape = arguments.shape;
-    let key = api_key(place, &arguments.api_key)?;
+    let key = api_key(place, &arguments.api_key).await?;
     let name = arguments.name.clone();
     let added = Desk::open(place)?.ask(Method::POST, "/backends", &body(arguments, key.as_ref())).await?;
     if shape.json {
@@ -145,7 +146,7 @@ fn body(arguments: NewBackendArguments, key: Option<&Secret>) -> Value {
     ])
 }
 
-fn api_key(place: &Place, from: &ApiKeyArguments) -> anyhow::Result<Option<Secret>> {
+async fn api_key(place: &Place, from: &ApiKeyArguments) -> anyhow::Result<Option<Secret>> {
     let text = if let Some(name) = &from.api_key_env {
         let value = place.variable(name).map(ToOwned::to_owned);
         value
@@ -153,10 +154,9 @@ fn api_key(place: &Place, from: &ApiKeyArguments) -> anyhow::Result<Option<Secre
     } else if let Some(path) = &from.api_key_file {
         let file = std::fs::File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
         first_text(file).with_context(|| format!("{} cannot be read", path.display()))?
+    } else if from.api_key_stdin && stdin().is_terminal() {
+        hidden::ask("Paste the key, then press Enter. It is not shown.").await?.expose().to_owned()
     } else if from.api_key_stdin {
-        if stdin().is_terminal() {
-            output::remark("Paste the key, then press Enter and ^D.");
-        }
         first_text(stdin().lock()).context("standard input cannot be read")?
     } else {
         return Ok(None);

@@ -5,6 +5,7 @@ mod config;
 mod directory;
 mod doctor;
 mod talking;
+mod terminal;
 
 use std::path::Path;
 use std::process::Stdio;
