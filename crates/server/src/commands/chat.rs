@@ -10,6 +10,7 @@ use anyhow::Context;
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 use upstream::Answer;
 
@@ -112,10 +113,12 @@ impl Talk {
     async fn converse(&mut self) -> anyhow::Result<ExitCode> {
         output::remark(&format!("Talking to {} at {}. ^D ends.", self.model, self.running.address));
         loop {
+            // Listened for before the prompt is seen; one that stopped the answer before is none of this one's.
+            let mut stopped = signal(SignalKind::interrupt())?;
             output::print("> ")?;
             let line = tokio::select! {
                 line = tokio::task::spawn_blocking(read_line) => line?.context("standard input cannot be read")?,
-                stopped = tokio::signal::ctrl_c() => { stopped?; None }
+                _ = stopped.recv() => None,
             };
             let Some(line) = line else { break };
             if line.trim().is_empty() {
