@@ -15,7 +15,7 @@ pub mod sse;
 pub use conversation::usage::{Usage, UsageSource};
 pub use dialect::answer::{AnswerOutline, inspect_answer};
 pub use dialect::ask::{DecodeError, MEDIA_BYTES, ModelField, Needs, Outline, outline};
-pub use dialect::error::{WireError, encode_error, encode_stream_error};
+pub use dialect::error::{WireError, encode_error};
 pub use dialect::{Dialect, UnknownDialect};
 pub use failure::{Deadline, Failure, FailureKind, Fault, Retry, Taint};
 pub use relay::edit::{Edits, rename_model, rewrite};

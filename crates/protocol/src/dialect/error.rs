@@ -40,17 +40,8 @@ pub fn encode_error(dialect: Dialect, error: &WireError<'_>) -> Bytes {
     }
 }
 
-/// The whole events that end a stream honestly of which nothing but keepalives was sent;
-/// for one under way there is [`StreamRelay::encode_error`](crate::StreamRelay::encode_error).
-pub fn encode_stream_error(dialect: Dialect, error: &WireError<'_>) -> Bytes {
-    encode_stream_error_at(dialect, error, StreamPlace::default())
-}
-
-pub(crate) fn encode_stream_error_at(
-    dialect: Dialect,
-    error: &WireError<'_>,
-    place: StreamPlace<'_>,
-) -> Bytes {
+/// The whole events that end a stream honestly, wherever it broke off.
+pub(crate) fn encode_stream_error(dialect: Dialect, error: &WireError<'_>, place: StreamPlace<'_>) -> Bytes {
     match dialect {
         Dialect::OpenAiChat | Dialect::OpenAiCompletions | Dialect::OpenAiEmbeddings | Dialect::OpenAiRaw => {
             openai::error::encode_event(error)

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::conversation::usage::Usage;
 use crate::dialect::Dialect;
-use crate::dialect::error::{StreamPlace, WireError, encode_stream_error_at};
+use crate::dialect::error::{StreamPlace, WireError, encode_stream_error};
 use crate::dialect::glance::{Choices, Glance};
 use crate::dialect::openai::choices::{self, Wants};
 use crate::dialect::openai::error::json;
@@ -190,7 +190,7 @@ impl StreamRelay {
     pub fn encode_error(&self, error: &WireError<'_>) -> Bytes {
         let place =
             StreamPlace { response_id: self.tally.response_id.as_deref(), sequence: self.sequence_next };
-        encode_stream_error_at(self.dialect, error, place)
+        encode_stream_error(self.dialect, error, place)
     }
 
     fn take(&mut self, mut chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), StreamFault> {
