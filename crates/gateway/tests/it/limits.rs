@@ -192,6 +192,29 @@ async fn a_keys_rate_is_kept() {
     assert_eq!(client.post(CHAT, &chat()).await.expect("an answer").status, 200);
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_only_backend_at_its_limit_is_a_503_with_an_honest_wait() {
+    // The first cooldown is 30 s unless the provider asks for more.
+    for (asks_for, wait) in [(None, 30), (Some("5"), 30), (Some("45"), 45)] {
+        let provider = ScriptedProvider::start().await;
+        let scene = Plan::before(&[&provider]).start().await;
+        let limited = Behaviour::json(429, &json!({}));
+        provider.then(match asks_for {
+            Some(seconds) => limited.header("retry-after", seconds),
+            None => limited,
+        });
+        let mut refused = scene.client().post(CHAT, &chat()).await.expect("an answer");
+        assert_refused(&mut refused, 503, "all_pools_exhausted").await;
+        let told = refused.header("retry-after").and_then(|told| told.parse().ok());
+        assert_eq!(told, Some(wait), "{asks_for:?}");
+        // The first to come back after that wait is served, and at once.
+        tokio::time::advance(Duration::from_secs(wait)).await;
+        let began = Instant::now();
+        assert_eq!(scene.client().post(CHAT, &chat()).await.expect("an answer").status, 200);
+        assert_eq!(began.elapsed().as_secs(), 0, "{asks_for:?}");
+    }
+}
+
 /// What an answer tells of the key's rate: limit, remaining, reset.
 fn told(answer: &TestAnswer) -> [Option<&str>; 3] {
     ["limit", "remaining", "reset"].map(|what| answer.header(&format!("x-ratelimit-{what}-requests")))
