@@ -119,17 +119,59 @@ fn p08_a_request_and_its_answer_cross_byte_for_byte() {
     });
 }
 
-/// Any events that a chat stream may have, unknown ones among them, in any cut.
-fn stream() -> impl Strategy<Value = (Vec<u8>, Vec<usize>)> {
-    let event = prop_oneof![
-        object(&[r#""choices":[{"index":0,"delta":{"content":"a"}}]"#]).prop_map(|data| one_line(&data)),
-        value().prop_map(|value| one_line(&format!("{{\"x_event\":{value},\"choices\":[]}}"))),
-        "[ a-z]{0,9}".prop_map(|comment| format!(":{comment}\n\n")),
-    ];
-    (prop::collection::vec(event, 1..8), prop::collection::vec(1..60_usize, 0..20)).prop_map(|(events, cuts)| {
-        let first = "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\"}}]}\n\n";
-        let last = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
-        ([first, &events.concat(), last].concat().into_bytes(), cuts)
+/// What a dialect's streams consist of; unknown members and events are put among them.
+struct Grammar {
+    path: &'static str,
+    ask: &'static str,
+    first: &'static str,
+    /// Members of the data of an ordinary event, with its line of a name where the dialect has one.
+    ordinary: (&'static str, &'static [&'static str]),
+    last: &'static str,
+}
+
+const GRAMMARS: [Grammar; 3] = [
+    Grammar {
+        path: "/v1/chat/completions",
+        ask: r#""messages":[{}],"stream_options":{"include_usage":true}"#,
+        first: "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\"}}]}\n\n",
+        ordinary: ("", &[r#""choices":[{"index":0,"delta":{"content":"a"}}]"#]),
+        last: "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n",
+    },
+    Grammar {
+        path: "/v1/completions",
+        ask: r#""prompt":"hi","stream_options":{"include_usage":true}"#,
+        first: "data: {\"choices\":[{\"index\":0,\"text\":\"\"}]}\n\n",
+        ordinary: ("", &[r#""choices":[{"index":0,"text":"a"}]"#]),
+        last: "data: {\"choices\":[{\"index\":0,\"text\":\"\",\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n",
+    },
+    Grammar {
+        path: "/v1/responses",
+        ask: r#""input":"hi""#,
+        first: "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"id\":\"resp_1\"}}\n\n",
+        ordinary: (
+            "event: response.output_text.delta\n",
+            &[r#""type":"response.output_text.delta""#, r#""delta":"a""#],
+        ),
+        last: "event: response.completed\ndata: {\"type\":\"response.completed\",\
+               \"response\":{\"id\":\"resp_1\",\"status\":\"completed\",\"output\":[]}}\n\n",
+    },
+];
+
+/// Any events that a stream of some dialect may have, unknown ones among them, in any cut.
+fn stream() -> impl Strategy<Value = (usize, Vec<u8>, Vec<usize>)> {
+    (0..GRAMMARS.len()).prop_flat_map(|number| {
+        let Grammar { first, ordinary: (name, members), last, .. } = GRAMMARS[number];
+        let event = prop_oneof![
+            object(members).prop_map(move |data| format!("{name}{}", one_line(&data))),
+            value().prop_map(|value| one_line(&format!(
+                "{{\"x_event\":{value},\"type\":\"x.unknown\",\"choices\":[]}}"
+            ))),
+            "[ a-z]{0,9}".prop_map(|comment| format!(":{comment}\n\n")),
+        ];
+        let cuts = prop::collection::vec(1..60_usize, 0..20);
+        (prop::collection::vec(event, 1..8), cuts).prop_map(move |(events, cuts)| {
+            (number, [first, &events.concat(), last].concat().into_bytes(), cuts)
+        })
     })
 }
 
@@ -139,7 +181,8 @@ fn one_line(json: &str) -> String {
 
 #[test]
 fn p08_a_stream_crosses_byte_for_byte() {
-    prove(&stream(), async |(stream, cuts)| {
+    prove(&stream(), async |(number, stream, cuts)| {
+        let Grammar { path, ask, .. } = GRAMMARS[number];
         let provider = ScriptedProvider::start().await;
         let scene = Plan::before(&[&provider]).start().await;
         let mut rest = stream.as_slice();
@@ -152,14 +195,8 @@ fn p08_a_stream_crosses_byte_for_byte() {
         pieces.push(rest.to_vec());
         pieces.retain(|piece| !piece.is_empty());
         provider.otherwise(Behaviour::replay(pieces));
-        let ask = format!(
-            r#"{{"stream":true,"model":"{MODEL}","messages":[{{}}],"stream_options":{{"include_usage":true}}}}"#
-        );
-        let mut got = scene
-            .client()
-            .send(Method::POST, "/v1/chat/completions", ask.clone().into())
-            .await
-            .expect("an answer");
+        let ask = format!(r#"{{"stream":true,"model":"{MODEL}",{ask}}}"#);
+        let mut got = scene.client().send(Method::POST, path, ask.clone().into()).await.expect("an answer");
         let body = got.body().await.expect("a body");
         assert_eq!(provider.next_request().await.body, ask);
         assert_eq!(String::from_utf8_lossy(&body), String::from_utf8_lossy(&stream));
