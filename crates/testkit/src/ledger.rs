@@ -67,8 +67,8 @@ pub struct Sums {
 
 const ATTEMPTS: &str = "SELECT r.request_id, a.number, a.backend, a.outcome, a.input + a.cached_input + a.cache_write \
      + a.cache_write_1h + a.audio_input, a.output, a.usage_source, a.cost_micros, a.cost_picos \
-     FROM attempts a LEFT JOIN receipts r ON r.ticket = a.ticket ORDER BY a.id";
-const RECEIPTS: &str = "SELECT request_id, outcome, attempts FROM receipts ORDER BY id";
+     FROM attempts a LEFT JOIN receipts r ON r.ticket = a.ticket ORDER BY a.ticket, a.number";
+const RECEIPTS: &str = "SELECT request_id, outcome, attempts FROM receipts ORDER BY ticket";
 const SUMS: &str = "SELECT coalesce(sum(requests), 0), coalesce(sum(attempts), 0), \
      coalesce(sum(input + cached_input + cache_write + cache_write_1h + audio_input), 0), coalesce(sum(output), 0), \
      coalesce(sum(cost_micros), 0), coalesce(sum(cost_picos), 0) FROM";
