@@ -237,7 +237,7 @@ impl StreamRelay {
                 Ok(verdict) => verdict,
                 Err(failure) => {
                     pass(out, &chunk, run..at);
-                    return Err(StreamFault::ErrorEvent { failure, raw: chunk.slice(at..end) });
+                    return Err(StreamFault::ErrorEvent { failure, raw: ended(chunk.slice(at..end)) });
                 }
             };
             if end == chunk.len() && chunk.ends_with(b"\r") {
@@ -394,6 +394,11 @@ fn pass(out: &mut Vec<Bytes>, chunk: &Bytes, range: Range<usize>) {
     } else if !range.is_empty() {
         out.push(chunk.slice(range));
     }
+}
+
+/// An event whose last line end is not cut in two, as nothing that comes after it is passed on.
+fn ended(event: Bytes) -> Bytes {
+    if event.ends_with(b"\r") { [&event, b"\n".as_slice()].concat().into() } else { event }
 }
 
 impl From<EventTooLarge> for StreamFault {

@@ -52,6 +52,30 @@ fn malformed_events_are_left_out_and_counted() {
     assert_eq!(relay.tally().skipped, 1);
 }
 
+/// The upstream's error event goes out last: half a line end would leave some clients waiting for the other half.
+#[test]
+fn an_error_event_is_the_same_however_its_line_ends_are_cut() {
+    const ERROR: &str = "data: {\"error\":{\"message\":\"no\"}}";
+    for (line_ends, expected) in [
+        ("\n\n", "\n\n"),
+        ("\r\n\r\n", "\r\n\r\n"),
+        ("\n\r\n", "\n\r\n"),
+        ("\r\r", "\r\r\n"),
+        ("\n\r", "\n\r\n"),
+    ] {
+        let text = [HI, ERROR, line_ends].concat();
+        for cut in HI.len()..=text.len() {
+            let mut relay = relay(Dialect::OpenAiChat);
+            let (before, after) = text.split_at(cut);
+            let fault = [before, after].iter().find_map(|part| push(&mut relay, part).0.err());
+            let Some(StreamFault::ErrorEvent { raw, .. }) = fault else {
+                panic!("{line_ends:?} {cut}: {fault:?}")
+            };
+            assert_eq!(raw, [ERROR, expected].concat(), "{line_ends:?} cut at {cut}");
+        }
+    }
+}
+
 #[track_caller]
 fn check_fault(dialect: Dialect, before: &str, event: &str, kind: FailureKind) {
     let mut relay = relay(dialect);
