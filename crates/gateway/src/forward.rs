@@ -5,13 +5,36 @@ use policy::HeaderRules;
 
 use crate::identity::Stamp;
 
-/// Request headers that go upstream by name; `x-*`, `openai-*` and `anthropic-*` go by prefix.
+/// Request headers that go upstream by name; `x-*`, `openai-*` and `anthropic-*` go by prefix. A backend's own rules may
+/// add to them or take from them.
 const REQUEST_ALLOWED: &[&str] = &["accept", "content-type", "traceparent", "tracestate", "user-agent"];
 const REQUEST_PREFIXES: &[&str] = &["x-", "openai-", "anthropic-"];
 
-/// Never sent upstream though a prefix would allow them: credentials, and what is said to the gateway alone.
-const REQUEST_DENIED: &[&str] = &["x-api-key", "x-goog-api-key", "x-request-id", "x-priority"];
-const REQUEST_DENIED_PREFIXES: &[&str] = &["x-lockgate-", "x-forwarded-", "x-real-ip"];
+/// Kept back though a prefix would allow them, unless a backend's rules ask for them.
+const REQUEST_DENIED: &[&str] = &["x-priority", "x-forwarded-*", "x-real-ip*"];
+
+/// Never passed on, whatever a backend's rules say: credentials and cookies, what belongs to one connection (RFC 9110,
+/// 7.6.1), what the gateway itself writes or is told.
+const REQUEST_NEVER: &[&str] = &[
+    "authorization",
+    "api-key",
+    "x-api-key",
+    "x-goog-api-key",
+    "cookie",
+    "host",
+    "content-length",
+    "accept-encoding",
+    "x-request-id",
+    "x-lockgate-*",
+    "connection",
+    "expect",
+    "keep-alive",
+    "proxy-*",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
 
 /// Answer headers that come back by name; `openai-*`, `anthropic-*` and `x-*` come back by prefix.
 const ANSWER_ALLOWED: &[&str] =
@@ -32,33 +55,26 @@ const ANSWER_DENIED_PREFIXES: &[&str] = &[
 
 static UPSTREAM_REQUEST_ID: HeaderName = HeaderName::from_static("x-upstream-request-id");
 
-/// The client's headers that may go upstream, with the request's own id.
-pub(crate) fn request_headers(from: &HeaderMap, stamp: &Stamp) -> HeaderMap {
-    let mut forwarded = HeaderMap::with_capacity(from.len() + 2);
+/// The client's headers that go to a backend with these rules, with the request's own id and what the rules set.
+pub(crate) fn request_headers(from: &HeaderMap, stamp: &Stamp, rules: &HeaderRules) -> HeaderMap {
+    let mut forwarded = HeaderMap::with_capacity(from.len() + rules.set.len() + 2);
     for (name, value) in from {
-        if goes_upstream(name.as_str()) {
+        if goes_upstream(name.as_str(), rules) {
             forwarded.append(name.clone(), value.clone());
         }
     }
     forwarded.insert("x-request-id", stamp.header());
     // Usage is read from the answer, so it must come as plain text.
     forwarded.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    forwarded
-}
-
-/// What a backend's own rules add and take away.
-pub(crate) fn apply_rules(headers: &mut HeaderMap, rules: &HeaderRules) {
-    for name in &rules.deny {
-        headers.remove(&**name);
-    }
     for (name, value) in &rules.set {
         if let (Ok(name), Ok(mut value)) =
             (HeaderName::try_from(&**name), HeaderValue::try_from(value.expose()))
         {
             value.set_sensitive(true);
-            headers.insert(name, value);
+            forwarded.insert(name, value);
         }
     }
+    forwarded
 }
 
 /// The upstream's headers that may come back to the client: none that quotes a secret.
@@ -85,17 +101,28 @@ pub(crate) fn path(tail: &str, query: Option<&str>) -> Box<str> {
     }
 }
 
-fn goes_upstream(name: &str) -> bool {
-    let is_allowed =
-        REQUEST_ALLOWED.contains(&name) || REQUEST_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
-    is_allowed
-        && !REQUEST_DENIED.contains(&name)
-        && !REQUEST_DENIED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+fn goes_upstream(name: &str, rules: &HeaderRules) -> bool {
+    let by_default =
+        (REQUEST_ALLOWED.contains(&name) || has_prefix(name)) && !is_listed(name, REQUEST_DENIED);
+    (by_default || is_listed(name, &rules.allow))
+        && !is_listed(name, &rules.deny)
+        && !is_listed(name, REQUEST_NEVER)
+}
+
+/// Whether a list has the name, or its beginning with a `*` behind it.
+fn is_listed<P: AsRef<str>>(name: &str, list: &[P]) -> bool {
+    list.iter().map(AsRef::as_ref).any(|pattern| match pattern.strip_suffix('*') {
+        Some(beginning) => name.starts_with(beginning),
+        None => name == pattern,
+    })
+}
+
+fn has_prefix(name: &str) -> bool {
+    REQUEST_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 fn comes_back(name: &str) -> bool {
-    let is_allowed =
-        ANSWER_ALLOWED.contains(&name) || REQUEST_PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    let is_allowed = ANSWER_ALLOWED.contains(&name) || has_prefix(name);
     is_allowed && !ANSWER_DENIED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
@@ -132,11 +159,36 @@ mod tests {
             "content-type",
             "x-vendor",
         ];
+        let none = HeaderRules::default();
+        let all = HeaderRules { allow: vec!["*".to_owned()], ..HeaderRules::default() };
+        let nothing = HeaderRules { deny: vec!["*".to_owned()], ..all.clone() };
         for name in stay {
-            assert!(!goes_upstream(name), "{name}");
+            assert!(!goes_upstream(name, &none), "{name}");
+            assert_eq!(goes_upstream(name, &all), name == "x-forwarded-for", "{name}");
         }
         for name in go {
-            assert!(goes_upstream(name), "{name}");
+            assert!(goes_upstream(name, &none) && goes_upstream(name, &all), "{name}");
+            assert!(!goes_upstream(name, &nothing), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_backends_rules_name_headers_or_their_beginnings() {
+        let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let rules = HeaderRules {
+            allow: list(&["x-real-ip", "cf-*"]),
+            deny: list(&["x-stainless-*", "cf-ray"]),
+            set: vec![],
+        };
+        for (name, goes) in [
+            ("x-real-ip", true),
+            ("cf-ipcountry", true),
+            ("cf-ray", false),
+            ("x-stainless-lang", false),
+            ("x-stainles", true),
+            ("accept-language", false),
+        ] {
+            assert_eq!(goes_upstream(name, &rules), goes, "{name}");
         }
     }
 

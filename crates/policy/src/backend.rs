@@ -183,7 +183,7 @@ impl Default for Deadlines {
 pub struct HeaderRules {
     /// Sent with these values, whatever the client sent. A value may be a credential.
     pub set: Vec<(String, Secret)>,
-    /// Passed on although the gateway's rule would not (`*` at the end matches a prefix).
+    /// Passed on although the gateway's rule would not. In this list and the next, `*` at the end matches a prefix.
     pub allow: Vec<String>,
     /// Kept back although the gateway's rule would pass them on.
     pub deny: Vec<String>,

@@ -330,9 +330,10 @@ shape! {
     pub struct Headers {
         /// Sent with these values, whatever the client sent.
         pub set: Option<Table<SecretText>>,
-        /// Passed on although the gateway's rule would not.
+        /// Passed on although the gateway's rule would not; `*` at the end matches a prefix. Never credentials, cookies or
+        /// headers of the connection.
         pub allow: Option<Vec<HeaderName>>,
-        /// Kept back although the gateway's rule would pass them on.
+        /// Kept back although the gateway's rule would pass them on; `*` at the end matches a prefix.
         pub deny: Option<Vec<HeaderName>>,
     }
 }

@@ -134,8 +134,7 @@ fn is_elsewhere_left(ask: &Ask, tried: &[BackendId]) -> bool {
 
 /// The headers and the body for this backend: the client's own, save what the gateway owns.
 fn outgoing(ask: &mut Ask, lease: &Lease) -> (HeaderMap, CallBody) {
-    let mut headers = ask.headers.clone();
-    forward::apply_rules(&mut headers, &lease.serving.backend.headers);
+    let headers = forward::request_headers(&ask.headers, &ask.stamp, &lease.serving.backend.headers);
     let native = &lease.candidate().native;
     let body = match &mut ask.payload {
         Payload::Empty => CallBody::Empty,

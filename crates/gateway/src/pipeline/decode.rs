@@ -41,7 +41,7 @@ pub(crate) struct Ask {
     pub(super) method: Method,
     /// The path and query below a backend's base URL.
     pub(super) path: Box<str>,
-    /// The client's headers that may go upstream.
+    /// The client's headers, all of them.
     pub(super) headers: HeaderMap,
     pub(super) payload: Payload,
     pub(super) route: Arc<Route>,
@@ -235,7 +235,6 @@ impl Door<'_> {
     fn ask(&self, arrival: Arrival, payload: Payload, route: Arc<Route>) -> Ask {
         Ask {
             path: forward::path(arrival.tail(), arrival.head.uri.query()),
-            headers: forward::request_headers(&arrival.head.headers, &arrival.stamp),
             is_debug: arrival.head.headers.get("x-lockgate-debug").is_some_and(|value| value == "1"),
             ticket: arrival.ticket,
             stamp: arrival.stamp,
@@ -248,6 +247,7 @@ impl Door<'_> {
             operation: arrival.operation,
             dialect: arrival.dialect,
             method: arrival.head.method,
+            headers: arrival.head.headers,
             payload,
             route,
             bound: None,

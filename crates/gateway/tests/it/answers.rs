@@ -102,6 +102,23 @@ async fn the_accounts_limits_and_the_callers_credentials_do_not_cross() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_backends_own_rules_decide_which_headers_it_gets() {
+    let [first, second] = [ScriptedProvider::start().await, ScriptedProvider::start().await];
+    first.otherwise(Behaviour::error(503, "busy"));
+    let plan = Plan::before(&[&first, &second]).with(|draft| {
+        draft.backends[0].headers.allow = vec!["cf-*".to_owned()];
+        draft.backends[1].headers.deny = vec!["x-vendor".to_owned()];
+    });
+    let scene = plan.start().await;
+    let client = scene.client().with_header("cf-ray", "r").with_header("x-vendor", "v");
+    assert_eq!(client.post("/v1/chat/completions", &chat()).await.expect("an answer").status, 200);
+    for (provider, expected) in [(&first, [Some("r"), Some("v")]), (&second, [None, None])] {
+        let received = provider.next_request().await;
+        assert_eq!(["cf-ray", "x-vendor"].map(|name| received.header(name)), expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_debugged_answer_says_who_served_it() {
     let (_provider, scene) = stage().await;
     let client = scene.client().with_header("x-lockgate-debug", "1");
