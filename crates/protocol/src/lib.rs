@@ -5,10 +5,12 @@
 //! [relayed](StreamRelay) event by event. None of these copies or rebuilds what it does not have to change.
 
 pub mod conversation;
+mod date;
 mod dialect;
 mod failure;
 mod json;
 pub mod multipart;
+mod quota;
 mod relay;
 pub mod sse;
 
@@ -18,6 +20,7 @@ pub use dialect::ask::{DecodeError, MEDIA_BYTES, ModelField, Needs, Outline, out
 pub use dialect::error::{WireError, encode_error};
 pub use dialect::{Dialect, UnknownDialect};
 pub use failure::{Deadline, Failure, FailureKind, Fault, Retry, Taint};
+pub use quota::{Quota, QuotaUnit, Quotas, Reset, quotas};
 pub use relay::edit::{Edits, rename_model, rewrite};
 pub use relay::stream::{StreamEnd, StreamFault, StreamPlan, StreamRelay, StreamTally};
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 use http::HeaderMap;
 use http::header::{DATE, RETRY_AFTER};
 
+use crate::date::http_date;
+
 /// No provider means more than this; what says more is a mistake.
 const RETRY_AFTER_MAX: Duration = Duration::from_hours(24);
 
@@ -29,25 +31,4 @@ fn seconds(written: &str, unit: f64) -> Option<Duration> {
         return None;
     }
     Some(Duration::try_from_secs_f64(number * unit).unwrap_or(RETRY_AFTER_MAX))
-}
-
-/// Seconds since 1970 of `Sun, 06 Nov 1994 08:49:37 GMT`, the one form of date that HTTP lets senders write.
-fn http_date(written: &str) -> Option<u64> {
-    let mut parts = written.split_ascii_whitespace().skip(1);
-    let day: u64 = parts.next()?.parse().ok()?;
-    let month = parts.next()?;
-    let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let month = u64::try_from(months.iter().position(|name| *name == month)?).ok()? + 1;
-    let year: u64 = parts.next()?.parse().ok()?;
-    let mut clock = parts.next()?.split(':').map(|part| part.parse::<u64>().ok());
-    let (hour, minute, second) = (clock.next()??, clock.next()??, clock.next()??);
-    let possible =
-        (1970..10_000).contains(&year) && (1..=31).contains(&day) && hour < 24 && minute < 60 && second <= 60;
-    if !possible || parts.next()? != "GMT" {
-        return None;
-    }
-    // Years that begin in March put the leap day last (Howard Hinnant, "days_from_civil").
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1;
-    Some((days - 719_468) * 86_400 + hour * 3_600 + minute * 60 + second)
 }
