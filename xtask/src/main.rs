@@ -5,6 +5,7 @@ mod check;
 mod clock;
 mod prove;
 mod run;
+mod simulate;
 mod testenv;
 mod tidy;
 
@@ -26,6 +27,8 @@ enum Task {
     Bench(bench::Choice),
     /// Prove one promise at length: `prove p03`
     Prove(prove::Choice),
+    /// Play traffic against the policy in virtual time, beside baselines and an optimum
+    Simulate(simulate::Choice),
     /// Install the real clients and the real model that the tests use
     Testenv,
 }
@@ -46,6 +49,7 @@ fn perform(task: Task, root: &Path) -> Result<()> {
         Task::Tidy => tidy::run(root),
         Task::Bench(choice) => bench::bench(root, &choice),
         Task::Prove(choice) => prove::prove(root, &choice),
+        Task::Simulate(choice) => simulate::simulate(&choice),
         Task::Testenv => testenv::TestEnv::under(root).ready(),
     }
 }

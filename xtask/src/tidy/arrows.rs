@@ -30,8 +30,9 @@ const ARROWS: &[(&str, &str, &str)] = &[
     ("server", "control", "assembly"),
 ];
 
-/// Who may use the tests' own crate, in `[dev-dependencies]` only.
-const TESTKIT: (&str, &[&str]) = ("testkit", &["upstream", "gateway", "control", "server", "store"]);
+/// Crates that serve tests, and whose, in `[dev-dependencies]` only; xtask may use them too.
+const FOR_TESTS: &[(&str, &[&str])] =
+    &[("testkit", &["upstream", "gateway", "control", "server", "store"]), ("simulator", &["policy"])];
 
 /// Outside crates that only some may name, and why. An empty list means nobody.
 const RESERVED: &[(&str, &[&str], &str)] = &[
@@ -102,10 +103,9 @@ fn dependencies(manifest: &Table) -> impl Iterator<Item = (&'static str, &str)> 
 
 /// An arrow between two rooms of the house.
 fn inner(from: &str, kind: &str, to: &str) -> Option<String> {
-    if to == TESTKIT.0 {
-        let fits = kind == "dev-dependencies" && TESTKIT.1.contains(&from);
-        return (!fits)
-            .then(|| format!("{from} -> testkit: it serves the tests of {} only", TESTKIT.1.join(", ")));
+    if let Some((_, whose)) = FOR_TESTS.iter().find(|(name, _)| *name == to) {
+        let fits = from == "xtask" || (kind == "dev-dependencies" && whose.contains(&from));
+        return (!fits).then(|| format!("{from} -> {to}: it serves the tests of {} only", whose.join(", ")));
     }
     // Tests may make values of the pure crates, whatever the crate itself may see.
     let in_tests = kind == "dev-dependencies" && PURE.contains(&to);
@@ -125,7 +125,7 @@ fn outer(from: &str, kind: &str, to: &str) -> Option<String> {
 }
 
 fn is_tool(krate: &str) -> bool {
-    krate == "testkit" || krate == "xtask"
+    krate == "xtask" || FOR_TESTS.iter().any(|(name, _)| *name == krate)
 }
 
 fn line_of(tree: &Tree, path: &str, name: &str) -> usize {

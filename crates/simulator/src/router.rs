@@ -1,0 +1,103 @@
+//! Decides which contenders there are and how they are spoken to; each decides for itself who goes where.
+
+mod baseline;
+mod lockgate;
+
+use std::time::Duration;
+
+use protocol::FailureKind;
+
+use crate::At;
+use crate::run::Visible;
+use crate::scenario::Scenario;
+use crate::traffic::Request;
+
+use baseline::Baseline;
+use lockgate::Lockgate;
+
+/// Something that leads requests to providers.
+pub(crate) trait Router {
+    /// A request came.
+    fn arrived(&mut self, request: Asked<'_>, now: At, orders: &mut Vec<Order>);
+
+    /// A call ended.
+    fn ended(&mut self, request: Asked<'_>, ended: Ended, now: At, orders: &mut Vec<Order>);
+
+    /// The time came that was asked for.
+    fn tick(&mut self, now: At, orders: &mut Vec<Order>);
+
+    /// When it wants to be called if nothing happens before.
+    fn next_tick(&mut self) -> Option<At>;
+}
+
+/// A request, and its number.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) number: usize,
+    pub(crate) request: &'a Request,
+}
+
+/// How a call ended, as a gateway sees it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ended {
+    pub(crate) provider: usize,
+    /// None: with an answer.
+    pub(crate) failure: Option<FailureKind>,
+    pub(crate) retry_after: Option<Duration>,
+}
+
+/// What a router wants done.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Order {
+    /// Call a provider for a request, after a pause.
+    Call { number: usize, provider: usize, pause: Duration },
+    /// Tell its client that it failed.
+    Fail { number: usize, visible: Visible },
+}
+
+/// Who leads the requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Contender {
+    /// Lockgate as it is configured when nothing is.
+    Lockgate,
+    /// Any backend by lot; one that said 429 or kept failing is left out for five seconds; three tries.
+    Shuffle,
+    /// The backend that was used least in this minute, as long as what was written down allows.
+    Usage,
+    /// One backend after the other, whatever they say.
+    Unlimited,
+}
+
+impl Contender {
+    /// All, in the order of the tables.
+    pub const ALL: [Self; 4] = [Self::Lockgate, Self::Shuffle, Self::Usage, Self::Unlimited];
+
+    /// Its name in tables.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Lockgate => "lockgate",
+            Self::Shuffle => "shuffle",
+            Self::Usage => "usage",
+            Self::Unlimited => "no limiter",
+        }
+    }
+
+    /// Whether it is Lockgate, for which the bars are.
+    #[must_use]
+    pub fn is_ours(self) -> bool {
+        match self {
+            Self::Lockgate => true,
+            Self::Shuffle | Self::Usage | Self::Unlimited => false,
+        }
+    }
+
+    pub(crate) fn router(self, scenario: &Scenario, seed: u64) -> Box<dyn Router> {
+        match self {
+            Self::Lockgate => Box::new(Lockgate::new(scenario, seed)),
+            Self::Shuffle => Box::new(Baseline::shuffle(scenario, seed)),
+            Self::Usage => Box::new(Baseline::usage(scenario, seed)),
+            Self::Unlimited => Box::new(Baseline::unlimited(scenario, seed)),
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Leads requests as the gateway does: the same calls of `Live`, in the same order, without threads; decides nothing itself.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use policy::{
+    Admission, Admitted, BackendId, BackendKind, BackendSpec, Digester, Draft, FailureSummary, Grant,
+    Granted, Key, KeySecret, KeySpec, Leased, Live, ModelSpec, Outcome, Route, Secret, Slot, Snapshot,
+    WaiterId, Want,
+};
+use protocol::{Dialect, Failure, FailureKind, Needs, Retry};
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+use smallvec::SmallVec;
+
+use super::{Asked, Ended, Order, Router};
+use crate::At;
+use crate::provider::FIRST_EVENT_MAX;
+use crate::run::Visible;
+use crate::scenario::{Provider, Scenario};
+use crate::traffic::Request;
+
+/// The one model of all scenarios.
+const MODEL: &str = "model";
+
+/// What a waiting request holds in memory: of no interest here.
+const BYTES: u64 = 1024;
+
+/// `Live`, and what the gateway keeps of each request beside it.
+pub(super) struct Lockgate {
+    live: Live,
+    snapshot: Snapshot,
+    route: Arc<Route>,
+    epoch: Instant,
+    rng: SmallRng,
+    callers: Vec<Arc<Key>>,
+    providers: HashMap<BackendId, usize>,
+    open: HashMap<usize, Open>,
+    waiting: HashMap<WaiterId, usize>,
+}
+
+/// A request that is not over.
+struct Open {
+    request: Request,
+    tried: SmallVec<[BackendId; 5]>,
+    attempts: u32,
+    slot: Option<Slot>,
+}
+
+impl Lockgate {
+    pub(super) fn new(scenario: &Scenario, seed: u64) -> Self {
+        let callers: u32 = scenario.streams.iter().map(|stream| stream.callers).sum();
+        let mut draft = Draft::new(Digester::new(&[7; 32]));
+        draft.backends = scenario.providers.iter().map(backend).collect();
+        draft.keys = (0..callers).map(key).collect();
+        let live = Live::new();
+        #[expect(clippy::disallowed_methods, reason = "an instant to count from; only differences matter")]
+        let epoch = Instant::now();
+        let snapshot = Snapshot::build(draft, &live, 1, epoch).expect("a scenario is a valid configuration");
+        live.adopt(&snapshot, epoch);
+        let place = |(place, provider): (usize, &Provider)| {
+            (snapshot.backend_named(&provider.name).expect("it was just published").id, place)
+        };
+        let named = |number| snapshot.identity.find(&name(number)).cloned().expect("it was just published");
+        Self {
+            route: snapshot.catalog.resolve(MODEL, snapshot.identity.anonymous()).expect("all serve it"),
+            callers: (0..callers).map(named).collect(),
+            providers: scenario.providers.iter().enumerate().map(place).collect(),
+            rng: SmallRng::seed_from_u64(seed),
+            open: HashMap::new(),
+            waiting: HashMap::new(),
+            epoch,
+            live,
+            snapshot,
+        }
+    }
+
+    fn instant(&self, at: At) -> Instant {
+        self.epoch + at
+    }
+
+    fn caller(&self, number: usize) -> Arc<Key> {
+        Arc::clone(&self.callers[self.open[&number].request.caller])
+    }
+
+    /// The step `route`: a backend now, or later, or never.
+    fn lease(&mut self, number: usize, now: At, orders: &mut Vec<Order>) {
+        let open = &self.open[&number];
+        let want = Want {
+            route: Arc::clone(&self.route),
+            dialect: Dialect::OpenAiChat,
+            needs: Needs::default(),
+            class: open.request.class,
+            caller: self.callers[open.request.caller].slot,
+            tried: open.tried.clone(),
+            bound: None,
+            tokens: open.request.prompt + open.request.output_max,
+            bytes: BYTES,
+            deadline: self.instant(open.request.deadline),
+        };
+        let now_there = self.instant(now);
+        match self.live.lease(want, now_there, &mut self.rng) {
+            Leased::Now(slot) => self.call(number, slot, orders),
+            Leased::Wait(waiter) => drop(self.waiting.insert(waiter, number)),
+            Leased::Refused(_) => self.close(number, Some(Visible::Refused), now, orders),
+        }
+    }
+
+    /// The step `call`: with a pause before a backend it has been to.
+    fn call(&mut self, number: usize, slot: Slot, orders: &mut Vec<Order>) {
+        let open = self.open.get_mut(&number).expect("only open requests call");
+        let is_repeat = open.tried.contains(&slot.backend);
+        let pause = if is_repeat { policy::backoff(open.attempts, &mut self.rng) } else { Duration::ZERO };
+        open.attempts += 1;
+        orders.push(Order::Call { number, provider: self.providers[&slot.backend], pause });
+        open.slot = Some(slot);
+    }
+
+    /// The step `settle`: its place in flight is free again.
+    fn close(&mut self, number: usize, visible: Option<Visible>, now: At, orders: &mut Vec<Order>) {
+        let caller = self.caller(number);
+        self.open.remove(&number);
+        orders.extend(visible.map(|visible| Order::Fail { number, visible }));
+        let grants = self.live.discharge(caller.slot, self.instant(now));
+        self.deliver(grants, now, orders);
+    }
+
+    fn deliver(&mut self, grants: Vec<Grant>, now: At, orders: &mut Vec<Order>) {
+        let mut grants = VecDeque::from(grants);
+        while let Some(Grant { waiter, what }) = grants.pop_front() {
+            let number = self.waiting.remove(&waiter).expect("grants are for those who wait");
+            match what {
+                Granted::Admitted(_) => self.lease(number, now, orders),
+                Granted::Slot(slot) => self.call(number, slot, orders),
+                Granted::Refused(_) => self.close(number, Some(Visible::Refused), now, orders),
+            }
+        }
+    }
+
+    /// Whether another attempt is made after a failure: the gateway's rule.
+    fn may_retry(&self, number: usize, pool: &str, failure: &Failure, now: At) -> bool {
+        failure.retry() == Retry::ElsewhereNow
+            && self.open[&number].attempts < u32::from(self.snapshot.settings.attempts_max)
+            && self.live.may_retry(pool, self.instant(now))
+    }
+}
+
+impl Router for Lockgate {
+    fn arrived(&mut self, asked: Asked<'_>, now: At, orders: &mut Vec<Order>) {
+        let Asked { number, request } = asked;
+        let key = Arc::clone(&self.callers[request.caller]);
+        let open = Open { request: request.clone(), tried: SmallVec::new(), attempts: 0, slot: None };
+        self.open.insert(number, open);
+        let ask = Admission {
+            key: key.slot,
+            concurrency: key.limits.concurrency,
+            class: request.class,
+            bytes: BYTES,
+            deadline: self.instant(request.deadline),
+        };
+        match self.live.admit(ask, self.instant(now)) {
+            Admitted::Now => self.lease(number, now, orders),
+            Admitted::Wait(waiter) => drop(self.waiting.insert(waiter, number)),
+            Admitted::Refused(_) => {
+                self.open.remove(&number);
+                orders.push(Order::Fail { number, visible: Visible::Refused });
+            }
+        }
+    }
+
+    fn ended(&mut self, asked: Asked<'_>, ended: Ended, now: At, orders: &mut Vec<Order>) {
+        let number = asked.number;
+        let open = self.open.get_mut(&number).expect("only open requests call");
+        let slot = open.slot.take().expect("a call has a slot");
+        let Some(kind) = ended.failure else {
+            let outcome = Outcome::Success { tokens: Some(open.request.prompt + open.request.output) };
+            let grants = self.live.release(slot, outcome, self.instant(now));
+            self.deliver(grants, now, orders);
+            return self.close(number, None, now, orders);
+        };
+        open.tried.push(slot.backend);
+        let pool = Arc::clone(&self.route.tiers[slot.tier].pool);
+        let failure = Failure { retry_after: ended.retry_after, ..Failure::new(kind, "") };
+        let outcome = Outcome::Failed(FailureSummary::from(&failure));
+        let grants = self.live.release(slot, outcome, self.instant(now));
+        self.deliver(grants, now, orders);
+        if self.may_retry(number, &pool, &failure, now) {
+            return self.lease(number, now, orders);
+        }
+        let is_limit = kind == FailureKind::RateLimited;
+        let visible = if is_limit { Visible::Limited } else { Visible::Failed };
+        self.close(number, Some(visible), now, orders);
+    }
+
+    fn tick(&mut self, now: At, orders: &mut Vec<Order>) {
+        let grants = self.live.tick(self.epoch + now, &mut self.rng);
+        self.deliver(grants, now, orders);
+    }
+
+    fn next_tick(&mut self) -> Option<At> {
+        self.live.next_tick().map(|tick| tick.saturating_duration_since(self.epoch))
+    }
+}
+
+fn backend(provider: &Provider) -> BackendSpec {
+    let mut spec = BackendSpec::new(&provider.name, BackendKind::OpenAiCompatible, "https://example.test/v1");
+    spec.pool = provider.pool.to_owned();
+    spec.limits = provider.told;
+    spec.deadlines.first_event = FIRST_EVENT_MAX;
+    spec.models = Some([(MODEL.to_owned(), ModelSpec::default())].into());
+    spec
+}
+
+fn name(number: u32) -> String {
+    format!("caller-{number}")
+}
+
+fn key(number: u32) -> KeySpec {
+    let name = name(number);
+    KeySpec::new(&name, &name, KeySecret::Plain(Secret::from(name.as_str())))
+}
