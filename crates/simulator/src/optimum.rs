@@ -19,6 +19,7 @@ use std::time::Duration;
 use crate::At;
 use crate::flow::Network;
 use crate::provider::{MINUTE, neighbour};
+use crate::run::WAY_MAX;
 use crate::scenario::{Limits, Provider, Scenario, TroubleKind, Window};
 use crate::traffic::Request;
 
@@ -77,7 +78,7 @@ struct Bound<'a> {
 
 impl<'a> Bound<'a> {
     fn new(scenario: &'a Scenario, requests: &'a [Request], seed: u64) -> Self {
-        let end = requests.iter().map(|request| request.deadline.as_secs() + 1).max().unwrap_or(0);
+        let end = requests.iter().map(|request| latest(request).as_secs() + 1).max().unwrap_or(0);
         assert!(SPANS.last().is_some_and(|longest| end < *longest), "a scenario lasts two hours at most");
         let mut network = Network::default();
         let (source, sink) = (network.node(), network.node());
@@ -89,7 +90,7 @@ impl<'a> Bound<'a> {
         let seconds: Vec<usize> = (0..self.end).map(|_| self.network.node()).collect();
         let mut groups: BTreeMap<(u64, u64), u64> = BTreeMap::new();
         for request in self.requests {
-            *groups.entry((request.at.as_secs(), request.deadline.as_secs())).or_default() += 1;
+            *groups.entry((request.at.as_secs(), latest(request).as_secs())).or_default() += 1;
         }
         for ((from, until), count) in groups {
             let group = self.network.node();
@@ -254,8 +255,13 @@ impl Theirs<'_> {
     /// Those that might start between these times.
     fn possible(&self, begins: At, ends: At) -> impl Iterator<Item = &Request> {
         let come = self.requests.partition_point(|request| request.at < ends);
-        self.requests[..come].iter().filter(move |request| request.deadline >= begins)
+        self.requests[..come].iter().filter(move |request| latest(request) >= begins)
     }
+}
+
+/// When a call for it may reach a provider at the latest.
+fn latest(request: &Request) -> At {
+    request.deadline + WAY_MAX
 }
 
 /// How many of these fit into so much, the smallest first.

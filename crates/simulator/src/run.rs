@@ -3,11 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use protocol::FailureKind;
+
 use crate::At;
 use crate::provider::{Reply, Truth};
 use crate::router::{Asked, Contender, Ended, Order, Router};
 use crate::scenario::Scenario;
-use crate::traffic::Request;
+use crate::traffic::{Request, chance};
+
+/// The longest way of a call to its provider; the order of calls is not the order in which they come.
+pub(crate) const WAY_MAX: Duration = Duration::from_millis(80);
 
 /// So many events at one instant, and the contender runs in circles.
 const EVENTS_AT_ONCE_MAX: u32 = 200_000;
@@ -70,6 +75,8 @@ enum Due {
     Arrival(usize),
     /// A router's pause before a call is over.
     Call { number: usize, provider: usize },
+    /// A call reaches its provider.
+    Reach { number: usize, provider: usize, called: At },
     /// A provider's answer, or its failure, is whole.
     End { number: usize, called: At, provider: usize, reply: Reply },
 }
@@ -166,6 +173,14 @@ impl<'a> Stage<'a> {
                 router.arrived(Asked { number, request: &self.requests[number] }, now, orders);
             }
             Due::Call { number, provider } => self.call(number, provider, now),
+            Due::Reach { number, provider, called } => {
+                let attempt = self.attempts[number];
+                let mut reply = self.providers[provider].call(&self.requests[number], attempt, now);
+                self.limited_calls += u64::from(reply.failure == Some(FailureKind::RateLimited));
+                let end = now + reply.ends;
+                reply.after += now - called;
+                self.arrange(end, Due::End { number, called, provider, reply });
+            }
             Due::End { number, called, provider, reply } => {
                 if reply.holds_place {
                     self.providers[provider].ended();
@@ -194,10 +209,9 @@ impl<'a> Stage<'a> {
     fn call(&mut self, number: usize, provider: usize, now: At) {
         let attempt = &mut self.attempts[number];
         *attempt += 1;
-        let reply = self.providers[provider].call(&self.requests[number], *attempt, now);
         self.calls += 1;
-        self.limited_calls += u64::from(reply.failure == Some(protocol::FailureKind::RateLimited));
-        self.arrange(now + reply.ends, Due::End { number, called: now, provider, reply });
+        let luck = chance(self.requests[number].seed, !u64::from(*attempt));
+        self.arrange(now + WAY_MAX.mul_f64(luck), Due::Reach { number, provider, called: now });
     }
 
     fn decide(&mut self, number: usize, fate: Fate) {
