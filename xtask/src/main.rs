@@ -27,7 +27,7 @@ enum Task {
     Bench(bench::Choice),
     /// Prove one promise at length: `prove p03`
     Prove(prove::Choice),
-    /// Play traffic against the policy in virtual time, beside baselines and an optimum
+    /// Play traffic against the policy in virtual time and write docs/simulation.md
     Simulate(simulate::Choice),
     /// Install the real clients and the real model that the tests use
     Testenv,
@@ -49,7 +49,7 @@ fn perform(task: Task, root: &Path) -> Result<()> {
         Task::Tidy => tidy::run(root),
         Task::Bench(choice) => bench::bench(root, &choice),
         Task::Prove(choice) => prove::prove(root, &choice),
-        Task::Simulate(choice) => simulate::simulate(&choice),
+        Task::Simulate(choice) => simulate::simulate(root, &choice),
         Task::Testenv => testenv::TestEnv::under(root).ready(),
     }
 }

@@ -34,6 +34,8 @@ pub struct Score {
     pub fairness: f64,
     /// What the answers cost, as a multiple of the least that so many could cost.
     pub spend: f64,
+    /// Answered in each minute, by when their call was made.
+    pub by_minute: Vec<u32>,
     /// How many times longer `urgent` waits for its first event (p99) than without the overload.
     pub urgent_moved: Option<f64>,
 }
@@ -70,6 +72,7 @@ pub(crate) fn score(scenario: &Scenario, requests: &[Request], run: &Run, optimu
         waits: present.map(|class| (class, waits(requests, run, class))).collect(),
         fairness: fairness(scenario, requests, run),
         spend: if cheapest > 0.0 { run.spend / cheapest } else { 1.0 },
+        by_minute: by_minute(requests, run),
         urgent_moved: None,
     }
 }
@@ -79,6 +82,19 @@ pub(crate) fn urgent_moved(requests: &[Request], calm: &Run, score: &Score) -> O
     let before = waits(requests, calm, Class::Urgent).first_event_p99;
     let after = score.waits.iter().find(|(class, _)| *class == Class::Urgent)?.1.first_event_p99;
     (!before.is_zero()).then(|| after.as_secs_f64() / before.as_secs_f64())
+}
+
+fn by_minute(requests: &[Request], run: &Run) -> Vec<u32> {
+    let mut minutes = Vec::new();
+    for (request, fate) in requests.iter().zip(&run.fates) {
+        let Fate::Answered { waited, .. } = fate else { continue };
+        let minute = usize::try_from((request.at + *waited).as_secs() / 60).expect("runs are short");
+        if minutes.len() <= minute {
+            minutes.resize(minute + 1, 0);
+        }
+        minutes[minute] += 1;
+    }
+    minutes
 }
 
 fn waits(requests: &[Request], run: &Run, class: Class) -> Waits {

@@ -1,10 +1,15 @@
-//! Decides how scores are shown; never leaves out one that looks bad.
+//! Decides how scores are shown, in a terminal and on the page; never leaves out one that looks bad.
 
 use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
+use anyhow::{Context, Result};
 use policy::Class;
-use simulator::{Score, Trial};
+use simulator::{Contender, Measure, Scenario, Score, Trial, verdicts};
+
+use super::picture::Chart;
 
 /// A trial in columns, for a terminal.
 pub(crate) fn plain(trial: &Trial) -> String {
@@ -57,4 +62,127 @@ fn class_name(class: Class) -> &'static str {
 
 fn time(time: Duration) -> String {
     format!("{:.1} s", time.as_secs_f64())
+}
+
+/// Writes the page and its pictures.
+///
+/// # Errors
+/// When a file cannot be written.
+pub(crate) fn write(root: &Path, scenarios: &[Scenario], trials: &[Trial]) -> Result<()> {
+    let contenders: Vec<&str> = Contender::ALL.into_iter().map(Contender::name).collect();
+    let rows = |share: fn(&Score) -> f64| -> Vec<(&str, Vec<f64>)> {
+        let row = |trial: &Trial| trial.scores.iter().map(|(_, score)| share(score)).collect();
+        trials.iter().map(|trial| (trial.name, row(trial))).collect()
+    };
+    let chart = |title, most| Chart { title, most, contenders: contenders.clone() };
+    let folder = root.join("docs/simulation");
+    fs::create_dir_all(&folder)?;
+    let goodput = chart("Answered, of what could have been answered at best", 1.0);
+    fs::write(folder.join("goodput.svg"), goodput.dots(&rows(|score| score.goodput)))?;
+    let limited = chart("Calls that the provider refused with a 429", 0.6);
+    fs::write(folder.join("limited.svg"), limited.dots(&rows(|score| score.upstream_limited)))?;
+    for (name, title, most) in TIMELINES {
+        let trial = trials.iter().find(|trial| trial.name == *name).context("a timeline of no scenario")?;
+        let series: Vec<Vec<u32>> = trial.scores.iter().map(|(_, score)| score.by_minute.clone()).collect();
+        fs::write(folder.join(format!("{name}.svg")), chart(title, *most).lines(&series))?;
+    }
+    let mut page = INTRODUCTION.to_owned();
+    for (scenario, trial) in scenarios.iter().zip(trials) {
+        page += &section(scenario, trial);
+    }
+    fs::write(root.join("docs/simulation.md"), page)?;
+    Ok(())
+}
+
+/// Scenarios whose course over time is worth a picture, with the top of its scale.
+const TIMELINES: &[(&str, &str, f64)] = &[
+    (
+        "halved",
+        "Answered each minute while ten accounts fall from 40 to 20 requests a minute (halved)",
+        600.0,
+    ),
+    ("saturated", "Answered each minute by ten accounts of 40 that are asked for 600 (saturated)", 600.0),
+];
+
+const INTRODUCTION: &str = "\
+# Simulation
+
+What the traffic rules are worth: the code that the gateway runs, in virtual time, against providers whose limits nobody
+is told, beside other routers that meet the same requests. This page is written by `cargo xtask simulate`, seed 1.
+`cargo xtask simulate --scenario NAME --seed N` plays one again, exactly; `--seeds N` plays many.
+
+## What is measured
+
+- **goodput**: requests answered, as a share of what one could answer who knows all hidden limits and all requests to come.
+  That optimum is an upper bound (a largest flow through the true capacities), so the share is, if anything, too small.
+- **429**, **refused**, **failed**: requests that ended in a 429; in the gateway's own 503, or too late; in a provider's failure.
+- **429 up**: calls that a provider refused with a 429, of all calls.
+- **wait**: from a request's arrival to the call that was answered, of those answered.
+- **fair**: Jain's index over the callers of a class (the worst class's); each is measured by its share of an even deal.
+- **spend**: what the answers cost, as a multiple of the least that so many could cost.
+
+Every request waits at most as long as its client does. Calls take up to 80 ms to their provider, in any order.
+
+## Who plays
+
+- **lockgate**: with its defaults, and what the scenario says was written down of each account's limits.
+- **shuffle**: any backend by lot; one that said 429 or kept failing is left out for 5 s (or as it asked); two retries, no queue.
+- **usage**: the backend used least in this minute of the clock, while what was written down allows; retries likewise.
+- **no limiter**: one backend after the other, no retry.
+
+## The bars
+
+Lockgate is held to: goodput at least 97 %; at most 0.5 % turned away (429 or refused) where all could be served;
+what is urgent waits for its first event at most 10 % longer (p99) when `low` is overloaded three times;
+fairness at least 0.95. What misses its bar stands in **bold**. `cargo xtask simulate` fails while anything does.
+
+![Goodput by scenario](simulation/goodput.svg)
+
+![Upstream 429s by scenario](simulation/limited.svg)
+
+![A limit is halved](simulation/halved.svg)
+
+![Saturation](simulation/saturated.svg)
+
+## The scenarios
+";
+
+fn section(scenario: &Scenario, trial: &Trial) -> String {
+    let Trial { name, asked, optimum, .. } = trial;
+    let mut text = format!("\n### {name}\n\n{}. ", sentence(scenario.about));
+    let _ = writeln!(text, "{asked} requests, of which {} could be answered.\n", optimum.answered);
+    text += "| | goodput | 429 | refused | failed | 429 up | fair | spend | wait p50, p99 |\n|---|---|---|---|---|---|---|---|---|\n";
+    for (contender, score) in &trial.scores {
+        let missed: Vec<Measure> = verdicts(trial, score)
+            .into_iter()
+            .filter(|verdict| contender.is_ours() && !verdict.holds)
+            .map(|verdict| verdict.measure)
+            .collect();
+        let mark = |measure: Measure, cell: String| {
+            if missed.contains(&measure) { format!("**{cell}**") } else { cell }
+        };
+        let urgent =
+            score.urgent_moved.map(|moved| mark(Measure::UrgentMoved, format!("; urgent × {moved:.2}")));
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} | {} | {} | {} | {:.2} | {}{} |",
+            contender.name(),
+            mark(Measure::Goodput, percent(score.goodput)),
+            mark(Measure::TurnedAway, percent(score.visible_limited)),
+            mark(Measure::TurnedAway, percent(score.refused)),
+            percent(score.failed),
+            percent(score.upstream_limited),
+            mark(Measure::Fairness, format!("{:.3}", score.fairness)),
+            score.spend,
+            waits(score),
+            urgent.unwrap_or_default(),
+        );
+    }
+    text
+}
+
+/// What a scenario is about, as a sentence of its own.
+fn sentence(about: &str) -> String {
+    let mut letters = about.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }

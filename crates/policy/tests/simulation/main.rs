@@ -7,7 +7,6 @@ use simulator::{Contender, trial, verdicts};
 const NOT_YET: &[&str] = &[
     "saturated",
     "wave",
-    "fixed-windows",
     "small-buckets",
     "told-too-much",
     "told-too-little",
@@ -16,9 +15,7 @@ const NOT_YET: &[&str] = &[
     "halved-silently",
     "doubled",
     "tokens",
-    "one-bad-account",
-    "outage",
-    "refusals",
+    "hangs",
     "neighbour",
     "urgent-over-low",
     "greedy-caller",
