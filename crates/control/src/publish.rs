@@ -364,6 +364,7 @@ impl Publisher {
         draft.teams = gather::teams(&draft.keys);
         draft.aliases = settings.aliases.clone();
         draft.pools = settings.pools.clone();
+        draft.strategies = settings.strategies.clone();
         draft.settings = settings.traffic();
         draft.prices = gather::prices(&self.inner.prices, &draft.backends, now);
         (draft, left_out)

@@ -66,6 +66,8 @@ impl World {
             tried: Default::default(),
             bound: None,
             tokens: 1000,
+            affinity: None,
+            emergencies: 0,
             bytes: 1024,
             deadline: self.now + Duration::from_secs(30),
         };

@@ -33,6 +33,8 @@ pub struct Route {
     pub tiers: Vec<Tier>,
     /// The narrowest context window on it.
     narrowest: Option<u64>,
+    /// Which backends are on it, one bit each.
+    members: Box<[u64]>,
 }
 
 /// The backends of one pool that serve one model.
@@ -44,6 +46,8 @@ pub struct Tier {
     pub pool: Arc<str>,
     /// How it spreads its requests.
     pub strategy: Strategy,
+    /// What stands for the model where paces are kept.
+    pub(crate) mark: u64,
     /// Who serves it.
     pub candidates: Vec<Candidate>,
 }
@@ -63,6 +67,8 @@ pub struct Candidate {
     pub max_output: Option<u64>,
     /// What it can be sent.
     pub carries: Carries,
+    /// Its place among the prices of its tier; equal prices have equal places, and unknown ones the last.
+    pub(crate) cost_place: u32,
 }
 
 /// What a model on a backend can be sent. Lenient: what nobody ruled out, it carries.
@@ -105,7 +111,14 @@ impl Route {
     pub fn new(asked: Arc<str>, model: Arc<str>, tiers: Vec<Tier>) -> Self {
         let contexts = tiers.iter().flat_map(|tier| &tier.candidates).filter_map(|one| one.context);
         let narrowest = contexts.min();
-        Self { asked, model, renamed: false, tiers, narrowest }
+        let members = members(&tiers);
+        Self { asked, model, renamed: false, tiers, narrowest, members }
+    }
+
+    /// Whether a backend is on it.
+    pub(crate) fn holds(&self, backend: BackendId) -> bool {
+        let (word, bit) = place(backend);
+        self.members.get(word).is_some_and(|word| word & bit != 0)
     }
 
     /// A route by an alias; none when it leads to nothing.
@@ -124,6 +137,24 @@ impl Route {
         let fits = |context: Option<u64>| context.is_none_or(|context| tokens <= context);
         contexts.any(fits)
     }
+}
+
+fn members(tiers: &[Tier]) -> Box<[u64]> {
+    let mut members = Vec::new();
+    for candidate in tiers.iter().flat_map(|tier| &tier.candidates) {
+        let (word, bit) = place(candidate.backend);
+        if members.len() <= word {
+            members.resize(word + 1, 0);
+        }
+        members[word] |= bit;
+    }
+    members.into()
+}
+
+/// The word and the bit that stand for a backend.
+fn place(backend: BackendId) -> (usize, u64) {
+    let word = usize::try_from(backend.0 / u64::BITS).expect("an index fits this machine's addresses");
+    (word, 1 << (backend.0 % u64::BITS))
 }
 
 /// A name that leads nowhere.
@@ -172,6 +203,7 @@ pub struct Catalog {
     listings: BTreeMap<Arc<str>, ModelListing>,
     backends: Vec<Entry>,
     pools: Vec<(Arc<str>, Strategy)>,
+    strategies: BTreeMap<Arc<str>, Strategy>,
     prefixes: HashMap<Box<str>, Vec<usize>>,
     prices: PriceBook,
     any: Arc<Route>,

@@ -26,16 +26,16 @@ pub use limit::WaiterId;
 pub use live::{
     Admission, Admitted, BackendId, BackendStatus, Event, EventKind, FailureSummary, Grant, Granted, Health,
     KeyRate, KeySlot, Leased, Live, Outcome, ProbeResult, QueueStatus, Refused, RefusedReason, Slot, Status,
-    Want,
+    WaitingByClass, Want,
 };
 pub use money::{Amount, AmountError, Price, PriceBook, PriceSpec};
 pub use receipt::{
     AttemptId, AttemptOutcome, Bound, Closed, Entry, NotAnId, Opened, Progress, Receipt, RequestOutcome,
     TicketId,
 };
-pub use schedule::{BreakerRules, CooldownGrowth, CooldownRules, Strategy, backoff};
+pub use schedule::{AffinityRules, BreakerRules, CooldownGrowth, CooldownRules, Strategy, backoff};
 pub use snapshot::{
-    BackendSpec, Draft, KeySecret, KeySpec, ModelSpec, PoolSpec, Problem, Snapshot, Spill, TeamSpec,
-    TrafficSettings,
+    BackendSpec, Draft, KeySecret, KeySpec, ModelSpec, PoolSpec, Problem, QueuePolicy, Snapshot, Spill,
+    TeamSpec, TrafficSettings,
 };
 pub use timestamp::Timestamp;

@@ -1,7 +1,6 @@
 //! Decides, with everything learned so far, who starts, who waits and who is refused; never waits itself,
 //! and never calls anyone while it holds its lock.
 
-mod admission;
 mod asks;
 mod board;
 mod names;
@@ -15,7 +14,7 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rand::RngCore;
 
@@ -23,8 +22,9 @@ pub use asks::{
     Admission, Admitted, BackendId, FailureSummary, Grant, Granted, KeyRate, KeySlot, Leased, Outcome,
     ProbeResult, Refused, RefusedReason, Slot, Want,
 };
-pub use status::{BackendStatus, Event, EventKind, Health, QueueStatus, Status};
+pub use status::{BackendStatus, Event, EventKind, Health, QueueStatus, Status, WaitingByClass};
 
+use crate::catalog::Tier;
 use crate::limit::WaiterId;
 use crate::snapshot::Snapshot;
 use state::State;
@@ -78,10 +78,22 @@ impl Live {
         self.lock().discharge(key, now)
     }
 
-    /// A slot on one backend for one attempt, or a place in the routing queue, or a refusal. `_rng` is for
-    /// strategies that draw lots; those of today do not.
-    pub fn lease(&self, want: Want, now: Instant, _rng: &mut dyn RngCore) -> Leased {
-        self.lock().lease(want, now)
+    /// A slot on one backend for one attempt, or a place in the routing queue, or a refusal. `rng` is for
+    /// strategies that draw lots, now or for one who waits.
+    pub fn lease(&self, want: Want, now: Instant, rng: &mut dyn RngCore) -> Leased {
+        let mut state = self.lock();
+        state.stir(rng.next_u64());
+        state.lease(want, now)
+    }
+
+    /// The first event of an answer came so long after its attempt began.
+    pub fn note_first_event(&self, backend: BackendId, tier: &Tier, took: Duration, now: Instant) {
+        self.lock().note_first_event(backend, tier.mark, took, now);
+    }
+
+    /// How many wait, in both queues.
+    pub fn queued(&self) -> usize {
+        self.lock().waiters.len()
     }
 
     /// An attempt ended: its slot is free again, and the backend's cooldown and breaker hear of it.
@@ -95,8 +107,10 @@ impl Live {
     }
 
     /// Serves whoever time alone has freed, and refuses whoever waited too long. Call it at [`Self::next_tick`].
-    pub fn tick(&self, now: Instant, _rng: &mut dyn RngCore) -> Vec<Grant> {
-        self.lock().tick(now)
+    pub fn tick(&self, now: Instant, rng: &mut dyn RngCore) -> Vec<Grant> {
+        let mut state = self.lock();
+        state.stir(rng.next_u64());
+        state.tick(now)
     }
 
     /// When [`Self::tick`] next has something to do, as far as is known. Any other call may bring that

@@ -1,16 +1,21 @@
 //! Decides when and where an attempt may run; never waits, and never learns anything but what it is told.
 
+mod affinity;
 mod breaker;
 mod cooldown;
+mod pace;
 mod pick;
 mod retry;
 
+pub use affinity::AffinityRules;
+pub(crate) use affinity::{Bid, mix};
 pub(crate) use breaker::Breaker;
 pub use breaker::BreakerRules;
 pub(crate) use cooldown::Cooldown;
 pub use cooldown::{CooldownGrowth, CooldownRules};
+pub(crate) use pace::Paces;
+pub(crate) use pick::Load;
 pub use pick::Strategy;
-pub(crate) use pick::{Load, better};
 pub(crate) use retry::RetryBudget;
 pub use retry::backoff;
 

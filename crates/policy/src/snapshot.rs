@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 pub use draft::{
-    BackendSpec, Draft, KeySecret, KeySpec, ModelSpec, PoolSpec, Spill, TeamSpec, TrafficSettings,
+    BackendSpec, Draft, KeySecret, KeySpec, ModelSpec, PoolSpec, QueuePolicy, Spill, TeamSpec,
+    TrafficSettings,
 };
 
 use crate::backend::{Backend, Source, vendor_named, vendor_of_host};
@@ -75,13 +76,16 @@ impl Snapshot {
     /// learns the names; nothing is in force before [`Live::adopt`].
     pub fn build(draft: Draft, live: &Live, version: u64, now: Instant) -> Result<Self, Vec<Problem>> {
         let mut problems = check::draft(&draft);
+        check::queue(&draft.settings, live.queued(), &mut problems);
         if !problems.is_empty() {
             return Err(problems);
         }
         let pools = pools_in_order(&draft.pools);
+        let strategies =
+            draft.strategies.into_iter().map(|(model, strategy)| (model.into(), strategy)).collect();
         let served: Vec<Served> = draft.backends.into_iter().map(|spec| served(spec, live, now)).collect();
         let backends: Vec<Arc<Backend>> = served.iter().map(|one| Arc::clone(&one.backend)).collect();
-        let mut catalog = CatalogDraft { served, pools, prices: draft.prices }.catalog();
+        let mut catalog = CatalogDraft { served, pools, strategies, prices: draft.prices }.catalog();
         check::aliases(&mut catalog, &draft.aliases, &mut problems);
         let keys = keys(draft.keys, &draft.teams, &draft.digester, live);
         check::key_models(&mut catalog, &keys, &mut problems);
@@ -190,6 +194,7 @@ fn keys(
             ip_allow: spec.ip_allow,
             limits: spec.limits.tighter(team_limits),
             priority_max: spec.priority_max,
+            weight: spec.weight,
             strict: spec.strict,
             default_model: spec.default_model.map(Arc::from),
             body_bytes_max: spec.body_bytes_max,
@@ -213,6 +218,7 @@ fn anonymous(live: &Live) -> Key {
         ip_allow: Vec::new(),
         limits: KeyLimits::default(),
         priority_max: Class::Urgent,
+        weight: 1,
         strict: false,
         default_model: None,
         body_bytes_max: None,

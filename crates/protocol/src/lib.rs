@@ -7,6 +7,7 @@
 pub mod conversation;
 mod date;
 mod dialect;
+mod digest;
 mod failure;
 mod json;
 pub mod multipart;
@@ -19,6 +20,7 @@ pub use dialect::answer::{AnswerOutline, inspect_answer};
 pub use dialect::ask::{DecodeError, MEDIA_BYTES, ModelField, Needs, Outline, outline};
 pub use dialect::error::{WireError, encode_error};
 pub use dialect::{Dialect, UnknownDialect};
+pub use digest::digest;
 pub use failure::{Deadline, Failure, FailureKind, Fault, Retry, Taint};
 pub use quota::{Quota, QuotaUnit, Quotas, Reset, quotas};
 pub use relay::edit::{Edits, rename_model, rewrite};

@@ -34,6 +34,8 @@ shape! {
         pub ip_allow: Option<Vec<Network>>,
         /// The best class it may ask for.
         pub priority_max: Option<Class>,
+        /// Its share of what frees up while several keys wait in one class.
+        pub weight: Option<Count<1, 100>>,
         /// Whether what a dialect cannot carry is refused.
         pub strict: Option<bool>,
         /// The model of a request that names none.
@@ -140,6 +142,7 @@ pub(crate) fn stored_key(
             concurrency: typed.concurrency.map(Count::get32),
         },
         priority_max: settings::class(typed.priority_max),
+        weight: typed.weight.map_or(1, Count::get32),
         strict: typed.strict.unwrap_or(false),
         default_model: typed.default_model.as_ref().map(|model| model.0.clone()),
         aliases: settings::aliases(typed.aliases.as_ref()),

@@ -238,14 +238,6 @@ impl Checker<'_> {
             if POOLS.contains(&name.as_str()) && pool.rank.is_some() {
                 self.refuse(&path.then("rank"), "the places of `primary` and `fallback` are fixed", None);
             }
-            match pool.strategy {
-                Some(strategy) if strategy.acts_as() != strategy => {
-                    let message =
-                        format!("{} acts as {} in this version", strategy.name(), strategy.acts_as().name());
-                    self.notice(path.then("strategy").to_string(), &message);
-                }
-                Some(_) | None => {}
-            }
         }
     }
 

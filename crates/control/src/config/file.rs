@@ -1,11 +1,15 @@
 //! What may be written in a configuration, exactly as it is typed: nothing is defaulted here and nothing refers to anything else yet.
 
+mod traffic;
+
 use super::bind::{Bind, Binder, List, Table, choice, shape};
 use super::leaf::{
     Address, Dollars, HeaderName, ModelName, Moment, Name, Network, OneOrMany, PerMillion, SecretText, Text,
 };
 use super::quantity::{Count, Interval, Size, Span};
 use super::tree::{Node, Value};
+
+pub use traffic::{Affinity, ModelRules, Pool, QueuePolicy, Routing, Spill, Strategy};
 
 const SECOND: u64 = 1000;
 const MINUTE: u64 = 60 * SECOND;
@@ -60,6 +64,12 @@ shape! {
         pub aliases: Option<Table<OneOrMany<ModelName>>>,
         /// Tiers of backends.
         pub pools: Option<Table<Pool>>,
+        /// What holds for single models on all backends.
+        pub models: Option<Table<ModelRules>>,
+        /// How a backend is found.
+        pub routing: Option<Routing>,
+        /// How requests that belong together are kept where their provider's cache is warm.
+        pub affinity: Option<Affinity>,
         /// What may be spent.
         pub budgets: Option<List<Budget>>,
     }
@@ -122,6 +132,10 @@ shape! {
         pub queue_timeout: Option<Span<0, HOUR>>,
         /// How long a request of the class `low` may wait. Default: 2s.
         pub low_timeout: Option<Span<0, HOUR>>,
+        /// After how long a waiter is lifted by one class. Default: 30s.
+        pub ageing: Option<Wait>,
+        /// What happens to a request that finds the queue full. Default: reject.
+        pub queue_policy: Option<QueuePolicy>,
         /// The longest request body. Default: 64MiB.
         pub body_max: Option<Size<1024, { 4 * GIB }>>,
         /// The longest request body that carries images or files. Default: 256MiB.
@@ -260,6 +274,8 @@ shape! {
         pub ip_allow: Option<Vec<Network>>,
         /// The best class it may ask for. Default: high.
         pub priority_max: Option<Class>,
+        /// Its share of what frees up while several keys wait in one class. Default: 1.
+        pub weight: Option<Count<1, 100>>,
         /// Whether what a dialect cannot carry is refused. Default: false.
         pub strict: Option<bool>,
         /// The model of a request that names none.
@@ -403,46 +419,6 @@ shape! {
         pub audio_output: Option<PerMillion>,
         /// Each call, in US dollars.
         pub request: Option<Dollars>,
-    }
-}
-
-choice! {
-    /// How a backend is chosen within a pool.
-    pub enum Strategy {
-        /// The one with the fewest requests.
-        LeastInFlight = "least_in_flight",
-        /// Each in turn.
-        RoundRobin = "round_robin",
-        /// Each in turn, by weight.
-        Weighted = "weighted",
-        /// The one that answers soonest.
-        Latency = "latency",
-        /// The cheapest.
-        Cost = "cost",
-        /// The first in the file.
-        Priority = "priority",
-    }
-}
-
-impl Strategy {
-    /// What this version does where it is asked for: not every strategy is in it yet.
-    pub fn acts_as(self) -> Self {
-        match self {
-            Self::LeastInFlight | Self::Weighted | Self::Latency | Self::Cost | Self::Priority => {
-                Self::LeastInFlight
-            }
-            Self::RoundRobin => Self::RoundRobin,
-        }
-    }
-}
-
-shape! {
-    /// A tier of backends.
-    pub struct Pool {
-        /// Default: least_in_flight.
-        pub strategy: Option<Strategy>,
-        /// Its place in the order; `primary` is 0 and `fallback` is 1. Default: as written, after those.
-        pub rank: Option<Count<0, 1000>>,
     }
 }
 

@@ -49,6 +49,47 @@ impl<const MIN: u64, const MAX: u64> JsonSchema for Count<MIN, MAX> {
     }
 }
 
+/// A share of a whole, from 0 to 1 in hundredths; holds percent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fraction(pub u8);
+
+impl Bind for Fraction {
+    fn bind(node: &Node, binder: &mut Binder<'_>) -> Option<Self> {
+        let Value::Number(text) = &node.value else {
+            return binder.expected(node, "a number from 0 to 1, such as 0.1");
+        };
+        match percent_of(text) {
+            Some(percent) => Some(Self(percent)),
+            None => binder.refuse(node, "must be from 0 to 1, with at most 2 digits after the point", None),
+        }
+    }
+}
+
+impl JsonSchema for Fraction {
+    fn schema_name() -> Cow<'static, str> {
+        "Fraction".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "number", "minimum": 0, "maximum": 1, "multipleOf": 0.01})
+    }
+}
+
+/// Reads `0.1` as 10 percent, exactly.
+fn percent_of(text: &str) -> Option<u8> {
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let part = part.trim_end_matches('0');
+    if part.len() > 2 {
+        return None;
+    }
+    let percent = format!("{whole}{part:0<2}").parse().ok()?;
+    (percent <= 100).then_some(percent)
+}
+
 /// A duration such as `250ms`, `30s`, `2m`, `1h30m`, within a range of milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span<const MIN_MS: u64, const MAX_MS: u64>(pub Duration);

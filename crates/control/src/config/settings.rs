@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use policy::{
-    Amount, BackendSpec, Class, CooldownGrowth, CooldownRules, Deadlines, KeyLimits, KeySecret, KeySpec,
-    PoolSpec, Secret, Source, Strategy, TrafficSettings,
+    AffinityRules, Amount, BackendSpec, Class, CooldownGrowth, CooldownRules, Deadlines, KeyLimits,
+    KeySecret, KeySpec, PoolSpec, QueuePolicy, Secret, Source, Spill, Strategy, TrafficSettings,
 };
 use store::MasterKeySource;
 
@@ -32,6 +32,7 @@ pub(crate) struct Defaults {
     pub(crate) queue_bytes_max: u64,
     pub(crate) queue_timeout: Duration,
     pub(crate) low_timeout: Duration,
+    pub(crate) ageing: Duration,
     pub(crate) body_bytes_max: u64,
     pub(crate) image_body_bytes_max: u64,
     pub(crate) connections_max: u32,
@@ -50,6 +51,7 @@ pub(crate) const DEFAULTS: Defaults = Defaults {
     queue_bytes_max: 256 << 20,
     queue_timeout: Duration::from_secs(30),
     low_timeout: Duration::from_secs(2),
+    ageing: Duration::from_secs(30),
     body_bytes_max: 64 << 20,
     image_body_bytes_max: 256 << 20,
     connections_max: 10_000,
@@ -108,6 +110,14 @@ pub struct Settings {
     pub aliases: BTreeMap<String, Vec<String>>,
     /// Tiers, in the order in which they are tried.
     pub pools: Vec<PoolSpec>,
+    /// Models that are not spread as their pools are.
+    pub strategies: BTreeMap<String, Strategy>,
+    /// When a later pool is used.
+    pub spill: Spill,
+    /// What emergencies may add to a backend's requests a minute, in percent.
+    pub emergency_percent: u8,
+    /// How requests that belong together are kept together.
+    pub affinity: AffinityRules,
     /// What may be spent.
     pub budgets: Vec<BudgetSettings>,
 }
@@ -125,6 +135,10 @@ pub struct Limits {
     pub queue_timeout: Duration,
     /// How long a request of the class `low` may wait.
     pub low_timeout: Duration,
+    /// After how long a waiter is lifted by one class.
+    pub ageing: Duration,
+    /// What happens to a request that finds the queue full.
+    pub queue_policy: QueuePolicy,
     /// The longest request body.
     pub body_bytes_max: u64,
     /// The longest request body that carries images or files.
@@ -188,6 +202,7 @@ impl Settings {
         let ledger = file.ledger.as_ref();
         let log = file.log.as_ref();
         let retry = file.retry.as_ref();
+        let traffic = TrafficSettings::default();
         let narrow = |number: u64| u8::try_from(number).unwrap_or(u8::MAX);
         Self {
             listen: file.listen.map_or(DEFAULTS.listen, |address| address.0),
@@ -228,6 +243,14 @@ impl Settings {
             backends: backend::backends(file, tree, common),
             aliases: aliases(file.aliases.as_ref()),
             pools: pools(file),
+            strategies: strategies(file),
+            spill: spill(file.routing.as_ref()),
+            emergency_percent: file
+                .routing
+                .as_ref()
+                .and_then(|routing| routing.emergency_fraction)
+                .map_or(traffic.emergency_percent, |fraction| fraction.0),
+            affinity: affinity(file.affinity.as_ref(), traffic.affinity),
             budgets: file.budgets.iter().flat_map(List::iter).map(|(_, typed)| budget(typed)).collect(),
         }
     }
@@ -241,6 +264,12 @@ impl Settings {
             queue_max: usize::try_from(self.limits.queue_max).unwrap_or(usize::MAX),
             queue_bytes_max: self.limits.queue_bytes_max,
             queue_timeout: self.limits.queue_timeout,
+            low_timeout: self.limits.low_timeout,
+            ageing: self.limits.ageing,
+            queue_policy: self.limits.queue_policy,
+            spill: self.spill,
+            emergency_percent: self.emergency_percent,
+            affinity: self.affinity,
             body_bytes_max: self.limits.body_bytes_max,
             image_body_bytes_max: self.limits.image_body_bytes_max,
             client_body_timeout: self.client_timeouts.body,
@@ -263,6 +292,12 @@ fn limits(typed: Option<&file::Limits>) -> Limits {
             .map_or(DEFAULTS.queue_bytes_max, |size| size.0),
         queue_timeout: typed.and_then(|l| l.queue_timeout).map_or(DEFAULTS.queue_timeout, |span| span.0),
         low_timeout: typed.and_then(|l| l.low_timeout).map_or(DEFAULTS.low_timeout, |span| span.0),
+        ageing: typed.and_then(|l| l.ageing).map_or(DEFAULTS.ageing, |span| span.0),
+        queue_policy: match typed.and_then(|l| l.queue_policy) {
+            Some(file::QueuePolicy::DropLowest) => QueuePolicy::DropLowest,
+            Some(file::QueuePolicy::Passthrough) => QueuePolicy::Passthrough,
+            Some(file::QueuePolicy::Reject) | None => QueuePolicy::Reject,
+        },
         body_bytes_max: typed.and_then(|l| l.body_max).map_or(DEFAULTS.body_bytes_max, |size| size.0),
         image_body_bytes_max: typed
             .and_then(|l| l.image_body_max)
@@ -339,6 +374,7 @@ fn key(typed: &file::Key, source: Source) -> KeySpec {
         models: typed.models.iter().flatten().map(|model| model.0.clone()).collect(),
         ip_allow: typed.ip_allow.iter().flatten().map(|network| network.0).collect(),
         priority_max: class(typed.priority_max),
+        weight: typed.weight.map_or(1, |count| count.get32()),
         strict: typed.strict.unwrap_or(false),
         default_model: typed.default_model.as_ref().map(|model| model.0.clone()),
         aliases: aliases(typed.aliases.as_ref()),
@@ -372,19 +408,8 @@ pub(crate) fn aliases(
 fn pools(file: &File) -> Vec<PoolSpec> {
     let declared: Vec<&(String, file::Pool)> = file.pools.iter().flat_map(|table| &table.0).collect();
     let strategy = |name: &str| {
-        let typed =
-            declared.iter().find(|(declared, _)| declared == name).and_then(|(_, pool)| pool.strategy);
-        match typed.map(file::Strategy::acts_as) {
-            Some(file::Strategy::RoundRobin) => Strategy::RoundRobin,
-            Some(
-                file::Strategy::LeastInFlight
-                | file::Strategy::Weighted
-                | file::Strategy::Latency
-                | file::Strategy::Cost
-                | file::Strategy::Priority,
-            )
-            | None => Strategy::LeastInFlight,
-        }
+        let pool = declared.iter().find(|(declared, _)| declared == name);
+        pool.and_then(|(_, pool)| pool.strategy).map(meant).unwrap_or_default()
     };
     let further = declared.iter().filter(|(name, _)| !super::check::POOLS.contains(&name.as_str()));
     let further = further.enumerate().map(|(index, (name, pool))| {
@@ -397,6 +422,36 @@ fn pools(file: &File) -> Vec<PoolSpec> {
         .chain(further)
         .map(|(name, rank)| PoolSpec { name: name.to_owned(), strategy: strategy(name), rank })
         .collect()
+}
+
+fn strategies(file: &File) -> BTreeMap<String, Strategy> {
+    let models = file.models.iter().flat_map(|table| &table.0);
+    models.filter_map(|(name, rules)| Some((name.clone(), meant(rules.strategy?)))).collect()
+}
+
+fn meant(typed: file::Strategy) -> Strategy {
+    match typed {
+        file::Strategy::LeastInFlight => Strategy::LeastInFlight,
+        file::Strategy::RoundRobin => Strategy::RoundRobin,
+        file::Strategy::Weighted => Strategy::Weighted,
+        file::Strategy::Latency => Strategy::Latency,
+        file::Strategy::Cost => Strategy::Cost,
+        file::Strategy::Priority => Strategy::Priority,
+    }
+}
+
+fn spill(typed: Option<&file::Routing>) -> Spill {
+    match typed.and_then(|routing| routing.spill) {
+        Some(file::Spill::Wait) => Spill::Wait,
+        Some(file::Spill::Immediate) | None => Spill::Immediate,
+    }
+}
+
+fn affinity(typed: Option<&file::Affinity>, default: AffinityRules) -> AffinityRules {
+    AffinityRules {
+        enabled: typed.and_then(|a| a.enabled).unwrap_or(default.enabled),
+        cold_cache: typed.and_then(|a| a.cold_cache).map_or(default.cold_cache, |span| span.0),
+    }
 }
 
 fn budget(typed: &file::Budget) -> BudgetSettings {

@@ -35,6 +35,10 @@ impl Loaded {
         for (alias, targets) in &self.settings.aliases {
             rows.add(Path::dotted("aliases").then(alias.as_str()), targets.join(", "));
         }
+        for (model, strategy) in &self.settings.strategies {
+            let path = Path::dotted("models").then(model.as_str()).then("strategy");
+            rows.add(path, strategy.name().to_owned());
+        }
         for pool in &self.settings.pools {
             let path = Path::dotted("pools").then(pool.name.as_str()).then("strategy");
             rows.add(path, pool.strategy.name().to_owned());
@@ -72,6 +76,8 @@ impl Rows<'_> {
         self.scalar("limits.queue_bytes_max", size_text(settings.limits.queue_bytes_max));
         self.scalar("limits.queue_timeout", time(settings.limits.queue_timeout));
         self.scalar("limits.low_timeout", time(settings.limits.low_timeout));
+        self.scalar("limits.ageing", time(settings.limits.ageing));
+        self.scalar("limits.queue_policy", settings.limits.queue_policy.name());
         self.scalar("limits.body_max", size_text(settings.limits.body_bytes_max));
         self.scalar("limits.image_body_max", size_text(settings.limits.image_body_bytes_max));
         self.scalar("limits.connections_max", settings.limits.connections_max);
@@ -89,6 +95,10 @@ impl Rows<'_> {
         };
         self.scalar("cooldown.growth", growth);
         self.scalar("cooldown.precheck", time(settings.cooldown_precheck));
+        self.scalar("routing.spill", settings.spill.name());
+        self.scalar("routing.emergency_fraction", f64::from(settings.emergency_percent) / 100.0);
+        self.scalar("affinity.enabled", settings.affinity.enabled);
+        self.scalar("affinity.cold_cache", time(settings.affinity.cold_cache));
         self.scalar("keepalive.stream", time(settings.keepalive.stream));
         self.scalar("keepalive.nonstream", time(settings.keepalive.nonstream));
         for (endpoint, interval) in &settings.keepalive.endpoints {
@@ -125,6 +135,7 @@ impl Rows<'_> {
             self.add(path.then("models"), key.models.join(", "));
         }
         self.add(path.then("priority_max"), key.priority_max.name().to_owned());
+        self.add(path.then("weight"), key.weight.to_string());
         self.add(path.then("enabled"), key.enabled.to_string());
     }
 

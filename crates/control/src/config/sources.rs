@@ -45,6 +45,8 @@ pub(crate) const SCALARS: &[&str] = &[
     "limits.queue_bytes_max",
     "limits.queue_timeout",
     "limits.low_timeout",
+    "limits.ageing",
+    "limits.queue_policy",
     "limits.body_max",
     "limits.image_body_max",
     "limits.connections_max",
@@ -58,6 +60,10 @@ pub(crate) const SCALARS: &[&str] = &[
     "cooldown.max",
     "cooldown.growth",
     "cooldown.precheck",
+    "routing.spill",
+    "routing.emergency_fraction",
+    "affinity.enabled",
+    "affinity.cold_cache",
     "deadlines.connect",
     "deadlines.first_event",
     "deadlines.idle",
@@ -83,6 +89,8 @@ enum Reading {
     Level,
     /// `text` was the word for what is `human` now.
     Look,
+    /// Yes or no to what is one of several policies now.
+    Passthrough,
     /// Secrets parted by commas.
     SecretList,
     /// A database file, in the folder that is meant.
@@ -111,6 +119,12 @@ const LEGACY: &[Legacy] = &[
         "LOCKGATE_LIMITS_QUEUE_TIMEOUT",
     ),
     legacy("SIDECAR_LOW_TIMEOUT", "limits.low_timeout", Reading::Seconds, "LOCKGATE_LIMITS_LOW_TIMEOUT"),
+    legacy(
+        "SIDECAR_FALLBACK_PASSTHROUGH",
+        "limits.queue_policy",
+        Reading::Passthrough,
+        "LOCKGATE_LIMITS_QUEUE_POLICY",
+    ),
     legacy("SIDECAR_TIMEOUT", "deadlines.first_event", Reading::Seconds, "LOCKGATE_DEADLINES_FIRST_EVENT"),
     legacy("SIDECAR_COOLDOWN_BASE", "cooldown.base", Reading::Seconds, "LOCKGATE_COOLDOWN_BASE"),
     legacy("SIDECAR_COOLDOWN_MAX", "cooldown.max", Reading::Seconds, "LOCKGATE_COOLDOWN_MAX"),
@@ -137,10 +151,7 @@ const LEGACY: &[Legacy] = &[
 ];
 
 /// Old names that are known and mean nothing in this version.
-const WITHOUT_EFFECT: &[(&str, &str)] = &[
-    ("SIDECAR_FALLBACK_PASSTHROUGH", "a full queue always refuses in this version"),
-    ("SIDECAR_BACKUP_DIR", "backups are not made by this version"),
-];
+const WITHOUT_EFFECT: &[(&str, &str)] = &[("SIDECAR_BACKUP_DIR", "backups are not made by this version")];
 
 /// Lays the environment over what the file and the store said.
 pub(crate) fn environment(tree: &mut Node, variables: &BTreeMap<String, String>, notices: &mut Vec<Notice>) {
@@ -277,6 +288,11 @@ impl Reading {
             Self::Look => Value::Text(match text.to_ascii_lowercase().as_str() {
                 "text" | "console" | "pretty" | "plain" => "human".to_owned(),
                 look => look.to_owned(),
+            }),
+            Self::Passthrough => Value::plain(match text.to_ascii_lowercase().as_str() {
+                "1" | "true" | "yes" | "on" => "passthrough",
+                "0" | "false" | "no" | "off" => "reject",
+                _ => text,
             }),
             Self::SecretList => Value::List(
                 text.split(',')

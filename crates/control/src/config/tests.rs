@@ -94,7 +94,7 @@ fn the_documented_example_means_what_it_says() {
     assert_eq!(settings.budgets[0].amount.to_string(), "50");
     assert_eq!(settings.keepalive.endpoints[0].1.as_secs(), 15);
     let subjects: Vec<&str> = loaded.notices.iter().map(|notice| notice.subject.as_str()).collect();
-    assert_eq!(subjects, ["budgets", "pools.fallback.strategy", "keepalive"]);
+    assert_eq!(subjects, ["budgets", "keepalive"]);
 }
 
 #[test]
@@ -267,6 +267,7 @@ fn old_names_still_work_and_say_what_to_write_instead() {
         ("SIDECAR_TIMEOUT", "90"),
         ("SIDECAR_QUEUE_MAX", "9"),
         ("SIDECAR_LOW_TIMEOUT", "1.5"),
+        ("SIDECAR_FALLBACK_PASSTHROUGH", "True"),
         ("SIDECAR_COOLDOWN_BASE", "10"),
         ("SIDECAR_DB_PATH", "/var/lib/sidecar/sidecar.db"),
         ("SIDECAR_ENCRYPTION_KEY", "00ff"),
@@ -288,6 +289,7 @@ fn old_names_still_work_and_say_what_to_write_instead() {
     assert_eq!((backend.deadlines.first_event.as_secs(), backend.source), (90, Source::Env));
     assert_eq!(settings.limits.queue_max, 9);
     assert_eq!(settings.limits.low_timeout.as_millis(), 1500);
+    assert_eq!(settings.limits.queue_policy, policy::QueuePolicy::Passthrough);
     assert_eq!(settings.limits.queue_timeout.as_secs(), 12);
     assert_eq!(settings.cooldown.base.as_secs(), 10);
     assert_eq!(settings.data_dir.to_string_lossy(), "/var/lib/sidecar");

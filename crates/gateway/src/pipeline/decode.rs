@@ -47,6 +47,8 @@ pub(crate) struct Ask {
     pub(super) route: Arc<Route>,
     /// The only backend that knows what this ask refers to.
     pub(super) bound: Option<BackendId>,
+    /// What stands for the requests that this ask belongs together with.
+    pub(super) affinity: Option<u64>,
     pub(super) estimate: Estimate,
     /// Whether the answer shall carry a `lockgate` object.
     pub(super) is_debug: bool,
@@ -145,7 +147,8 @@ impl Door<'_> {
             prompt: outline.prompt_bytes.div_ceil(BYTES_PER_TOKEN),
             output_max: outline.max_output_tokens.unwrap_or_default(),
         };
-        Ok(Ask { estimate, bound, ..self.ask(arrival, Payload::Json { body, outline }, route) })
+        let affinity = affinity(&outline, &body, &arrival.head.headers);
+        Ok(Ask { estimate, bound, affinity, ..self.ask(arrival, Payload::Json { body, outline }, route) })
     }
 
     /// A stored response lives on the backend that made it; an id that nobody bound is asked of the default route.
@@ -251,9 +254,23 @@ impl Door<'_> {
             payload,
             route,
             bound: None,
+            affinity: None,
             estimate: Estimate::default(),
         }
     }
+}
+
+/// Headers by which clients tell their sessions apart.
+const SESSION_HEADERS: [&str; 4] =
+    ["session-id", "x-session-affinity", "x-session-id", "x-claude-code-session-id"];
+
+/// What stands for the requests that this one belongs together with: what the client says it is, else what its
+/// conversation begins with.
+fn affinity(outline: &Outline, body: &[u8], headers: &HeaderMap) -> Option<u64> {
+    let named = [&outline.user, &outline.prompt_cache_key].into_iter().flatten().map(String::as_bytes);
+    let sessions = SESSION_HEADERS.iter().filter_map(|name| headers.get(*name)).map(|value| value.as_bytes());
+    let explicit = named.chain(sessions).find(|key| !key.is_empty());
+    explicit.map(protocol::digest).or_else(|| outline.beginning(body))
 }
 
 fn no_websocket() -> Refusal {

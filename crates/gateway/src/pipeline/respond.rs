@@ -43,6 +43,7 @@ pub(super) fn respond(ask: Ask, reply: Reply, mut ticket: Ticket) -> Response<Bo
             Body::settling(WholeBody::new(segments, status, lease, ticket))
         }
         Content::Stream(stream) => {
+            facts.stream_began(&lease);
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
             headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
             headers.insert("x-accel-buffering", HeaderValue::from_static("no"));

@@ -29,7 +29,7 @@ pub(super) async fn route(ask: &Ask, ticket: &mut Ticket) -> Result<Lease, Refus
     let facts = ticket.facts();
     let gateway = facts.gateway.clone();
     let asked_at = Instant::now();
-    let slot = match take_slot(&gateway, want(ask, &facts.tried)) {
+    let slot = match take_slot(&gateway, want(ask, &facts.tried, facts.emergencies)) {
         Entry::Slot(slot) => slot,
         Entry::Refused(refused) => return Err(refused.into()),
         Entry::Waiting(place) => match place.granted().await {
@@ -43,10 +43,11 @@ pub(super) async fn route(ask: &Ask, ticket: &mut Ticket) -> Result<Lease, Refus
     };
     let facts = ticket.facts();
     facts.queued += asked_at.elapsed();
+    facts.emergencies += u8::from(slot.emergency);
     Lease::new(gateway, slot, ask)
 }
 
-fn want(ask: &Ask, tried: &[BackendId]) -> Want {
+fn want(ask: &Ask, tried: &[BackendId], emergencies: u8) -> Want {
     Want {
         route: ask.route.clone(),
         dialect: ask.dialect,
@@ -56,6 +57,8 @@ fn want(ask: &Ask, tried: &[BackendId]) -> Want {
         tried: tried.into(),
         bound: ask.bound,
         tokens: ask.estimate.prompt + ask.estimate.output_max,
+        affinity: ask.affinity,
+        emergencies,
         bytes: ask.body_bytes(),
         deadline: (ask.at + ask.view.snapshot.settings.queue_timeout).into_std(),
     }

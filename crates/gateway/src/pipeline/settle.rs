@@ -28,6 +28,8 @@ pub(crate) struct Facts {
     pub(super) gateway: Arc<Gateway>,
     pub(super) stamp: Stamp,
     pub(super) tried: SmallVec<[BackendId; 5]>,
+    /// Attempts that went beyond a backend's rate because all backends were spent.
+    pub(super) emergencies: u8,
     pub(super) queued: Duration,
     pub(super) first_event: Option<Duration>,
     pub(super) bytes_out: u64,
@@ -48,7 +50,6 @@ struct Requested {
     ticket: policy::TicketId,
     tags: Vec<(String, String)>,
     asked: Arc<str>,
-    model: Arc<str>,
     dialect: Dialect,
     is_stream: bool,
     is_anonymous: bool,
@@ -79,6 +80,7 @@ struct Spent {
 struct Served {
     serving: Arc<Serving>,
     pool: Arc<str>,
+    model: Arc<str>,
     price: Option<Arc<Price>>,
 }
 
@@ -108,6 +110,7 @@ impl Facts {
             gateway: gateway.clone(),
             stamp: ask.stamp.clone(),
             tried: SmallVec::new(),
+            emergencies: 0,
             queued: ask.at.elapsed(),
             first_event: None,
             bytes_out: 0,
@@ -123,7 +126,6 @@ impl Facts {
                 ticket: ask.ticket,
                 tags: caller.tags.clone(),
                 asked: ask.route.asked.clone(),
-                model: ask.route.model.clone(),
                 dialect: ask.dialect,
                 is_stream: ask.is_stream(),
                 is_anonymous: ask.view.snapshot.identity.is_open(),
@@ -145,6 +147,7 @@ impl Facts {
         self.served = Some(Served {
             serving: lease.serving.clone(),
             pool: lease.tier().pool.clone(),
+            model: lease.tier().model.clone(),
             price: candidate.price.clone(),
         });
         let now = Instant::now();
@@ -159,7 +162,7 @@ impl Facts {
             label: backend.label.clone(),
             pool: lease.tier().pool.clone(),
             model_asked: self.caller.asked.clone(),
-            model: self.caller.model.clone(),
+            model: lease.tier().model.clone(),
             native: candidate.native.clone(),
             dialect_in: self.caller.dialect,
             dialect_out: self.caller.dialect,
@@ -171,6 +174,15 @@ impl Facts {
         self.room.write(&Entry::Opened(opened))?;
         self.attempt = Some(Attempt { id, started: now, progressed: now });
         Ok(())
+    }
+
+    /// The first event of a stream is here. That of a whole answer is its last, and tells nothing of how soon one
+    /// begins.
+    pub(super) fn stream_began(&self, lease: &Lease) {
+        if let Some(attempt) = &self.attempt {
+            let (took, now) = (attempt.started.elapsed(), Instant::now().into_std());
+            self.gateway.live.note_first_event(lease.backend(), lease.tier(), took, now);
+        }
     }
 
     /// Closes an attempt that failed before the client saw anything of it.
@@ -313,7 +325,7 @@ impl Facts {
             tags: std::mem::take(&mut self.caller.tags),
             client_addr: Some(self.caller.peer.to_string()),
             model_asked: self.caller.asked.clone(),
-            model_served: served.map(|_| self.caller.model.clone()),
+            model_served: served.map(|served| served.model.clone()),
             backend: served.map(|served| served.serving.backend.name.clone()),
             pool: served.map(|served| served.pool.clone()),
             dialect_in: self.caller.dialect,

@@ -407,9 +407,10 @@ async fn a_response_is_asked_for_where_it_was_made() {
         Plan::before(&[&first, &second]).with(|draft| "primary".clone_into(&mut draft.backends[1].pool));
     let scene = plan.start().await;
     let client = scene.client();
-    let ask = json!({"model": MODEL, "input": "a"});
     let mut homes = BTreeMap::new();
-    for _ in 0..2 {
+    // Conversations that begin differently have their homes on different backends.
+    for turn in 0..12 {
+        let ask = json!({"model": MODEL, "input": format!("conversation {turn}")});
         let mut answer = client.post("/v1/responses", &ask).await.expect("an answer");
         let home = answer.header("x-lockgate-backend").expect("a backend").to_owned();
         let id = answer.json().await.expect("JSON")["id"].as_str().expect("an id").to_owned();

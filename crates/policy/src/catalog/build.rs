@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Candidate, Catalog, DEMO_PREFIX, Entry, ModelListing, Route, Tier};
 use crate::backend::{Backend, Source, vendor_named};
 use crate::live::KeySlot;
-use crate::money::PriceBook;
+use crate::money::{Amount, PriceBook};
 use crate::schedule::Strategy;
 use crate::snapshot::ModelSpec;
 
@@ -17,6 +17,8 @@ pub(crate) struct CatalogDraft {
     pub(crate) served: Vec<Served>,
     /// Pools, in the order they are tried.
     pub(crate) pools: Vec<(Arc<str>, Strategy)>,
+    /// Models that are not spread as their pools are.
+    pub(crate) strategies: BTreeMap<Arc<str>, Strategy>,
     /// Prices of what no mapping prices.
     pub(crate) prices: PriceBook,
 }
@@ -34,7 +36,7 @@ pub(crate) struct Served {
 impl CatalogDraft {
     /// The catalog without aliases.
     pub(crate) fn catalog(self) -> Catalog {
-        let Self { served, pools, prices } = self;
+        let Self { served, pools, strategies, prices } = self;
         let mut catalog = Catalog {
             routes: HashMap::new(),
             key_routes: HashMap::new(),
@@ -43,6 +45,7 @@ impl CatalogDraft {
             backends: served.iter().map(|one| entry(one, &pools, &prices)).collect(),
             any: Arc::new(Route::new("".into(), "".into(), Vec::new())),
             pools,
+            strategies,
             prices,
         };
         catalog.any = Arc::new(catalog.route_to_any());
@@ -84,6 +87,7 @@ fn entry(served: &Served, pools: &[(Arc<str>, Strategy)], prices: &PriceBook) ->
             context: spec.context,
             max_output: spec.max_output,
             carries: spec.carries,
+            cost_place: 0,
         };
         (Arc::from(model.as_str()), candidate)
     });
@@ -120,7 +124,23 @@ fn passed_through(
         context: None,
         max_output: None,
         carries: super::Carries::default(),
+        cost_place: 0,
     }
+}
+
+/// The same candidates, each with its place among their prices. Of three input tokens to one output token,
+/// as requests that carry a conversation have on average; a mix that is wrong for all is still the same for all.
+fn by_cost(mut candidates: Vec<Candidate>) -> Vec<Candidate> {
+    let cost =
+        |one: &Candidate| one.price.as_ref().map(|price| price.input.times(3).saturating_add(price.output));
+    let mut known: Vec<Amount> = candidates.iter().filter_map(cost).collect();
+    known.sort_unstable();
+    known.dedup();
+    for candidate in &mut candidates {
+        let place = cost(candidate).and_then(|cost| known.binary_search(&cost).ok()).unwrap_or(known.len());
+        candidate.cost_place = u32::try_from(place).unwrap_or(u32::MAX);
+    }
+    candidates
 }
 
 /// Which prefixes mean which backends: their labels, their names, and their vendors' names and aliases.
@@ -257,7 +277,14 @@ impl Catalog {
         }
         let tiers = by_pool.into_iter().filter_map(|(pool, candidates)| {
             let (pool, strategy) = self.pools.get(pool)?;
-            Some(Tier { model: Arc::clone(model), pool: Arc::clone(pool), strategy: *strategy, candidates })
+            let strategy = self.strategies.get(model).unwrap_or(strategy);
+            Some(Tier {
+                model: Arc::clone(model),
+                pool: Arc::clone(pool),
+                strategy: *strategy,
+                mark: protocol::digest(model.as_bytes()),
+                candidates: by_cost(candidates),
+            })
         });
         tiers.collect()
     }
@@ -291,6 +318,7 @@ impl Tier {
             model: Arc::clone(&self.model),
             pool: Arc::clone(&self.pool),
             strategy: self.strategy,
+            mark: self.mark,
             candidates: self.candidates.clone(),
         }
     }

@@ -30,6 +30,8 @@ pub struct Key {
     pub limits: KeyLimits,
     /// The best class it may ask for.
     pub priority_max: Class,
+    /// Its share of what frees up while several keys wait in one class, at least 1.
+    pub weight: u32,
     /// Whether what a dialect cannot carry is refused.
     pub strict: bool,
     /// The model of an ask that names none.
@@ -106,6 +108,17 @@ impl Class {
             Self::High => "high",
             Self::Normal => "normal",
             Self::Low => "low",
+        }
+    }
+
+    /// The next better one; none above the best.
+    #[must_use]
+    pub fn lifted(self) -> Option<Self> {
+        match self {
+            Self::Urgent => None,
+            Self::High => Some(Self::Urgent),
+            Self::Normal => Some(Self::High),
+            Self::Low => Some(Self::Normal),
         }
     }
 

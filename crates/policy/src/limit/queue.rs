@@ -1,9 +1,9 @@
-//! Decides who may wait, for how long, and in which order; never what they wait for.
+//! Decides who may wait and for how long; never in which order, nor what they wait for.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
-/// Names one waiter for ever. Ids grow with arrival, so their order is first in, first out.
+/// Names one waiter for ever. Ids grow with arrival.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WaiterId(pub(crate) u64);
 
@@ -68,6 +68,19 @@ impl<T: Copy> Waiters<T> {
         self.by_deadline.remove(&(place.deadline, id));
         self.bytes -= place.bytes;
         Some(place)
+    }
+
+    /// Whether one more of so many bytes fits, once `leaving` has left.
+    pub(crate) fn fits_without(&self, leaving: WaiterId, bytes: u64) -> bool {
+        let freed = self.places.get(&leaving).map_or(0, |place| place.bytes);
+        let held = (self.bytes - freed).checked_add(bytes);
+        self.places_max > 0 && held.is_some_and(|held| held <= self.bytes_max)
+    }
+
+    /// Everyone whose deadline has come; each stays until it leaves.
+    pub(crate) fn all_expired(&self, now: Instant) -> impl Iterator<Item = (WaiterId, T)> {
+        let expired = self.by_deadline.range(..=(now, WaiterId(u64::MAX)));
+        expired.filter_map(|(_, id)| Some((*id, self.places.get(id)?.waits_for)))
     }
 
     /// Whoever's deadline has come, the earliest first; it stays until it leaves.

@@ -63,6 +63,10 @@ pub struct Want {
     pub bound: Option<BackendId>,
     /// What it may use: prompt and answer, estimated.
     pub tokens: u64,
+    /// What stands for the requests that it belongs together with, for their backend's cache is warm.
+    pub affinity: Option<u64>,
+    /// Attempts of this request that were emergencies.
+    pub emergencies: u8,
     /// What it holds in memory while it waits.
     pub bytes: u64,
     /// When it stops waiting.
@@ -93,6 +97,8 @@ pub struct Slot {
     pub tokens: u64,
     /// Whether it is the single probe after a cooldown or an open breaker.
     pub probe: bool,
+    /// Whether it goes beyond the backend's rate, because all backends were spent.
+    pub emergency: bool,
 }
 
 /// News for one who waits.

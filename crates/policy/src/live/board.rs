@@ -24,6 +24,8 @@ pub(super) struct Board {
     last_event: u64,
     pub(super) accepted_total: u64,
     pub(super) rejected_total: u64,
+    pub(super) fallback_total: u64,
+    pub(super) emergency_total: u64,
 }
 
 /// What is counted and remembered of one backend.

@@ -1,18 +1,25 @@
 //! Decides which backend could start an attempt now, and if none, when one might; never starts it.
 
-use std::collections::BTreeMap;
+mod contest;
+
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use protocol::{Dialect, Needs};
 use smallvec::SmallVec;
 
+use contest::{Contests, Leader};
+
 use super::asks::{BackendId, RefusedReason, Want};
 use super::state::BackendState;
 use crate::catalog::{Candidate, Route, Tier};
-use crate::limit::WaiterId;
-use crate::schedule::{Standing, better};
-use crate::snapshot::Spill;
+use crate::limit::Lineup;
+use crate::schedule::Standing;
+use crate::snapshot::{Spill, TrafficSettings};
+
+/// Those waiting for a backend.
+pub(super) type RoutingQueue = Lineup<Demand, Waiting>;
 
 /// What decides where an attempt may go. Attempts of equal demand are interchangeable: when the first
 /// cannot start, neither can the others.
@@ -25,6 +32,15 @@ pub(super) struct Demand {
     bound: Option<BackendId>,
     /// Tokens that must fit the context window; none when they fit all, or none.
     window: Option<u64>,
+}
+
+/// What else is known of an attempt that waits.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Waiting {
+    pub(super) tokens: u64,
+    pub(super) deadline: Instant,
+    pub(super) affinity: Option<u64>,
+    pub(super) emergencies: u8,
 }
 
 impl Demand {
@@ -44,27 +60,77 @@ impl Demand {
         self.tried.is_empty()
     }
 
-    fn equals(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.route, &other.route)
+    /// Whether a change of this backend may let it start.
+    pub(super) fn concerns(&self, backend: BackendId) -> bool {
+        self.bound.is_none_or(|bound| bound == backend) && self.route.holds(backend)
+    }
+
+    fn suits(&self, candidate: &Candidate) -> bool {
+        candidate.carries.all(&self.needs) && self.fits(candidate)
+    }
+
+    fn fits(&self, candidate: &Candidate) -> bool {
+        self.window.is_none_or(|tokens| candidate.context.is_none_or(|context| tokens <= context))
+    }
+}
+
+impl PartialEq for Demand {
+    fn eq(&self, other: &Self) -> bool {
+        // A name that is passed through gets a route of its own with each request.
+        (Arc::ptr_eq(&self.route, &other.route) || self.route == other.route)
             && self.dialect == other.dialect
             && self.needs == other.needs
             && self.tried == other.tried
             && self.bound == other.bound
             && self.window == other.window
     }
+}
 
-    fn suits(&self, candidate: &Candidate) -> bool {
-        candidate.carries.all(&self.needs)
-            && self.window.is_none_or(|tokens| candidate.context.is_none_or(|context| tokens <= context))
+impl Eq for Demand {}
+
+impl Hash for Demand {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.route.asked, self.bound, &self.tried[..], self.window).hash(state);
     }
 }
 
-/// When a decision is made, and until when its outcome matters.
+/// When a decision is made, until when its outcome matters, and what it goes by.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Moment {
     pub(super) now: Instant,
     pub(super) deadline: Instant,
     pub(super) spill: Spill,
+    pub(super) affinity: Option<u64>,
+    pub(super) cold_cache: Duration,
+    /// Drawn for this decision.
+    pub(super) lot: u64,
+    pub(super) bounds: Bounds,
+}
+
+impl Moment {
+    /// A moment at which all limits hold.
+    pub(super) fn new(settings: &TrafficSettings, lot: u64, waiting: &Waiting, now: Instant) -> Self {
+        Self {
+            now,
+            deadline: waiting.deadline,
+            spill: settings.spill,
+            affinity: waiting.affinity.filter(|_| settings.affinity.enabled),
+            cold_cache: settings.affinity.cold_cache,
+            lot,
+            bounds: Bounds::All,
+        }
+    }
+}
+
+/// Which of a backend's limits hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bounds {
+    /// All.
+    All,
+    /// All but its rates.
+    Unrated,
+    /// All but its rates, within the reserve for emergencies.
+    Reserve,
 }
 
 /// What can be done for a demand.
@@ -85,6 +151,8 @@ pub(super) struct Pick {
     pub(super) candidate: usize,
     pub(super) backend: BackendId,
     pub(super) standing: Standing,
+    /// The limits that it keeps.
+    pub(super) bounds: Bounds,
 }
 
 /// When an attempt might start.
@@ -107,9 +175,28 @@ impl Later {
 
 /// Whether backends this request has been to are considered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Repeats {
+pub(super) enum Repeats {
     Avoided,
     Allowed,
+}
+
+/// What keeps a backend from being considered at all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bar {
+    /// The request is bound to another one.
+    NotBound,
+    /// The request has been there.
+    Tried,
+    /// It is disabled, or gone.
+    Disabled,
+    /// Its credential was refused.
+    InError,
+    /// It does not speak the dialect.
+    Dialect,
+    /// The model there cannot carry what the request needs.
+    Incapable,
+    /// The model's context window there is too small.
+    Window,
 }
 
 /// Finds a backend for a demand: among those it has not been to as long as one of them can start it in
@@ -131,63 +218,87 @@ pub(super) fn choose(backends: &[BackendState], demand: &Demand, moment: Moment)
     fresh.unwrap_or_else(|| Choice::Never(search.why_never()))
 }
 
-struct Search<'a> {
-    backends: &'a [BackendState],
-    demand: &'a Demand,
-    moment: Moment,
+/// One look at all backends for one demand.
+pub(super) struct Search<'a> {
+    pub(super) backends: &'a [BackendState],
+    pub(super) demand: &'a Demand,
+    pub(super) moment: Moment,
 }
 
-impl Search<'_> {
-    /// The first tier with a backend that can start now; else when one can; nothing when none ever will.
+impl<'a> Search<'a> {
+    /// The first tier with a backend that can start now; else when one can; nothing when none ever will. A
+    /// later pool is for when the earlier ones cannot start it (or not in time, if so set); another model is
+    /// always for when the former has no backend that can start it in time.
     fn look(&self, repeats: Repeats) -> Option<Choice> {
-        for (index, tier) in self.demand.route.tiers.iter().enumerate() {
+        let tiers = &self.demand.route.tiers;
+        let in_time = |later: &Later| later.possible_at < self.moment.deadline;
+        let (mut of_all, mut of_model): (Option<Later>, Option<Later>) = (None, None);
+        for (index, tier) in tiers.iter().enumerate() {
             if let Some(pick) = self.pick(index, tier, repeats) {
                 return Some(Choice::Start(pick));
             }
-            if self.moment.spill == Spill::Wait
-                && let Some(later) = self.later(tier, repeats)
-                && later.possible_at < self.moment.deadline
-            {
+            let later = self.later(tier, repeats);
+            if let Some(later) = later.filter(|later| self.moment.spill == Spill::Wait && in_time(later)) {
                 return Some(Choice::Later(later));
             }
+            of_model = of_model.into_iter().chain(later).reduce(Later::or);
+            if tiers.get(index + 1).is_none_or(|next| next.model != tier.model) {
+                if let Some(later) = of_model.filter(in_time) {
+                    return Some(Choice::Later(later));
+                }
+                of_all = of_all.into_iter().chain(of_model.take()).reduce(Later::or);
+            }
         }
-        let tiers = self.demand.route.tiers.iter();
-        tiers.filter_map(|tier| self.later(tier, repeats)).reduce(Later::or).map(Choice::Later)
+        of_all.map(Choice::Later)
     }
 
-    /// The best of a tier that can start now. Comparing loads is cheaper than asking whether a backend
-    /// could start, so that is only asked of one that would win.
-    fn pick(&self, index: usize, tier: &Tier, repeats: Repeats) -> Option<Pick> {
-        let mut best: Option<(Pick, &BackendState)> = None;
+    /// The backend of a tier that its strategy picks of those that can start now; or, where it is expected to
+    /// begin about as soon, the one that is home to what the request belongs to.
+    fn pick(&self, index: usize, tier: &'a Tier, repeats: Repeats) -> Option<Pick> {
+        let now = self.moment.now;
+        let mut contests = Contests::new(tier.strategy, &self.moment);
         for (number, candidate) in tier.candidates.iter().enumerate() {
-            let Some(backend) = self.eligible(candidate, repeats) else { continue };
-            if best.is_some_and(|(_, leader)| !better(tier.strategy, backend.load(), leader.load())) {
+            let Ok(backend) = self.eligible(candidate, repeats) else { continue };
+            // Comparing is cheaper than asking whether it could start, so that is only asked of one that leads.
+            if !contests.has_leader_in(candidate, backend) {
                 continue;
             }
-            if let Some(standing) = backend.start(self.moment.now) {
-                let pick = Pick { tier: index, candidate: number, backend: candidate.backend, standing };
-                best = Some((pick, backend));
+            if let Some(standing) = backend.start_within(self.moment.bounds, now) {
+                let (backend_id, bounds) = (candidate.backend, self.moment.bounds);
+                let pick = Pick { tier: index, candidate: number, backend: backend_id, standing, bounds };
+                contests.accept(Leader { pick, candidate, backend });
             }
         }
-        best.map(|(pick, _)| pick)
+        contests.winner(|leader| leader.backend.wait(tier.mark, now))
     }
 
     fn later(&self, tier: &Tier, repeats: Repeats) -> Option<Later> {
         let candidates = tier.candidates.iter();
-        let eligible = candidates.filter_map(|candidate| self.eligible(candidate, repeats));
+        let eligible = candidates.filter_map(|candidate| self.eligible(candidate, repeats).ok());
         eligible.map(|backend| backend.later(self.moment.now)).reduce(Later::or)
     }
 
-    fn eligible(&self, candidate: &Candidate, repeats: Repeats) -> Option<&BackendState> {
+    /// The state of a candidate, unless it is not to be considered.
+    pub(super) fn eligible(&self, candidate: &Candidate, repeats: Repeats) -> Result<&'a BackendState, Bar> {
         let demand = self.demand;
-        if demand.bound.is_some_and(|bound| bound != candidate.backend)
-            || (repeats == Repeats::Avoided && demand.tried.contains(&candidate.backend))
-        {
-            return None;
+        if demand.bound.is_some_and(|bound| bound != candidate.backend) {
+            return Err(Bar::NotBound);
         }
-        let backend = usize::try_from(candidate.backend.0).ok().and_then(|index| self.backends.get(index))?;
-        (backend.usable() && backend.kind.speaks(demand.dialect) && demand.suits(candidate))
-            .then_some(backend)
+        if repeats == Repeats::Avoided && demand.tried.contains(&candidate.backend) {
+            return Err(Bar::Tried);
+        }
+        let index = usize::try_from(candidate.backend.0).ok();
+        let backend = index.and_then(|index| self.backends.get(index)).ok_or(Bar::Disabled)?;
+        if !backend.usable() {
+            return Err(if backend.enabled { Bar::InError } else { Bar::Disabled });
+        }
+        if !backend.kind.speaks(demand.dialect) {
+            return Err(Bar::Dialect);
+        }
+        if !demand.suits(candidate) {
+            return Err(if demand.fits(candidate) { Bar::Incapable } else { Bar::Window });
+        }
+        Ok(backend)
     }
 
     fn why_never(&self) -> RefusedReason {
@@ -199,108 +310,5 @@ impl Search<'_> {
             return RefusedReason::Unsupported;
         }
         RefusedReason::NoBackend
-    }
-}
-
-/// Those waiting for a backend, in lines of equal demand.
-///
-/// Each line is first in, first out, and so are the heads of lines that want the same backend. A line
-/// whose head cannot start need not be walked, so that freeing one slot costs one look at each line.
-#[derive(Debug, Default)]
-pub(super) struct RoutingQueue {
-    lines: Vec<Line>,
-}
-
-/// Waiters of equal demand.
-#[derive(Debug)]
-pub(super) struct Line {
-    pub(super) demand: Demand,
-    pub(super) waiters: BTreeMap<WaiterId, Waiting>,
-    /// When time alone may let the head start.
-    pub(super) wake_at: Option<Instant>,
-    /// Whether the present round found that its head cannot start.
-    blocked: bool,
-}
-
-/// One of a line.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Waiting {
-    pub(super) tokens: u64,
-    pub(super) deadline: Instant,
-}
-
-/// One that waits no longer, with the demand of the line it left.
-#[derive(Debug)]
-pub(super) struct Left {
-    pub(super) demand: Demand,
-    pub(super) waiting: Waiting,
-}
-
-impl RoutingQueue {
-    /// Takes the last place of its line.
-    pub(super) fn push(&mut self, id: WaiterId, demand: Demand, waiting: Waiting, wake_at: Option<Instant>) {
-        let line = self.lines.iter_mut().find(|line| line.demand.equals(&demand));
-        if let Some(line) = line {
-            line.waiters.insert(id, waiting);
-            line.wake_at = line.wake_at.into_iter().chain(wake_at).min();
-            return;
-        }
-        let waiters = BTreeMap::from([(id, waiting)]);
-        self.lines.push(Line { demand, waiters, wake_at, blocked: false });
-    }
-
-    /// Removes one who waits, with its demand; nothing when it does not wait here.
-    pub(super) fn remove(&mut self, id: WaiterId) -> Option<Left> {
-        let index = self.lines.iter().position(|line| line.waiters.contains_key(&id))?;
-        let line = self.lines.get_mut(index)?;
-        let waiting = line.waiters.remove(&id)?;
-        let demand = line.demand.clone();
-        if line.waiters.is_empty() {
-            self.lines.swap_remove(index);
-        }
-        Some(Left { demand, waiting })
-    }
-
-    /// Begins a round: every line may be looked at again.
-    pub(super) fn unblock(&mut self) {
-        for line in &mut self.lines {
-            line.blocked = false;
-        }
-    }
-
-    /// The line with the oldest head of those not found blocked in this round.
-    pub(super) fn oldest(&self) -> Option<(usize, &Line)> {
-        let open = self.lines.iter().enumerate().filter(|(_, line)| !line.blocked);
-        open.min_by_key(|(_, line)| line.head())
-    }
-
-    /// The head of this line cannot start in this round.
-    pub(super) fn block(&mut self, index: usize, wake_at: Option<Instant>) {
-        if let Some(line) = self.lines.get_mut(index) {
-            line.blocked = true;
-            line.wake_at = wake_at;
-        }
-    }
-
-    /// When time alone may let someone start.
-    pub(super) fn wake_at(&self) -> Option<Instant> {
-        self.lines.iter().filter_map(|line| line.wake_at).min()
-    }
-
-    /// How many wait.
-    pub(super) fn len(&self) -> usize {
-        self.lines.iter().map(|line| line.waiters.len()).sum()
-    }
-}
-
-impl Line {
-    /// Who came first. A line without waiters does not exist.
-    pub(super) fn head(&self) -> Option<WaiterId> {
-        self.waiters.first_key_value().map(|(id, _)| *id)
-    }
-
-    /// Those who wait in it but not until `time`.
-    pub(super) fn gone_by(&self, time: Instant) -> SmallVec<[WaiterId; 4]> {
-        self.waiters.iter().filter(|(_, waiting)| waiting.deadline <= time).map(|(id, _)| *id).collect()
     }
 }

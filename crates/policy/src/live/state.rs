@@ -1,5 +1,6 @@
 //! Decides what each call changes in the state of the gateway; never keeps anyone waiting under the lock.
 
+mod admission;
 mod backends;
 mod leases;
 
@@ -7,15 +8,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::admission::{AdmissionQueue, Asked};
-use super::asks::{Admission, Admitted, BackendId, Grant, Granted, KeyRate, KeySlot, Refused, RefusedReason};
+use super::asks::{BackendId, Grant, Granted, KeyRate, KeySlot, Refused, RefusedReason};
 use super::board::Board;
 use super::names::Names;
 use super::routing::RoutingQueue;
-use crate::limit::{Bucket, InFlight, Place, WaiterId, Waiters};
-use crate::schedule::RetryBudget;
-use crate::snapshot::{Snapshot, TrafficSettings};
+use crate::identity::Class;
+use crate::limit::{Bucket, Entry, InFlight, Place, Rank, WaiterId, Waiters};
+use crate::schedule::{RetryBudget, mix};
+use crate::snapshot::{QueuePolicy, Snapshot, TrafficSettings};
 
+pub(super) use admission::AdmissionQueue;
 pub(super) use backends::BackendState;
 
 /// What a refusal says when nothing better is known.
@@ -42,22 +44,41 @@ pub(super) struct State {
     told: Option<Instant>,
     /// Leases given, ever: it tells whose turn it is.
     leases: u64,
+    /// What the next lot is drawn from; everyone who brings chance with a call stirs it.
+    lots: u64,
 }
 
 /// What a waiter waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Queue {
-    /// To be let in.
-    Admission,
     /// For a backend.
     Routing,
+    /// To be let in. One who is let in has taken more already, and so goes before one who is not.
+    Admission,
+}
+
+/// One who comes to wait, whatever for.
+#[derive(Debug, Clone, Copy)]
+struct Newcomer {
+    class: Class,
+    caller: KeySlot,
+    bytes: u64,
+    deadline: Instant,
+    waits_for: Queue,
 }
 
 /// One key's counts.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct KeyState {
     in_flight: InFlight,
     rate: Option<Box<Bucket>>,
+    weight: u32,
+}
+
+impl Default for KeyState {
+    fn default() -> Self {
+        Self { in_flight: InFlight::default(), rate: None, weight: 1 }
+    }
 }
 
 impl Default for State {
@@ -78,9 +99,16 @@ impl Default for State {
             outbox_since: None,
             told: None,
             leases: 0,
+            lots: 0,
             settings,
         }
     }
+}
+
+/// The next lot.
+fn draw(lots: &mut u64) -> u64 {
+    *lots = mix(*lots);
+    *lots
 }
 
 /// An index as `Vec` wants it.
@@ -92,7 +120,7 @@ impl State {
     pub(super) fn backend_id(&mut self, name: &str, now: Instant) -> BackendId {
         let id = self.backend_names.index(name);
         while self.backends.len() < self.backend_names.len() {
-            self.backends.push(BackendState::absent(now));
+            self.backends.push(BackendState::absent(name, now));
             self.board.grow();
         }
         BackendId(id)
@@ -114,74 +142,35 @@ impl State {
         }
         for key in snapshot.identity.keys() {
             let Some(state) = self.keys.get_mut(at(key.slot.0)) else { continue };
+            state.weight = key.weight;
             match (&mut state.rate, key.limits.rpm) {
                 (rate, None) => *rate = None,
                 (Some(rate), Some(rpm)) => rate.change(rpm, rpm, now),
                 (rate @ None, Some(rpm)) => *rate = Some(Box::new(Bucket::full(rpm, rpm, now))),
             }
         }
+        self.routing.open_where(|_| true);
+        self.admission.open_where(|_| true);
         self.serve(now)
-    }
-
-    pub(super) fn admit(&mut self, ask: Admission, now: Instant) -> Admitted {
-        match self.enter(&ask, now) {
-            Ok(admitted) => admitted,
-            Err(refused) => {
-                self.board.refused(refused.reason, now);
-                Admitted::Refused(refused)
-            }
-        }
-    }
-
-    fn enter(&mut self, ask: &Admission, now: Instant) -> Result<Admitted, Refused> {
-        let asked = Asked { key: ask.key, ceiling: ask.concurrency };
-        let starts = self.key_has_room(asked) && self.in_flight.has_room();
-        if !starts && ask.deadline <= now {
-            return Err(self.refuse_admission(asked));
-        }
-        self.check_key_rate(ask.key, now)?;
-        if starts {
-            self.take_key_rate(ask.key, now);
-            self.admitted(ask.key);
-            return Ok(Admitted::Now);
-        }
-        let place = Place { bytes: ask.bytes, deadline: ask.deadline, waits_for: Queue::Admission };
-        let full = Refused { reason: RefusedReason::QueueFull, retry_after: RETRY_AFTER_GUESS };
-        let id = self.waiters.enter(place).ok_or(full)?;
-        self.take_key_rate(ask.key, now);
-        self.admission.push(id, asked);
-        Ok(Admitted::Wait(id))
-    }
-
-    pub(super) fn discharge(&mut self, key: KeySlot, now: Instant) -> Vec<Grant> {
-        // Given back twice, it is not given back again: the process count would run below what is true.
-        let ended = self.keys.get_mut(at(key.0)).is_none_or(|state| state.in_flight.ended());
-        if ended {
-            self.in_flight.ended();
-        }
-        if self.admission.is_empty() && self.outbox.is_empty() {
-            return Vec::new();
-        }
-        self.admission.bring_back(key);
-        let mut grants = self.take_outbox();
-        self.serve_admission(now, &mut grants);
-        grants
     }
 
     pub(super) fn leave(&mut self, waiter: WaiterId, now: Instant) -> Vec<Grant> {
         let Some(place) = self.waiters.leave(waiter) else { return Vec::new() };
+        let mut grants = self.take_outbox();
+        // Whoever is next of its line may need less.
         match place.waits_for {
             Queue::Admission => {
+                self.admission.open_for(waiter);
                 self.admission.remove(waiter);
-                let mut grants = self.take_outbox();
                 self.serve_admission(now, &mut grants);
-                grants
             }
             Queue::Routing => {
+                self.routing.open_for(waiter);
                 self.routing.remove(waiter);
-                self.take_outbox()
+                self.serve_routing(now, &mut grants);
             }
         }
+        grants
     }
 
     pub(super) fn tick(&mut self, now: Instant) -> Vec<Grant> {
@@ -220,6 +209,68 @@ impl State {
         numbered.filter(|(_, backend)| backend.in_error).map(|(id, _)| BackendId(id)).collect()
     }
 
+    /// How long one of this class waits at most.
+    fn patience(&self, class: Class, deadline: Instant, now: Instant) -> Instant {
+        match class {
+            Class::Urgent | Class::High | Class::Normal => deadline,
+            Class::Low => deadline.min(now + self.settings.low_timeout),
+        }
+    }
+
+    /// Gives one who comes a place in the room; if need be that of the worst who waits, who is then refused.
+    fn make_place(&mut self, newcomer: &Newcomer, now: Instant) -> Option<WaiterId> {
+        let Newcomer { bytes, deadline, waits_for, .. } = *newcomer;
+        let place = Place { bytes, deadline, waits_for };
+        if let Some(id) = self.waiters.enter(place) {
+            return Some(id);
+        }
+        match self.settings.queue_policy {
+            QueuePolicy::Reject | QueuePolicy::Passthrough => return None,
+            QueuePolicy::DropLowest => {}
+        }
+        let (worst, queue) = self.worse_than(newcomer)?;
+        if !self.waiters.fits_without(worst, bytes) {
+            return None;
+        }
+        match queue {
+            Queue::Admission => drop(self.admission.remove(worst)),
+            Queue::Routing => drop(self.routing.remove(worst)),
+        }
+        self.waiters.leave(worst);
+        let refused = Refused { reason: RefusedReason::QueueFull, retry_after: RETRY_AFTER_GUESS };
+        self.board.refused(refused.reason, now);
+        self.outbox.push(Grant { waiter: worst, what: Granted::Refused(refused) });
+        self.outbox_since = Some(now);
+        self.waiters.enter(place)
+    }
+
+    /// The worst who waits, if it is worse than one who comes: of a lower class; not let in yet, while the
+    /// other is; or, waiting for the same, later in the order.
+    fn worse_than(&self, newcomer: &Newcomer) -> Option<(WaiterId, Queue)> {
+        let (class, caller) = (newcomer.class, newcomer.caller);
+        let own: Rank = match newcomer.waits_for {
+            Queue::Admission => self.admission.newcomer(class, caller),
+            Queue::Routing => self.routing.newcomer(class, caller),
+        };
+        let admission = self.admission.worst().map(|(id, rank)| (rank.class, Queue::Admission, rank, id));
+        let routing = self.routing.worst().map(|(id, rank)| (rank.class, Queue::Routing, rank, id));
+        let worst = admission.into_iter().chain(routing).max()?;
+        (worst > (class, newcomer.waits_for, own, worst.3)).then_some((worst.3, worst.1))
+    }
+
+    /// What both queues are told of one who waits.
+    fn entry<D, T>(&self, newcomer: &Newcomer, (demand, what): (D, T), now: Instant) -> Entry<D, T> {
+        let weight = self.keys.get(at(newcomer.caller.0)).map_or(1, |key| key.weight);
+        let Newcomer { class, caller, deadline, .. } = *newcomer;
+        let ageing = self.settings.ageing;
+        Entry { demand, class, caller, weight, deadline, lift_at: now + ageing, ageing, what }
+    }
+
+    /// Chance that a caller brought.
+    pub(super) fn stir(&mut self, chance: u64) {
+        self.lots = mix(self.lots ^ chance);
+    }
+
     /// Serves both queues and refuses whoever waited too long.
     fn serve(&mut self, now: Instant) -> Vec<Grant> {
         let mut grants = self.take_outbox();
@@ -229,85 +280,8 @@ impl State {
         grants
     }
 
-    fn serve_admission(&mut self, now: Instant, grants: &mut Vec<Grant>) {
-        while self.in_flight.has_room() {
-            let keys = &self.keys;
-            let next = self.admission.pop(|asked| has_room(keys, asked));
-            let Some((waiter, asked)) = next else { return };
-            let place = self.waiters.leave(waiter).expect("everyone queued has a place");
-            let what = if place.deadline <= now {
-                let refused = self.refuse_admission(asked);
-                self.board.refused(refused.reason, now);
-                // The room it would have taken may be what the next of its key stepped aside for.
-                self.admission.bring_back(asked.key);
-                Granted::Refused(refused)
-            } else {
-                self.admitted(asked.key);
-                Granted::Admitted(asked.key)
-            };
-            grants.push(Grant { waiter, what });
-        }
-    }
-
-    /// Refuses those who wait to be let in past their deadline; those who wait for a backend are
-    /// [`Self::serve_routing`]'s.
-    fn expire_admission(&mut self, now: Instant, grants: &mut Vec<Grant>) {
-        while let Some(waiter) = self.waiters.expired(now) {
-            self.waiters.leave(waiter);
-            let Some(asked) = self.admission.remove(waiter) else { continue };
-            let refused = self.refuse_admission(asked);
-            self.board.refused(refused.reason, now);
-            grants.push(Grant { waiter, what: Granted::Refused(refused) });
-        }
-    }
-
-    fn admitted(&mut self, key: KeySlot) {
-        self.in_flight.started();
-        if let Some(state) = self.keys.get_mut(at(key.0)) {
-            state.in_flight.started();
-        }
-        self.board.accepted_total += 1;
-    }
-
-    fn key_has_room(&self, asked: Asked) -> bool {
-        has_room(&self.keys, asked)
-    }
-
-    /// Which ceiling is in the way: the key's own, if it has no room even now.
-    fn refuse_admission(&self, asked: Asked) -> Refused {
-        let reason = if self.key_has_room(asked) {
-            RefusedReason::Backpressure
-        } else {
-            RefusedReason::ConcurrencyLimited
-        };
-        Refused { reason, retry_after: RETRY_AFTER_GUESS }
-    }
-
     pub(super) fn take_outbox(&mut self) -> Vec<Grant> {
         self.outbox_since = None;
         std::mem::take(&mut self.outbox)
     }
-
-    fn check_key_rate(&self, key: KeySlot, now: Instant) -> Result<(), Refused> {
-        let Some(rate) = self.keys.get(at(key.0)).and_then(|state| state.rate.as_ref()) else {
-            return Ok(());
-        };
-        let retry_after = rate.ready_at(now).saturating_duration_since(now);
-        if retry_after.is_zero() {
-            return Ok(());
-        }
-        Err(Refused { reason: RefusedReason::RateLimited, retry_after })
-    }
-
-    fn take_key_rate(&mut self, key: KeySlot, now: Instant) {
-        if let Some(rate) = self.keys.get_mut(at(key.0)).and_then(|state| state.rate.as_mut()) {
-            rate.take(now);
-        }
-    }
-}
-
-/// Whether a key may have one more in flight, under the ceiling that the ask came with.
-fn has_room(keys: &[KeyState], asked: Asked) -> bool {
-    let in_flight = keys.get(at(asked.key.0)).map_or(0, |state| state.in_flight.count());
-    asked.ceiling.is_none_or(|ceiling| in_flight < ceiling)
 }

@@ -9,6 +9,7 @@ use super::asks::BackendId;
 use super::board::{Noted, Record};
 use super::state::{BackendState, State, at};
 use crate::backend::Source;
+use crate::identity::Class;
 
 /// The live state at one moment.
 #[derive(Debug, Clone, Serialize)]
@@ -25,6 +26,10 @@ pub struct Status {
     pub accepted_total: u64,
     /// Requests ever refused, at the door or for want of a backend.
     pub rejected_total: u64,
+    /// Requests ever started beyond a backend's rate because the queue was full.
+    pub fallback_total: u64,
+    /// Requests ever started beyond a backend's rate because all backends were spent.
+    pub emergency_total: u64,
     /// The snapshot's backends, by name.
     pub backends: Vec<BackendStatus>,
     /// Recent events, oldest first.
@@ -42,6 +47,21 @@ pub struct QueueStatus {
     pub bytes: u64,
     /// How many may wait.
     pub max: usize,
+    /// Waiting in each class, those who aged in the one they were lifted to.
+    pub by_class: WaitingByClass,
+}
+
+/// How many wait in each class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct WaitingByClass {
+    /// Before all others.
+    pub urgent: usize,
+    /// Before normal.
+    pub high: usize,
+    /// What says nothing.
+    pub normal: usize,
+    /// What can wait.
+    pub low: usize,
 }
 
 /// Whether a backend can be used.
@@ -145,6 +165,10 @@ pub enum EventKind {
     Reset,
     /// A request was refused by us.
     Refused,
+    /// The queue was full, and a request was started beyond a backend's rate.
+    Passthrough,
+    /// All backends were spent, and a request was started beyond a backend's rate.
+    Emergency,
 }
 
 impl State {
@@ -162,12 +186,24 @@ impl State {
                 routing: self.routing.len(),
                 bytes: self.waiters.bytes(),
                 max: self.waiters.places_max(),
+                by_class: WaitingByClass {
+                    urgent: self.waiting(Class::Urgent),
+                    high: self.waiting(Class::High),
+                    normal: self.waiting(Class::Normal),
+                    low: self.waiting(Class::Low),
+                },
             },
             accepted_total: self.board.accepted_total,
             rejected_total: self.board.rejected_total,
+            fallback_total: self.board.fallback_total,
+            emergency_total: self.board.emergency_total,
             backends,
             events: self.board.events().map(|noted| self.event(noted, now)).collect(),
         }
+    }
+
+    fn waiting(&self, class: Class) -> usize {
+        self.admission.waiting(class) + self.routing.waiting(class)
     }
 
     fn event(&self, noted: &Noted, now: Instant) -> Event {

@@ -1,5 +1,7 @@
 //! What `Live` promises, case by case; its invariants under random use are in `random`.
 
+mod choosing;
+mod queue;
 mod random;
 
 use std::time::{Duration, Instant};
@@ -51,6 +53,8 @@ impl World {
             tried: SmallVec::new(),
             bound: None,
             tokens: 0,
+            affinity: None,
+            emergencies: 0,
             bytes: 1,
             deadline: self.now + 30 * SECOND,
         }

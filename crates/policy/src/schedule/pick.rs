@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
 
-/// How a pool spreads its requests.
+/// How a pool or a model spreads its requests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Strategy {
@@ -13,11 +13,20 @@ pub enum Strategy {
     LeastInFlight,
     /// The backend that waited longest.
     RoundRobin,
+    /// By lot, in proportion to weight.
+    Weighted,
+    /// Of two drawn by lot, the one that is expected to begin its answer sooner.
+    Latency,
+    /// The cheapest for the model; among equals as `LeastInFlight`.
+    Cost,
+    /// The first as they are written.
+    Priority,
 }
 
 impl Strategy {
     /// All, for messages and schemas.
-    pub const ALL: [Self; 2] = [Self::LeastInFlight, Self::RoundRobin];
+    pub const ALL: [Self; 6] =
+        [Self::LeastInFlight, Self::RoundRobin, Self::Weighted, Self::Latency, Self::Cost, Self::Priority];
 
     /// Its name in a configuration.
     #[must_use]
@@ -25,6 +34,10 @@ impl Strategy {
         match self {
             Self::LeastInFlight => "least_in_flight",
             Self::RoundRobin => "round_robin",
+            Self::Weighted => "weighted",
+            Self::Latency => "latency",
+            Self::Cost => "cost",
+            Self::Priority => "priority",
         }
     }
 
@@ -35,7 +48,7 @@ impl Strategy {
     }
 }
 
-/// What a strategy compares.
+/// What is compared of a backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Load {
     /// Requests in flight.
@@ -46,18 +59,20 @@ pub(crate) struct Load {
     pub(crate) last_lease: u64,
 }
 
-/// Whether `one` goes before `other`. A total order without ties between different backends that were
-/// ever leased, so no lot need be drawn and every replay picks the same.
-pub(crate) fn better(strategy: Strategy, one: Load, other: Load) -> bool {
-    let waited = one.last_lease.cmp(&other.last_lease);
-    let order = match strategy {
-        Strategy::RoundRobin => waited,
-        Strategy::LeastInFlight => {
-            let share = |load: Load, by: Load| u64::from(load.in_flight) * u64::from(by.weight.max(1));
-            share(one, other).cmp(&share(other, one)).then(waited)
-        }
-    };
-    order == Ordering::Less
+impl Load {
+    /// Whether it has fewer requests in flight for its weight than `other`, or as many and waited longer. A
+    /// total order without ties between different backends that were ever leased, so every replay picks
+    /// the same.
+    pub(crate) fn is_less_than(self, other: Self) -> bool {
+        let share = |load: Self, by: Self| u64::from(load.in_flight) * u64::from(by.weight.max(1));
+        let order = share(self, other).cmp(&share(other, self));
+        order.then(self.last_lease.cmp(&other.last_lease)) == Ordering::Less
+    }
+
+    /// Whether it waited longer than `other`.
+    pub(crate) fn waited_longer_than(self, other: Self) -> bool {
+        self.last_lease < other.last_lease
+    }
 }
 
 #[cfg(test)]
@@ -72,7 +87,7 @@ mod tests {
         last_lease: u64,
     }
 
-    fn pick(strategy: Strategy, fakes: &[Fake]) -> usize {
+    fn pick(beats: impl Fn(Load, Load) -> bool, fakes: &[Fake]) -> usize {
         let load = |fake: &Fake| Load {
             in_flight: fake.in_flight,
             weight: fake.weight,
@@ -80,7 +95,7 @@ mod tests {
         };
         let mut best = 0;
         for (index, fake) in fakes.iter().enumerate() {
-            if better(strategy, load(fake), load(&fakes[best])) {
+            if beats(load(fake), load(&fakes[best])) {
                 best = index;
             }
         }
@@ -96,7 +111,7 @@ mod tests {
     proptest! {
         #[test]
         fn least_in_flight_has_the_smallest_share(fakes in fakes()) {
-            let best = fakes[pick(Strategy::LeastInFlight, &fakes)];
+            let best = fakes[pick(Load::is_less_than, &fakes)];
             for fake in &fakes {
                 let (one, other) = (best.in_flight * fake.weight, fake.in_flight * best.weight);
                 prop_assert!(one <= other);
@@ -108,7 +123,7 @@ mod tests {
             let count = fakes.len();
             let mut visits = vec![0_u64; count];
             for lease in 1..=rounds * u64::try_from(count).expect("few") {
-                let best = pick(Strategy::RoundRobin, &fakes);
+                let best = pick(Load::waited_longer_than, &fakes);
                 fakes[best].last_lease = lease;
                 visits[best] += 1;
             }
@@ -119,7 +134,7 @@ mod tests {
         fn equals_under_least_in_flight_take_turns(count in 1_usize..12) {
             let mut fakes = vec![Fake { in_flight: 0, weight: 1, last_lease: 0 }; count];
             for (lease, expected) in (1_u64..).zip((0..count).cycle().take(3 * count)) {
-                let best = pick(Strategy::LeastInFlight, &fakes);
+                let best = pick(Load::is_less_than, &fakes);
                 prop_assert_eq!(best, expected);
                 fakes[best].last_lease = lease;
             }

@@ -25,6 +25,14 @@ pub(super) fn draft(draft: &Draft) -> Vec<Problem> {
     problems
 }
 
+/// Nobody who waits is sent away by a smaller queue.
+pub(super) fn queue(settings: &TrafficSettings, waiting: usize, problems: &mut Vec<Problem>) {
+    if settings.queue_max < waiting {
+        let message = format!("{} is too few for the {waiting} requests that wait now", settings.queue_max);
+        problems.push(Problem::new("limits.queue_max", message));
+    }
+}
+
 /// Enters the aliases, or says where they lead nowhere.
 pub(super) fn aliases(
     catalog: &mut Catalog,
@@ -283,6 +291,13 @@ fn settings(settings: &TrafficSettings, problems: &mut Vec<Problem>) {
             wait(settings.client_body_timeout) && !settings.client_body_timeout.is_zero(),
             "must be more than 0 and at most 24 h",
         ),
+        ("low_timeout", wait(settings.low_timeout), "must be at most 24 h"),
+        (
+            "ageing",
+            wait(settings.ageing) && !settings.ageing.is_zero(),
+            "must be more than 0 and at most 24 h",
+        ),
+        ("emergency_percent", settings.emergency_percent <= 100, "must be 0 to 100"),
         ("attempts_max", (1..=20).contains(&settings.attempts_max), "must be 1 to 20"),
         ("retry_share_percent", settings.retry_share_percent <= 100, "must be 0 to 100"),
         (

@@ -10,7 +10,7 @@ use crate::backend::{BackendKind, BackendLimits, Deadlines, HeaderRules, Source}
 use crate::catalog::Carries;
 use crate::identity::{Class, Digest, Digester, KeyLimits, Secret};
 use crate::money::{PriceBook, PriceSpec};
-use crate::schedule::{BreakerRules, CooldownRules, Strategy};
+use crate::schedule::{AffinityRules, BreakerRules, CooldownRules, Strategy};
 use crate::timestamp::Timestamp;
 
 /// All that a snapshot is made from: file, environment and directory joined.
@@ -26,6 +26,8 @@ pub struct Draft {
     pub aliases: BTreeMap<String, Vec<String>>,
     /// Pools; `primary` and `fallback` exist even when not named.
     pub pools: Vec<PoolSpec>,
+    /// Models that are not spread as their pools are.
+    pub strategies: BTreeMap<String, Strategy>,
     /// Prices of what no mapping prices.
     pub prices: PriceBook,
     /// Ceilings, waits and rules.
@@ -44,6 +46,7 @@ impl Draft {
             teams: Vec::new(),
             aliases: BTreeMap::new(),
             pools: Vec::new(),
+            strategies: BTreeMap::new(),
             prices: PriceBook::default(),
             settings: TrafficSettings::default(),
             digester,
@@ -158,6 +161,8 @@ pub struct KeySpec {
     pub limits: KeyLimits,
     /// The best class it may ask for.
     pub priority_max: Class,
+    /// Its share of what frees up while several keys wait in one class, at least 1.
+    pub weight: u32,
     /// Whether what a dialect cannot carry is refused.
     pub strict: bool,
     /// The model of an ask that names none.
@@ -187,6 +192,7 @@ impl KeySpec {
             ip_allow: Vec::new(),
             limits: KeyLimits::default(),
             priority_max: Class::Urgent,
+            weight: 1,
             strict: false,
             default_model: None,
             aliases: BTreeMap::new(),
@@ -229,6 +235,42 @@ pub enum Spill {
     Wait,
 }
 
+impl Spill {
+    /// Its name in a configuration.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Immediate => "immediate",
+            Self::Wait => "wait",
+        }
+    }
+}
+
+/// What happens to a request that finds the queue full.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum QueuePolicy {
+    /// It is refused.
+    #[default]
+    Reject,
+    /// It takes the place of the worst who waits, if that one is worse than itself.
+    DropLowest,
+    /// It starts beyond the rate limits, where a backend is well and has a slot; else it is refused.
+    Passthrough,
+}
+
+impl QueuePolicy {
+    /// Its name in a configuration.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Reject => "reject",
+            Self::DropLowest => "drop_lowest",
+            Self::Passthrough => "passthrough",
+        }
+    }
+}
+
 /// Ceilings, waits and rules for all traffic.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrafficSettings {
@@ -240,6 +282,12 @@ pub struct TrafficSettings {
     pub queue_bytes_max: u64,
     /// How long a request waits, in either queue.
     pub queue_timeout: Duration,
+    /// How long a request of the class `low` waits, in either queue.
+    pub low_timeout: Duration,
+    /// After how long a waiter is lifted by one class.
+    pub ageing: Duration,
+    /// What happens to a request that finds the queue full.
+    pub queue_policy: QueuePolicy,
     /// The longest request body.
     pub body_bytes_max: u64,
     /// The longest request body of image and other raw relays.
@@ -254,6 +302,12 @@ pub struct TrafficSettings {
     pub retry_floor: u32,
     /// When a later pool is used.
     pub spill: Spill,
+    /// How much of a backend's requests a minute emergencies may add, in percent; 0: there are none.
+    pub emergency_percent: u8,
+    /// Emergency attempts at most for one request.
+    pub emergency_tries: u8,
+    /// How requests that belong together are kept together.
+    pub affinity: AffinityRules,
     /// How long a 429 is remembered.
     pub cooldown: CooldownRules,
     /// When a failing backend is left alone.
@@ -268,6 +322,9 @@ impl Default for TrafficSettings {
             queue_max: 500,
             queue_bytes_max: 512 * MIB,
             queue_timeout: Duration::from_secs(30),
+            low_timeout: Duration::from_secs(2),
+            ageing: Duration::from_secs(30),
+            queue_policy: QueuePolicy::Reject,
             body_bytes_max: 64 * MIB,
             image_body_bytes_max: 256 * MIB,
             client_body_timeout: Duration::from_secs(60),
@@ -275,6 +332,9 @@ impl Default for TrafficSettings {
             retry_share_percent: 20,
             retry_floor: 100,
             spill: Spill::Immediate,
+            emergency_percent: 10,
+            emergency_tries: 3,
+            affinity: AffinityRules::default(),
             cooldown: CooldownRules::default(),
             breaker: BreakerRules::default(),
         }

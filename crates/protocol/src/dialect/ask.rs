@@ -56,6 +56,16 @@ impl Outline {
             places: Places::default(),
         }
     }
+
+    /// A number for what the conversation begins with: its system prompt, else its first message, as they are
+    /// written in `body`. Follow-ups of one conversation have the same, and so have conversations that a provider's
+    /// prompt cache can serve alike.
+    pub fn beginning(&self, body: &[u8]) -> Option<u64> {
+        match &self.places.beginning {
+            Beginning::None => None,
+            Beginning::Message(span) | Beginning::System(span) => body.get(span.clone()).map(crate::digest),
+        }
+    }
 }
 
 /// The model a body names, and where.
@@ -93,6 +103,41 @@ pub(crate) struct Places {
     /// The value of `model`, even where it is null.
     pub(crate) model: Option<Range<usize>>,
     pub(crate) stream_options: StreamOptions,
+    /// What the conversation begins with: the system prompt, else the first message.
+    pub(crate) beginning: Beginning,
+}
+
+/// What a conversation begins with, as it is written; that of the greatest standing which was met.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum Beginning {
+    #[default]
+    None,
+    Message(Range<usize>),
+    System(Range<usize>),
+}
+
+/// Who speaks, as far as it matters here.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Whoever sets the conversation up.
+    System,
+    #[default]
+    Other,
+}
+
+impl Beginning {
+    /// Takes note of what was said: the first of the system counts most, then the first of all.
+    pub(crate) fn meet(&mut self, role: Role, said: Option<Range<usize>>) {
+        match (&self, role, said) {
+            (Beginning::None | Beginning::Message(_), Role::System, Some(said)) => {
+                *self = Beginning::System(said);
+            }
+            (Beginning::None, Role::Other, Some(said)) => *self = Beginning::Message(said),
+            (Beginning::System(_), Role::System, Some(_))
+            | (Beginning::Message(_) | Beginning::System(_), Role::Other, Some(_))
+            | (_, _, None) => {}
+        }
+    }
 }
 
 /// How `stream_options` is written.

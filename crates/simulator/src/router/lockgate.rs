@@ -96,6 +96,8 @@ impl Lockgate {
             tried: open.tried.clone(),
             bound: None,
             tokens: open.request.prompt + open.request.output_max,
+            affinity: None,
+            emergencies: 0,
             bytes: BYTES,
             deadline: self.instant(open.request.deadline),
         };

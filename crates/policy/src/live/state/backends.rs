@@ -1,17 +1,17 @@
 //! Decides what each outcome, reload and order does to one backend; never which requests it gets.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use protocol::Taint;
 
 use super::super::asks::{BackendId, FailureSummary, Grant, Outcome, ProbeResult, Slot};
 use super::super::board::EventKind;
-use super::super::routing::Later;
+use super::super::routing::{Bounds, Later};
 use super::{State, at};
 use crate::backend::{Backend, BackendKind};
-use crate::limit::{Bucket, InFlight};
-use crate::schedule::{Breaker, Cooldown, Load, Permit, Standing};
+use crate::limit::{Bucket, InFlight, Reserve};
+use crate::schedule::{Bid, Breaker, Cooldown, Load, Paces, Permit, Standing};
 
 /// What a lease looks at: small, and side by side with the others.
 #[derive(Debug)]
@@ -25,13 +25,17 @@ pub(in crate::live) struct BackendState {
     pub(in crate::live) bucket: Bucket,
     pub(in crate::live) cooldown: Cooldown,
     pub(in crate::live) breaker: Breaker,
+    pub(in crate::live) reserve: Reserve,
+    paces: Paces,
+    /// What stands for it where bids are made.
+    mark: u64,
     weight: u32,
     last_lease: u64,
 }
 
 impl BackendState {
     /// One that no snapshot holds yet.
-    pub(super) fn absent(now: Instant) -> Self {
+    pub(super) fn absent(name: &str, now: Instant) -> Self {
         Self {
             kind: BackendKind::OpenAiCompatible,
             enabled: false,
@@ -40,6 +44,9 @@ impl BackendState {
             bucket: Bucket::full(0, 0, now),
             cooldown: Cooldown::default(),
             breaker: Breaker::default(),
+            reserve: Reserve::none(now),
+            paces: Paces::default(),
+            mark: protocol::digest(name.as_bytes()),
             weight: 1,
             last_lease: 0,
         }
@@ -55,18 +62,38 @@ impl BackendState {
         Load { in_flight: self.in_flight.count(), weight: self.weight, last_lease: self.last_lease }
     }
 
-    /// As what a lease could be taken now, if it could.
-    pub(in crate::live) fn start(&self, now: Instant) -> Option<Standing> {
+    /// What it bids for a key, if that is more than the leading bid.
+    pub(in crate::live) fn bid(&self, leading: Option<Bid>, key: u64) -> Option<Bid> {
+        Bid::above(leading, key, self.mark, self.weight)
+    }
+
+    /// How long one more request for a model is expected to wait for its first event here.
+    pub(in crate::live) fn wait(&self, model: u64, now: Instant) -> Duration {
+        self.paces.wait(model, self.in_flight.count() / self.weight.max(1), now)
+    }
+
+    /// As what a lease could be taken now within these limits, if it could.
+    pub(in crate::live) fn start_within(&self, bounds: Bounds, now: Instant) -> Option<Standing> {
+        match bounds {
+            Bounds::All => self.well(now).filter(|_| self.bucket.ready_at(now) == now),
+            Bounds::Unrated => self.well(now),
+            Bounds::Reserve => {
+                self.well(now).filter(|standing| *standing == Standing::Regular && self.reserve.holds(now))
+            }
+        }
+    }
+
+    /// As what a lease could be taken now if it had no rate.
+    fn well(&self, now: Instant) -> Option<Standing> {
         if !self.in_flight.has_room() {
             return None;
         }
-        let standing = match (self.cooldown.permit(now), self.breaker.permit(now)) {
-            (Permit::Free, Permit::Free) => Standing::Regular,
-            (Permit::Free | Permit::AsProbe, Permit::Free | Permit::AsProbe) => Standing::Probe,
+        match (self.cooldown.permit(now), self.breaker.permit(now)) {
+            (Permit::Free, Permit::Free) => Some(Standing::Regular),
+            (Permit::Free | Permit::AsProbe, Permit::Free | Permit::AsProbe) => Some(Standing::Probe),
             (Permit::NotBefore(_) | Permit::WhileProbed, _)
-            | (_, Permit::NotBefore(_) | Permit::WhileProbed) => return None,
-        };
-        (self.bucket.ready_at(now) == now).then_some(standing)
+            | (_, Permit::NotBefore(_) | Permit::WhileProbed) => None,
+        }
     }
 
     /// When a lease could be taken, by time alone or once something was released.
@@ -116,6 +143,7 @@ impl State {
         for backend in backends {
             let Some(state) = self.backends.get_mut(at(backend.id.0)) else { continue };
             state.adopt(backend, now);
+            state.reserve.change(backend.limits.rpm, self.settings.emergency_percent);
             let before = replaced.get_mut(at(backend.id.0)).and_then(Option::take);
             let renewed = before.is_some_and(|before| {
                 before.credential != backend.credential || before.base_url != backend.base_url
@@ -143,11 +171,7 @@ impl State {
                 backend.breaker.inconclusive(standing);
             }
         }
-        let mut grants = self.take_outbox();
-        if concerns_others {
-            self.serve_routing(now, &mut grants);
-        }
-        grants
+        if concerns_others { self.serve_those_who_want(slot.backend, now) } else { self.take_outbox() }
     }
 
     fn succeeded(&mut self, id: BackendId, standing: Standing, now: Instant) {
@@ -200,9 +224,7 @@ impl State {
         backend.breaker.reset();
         self.clear_error(id, now);
         self.board.event(EventKind::Reset, Some(id), "by an operator", now);
-        let mut grants = self.take_outbox();
-        self.serve_routing(now, &mut grants);
-        grants
+        self.serve_those_who_want(id, now)
     }
 
     pub(in crate::live) fn note_probe(
@@ -225,9 +247,20 @@ impl State {
                 }
             }
         }
-        let mut grants = self.take_outbox();
-        self.serve_routing(now, &mut grants);
-        grants
+        self.serve_those_who_want(id, now)
+    }
+
+    /// The first event of an answer came after so long.
+    pub(in crate::live) fn note_first_event(
+        &mut self,
+        id: BackendId,
+        model: u64,
+        took: Duration,
+        now: Instant,
+    ) {
+        if let Some(backend) = self.backends.get_mut(at(id.0)) {
+            backend.paces.note(model, took, now);
+        }
     }
 
     fn clear_error(&mut self, id: BackendId, now: Instant) {

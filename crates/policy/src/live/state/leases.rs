@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::asks::{Grant, Granted, Leased, Refused, RefusedReason, Slot, Want};
+use super::super::asks::{BackendId, Grant, Granted, Leased, Refused, RefusedReason, Slot, Want};
 use super::super::board::EventKind;
-use super::super::routing::{Choice, Demand, Later, Left, Moment, Pick, Waiting, choose};
-use super::{Queue, RETRY_AFTER_GUESS, State, at};
-use crate::limit::{Place, WaiterId};
+use super::super::routing::{Bounds, Choice, Demand, Later, Moment, Pick, Waiting, choose};
+use super::{Newcomer, Queue, RETRY_AFTER_GUESS, State, at, draw};
+use crate::limit::WaiterId;
 use crate::schedule::{Permit, Standing};
+use crate::snapshot::QueuePolicy;
 
 impl State {
     pub(in crate::live) fn lease(&mut self, want: Want, now: Instant) -> Leased {
@@ -19,100 +20,194 @@ impl State {
             self.outbox = grants;
         }
         let demand = Demand::of(&want);
-        let moment = self.moment(now, want.deadline);
-        let refused = match choose(&self.backends, &demand, moment) {
-            Choice::Start(pick) => return Leased::Now(self.start(pick, &demand, want.tokens, now)),
-            Choice::Later(later) if later.possible_at < want.deadline => {
-                let place = Place { bytes: want.bytes, deadline: want.deadline, waits_for: Queue::Routing };
-                if let Some(id) = self.waiters.enter(place) {
-                    let waiting = Waiting { tokens: want.tokens, deadline: want.deadline };
-                    self.routing.push(id, demand, waiting, later.wake_at);
-                    return Leased::Wait(id);
-                }
-                Refused { reason: RefusedReason::QueueFull, retry_after: until(later, now) }
-            }
-            Choice::Later(later) => too_late(later, now),
-            Choice::Never(reason) => Refused { reason, retry_after: RETRY_AFTER_GUESS },
+        let waiting = Waiting {
+            tokens: want.tokens,
+            deadline: self.patience(want.class, want.deadline, now),
+            affinity: want.affinity,
+            emergencies: want.emergencies,
         };
-        self.board.refused(refused.reason, now);
-        Leased::Refused(refused)
+        let newcomer = Newcomer {
+            class: want.class,
+            caller: want.caller,
+            bytes: want.bytes,
+            deadline: waiting.deadline,
+            waits_for: Queue::Routing,
+        };
+        let moment = self.moment(&waiting, Bounds::All, now);
+        let choice = choose(&self.backends, &demand, moment);
+        let found = match choice {
+            // One of equal demand that waits needs more than this one: it must not be passed for ever.
+            Choice::Start(_) if self.routing.goes_first(&demand, want.class, want.caller) => {
+                self.wait(&newcomer, (demand, waiting), Later { possible_at: now, wake_at: None }, now)
+            }
+            Choice::Start(pick) => Ok(Leased::Now(self.start(pick, &demand, &waiting, now))),
+            Choice::Later(later) if later.possible_at < waiting.deadline => {
+                self.wait(&newcomer, (demand, waiting), later, now)
+            }
+            Choice::Later(later) => match self.emergency(&demand, &waiting, now) {
+                Some(slot) => Ok(Leased::Now(slot)),
+                None => Err(too_late(later, now)),
+            },
+            Choice::Never(reason) => Err(Refused { reason, retry_after: RETRY_AFTER_GUESS }),
+        };
+        found.unwrap_or_else(|refused| {
+            self.board.refused(refused.reason, now);
+            Leased::Refused(refused)
+        })
     }
 
-    /// Gives backends to those who wait, the oldest first, until nobody who waits can start; afterwards
-    /// nobody waits past its deadline. At that last moment a backend it has been to is better than none.
+    /// A place in the queue; or what the settings say for when it is full.
+    fn wait(
+        &mut self,
+        newcomer: &Newcomer,
+        wanted: (Demand, Waiting),
+        later: Later,
+        now: Instant,
+    ) -> Result<Leased, Refused> {
+        let (demand, waiting) = &wanted;
+        if let Some(id) = self.make_place(newcomer, now) {
+            let entry = self.entry(newcomer, wanted, now);
+            self.routing.push(id, entry);
+            self.routing.wake_by(id, later.wake_at);
+            return Ok(Leased::Wait(id));
+        }
+        let slot = match self.settings.queue_policy {
+            QueuePolicy::Passthrough => self.start_beyond(Bounds::Unrated, demand, waiting, now),
+            QueuePolicy::Reject | QueuePolicy::DropLowest => None,
+        };
+        let full = Refused { reason: RefusedReason::QueueFull, retry_after: until(later, now) };
+        slot.map(Leased::Now).ok_or(full)
+    }
+
+    /// Gives backends to those who wait, in order, until nobody whose line is open is left; afterwards nobody
+    /// waits past its deadline. At that last moment a backend it has been to is better than none.
     pub(super) fn serve_routing(&mut self, now: Instant, grants: &mut Vec<Grant>) {
-        self.routing.unblock();
-        while let Some((index, line)) = self.routing.oldest() {
-            let Some((id, waiting)) = line.waiters.first_key_value().map(|(id, waiting)| (*id, *waiting))
-            else {
-                return;
-            };
-            match choose(&self.backends, &line.demand, self.moment(now, waiting.deadline)) {
-                Choice::Start(pick) => grants.extend(self.grant(id, pick, now)),
+        for (id, queue) in self.waiters.all_expired(now) {
+            if queue == Queue::Routing {
+                self.routing.open_for(id);
+            }
+        }
+        self.routing.open_due(now);
+        self.routing.age(now);
+        while let Some(next) = self.routing.next() {
+            let (id, line) = (next.id, next.line);
+            let moment = Moment::new(&self.settings, draw(&mut self.lots), next.what, now);
+            match choose(&self.backends, next.demand, moment) {
+                Choice::Start(pick) => grants.extend(self.give(id, pick, now)),
                 Choice::Later(later) => {
-                    let hopeless = line.gone_by(later.possible_at);
-                    self.routing.block(index, later.wake_at);
-                    for id in hopeless {
+                    self.routing.close(line, later.wake_at);
+                    for id in self.routing.leaving_by(line, later.possible_at) {
                         grants.extend(self.reconsider(id, now));
                     }
                 }
                 Choice::Never(reason) => {
-                    let ids: Vec<WaiterId> = line.waiters.keys().copied().collect();
                     let refused = Refused { reason, retry_after: RETRY_AFTER_GUESS };
-                    for id in ids {
-                        self.routing.remove(id);
-                        grants.push(self.turn_away(id, refused, now));
+                    for id in self.routing.members(line) {
+                        grants.extend(self.turn_away(id, refused, now));
                     }
                 }
             }
         }
     }
 
-    /// Decides anew for one whose line's next start comes too late for it: a backend it has been to, a
-    /// longer wait for one, or a refusal at once.
-    fn reconsider(&mut self, id: WaiterId, now: Instant) -> Option<Grant> {
-        let left = self.routing.remove(id)?;
-        let deadline = left.waiting.deadline;
-        let refused = match choose(&self.backends, &left.demand, self.moment(now, deadline)) {
-            Choice::Start(pick) => return Some(self.give(id, pick, &left, now)),
-            Choice::Later(later) if later.possible_at < deadline => {
-                self.routing.push(id, left.demand, left.waiting, later.wake_at);
-                return None;
-            }
-            Choice::Later(later) if deadline <= now => {
-                Refused { reason: RefusedReason::QueueTimeout, retry_after: until(later, now) }
-            }
-            Choice::Later(later) => too_late(later, now),
-            Choice::Never(reason) => Refused { reason, retry_after: RETRY_AFTER_GUESS },
-        };
-        Some(self.turn_away(id, refused, now))
+    /// This backend changed in a way that may concern those who wait.
+    pub(super) fn serve_those_who_want(&mut self, backend: BackendId, now: Instant) -> Vec<Grant> {
+        self.routing.open_where(|demand| demand.concerns(backend));
+        let mut grants = self.take_outbox();
+        self.serve_routing(now, &mut grants);
+        grants
     }
 
-    fn grant(&mut self, id: WaiterId, pick: Pick, now: Instant) -> Option<Grant> {
-        let left = self.routing.remove(id)?;
-        Some(self.give(id, pick, &left, now))
+    /// Decides anew for one whose line's next start comes too late for it: a backend it has been to, a
+    /// longer wait for one, an emergency, or a refusal at once.
+    fn reconsider(&mut self, id: WaiterId, now: Instant) -> Option<Grant> {
+        let found = self.routing.find(id)?;
+        let deadline = found.what.deadline;
+        let moment = Moment::new(&self.settings, draw(&mut self.lots), found.what, now);
+        let later = match choose(&self.backends, found.demand, moment) {
+            Choice::Start(pick) => return self.give(id, pick, now),
+            Choice::Later(later) if later.possible_at < deadline => {
+                self.routing.wake_by(id, later.wake_at);
+                return None;
+            }
+            Choice::Later(later) => later,
+            Choice::Never(reason) => {
+                return self.turn_away(id, Refused { reason, retry_after: RETRY_AFTER_GUESS }, now);
+            }
+        };
+        let (demand, waiting) = (found.demand.clone(), *found.what);
+        if let Some(slot) = self.emergency(&demand, &waiting, now) {
+            self.routing.serve(id);
+            self.waiters.leave(id);
+            return Some(Grant { waiter: id, what: Granted::Slot(slot) });
+        }
+        let refused = if deadline <= now {
+            Refused { reason: RefusedReason::QueueTimeout, retry_after: until(later, now) }
+        } else {
+            too_late(later, now)
+        };
+        self.turn_away(id, refused, now)
     }
 
     /// One who waits gets a backend, and waits no longer.
-    fn give(&mut self, id: WaiterId, pick: Pick, left: &Left, now: Instant) -> Grant {
+    fn give(&mut self, id: WaiterId, pick: Pick, now: Instant) -> Option<Grant> {
+        let (demand, waiting) = self.routing.serve(id)?;
         self.waiters.leave(id);
-        Grant { waiter: id, what: Granted::Slot(self.start(pick, &left.demand, left.waiting.tokens, now)) }
+        Some(Grant { waiter: id, what: Granted::Slot(self.start(pick, &demand, &waiting, now)) })
     }
 
     /// One who waits gets none, and waits no longer.
-    fn turn_away(&mut self, id: WaiterId, refused: Refused, now: Instant) -> Grant {
+    fn turn_away(&mut self, id: WaiterId, refused: Refused, now: Instant) -> Option<Grant> {
+        self.routing.remove(id)?;
         self.waiters.leave(id);
         self.board.refused(refused.reason, now);
-        Grant { waiter: id, what: Granted::Refused(refused) }
+        Some(Grant { waiter: id, what: Granted::Refused(refused) })
     }
 
-    fn start(&mut self, pick: Pick, demand: &Demand, tokens: u64, now: Instant) -> Slot {
+    /// All backends are spent by our own limits: one of them, within its reserve, if this request has not had
+    /// its share of emergencies.
+    fn emergency(&mut self, demand: &Demand, waiting: &Waiting, now: Instant) -> Option<Slot> {
+        if waiting.emergencies >= self.settings.emergency_tries {
+            return None;
+        }
+        self.start_beyond(Bounds::Reserve, demand, waiting, now)
+    }
+
+    fn start_beyond(
+        &mut self,
+        bounds: Bounds,
+        demand: &Demand,
+        waiting: &Waiting,
+        now: Instant,
+    ) -> Option<Slot> {
+        let moment = self.moment(waiting, bounds, now);
+        match choose(&self.backends, demand, moment) {
+            Choice::Start(pick) => Some(self.start(pick, demand, waiting, now)),
+            Choice::Later(_) | Choice::Never(_) => None,
+        }
+    }
+
+    fn start(&mut self, pick: Pick, demand: &Demand, waiting: &Waiting, now: Instant) -> Slot {
         self.leases += 1;
         let backend = self.backends.get_mut(at(pick.backend.0)).expect("it was chosen from these");
         if matches!(backend.cooldown.permit(now), Permit::AsProbe) {
             self.board.event(EventKind::CooldownEnded, Some(pick.backend), "one probe goes first", now);
         }
         backend.lease(pick.standing, self.leases, now);
+        match pick.bounds {
+            Bounds::All => {}
+            Bounds::Unrated => {
+                self.board.fallback_total += 1;
+                let text = "the queue is full: beyond its rate";
+                self.board.event(EventKind::Passthrough, Some(pick.backend), text, now);
+            }
+            Bounds::Reserve => {
+                backend.reserve.take(now);
+                self.board.emergency_total += 1;
+                let text = "all backends are spent: beyond its rate";
+                self.board.event(EventKind::Emergency, Some(pick.backend), text, now);
+            }
+        }
         let record = self.board.record(pick.backend);
         record.requests += 1;
         if demand.is_first_attempt()
@@ -125,13 +220,14 @@ impl State {
             backend: pick.backend,
             tier: pick.tier,
             candidate: pick.candidate,
-            tokens,
+            tokens: waiting.tokens,
             probe: pick.standing == Standing::Probe,
+            emergency: pick.bounds == Bounds::Reserve,
         }
     }
 
-    fn moment(&self, now: Instant, deadline: Instant) -> Moment {
-        Moment { now, deadline, spill: self.settings.spill }
+    fn moment(&mut self, waiting: &Waiting, bounds: Bounds, now: Instant) -> Moment {
+        Moment { bounds, ..Moment::new(&self.settings, draw(&mut self.lots), waiting, now) }
     }
 }
 

@@ -13,9 +13,9 @@ const BACKENDS: [&str; 4] = ["a", "b", "c", "d"];
 
 #[derive(Debug, Clone)]
 enum Step {
-    Admit { key: usize, seconds: u64 },
+    Admit { key: usize, class: Class, seconds: u64 },
     Discharge(usize),
-    Lease { model: usize, tried: Option<usize>, bound: Option<usize>, seconds: u64 },
+    Lease { key: usize, class: Class, line: Line, seconds: u64 },
     Release { held: usize, how: How },
     Leave(usize),
     Wait { millis: u64 },
@@ -54,6 +54,10 @@ fn limits() -> impl Generator<Value = Limits> {
     )
 }
 
+fn class() -> impl Generator<Value = Class> {
+    proptest::sample::select(Class::ALL.to_vec())
+}
+
 fn step() -> impl Generator<Value = Step> {
     let how = prop_oneof![
         6 => Just(How::Success),
@@ -64,10 +68,11 @@ fn step() -> impl Generator<Value = Step> {
     ];
     let some = |most: usize| proptest::option::weighted(0.2, 0..most);
     prop_oneof![
-        4 => (0..KEYS.len(), 0_u64..20).prop_map(|(key, seconds)| Step::Admit { key, seconds }),
+        4 => (0..KEYS.len(), class(), 0_u64..20)
+            .prop_map(|(key, class, seconds)| Step::Admit { key, class, seconds }),
         3 => (0_usize..8).prop_map(Step::Discharge),
-        6 => (0..MODELS.len(), some(BACKENDS.len()), some(BACKENDS.len()), 0_u64..40)
-            .prop_map(|(model, tried, bound, seconds)| Step::Lease { model, tried, bound, seconds }),
+        6 => (0..KEYS.len(), class(), (0..MODELS.len(), some(BACKENDS.len()), some(BACKENDS.len())), 0_u64..40)
+            .prop_map(|(key, class, line, seconds)| Step::Lease { key, class, line, seconds }),
         6 => (0_usize..8, how).prop_map(|(held, how)| Step::Release { held, how }),
         1 => (0_usize..8).prop_map(Step::Leave),
         3 => (0_u64..20_000).prop_map(|millis| Step::Wait { millis }),
@@ -80,6 +85,23 @@ fn step() -> impl Generator<Value = Step> {
 /// What an attempt wants: its model, a backend it has been to, a backend it is bound to.
 type Line = (usize, Option<usize>, Option<usize>);
 
+/// Someone waiting, as the naive account has it.
+#[derive(Debug, Clone, Copy)]
+struct Waits<T> {
+    key: usize,
+    class: Class,
+    since: Instant,
+    what: T,
+}
+
+impl<T> Waits<T> {
+    /// Its class after so long a wait.
+    fn aged(&self, now: Instant) -> Class {
+        let lifts = now.saturating_duration_since(self.since).as_secs() / 30;
+        (0..lifts).fold(self.class, |class, _| class.lifted().unwrap_or(class))
+    }
+}
+
 /// The naive account of what `Live` was asked and has answered.
 struct Ledger {
     world: World,
@@ -87,10 +109,10 @@ struct Ledger {
     /// Keys of those let in.
     inside: Vec<usize>,
     /// Keys of those waiting to be.
-    outside: BTreeMap<WaiterId, usize>,
+    outside: BTreeMap<WaiterId, Waits<()>>,
     held: Vec<Slot>,
     /// What those waiting for a backend want; equal wants stand in one line.
-    waiting: BTreeMap<WaiterId, Line>,
+    waiting: BTreeMap<WaiterId, Waits<Line>>,
     /// Until when each backend must not be called.
     closed_until: BTreeMap<BackendId, Instant>,
     /// When the one who ticks was told to.
@@ -143,11 +165,18 @@ impl Ledger {
         KEYS[key].1.is_some_and(|ceiling| inside >= usize::try_from(ceiling).expect("small"))
     }
 
-    /// Who comes first of those who want the same. One who has been somewhere may be passed by another with
-    /// less time, who then takes a backend it has been to while the first still waits for a fresh one.
-    fn first_of(&self, line: Line) -> Option<WaiterId> {
-        let same = |(_, theirs): &(&WaiterId, &Line)| **theirs == line && line.1.is_none();
+    /// Who comes first of those who want the same, for the same caller and in the same class. One who has
+    /// been somewhere may be passed by another with less time, who then takes a backend it has been to while
+    /// the first still waits for a fresh one.
+    fn first_of(&self, line: Line, key: usize, class: Class) -> Option<WaiterId> {
+        let same = |(_, theirs): &(&WaiterId, &Waits<Line>)| {
+            (theirs.what, theirs.key, theirs.class) == (line, key, class) && line.1.is_none()
+        };
         self.waiting.iter().find(same).map(|(id, _)| *id)
+    }
+
+    fn waits<T>(&self, key: usize, class: Class, what: T) -> Waits<T> {
+        Waits { key, class, since: self.world.now, what }
     }
 
     fn leased(&mut self, slot: Slot) {
@@ -162,20 +191,22 @@ impl Ledger {
     }
 
     fn settle(&mut self, grants: Vec<Grant>) {
-        let mut in_order: Vec<(WaiterId, usize)> = Vec::new();
+        let mut let_in: Vec<(WaiterId, Waits<()>)> = Vec::new();
         for grant in grants {
             let outside = self.outside.remove(&grant.waiter);
             let waiting = self.waiting.remove(&grant.waiter);
             match grant.what {
                 Granted::Admitted(slot) => {
-                    let key = outside.expect("let in without waiting");
-                    assert_eq!(slot, self.key(key));
-                    in_order.push((grant.waiter, key));
-                    self.inside.push(key);
+                    let waited = outside.expect("let in without waiting");
+                    assert_eq!(slot, self.key(waited.key));
+                    let_in.push((grant.waiter, waited));
+                    self.inside.push(waited.key);
                 }
                 Granted::Slot(slot) => {
-                    let want = waiting.expect("leased without waiting");
-                    let passed = self.first_of(want).filter(|first| *first < grant.waiter);
+                    let waited = waiting.expect("leased without waiting");
+                    let first = self.first_of(waited.what, waited.key, waited.class);
+                    // An emergency is for one who has no more time, not for one who came first.
+                    let passed = first.filter(|first| *first < grant.waiter && !slot.emergency);
                     assert_eq!(passed, None, "{:?} passed it", grant.waiter);
                     self.leased(slot);
                 }
@@ -184,9 +215,12 @@ impl Ledger {
                 }
             }
         }
-        for (granted, key) in in_order {
-            for (id, theirs) in self.outside.range(..granted) {
-                assert!(self.key_full(*theirs), "{granted:?} of {key} passed {id:?} of {theirs}");
+        let now = self.world.now;
+        for (granted, own) in let_in {
+            for (id, theirs) in self.outside.iter().filter(|(_, theirs)| !self.key_full(theirs.key)) {
+                let is_first = own.key == theirs.key && own.class == theirs.class && *id < granted;
+                let is_better = theirs.aged(now) < own.aged(now);
+                assert!(!is_first && !is_better, "{granted:?} {own:?} passed {id:?} {theirs:?}");
             }
         }
     }
@@ -194,13 +228,16 @@ impl Ledger {
     fn apply(&mut self, step: Step) {
         let now = self.world.now;
         match step {
-            Step::Admit { key, seconds } => self.admit(key, seconds),
+            Step::Admit { key, class, seconds } => self.admit(key, class, seconds),
             Step::Discharge(which) if which < self.inside.len() => {
                 let key = self.inside.remove(which);
                 let grants = self.world.live.discharge(self.key(key), now);
                 self.settle(grants);
             }
-            Step::Lease { model, tried, bound, seconds } => self.lease((model, tried, bound), seconds),
+            Step::Lease { key, class, line, seconds } => {
+                let waits = self.waits(key, class, line);
+                self.lease(waits, seconds);
+            }
             Step::Release { held, how } if held < self.held.len() => self.release(held, &how),
             Step::Leave(which) => {
                 let everyone: BTreeSet<WaiterId> =
@@ -216,6 +253,8 @@ impl Ledger {
             Step::Oversleep { millis } => self.tick(now + Duration::from_millis(millis)),
             Step::Adopt(limits) => {
                 self.limits = limits;
+                // A queue smaller than what waits is refused.
+                self.limits.queue_max = self.limits.queue_max.max(self.outside.len() + self.waiting.len());
                 let grants = self.world.adopt(draft_of(&self.limits));
                 self.settle(grants);
             }
@@ -258,40 +297,44 @@ impl Ledger {
         assert_eq!(self.world.after(rest), [], "a wake-up was missed");
     }
 
-    fn admit(&mut self, key: usize, seconds: u64) {
+    fn admit(&mut self, key: usize, class: Class, seconds: u64) {
         let deadline = self.world.now + Duration::from_secs(seconds);
         let (slot, concurrency) = (self.key(key), KEYS[key].1);
-        let ask = Admission { key: slot, concurrency, class: Class::Normal, bytes: 1, deadline };
+        let ask = Admission { key: slot, concurrency, class, bytes: 1, deadline };
         match self.world.live.admit(ask, self.world.now) {
             Admitted::Now => {
-                assert!(!self.key_full(key) && !self.outside.values().any(|theirs| *theirs == key));
+                assert!(!self.key_full(key) && !self.outside.values().any(|theirs| theirs.key == key));
                 self.inside.push(key);
                 assert!(self.inside.len() <= usize::try_from(self.limits.max_in_flight).expect("small"));
             }
             Admitted::Wait(id) => {
-                self.outside.insert(id, key);
+                let waits = self.waits(key, class, ());
+                self.outside.insert(id, waits);
                 assert!(self.outside.len() + self.waiting.len() <= self.limits.queue_max);
             }
             Admitted::Refused(_) => {}
         }
     }
 
-    fn lease(&mut self, line: Line, seconds: u64) {
-        let (model, tried, bound) = line;
+    fn lease(&mut self, waits: Waits<Line>, seconds: u64) {
+        let (model, tried, bound) = waits.what;
         let id = |index: usize| self.world.id(BACKENDS[index]);
         let want = Want {
             tried: tried.map(id).into_iter().collect(),
             bound: bound.map(id),
+            class: waits.class,
+            caller: self.key(waits.key),
             deadline: self.world.now + Duration::from_secs(seconds),
             ..self.world.want(MODELS[model])
         };
         match self.world.lease(want) {
             Leased::Now(slot) => {
-                assert_eq!(self.first_of(line), None, "a newcomer passed it");
+                let first = self.first_of(waits.what, waits.key, waits.class);
+                assert!(first.is_none() || slot.emergency, "a newcomer passed {first:?}");
                 self.leased(slot);
             }
             Leased::Wait(id) => {
-                self.waiting.insert(id, line);
+                self.waiting.insert(id, waits);
                 assert!(self.outside.len() + self.waiting.len() <= self.limits.queue_max);
             }
             Leased::Refused(refused) => assert!(refused.retry_after >= SECOND),
@@ -337,8 +380,8 @@ impl Ledger {
         assert_eq!(status.queue.routing, self.waiting.len());
         assert_eq!(status.queued, self.outside.len() + self.waiting.len());
         let full = self.inside.len() >= usize::try_from(self.limits.max_in_flight).expect("small");
-        for (id, key) in &self.outside {
-            assert!(full || self.key_full(*key), "{id:?} waits for nothing");
+        for (id, theirs) in &self.outside {
+            assert!(full || self.key_full(theirs.key), "{id:?} waits for nothing");
         }
         match self.alarm() {
             Some(next) => assert!(next > self.world.now, "a tick that is never done"),

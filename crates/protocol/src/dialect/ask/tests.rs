@@ -241,3 +241,39 @@ fn nothing_is_copied_where_nothing_changes() {
     let segments = rewrite(&body, &found, &Edits { model: Some("m"), ask_usage: true });
     assert_eq!((segments.len(), segments[0].as_ptr()), (1, body.as_ptr()));
 }
+
+/// What a conversation begins with decides which cache it warms.
+#[test]
+fn a_conversation_is_known_by_its_system_prompt_else_by_its_first_message() {
+    use Dialect::{OpenAiChat, OpenAiCompletions, OpenAiResponses};
+    let beginning = |dialect, body: &str| {
+        outline(dialect, body.as_bytes()).expect("a request").beginning(body.as_bytes())
+    };
+    let of = |text: &str| Some(crate::digest(format!("{text:?}").as_bytes()));
+    for (dialect, body, expected) in [
+        (OpenAiChat, r#"{"messages":[{"role":"user","content":"hi"}]}"#, of("hi")),
+        (
+            OpenAiChat,
+            r#"{"messages":[{"role":"user","content":"hi"},{"role":"user","content":"you"}]}"#,
+            of("hi"),
+        ),
+        (
+            OpenAiChat,
+            r#"{"messages":[{"role":"user","content":"hi"},{"content":"be kind","role":"system"}]}"#,
+            of("be kind"),
+        ),
+        (
+            OpenAiChat,
+            r#"{"messages":[{"role":"developer","content": "a" },{"role":"system","content":"b"}]}"#,
+            of("a"),
+        ),
+        (OpenAiChat, r#"{"messages":[{"role":"user"}]}"#, None),
+        (OpenAiResponses, r#"{"input":"hi"}"#, of("hi")),
+        (OpenAiResponses, r#"{"input":"hi","instructions":"be kind"}"#, of("be kind")),
+        (OpenAiResponses, r#"{"instructions":null,"input":[{"role":"user","content":"hi"}]}"#, of("hi")),
+        (OpenAiResponses, r#"{"input":[{"type":"reasoning"},{"role":"developer","content":"a"}]}"#, of("a")),
+        (OpenAiCompletions, r#"{"prompt":"hi"}"#, None),
+    ] {
+        assert_eq!(beginning(dialect, body), expected, "{body}");
+    }
+}

@@ -1,7 +1,7 @@
 //! Weighs what a model is to read and finds what that demands; never keeps any of it.
 
 use super::decode::wrong_type;
-use crate::dialect::ask::{DecodeError, MEDIA_BYTES, Outline};
+use crate::dialect::ask::{DecodeError, MEDIA_BYTES, Outline, Role};
 use crate::json::{Kind, Scan};
 
 /// What one token of a pre-tokenised prompt weighs: what a token of English text does.
@@ -23,6 +23,16 @@ pub(crate) fn content(
         }
     }
     Ok(())
+}
+
+/// Takes a message's role.
+pub(crate) fn role(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<Role, DecodeError> {
+    let written = scan.written()?;
+    weigh(outline, length(written.len()));
+    Ok(match written {
+        r#""system""# | r#""developer""# => Role::System,
+        _ => Role::Other,
+    })
 }
 
 /// Takes what a dialect lets a model read bare: a text, texts, tokens, or lists of tokens.

@@ -1,7 +1,7 @@
 //! Reads a chat request: its messages and what they demand; never judges a role or a field it does not know.
 
 use crate::dialect::Dialect;
-use crate::dialect::ask::{DecodeError, Outline};
+use crate::dialect::ask::{DecodeError, Outline, Role};
 use crate::dialect::openai::decode::{self, wrong_type};
 use crate::dialect::openai::prompt;
 use crate::json::{Kind, Scan};
@@ -50,10 +50,21 @@ fn message(scan: &mut Scan<'_>, number: usize, outline: &mut Outline) -> Result<
     if scan.kind() != Kind::Object {
         return Err(wrong_type(scan, &format!("messages[{number}]"), "an object"));
     }
+    let (mut said, mut role) = (None, Role::default());
     scan.object(|scan, key| match &*key.value() {
-        "content" => prompt::content(scan, outline, || format!("messages[{number}].content")),
+        "content" => {
+            let start = scan.place();
+            prompt::content(scan, outline, || format!("messages[{number}].content"))?;
+            said = Some(start..scan.at());
+            Ok(())
+        }
+        "role" => {
+            role = prompt::role(scan, outline)?;
+            Ok(())
+        }
         _ => prompt::bulk(scan, outline),
     })?;
+    outline.places.beginning.meet(role, said);
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! Reads a responses request, compactions included: its input items; never judges a field or item it does not know.
 
 use crate::dialect::Dialect;
-use crate::dialect::ask::{DecodeError, Outline};
+use crate::dialect::ask::{DecodeError, Outline, Role};
 use crate::dialect::openai::decode::{self, wrong_type};
 use crate::dialect::openai::prompt;
 use crate::json::{Kind, Scan};
@@ -10,7 +10,12 @@ pub(crate) fn outline(text: &str) -> Result<Outline, DecodeError> {
     decode::outline(Dialect::OpenAiResponses, text, |scan, field, outline| {
         match field {
             "input" => input(scan, outline)?,
-            "instructions" => prompt::bulk(scan, outline)?,
+            "instructions" => {
+                let is_text = scan.kind() == Kind::String;
+                let start = scan.place();
+                prompt::bulk(scan, outline)?;
+                outline.places.beginning.meet(Role::System, is_text.then(|| start..scan.at()));
+            }
             "tools" => prompt::tools(scan, outline)?,
             "text" => text_settings(scan, outline)?,
             "previous_response_id" => outline.previous_response_id = decode::text(scan)?,
@@ -22,7 +27,12 @@ pub(crate) fn outline(text: &str) -> Result<Outline, DecodeError> {
 
 fn input(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<(), DecodeError> {
     match scan.kind() {
-        Kind::String => prompt::content(scan, outline, String::new),
+        Kind::String => {
+            let start = scan.place();
+            prompt::content(scan, outline, String::new)?;
+            outline.places.beginning.meet(Role::Other, Some(start..scan.at()));
+            Ok(())
+        }
         Kind::Array => {
             scan.array(|scan, _| item(scan, outline))?;
             Ok(())
@@ -39,12 +49,21 @@ fn item(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<(), DecodeError> {
     if scan.kind() != Kind::Object {
         return prompt::bulk(scan, outline);
     }
+    let (mut said, mut role) = (None, Role::default());
     scan.object(|scan, key| match (&*key.value(), scan.kind()) {
         ("content" | "output", Kind::String | Kind::Array | Kind::Object) => {
-            prompt::content(scan, outline, String::new)
+            let start = scan.place();
+            prompt::content(scan, outline, String::new)?;
+            said = Some(start..scan.at());
+            Ok(())
+        }
+        ("role", _) => {
+            role = prompt::role(scan, outline)?;
+            Ok(())
         }
         _ => prompt::bulk(scan, outline),
     })?;
+    outline.places.beginning.meet(role, said);
     Ok(())
 }
 
