@@ -3,6 +3,7 @@
 mod auth;
 mod backends;
 mod config;
+mod explain;
 mod extract;
 mod keys;
 mod probe;
@@ -73,6 +74,7 @@ pub fn router(state: AdminState) -> Router {
         .route("/api/admin/stats/cooldown", get(stats::cooldown))
         .route("/api/admin/requests", get(requests::recent))
         .route("/api/admin/requests/{id}", get(requests::show))
+        .route("/api/admin/explain", get(explain::show))
         .route("/api/admin/config", get(config::show))
         .route("/api/admin/reload", post(config::reload))
         .route("/status", get(stats::cooldown))

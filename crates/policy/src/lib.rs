@@ -24,9 +24,9 @@ pub use catalog::{Candidate, Carries, Catalog, ModelListing, NoSuchModel, Route,
 pub use identity::{Class, Digest, Digester, Identity, Key, KeyLimits, ModelSet, Secret, masked};
 pub use limit::WaiterId;
 pub use live::{
-    Admission, Admitted, BackendId, BackendStatus, Event, EventKind, FailureSummary, Grant, Granted, Health,
-    KeyRate, KeySlot, Leased, Live, Outcome, ProbeResult, QueueStatus, Refused, RefusedReason, Slot, Status,
-    WaitingByClass, Want,
+    Admission, Admitted, BackendId, BackendStatus, CandidateVerdict, Decision, Event, EventKind, Explanation,
+    FailureSummary, Grant, Granted, Health, KeyRate, KeySlot, Leased, Live, Outcome, ProbeResult,
+    QueueStatus, Refused, RefusedReason, Slot, Status, Verdict, WaitingByClass, Want,
 };
 pub use money::{Amount, AmountError, Price, PriceBook, PriceSpec};
 pub use receipt::{

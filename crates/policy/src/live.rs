@@ -3,6 +3,7 @@
 
 mod asks;
 mod board;
+mod explain;
 mod names;
 mod routing;
 mod state;
@@ -22,6 +23,7 @@ pub use asks::{
     Admission, Admitted, BackendId, FailureSummary, Grant, Granted, KeyRate, KeySlot, Leased, Outcome,
     ProbeResult, Refused, RefusedReason, Slot, Want,
 };
+pub use explain::{CandidateVerdict, Decision, Explanation, Verdict};
 pub use status::{BackendStatus, Event, EventKind, Health, QueueStatus, Status, WaitingByClass};
 
 use crate::catalog::Tier;
@@ -89,6 +91,11 @@ impl Live {
     /// The first event of an answer came so long after its attempt began.
     pub fn note_first_event(&self, backend: BackendId, tier: &Tier, took: Duration, now: Instant) {
         self.lock().note_first_event(backend, tier.mark, took, now);
+    }
+
+    /// What would become of a request that came now, and for each candidate why or why not. Changes nothing.
+    pub fn explain(&self, want: &Want, now: Instant) -> Explanation {
+        self.lock().explain(want, now)
     }
 
     /// How many wait, in both queues.

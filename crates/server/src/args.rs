@@ -52,6 +52,8 @@ pub(crate) enum Command {
     Backends(BackendsCommand),
     /// The models that a running gateway offers, or else the configuration, with backends and prices
     Models(ModelsArguments),
+    /// Which backend of a running gateway a request would go to now, and why not to the others
+    Explain(ExplainArguments),
     /// Talk to a model through a running gateway
     Chat(ChatArguments),
     /// What requests used and cost
@@ -254,6 +256,29 @@ pub(crate) struct ModelsArguments {
     /// Show what the configuration offers, whether a gateway runs or not
     #[arg(long, conflicts_with = "url")]
     pub(crate) configured: bool,
+    #[command(flatten)]
+    pub(crate) shape: Shape,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArguments {
+    /// The model that the request names
+    pub(crate) model: String,
+    /// The key it would come with, by name or id
+    #[arg(long)]
+    pub(crate) key: Option<String>,
+    /// What tells its session from others, such as its `user` field
+    #[arg(long)]
+    pub(crate) session: Option<String>,
+    /// Its class: urgent, high, normal, low
+    #[arg(long, value_name = "CLASS")]
+    pub(crate) priority: Option<String>,
+    /// The gateway's address [default: $LOCKGATE_URL, else where the configuration listens]
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    pub(crate) url: Option<String>,
+    /// The environment variable that holds the admin token
+    #[arg(long, value_name = "NAME", default_value = "LOCKGATE_ADMIN_TOKEN")]
+    pub(crate) token_env: String,
     #[command(flatten)]
     pub(crate) shape: Shape,
 }

@@ -6,6 +6,7 @@ mod check;
 mod config;
 mod desk;
 mod doctor;
+mod explain;
 mod hidden;
 mod keys;
 mod models;
@@ -41,6 +42,7 @@ pub(crate) fn run(arguments: Arguments, environment: BTreeMap<String, String>) -
         Command::Models(arguments) => on_one_thread(models::run(&place, arguments)),
         Command::Chat(arguments) => on_one_thread(chat::run(&place, arguments)),
         Command::Doctor(arguments) => on_one_thread(doctor::run(&place, arguments)),
+        Command::Explain(arguments) => on_one_thread(explain::run(&place, arguments)),
         Command::Usage(arguments) => on_one_thread(usage::run(&place, arguments)),
         Command::Completions { shell } => completions(shell),
         Command::Version(shape) => version::run(shape),

@@ -591,3 +591,17 @@ fn receipt(ticket: TicketId, n: u64, at: Timestamp) -> Receipt {
         keepalive_committed: false,
     }
 }
+
+#[tokio::test]
+async fn a_choice_of_backend_is_explained() {
+    let house = House::new(BASE).await;
+    let answer =
+        house.call("GET", "/api/admin/explain?model=m&key=app&session=s&class=low", "").await.expect(200);
+    assert_eq!((answer.str("/decision"), answer.str("/backend")), ("start", "main"));
+    assert_eq!(answer.str("/candidates/0/verdict"), "chosen");
+    for (query, status) in
+        [("", 400), ("?model=other", 422), ("?model=m&key=nobody", 404), ("?model=m&x=1", 400)]
+    {
+        house.call("GET", &format!("/api/admin/explain{query}"), "").await.expect(status);
+    }
+}

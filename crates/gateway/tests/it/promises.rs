@@ -6,4 +6,5 @@ mod p05_no_unpriced_model_is_free;
 mod p07_no_database_is_needed;
 mod p08_bytes_are_kept;
 mod p10_cooldowns_are_kept;
+mod p11_affinity_costs_nobody;
 mod p13_a_long_run_ends_where_it_began;

@@ -7,7 +7,7 @@ use protocol::{Dialect, Failure, FailureKind, Needs, Taint};
 use smallvec::SmallVec;
 
 use crate::catalog::Route;
-use crate::identity::Class;
+use crate::identity::{Class, Key};
 use crate::limit::WaiterId;
 
 /// Where a backend's state is kept: an index, stable for the life of the process.
@@ -71,6 +71,33 @@ pub struct Want {
     pub bytes: u64,
     /// When it stops waiting.
     pub deadline: Instant,
+}
+
+impl Want {
+    /// A first attempt of a plain chat request.
+    #[must_use]
+    pub fn plain(route: Arc<Route>, key: &Key, deadline: Instant) -> Self {
+        Self {
+            route,
+            dialect: Dialect::OpenAiChat,
+            needs: Needs::default(),
+            class: Class::Normal.capped(key.priority_max),
+            caller: key.slot,
+            tried: SmallVec::new(),
+            bound: None,
+            tokens: 0,
+            affinity: None,
+            emergencies: 0,
+            bytes: 0,
+            deadline,
+        }
+    }
+
+    /// The same, as part of a session that its client names.
+    #[must_use]
+    pub fn in_session(self, name: &str) -> Self {
+        Self { affinity: Some(protocol::digest(name.as_bytes())), ..self }
+    }
 }
 
 /// What became of a [`Want`].

@@ -210,7 +210,7 @@ impl State {
     }
 
     /// How long one of this class waits at most.
-    fn patience(&self, class: Class, deadline: Instant, now: Instant) -> Instant {
+    pub(super) fn patience(&self, class: Class, deadline: Instant, now: Instant) -> Instant {
         match class {
             Class::Urgent | Class::High | Class::Normal => deadline,
             Class::Low => deadline.min(now + self.settings.low_timeout),
@@ -264,6 +264,14 @@ impl State {
         let Newcomer { class, caller, deadline, .. } = *newcomer;
         let ageing = self.settings.ageing;
         Entry { demand, class, caller, weight, deadline, lift_at: now + ageing, ageing, what }
+    }
+
+    pub(super) fn settings(&self) -> &TrafficSettings {
+        &self.settings
+    }
+
+    pub(super) fn lots(&self) -> u64 {
+        self.lots
     }
 
     /// Chance that a caller brought.

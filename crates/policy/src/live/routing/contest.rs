@@ -10,12 +10,21 @@ use super::{Moment, Pick};
 use crate::catalog::Candidate;
 use crate::schedule::{Bid, Strategy, mix};
 
-/// The contests that one walk over a tier's candidates decides: the strategy's own; a second one, where the
-/// strategy compares two; and the one for home.
+/// The contests that one walk over a tier's candidates decides: the strategy's own, a second one where the
+/// strategy compares two, and the one for home.
 pub(super) struct Contests<'a> {
-    of: SmallVec<[Contest<'a>; 3]>,
-    has_home: bool,
+    of: SmallVec<[Contest<'a>; 2]>,
+    homes: Option<Homes<'a>>,
     cold_cache: Duration,
+}
+
+/// The two highest bidders for a key: its home, and where it goes when that is no good.
+struct Homes<'a> {
+    key: u64,
+    first: Option<(Bid, Leader<'a>)>,
+    second: Option<(Bid, Leader<'a>)>,
+    /// What the one looked at bids, if it would be one of the two.
+    offered: Option<Bid>,
 }
 
 /// Who leads a contest.
@@ -60,13 +69,13 @@ impl<'a> Contests<'a> {
             Strategy::Cost => of.push(Contest::by(Measure::Cost)),
             Strategy::Priority => of.push(Contest::by(Measure::Order)),
         }
-        of.extend(moment.affinity.map(|key| Contest::by(Measure::Lot(key))));
-        Self { of, has_home: moment.affinity.is_some(), cold_cache: moment.cold_cache }
+        let homes = moment.affinity.map(|key| Homes { key, first: None, second: None, offered: None });
+        Self { of, homes, cold_cache: moment.cold_cache }
     }
 
     /// Whether this one would lead any of them.
     pub(super) fn has_leader_in(&mut self, candidate: &Candidate, backend: &BackendState) -> bool {
-        let mut any = false;
+        let mut any = self.homes.as_mut().is_some_and(|homes| homes.look(backend));
         for contest in &mut self.of {
             any |= contest.look(candidate, backend);
         }
@@ -79,23 +88,42 @@ impl<'a> Contests<'a> {
             contest.leader = Some(leader);
             contest.bid = contest.offered;
         }
+        if let Some(homes) = &mut self.homes {
+            homes.accept(leader);
+        }
     }
 
-    /// Who gets the attempt: home, unless it is expected to begin later than the other by more than a cold
-    /// cache costs there; else, of two that were drawn, the one expected to begin sooner.
+    /// Who gets the attempt: home, or the second home, unless it is expected to begin later than another by
+    /// more than a cold cache costs there; else the strategy's choice, and of two that were drawn the one
+    /// expected to begin sooner.
     pub(super) fn winner(self, wait: impl Fn(&Leader<'a>) -> Duration) -> Option<Pick> {
         let mut leaders = self.of.iter().filter_map(|contest| contest.leader);
-        let home = if self.has_home { leaders.next_back() } else { None };
         let best = match (leaders.next(), leaders.next()) {
-            (Some(one), Some(other)) if wait(&other) < wait(&one) => Some(other),
-            (one, _) => one,
+            (Some(one), Some(other)) if wait(&other) < wait(&one) => other,
+            (one, _) => one?,
         };
-        match (home, best) {
-            (Some(home), Some(best)) if home.pick.backend != best.pick.backend => {
-                let at_home = wait(&home) <= wait(&best).saturating_add(self.cold_cache);
-                Some(if at_home { home.pick } else { best.pick })
-            }
-            (home, best) => best.or(home).map(|leader| leader.pick),
+        let homes = self.homes.iter().flat_map(|homes| homes.first.iter().chain(&homes.second));
+        let homes: SmallVec<[(Duration, Pick); 2]> =
+            homes.map(|(_, leader)| (wait(leader), leader.pick)).collect();
+        let Some(soonest) = homes.iter().map(|(wait, _)| *wait).min() else { return Some(best.pick) };
+        let worth = soonest.min(wait(&best)).saturating_add(self.cold_cache);
+        let home = homes.into_iter().find(|(wait, _)| *wait <= worth);
+        Some(home.map_or(best.pick, |(_, pick)| pick))
+    }
+}
+
+impl<'a> Homes<'a> {
+    fn look(&mut self, backend: &BackendState) -> bool {
+        self.offered = backend.bid(self.second.map(|(bid, _)| bid), self.key);
+        self.offered.is_some()
+    }
+
+    fn accept(&mut self, leader: Leader<'a>) {
+        let Some(bid) = self.offered.take() else { return };
+        if self.first.is_none_or(|(first, _)| first < bid) {
+            self.second = self.first.replace((bid, leader));
+        } else {
+            self.second = Some((bid, leader));
         }
     }
 }

@@ -144,11 +144,7 @@ fn home_is_a_preference_and_never_a_gate() {
         let elsewhere = world.slot(homed(&world, 7));
         assert_ne!(world.name(&elsewhere), home, "{how}");
         let again = world.slot(homed(&world, 7));
-        // A home that is only slow is left to the pool's strategy; one that cannot start has a second.
-        assert!(
-            how == "slow" || world.name(&again) == world.name(&elsewhere),
-            "{how}: the second home is one, too"
-        );
+        assert_eq!(world.name(&again), world.name(&elsewhere), "{how}: the second home is one, too");
         for slot in held.into_iter().chain([elsewhere, again]) {
             world.release(slot, SUCCESS);
         }
@@ -217,4 +213,43 @@ fn an_emergency_is_no_reason_to_call_one_that_rests() {
     let hurried = Want { deadline: world.now + SECOND, ..world.want("m") };
     let refused = world.refused(hurried);
     assert_eq!((refused.reason, refused.retry_after), (RefusedReason::AllPoolsExhausted, 30 * SECOND));
+}
+
+#[test]
+fn a_choice_is_explained_without_being_made() {
+    let blind = with(backend("blind", &["m"]), |spec| {
+        for model in spec.models.iter_mut().flat_map(|models| models.values_mut()) {
+            model.carries.images = false;
+        }
+    });
+    let off = with(backend("off", &["m"]), |spec| spec.enabled = false);
+    let other = with(backend("later", &["m"]), |spec| spec.pool = "fallback".into());
+    let mut world =
+        World::of([blind, off, one_at_a_time("full"), rated("spent", 60, 1), backend("ill", &["m"]), other]);
+    let bound = |world: &World, name: &str| Want { bound: Some(world.id(name)), ..world.want("m") };
+    let _full = world.slot(bound(&world, "full"));
+    let _spent = world.slot(bound(&world, "spent"));
+    let ill = world.slot(bound(&world, "ill"));
+    world.release(ill, limited(None));
+    let images = Needs { images: true, ..Needs::default() };
+    let want = Want { needs: images, ..world.want("m") };
+    let before = format!("{:?}", world.live.status(world.now));
+    let told = world.live.explain(&want, world.now);
+    assert_eq!(format!("{:?}", world.live.status(world.now)), before, "nothing has changed");
+    assert_eq!((told.decision, told.backend.as_deref()), (Decision::Start, Some("later")));
+    let verdicts: Vec<(&str, Verdict, Option<u64>)> =
+        told.candidates.iter().map(|one| (&*one.backend, one.verdict, one.for_ms)).collect();
+    assert_eq!(
+        verdicts,
+        [
+            ("blind", Verdict::Incapable, None),
+            ("off", Verdict::Disabled, None),
+            ("full", Verdict::Full, None),
+            ("spent", Verdict::Spent, Some(1000)),
+            ("ill", Verdict::Cooling, Some(30_000)),
+            ("later", Verdict::Chosen, None),
+        ]
+    );
+    let chosen = world.slot(want);
+    assert_eq!(world.name(&chosen), "later", "and so it is done");
 }
