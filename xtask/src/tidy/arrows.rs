@@ -50,6 +50,7 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
     ("anyhow", &["server", "xtask"], "libraries name their errors"),
     ("insta", &["dev"], "tests only"),
     ("proptest", &["dev"], "tests only"),
+    ("shuttle", &["dev"], "tests only"),
 ];
 
 /// The pure crates may not even link these.
