@@ -1,6 +1,9 @@
 //! Decides what is counted and under which labels; labels are bounded: never a model name, a key, or anything a caller wrote.
 
-use std::sync::{Arc, atomic::AtomicU64};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use policy::{Amount, Receipt, RequestOutcome, Status};
 use prometheus_client::{
@@ -32,10 +35,19 @@ pub struct Metrics {
 struct Gauges {
     in_flight: Gauge,
     queued: Gauge,
+    queued_by_class: Family<ClassLabels, Gauge>,
+    /// What `Live` has counted, as it was last told.
+    emergencies: Counter,
+    fallbacks: Counter,
     backend_in_flight: Family<BackendLabels, Gauge>,
     backend_cooling: Family<BackendLabels, Gauge>,
     journal_entries: Gauge,
     journal_bytes: Gauge,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ClassLabels {
+    class: &'static str,
 }
 
 /// The counters of one backend, resolved once per snapshot.
@@ -142,6 +154,21 @@ impl Metrics {
         registry.register("upstream_errors", "Failed attempts by backend and kind", self.failures.clone());
         registry.register("in_flight", "Tickets held", self.gauges.in_flight.clone());
         registry.register("queued", "Requests waiting for a slot", self.gauges.queued.clone());
+        registry.register(
+            "queued_by_class",
+            "Requests waiting, in the class they were lifted to",
+            self.gauges.queued_by_class.clone(),
+        );
+        registry.register(
+            "emergencies",
+            "Attempts beyond a backend's rate because all were spent",
+            self.gauges.emergencies.clone(),
+        );
+        registry.register(
+            "fallbacks",
+            "Attempts beyond a backend's rate because the queue was full",
+            self.gauges.fallbacks.clone(),
+        );
         registry.register("backend_in_flight", "Leases held", self.gauges.backend_in_flight.clone());
         registry.register(
             "backend_cooling",
@@ -161,6 +188,17 @@ impl Metrics {
     pub fn encode(&self, live: &Status, lag: JournalLag) -> String {
         self.gauges.in_flight.set(i64::from(live.in_flight));
         self.gauges.queued.set(signed(live.queued as u64));
+        let classes = live.queue.by_class;
+        for (class, waiting) in [
+            ("urgent", classes.urgent),
+            ("high", classes.high),
+            ("normal", classes.normal),
+            ("low", classes.low),
+        ] {
+            self.gauges.queued_by_class.get_or_create(&ClassLabels { class }).set(signed(waiting as u64));
+        }
+        self.gauges.emergencies.inner().store(live.emergency_total, Ordering::Relaxed);
+        self.gauges.fallbacks.inner().store(live.fallback_total, Ordering::Relaxed);
         self.gauges.journal_entries.set(signed(lag.entries));
         self.gauges.journal_bytes.set(signed(lag.bytes));
         for backend in &live.backends {

@@ -32,6 +32,7 @@ impl World {
         draft.backends = (0..BACKENDS).map(|number| backend(number, concurrency)).collect();
         draft.keys = (0..KEYS).map(key).collect();
         draft.settings.max_in_flight = 1_000_000;
+        draft.settings.queue_max = 2_000;
         let live = Live::new();
         #[expect(clippy::disallowed_methods, reason = "a measurement needs the machine's clock")]
         let now = Instant::now();
@@ -66,7 +67,7 @@ impl World {
             tried: Default::default(),
             bound: None,
             tokens: 1000,
-            affinity: None,
+            affinity: u64::try_from(number).ok(),
             emergencies: 0,
             bytes: 1024,
             deadline: self.now + Duration::from_secs(30),
@@ -121,25 +122,33 @@ fn requests(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// A full gateway with 400 waiting: each release starts the oldest, and another takes the last place.
+/// A full gateway with so many waiting, of as many keys: each release starts the next, and another takes the
+/// last place. It costs the same however many wait.
 fn waiting(criterion: &mut Criterion) {
-    let mut world = World::new(1);
-    let mut held: std::collections::VecDeque<Slot> = (0..BACKENDS).map(|number| world.slot(number)).collect();
-    for number in 0..400 {
-        assert!(matches!(world.lease(number), Leased::Wait(_)));
-    }
-    criterion.bench_function("release-grant-wait", |bench| {
-        bench.iter(|| {
-            let slot = held.pop_front().expect("every backend is held");
-            for grant in world.live.release(slot, Outcome::Success { tokens: None }, world.now) {
-                match grant.what {
-                    Granted::Slot(slot) => held.push_back(slot),
-                    Granted::Admitted(_) | Granted::Refused(_) => panic!("only slots are waited for"),
+    let mut group = criterion.benchmark_group("release-grant-wait");
+    for waiting in [10, 100, 1_000] {
+        let mut world = World::new(1);
+        let mut held: std::collections::VecDeque<Slot> =
+            (0..BACKENDS).map(|number| world.slot(number)).collect();
+        for number in 0..waiting {
+            assert!(matches!(world.lease(number), Leased::Wait(_)));
+        }
+        let mut number = waiting;
+        group.bench_function(waiting.to_string(), |bench| {
+            bench.iter(|| {
+                let slot = held.pop_front().expect("every backend is held");
+                for grant in world.live.release(slot, Outcome::Success { tokens: None }, world.now) {
+                    match grant.what {
+                        Granted::Slot(slot) => held.push_back(slot),
+                        Granted::Admitted(_) | Granted::Refused(_) => panic!("only slots are waited for"),
+                    }
                 }
-            }
-            assert!(matches!(world.lease(1), Leased::Wait(_)));
+                number += 1;
+                assert!(matches!(world.lease(number), Leased::Wait(_)));
+            });
         });
-    });
+    }
+    group.finish();
 }
 
 fn identity(criterion: &mut Criterion) {
