@@ -7,6 +7,7 @@ pub(crate) mod body;
 mod check;
 pub mod file;
 mod leaf;
+mod pacing;
 mod problem;
 mod providers;
 mod quantity;

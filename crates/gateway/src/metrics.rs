@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use policy::{Amount, Receipt, RequestOutcome, Status};
+use policy::{Amount, BackendStatus, Pace, Receipt, RequestOutcome, Status};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -41,6 +41,12 @@ struct Gauges {
     fallbacks: Counter,
     backend_in_flight: Family<BackendLabels, Gauge>,
     backend_cooling: Family<BackendLabels, Gauge>,
+    backend_breaker: Family<BackendLabels, Gauge>,
+    backend_level: Family<BackendLabels, Gauge>,
+    backend_token_level: Family<BackendLabels, Gauge>,
+    backend_rate: Family<BackendLabels, Gauge>,
+    backend_retreat: Family<BackendLabels, Gauge>,
+    backend_limited: Family<BackendLabels, Gauge>,
     journal_entries: Gauge,
     journal_bytes: Gauge,
 }
@@ -48,6 +54,44 @@ struct Gauges {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ClassLabels {
     class: &'static str,
+}
+
+impl Gauges {
+    fn register_pace(&self, registry: &mut Registry) {
+        for (name, help, family) in [
+            (
+                "backend_breaker_open",
+                "1 while a backend that kept failing is left alone",
+                &self.backend_breaker,
+            ),
+            ("backend_bucket_requests", "Requests a backend's bucket holds", &self.backend_level),
+            ("backend_bucket_tokens", "Tokens a backend's bucket holds", &self.backend_token_level),
+            ("backend_rate_per_minute", "Requests that come into its bucket", &self.backend_rate),
+            ("backend_retreat", "0 normal, 1 in retreat, 2 recovering", &self.backend_retreat),
+            ("backend_limited_percent", "429s among the answers of the last minute", &self.backend_limited),
+        ] {
+            registry.register(name, help, family.clone());
+        }
+    }
+
+    fn pace(&self, labels: &BackendLabels, backend: &BackendStatus) {
+        self.backend_breaker.get_or_create(labels).set(i64::from(backend.reason == Some("failing")));
+        self.backend_retreat.get_or_create(labels).set(match backend.pace {
+            Pace::Normal => 0,
+            Pace::Retreat => 1,
+            Pace::Recover => 2,
+        });
+        for (family, value) in [
+            (&self.backend_level, backend.bucket_level.map(i64::from)),
+            (&self.backend_token_level, backend.token_level.map(signed)),
+            (&self.backend_rate, backend.rpm.map(i64::from)),
+            (&self.backend_limited, backend.limited_percent.map(i64::from)),
+        ] {
+            if let Some(value) = value {
+                family.get_or_create(labels).set(value);
+            }
+        }
+    }
 }
 
 /// The counters of one backend, resolved once per snapshot.
@@ -175,6 +219,7 @@ impl Metrics {
             "1 while a backend cools down",
             self.gauges.backend_cooling.clone(),
         );
+        self.gauges.register_pace(registry);
         registry.register(
             "journal_lag_entries",
             "Entries not yet in the ledger",
@@ -206,6 +251,7 @@ impl Metrics {
             self.gauges.backend_in_flight.get_or_create(&labels).set(i64::from(backend.in_flight));
             let is_cooling = backend.cooldown_left_ms.is_some();
             self.gauges.backend_cooling.get_or_create(&labels).set(i64::from(is_cooling));
+            self.gauges.pace(&labels, backend);
         }
         let mut text = String::new();
         // Writing to a String cannot fail.

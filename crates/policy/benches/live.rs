@@ -50,6 +50,7 @@ impl World {
             key: key.slot,
             concurrency: key.limits.concurrency,
             class: Class::Normal,
+            tokens: 1000,
             bytes: 1024,
             deadline: self.now + Duration::from_secs(30),
         };

@@ -9,7 +9,7 @@ use protocol::Dialect;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::Secret;
-use crate::live::BackendId;
+use crate::live::{BackendId, ModelId};
 
 pub(crate) use vendor::host_of;
 pub use vendor::{VENDORS, Vendor, vendor_named, vendor_of_host};
@@ -37,6 +37,8 @@ pub struct Backend {
     pub enabled: bool,
     /// What it may be given.
     pub limits: BackendLimits,
+    /// What single models on it may be given, where `Live` keeps count of them.
+    pub model_limits: Vec<(ModelId, ModelLimits)>,
     /// How long it may take.
     pub deadlines: Deadlines,
     /// Which headers go to it.
@@ -151,6 +153,26 @@ impl Default for BackendLimits {
     /// 40 requests a minute: what the tightest of the common free tiers allows.
     fn default() -> Self {
         Self { rpm: 40, burst: None, tpm: None, concurrency: None }
+    }
+}
+
+/// What one model on a backend may be given, within what the backend may.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelLimits {
+    /// Requests per minute.
+    pub rpm: Option<u32>,
+    /// Tokens per minute.
+    pub tpm: Option<u64>,
+}
+
+impl ModelLimits {
+    /// The tighter of two, ceiling by ceiling.
+    #[must_use]
+    pub(crate) fn tighter(self, other: Self) -> Self {
+        Self {
+            rpm: self.rpm.into_iter().chain(other.rpm).min(),
+            tpm: self.tpm.into_iter().chain(other.tpm).min(),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use protocol::Needs;
 
 use crate::backend::Source;
 use crate::identity::Key;
-use crate::live::{BackendId, KeySlot};
+use crate::live::{BackendId, KeySlot, ModelId};
 use crate::money::{Price, PriceBook};
 use crate::schedule::Strategy;
 
@@ -57,6 +57,8 @@ pub struct Tier {
 pub struct Candidate {
     /// Which.
     pub backend: BackendId,
+    /// Where `Live` counts for the model there, if it does.
+    pub model: Option<ModelId>,
     /// Its own id for the model. Empty for relays without a model: nothing is replaced.
     pub native: Arc<str>,
     /// What it charges; none when nobody knows.

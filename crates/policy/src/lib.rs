@@ -17,16 +17,17 @@ mod timestamp;
 
 pub use access::{Denial, may_enter, may_take, may_use};
 pub use backend::{
-    Backend, BackendKind, BackendLimits, Deadlines, HeaderRules, Source, VENDORS, Vendor, vendor_named,
-    vendor_of_host,
+    Backend, BackendKind, BackendLimits, Deadlines, HeaderRules, ModelLimits, Source, VENDORS, Vendor,
+    vendor_named, vendor_of_host,
 };
 pub use catalog::{Candidate, Carries, Catalog, ModelListing, NoSuchModel, Route, Tier};
 pub use identity::{Class, Digest, Digester, Identity, Key, KeyLimits, ModelSet, Secret, masked};
-pub use limit::WaiterId;
+pub use limit::{Adaptive, Pace, RetreatRules, WaiterId};
 pub use live::{
     Admission, Admitted, BackendId, BackendStatus, CandidateVerdict, Decision, Event, EventKind, Explanation,
-    FailureSummary, Grant, Granted, Health, KeyRate, KeySlot, Leased, Live, Outcome, ProbeResult,
-    QueueStatus, Refused, RefusedReason, Slot, Status, Verdict, WaitingByClass, Want,
+    FailureSummary, Grant, Granted, Health, KeyRate, KeySlot, KeyTokens, Leased, Live, ModelId, ModelStatus,
+    Outcome, ProbeResult, QueueStatus, Refused, RefusedReason, Slot, Status, Told, Verdict, WaitingByClass,
+    Want,
 };
 pub use money::{Amount, AmountError, Price, PriceBook, PriceSpec};
 pub use receipt::{
@@ -35,7 +36,7 @@ pub use receipt::{
 };
 pub use schedule::{AffinityRules, BreakerRules, CooldownGrowth, CooldownRules, Strategy, backoff};
 pub use snapshot::{
-    BackendSpec, Draft, KeySecret, KeySpec, ModelSpec, PoolSpec, Problem, QueuePolicy, Snapshot, Spill,
-    TeamSpec, TrafficSettings,
+    AdaptiveSettings, BackendSpec, Draft, KeySecret, KeySpec, ModelSpec, PoolSpec, Problem, QueuePolicy,
+    Snapshot, Spill, TeamSpec, TrafficSettings,
 };
 pub use timestamp::Timestamp;

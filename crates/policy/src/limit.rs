@@ -1,15 +1,25 @@
 //! Decides how much at once and how much per minute, and who of those waiting comes next; never who comes first
 //! among backends.
 
+mod allowance;
 mod inflight;
 mod lineup;
 mod queue;
 mod rate;
 mod reserve;
+mod retreat;
+mod seek;
+mod window;
 
+pub use allowance::Adaptive;
+pub(crate) use allowance::{Allowance, Mark, Rates};
 pub(crate) use inflight::InFlight;
 pub(crate) use lineup::{Entry, Lineup, Rank};
 pub use queue::WaiterId;
 pub(crate) use queue::{Place, Waiters};
-pub use rate::Bucket;
+pub(crate) use rate::{Bucket, Rate};
 pub(crate) use reserve::Reserve;
+pub use retreat::{Pace, RetreatRules};
+pub(crate) use retreat::{PaceNews, Retreat};
+pub(crate) use seek::Seek;
+pub(crate) use window::{Tally, Window};

@@ -17,14 +17,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use protocol::Quota;
 use rand::RngCore;
 
 pub use asks::{
-    Admission, Admitted, BackendId, FailureSummary, Grant, Granted, KeyRate, KeySlot, Leased, Outcome,
-    ProbeResult, Refused, RefusedReason, Slot, Want,
+    Admission, Admitted, BackendId, FailureSummary, Grant, Granted, KeyRate, KeySlot, KeyTokens, Leased,
+    ModelId, Outcome, ProbeResult, Refused, RefusedReason, Slot, Want,
 };
 pub use explain::{CandidateVerdict, Decision, Explanation, Verdict};
-pub use status::{BackendStatus, Event, EventKind, Health, QueueStatus, Status, WaitingByClass};
+pub use status::{
+    BackendStatus, Event, EventKind, Health, ModelStatus, QueueStatus, Status, Told, WaitingByClass,
+};
 
 use crate::catalog::Tier;
 use crate::limit::WaiterId;
@@ -108,6 +111,15 @@ impl Live {
         self.lock().release(&slot, outcome, now)
     }
 
+    /// The headers of an answer told what its provider has left. Call it when they come, before the answer's
+    /// end: by then they may be out of date.
+    pub fn learn(&self, slot: &Slot, quotas: &[Quota], now: Instant) -> Vec<Grant> {
+        if quotas.is_empty() {
+            return Vec::new();
+        }
+        self.lock().learn(slot, quotas, now)
+    }
+
     /// Takes one retry from a pool's budget, if there is one left.
     pub fn may_retry(&self, pool: &str, now: Instant) -> bool {
         self.lock().may_retry(pool, now)
@@ -144,7 +156,20 @@ impl Live {
         self.lock().in_error()
     }
 
-    /// An operator ends a backend's cooldown, breaker and error.
+    /// How a key stands with its own limit of tokens; nothing when it has none.
+    pub fn key_tokens(&self, key: KeySlot, now: Instant) -> Option<KeyTokens> {
+        self.lock().key_tokens(key, now)
+    }
+
+    /// What a key's request used turned out to be `spent`, where `reserved` was taken when it was admitted;
+    /// 0 when it was not let in after all.
+    pub fn correct_tokens(&self, key: KeySlot, reserved: u64, spent: u64, now: Instant) {
+        if reserved != spent {
+            self.lock().correct_tokens(key, reserved, spent, now);
+        }
+    }
+
+    /// An operator ends a backend's cooldown, breaker, error and retreat, and all that was learned of it.
     pub fn reset(&self, backend: BackendId, now: Instant) -> Vec<Grant> {
         self.lock().reset(backend, now)
     }
@@ -163,6 +188,11 @@ impl Live {
     /// The place of a backend of that name, for the life of the process.
     pub(crate) fn backend_id(&self, name: &str, now: Instant) -> BackendId {
         self.lock().backend_id(name, now)
+    }
+
+    /// The place of a model on a backend, by its native name, for the life of the process.
+    pub(crate) fn model_id(&self, backend: BackendId, native: &str) -> Option<ModelId> {
+        self.lock().model_id(backend, native)
     }
 
     /// The place of a key of that id, for the life of the process.

@@ -10,14 +10,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 pub use draft::{
-    BackendSpec, Draft, KeySecret, KeySpec, ModelSpec, PoolSpec, QueuePolicy, Spill, TeamSpec,
-    TrafficSettings,
+    AdaptiveSettings, BackendSpec, Draft, KeySecret, KeySpec, ModelSpec, PoolSpec, QueuePolicy, Spill,
+    TeamSpec, TrafficSettings,
 };
 
-use crate::backend::{Backend, Source, vendor_named, vendor_of_host};
+use crate::backend::{Backend, ModelLimits, Source, vendor_named, vendor_of_host};
 use crate::catalog::{Catalog, CatalogDraft, Served};
 use crate::identity::{Class, Digest, Identity, Key, KeyLimits, ModelSet};
-use crate::live::{BackendId, KeySlot, Live};
+use crate::live::{BackendId, KeySlot, Live, ModelId};
 use crate::schedule::Strategy;
 
 /// The pools that always exist, in the order they are tried.
@@ -129,8 +129,11 @@ fn pools_in_order(specs: &[PoolSpec]) -> Vec<(Arc<str>, Strategy)> {
 
 fn served(spec: BackendSpec, live: &Live, now: Instant) -> Served {
     let label = label_of(&spec).to_owned();
+    let id = live.backend_id(&spec.name, now);
+    let models = model_ids(&spec, id, live);
     let backend = Backend {
-        id: live.backend_id(&spec.name, now),
+        id,
+        model_limits: models.values().copied().collect(),
         name: spec.name.into(),
         label: label.into(),
         kind: spec.kind,
@@ -147,7 +150,28 @@ fn served(spec: BackendSpec, live: &Live, now: Instant) -> Served {
         ca_file: spec.ca_file.map(Arc::from),
         source: spec.source,
     };
-    Served { backend: Arc::new(backend), models: spec.models, discovered: spec.discovered }
+    let ids = models.into_iter().map(|(native, (id, _))| (native, id)).collect();
+    Served { backend: Arc::new(backend), ids, models: spec.models, discovered: spec.discovered }
+}
+
+/// The native models whose limits are counted by themselves: all that are known of a backend with several,
+/// for providers limit each model, and one alone where its mapping sets limits.
+fn model_ids(spec: &BackendSpec, backend: BackendId, live: &Live) -> HashMap<String, (ModelId, ModelLimits)> {
+    let mut limits: HashMap<&str, ModelLimits> = HashMap::new();
+    for (name, model) in spec.models.iter().flatten() {
+        let native = limits.entry(model.native.as_deref().unwrap_or(name)).or_default();
+        *native = native.tighter(model.limits);
+    }
+    for native in spec.discovered.iter().flatten().filter(|_| spec.models.is_none()) {
+        limits.entry(native).or_default();
+    }
+    if limits.len() == 1 {
+        limits.retain(|_, limits| *limits != ModelLimits::default());
+    }
+    let counted = limits
+        .into_iter()
+        .filter_map(|(native, limits)| Some((native.to_owned(), (live.model_id(backend, native)?, limits))));
+    counted.collect()
 }
 
 /// The provider tag: as written, else the vendor's that the kind or the address shows, else the kind's name.

@@ -1,4 +1,4 @@
-//! The queues of `Live` under every order of calls that a schedule explorer tries: no wake-up is lost, none goes
+//! The queues and buckets of `Live` under every order of calls that a schedule explorer tries: no wake-up is lost, none goes
 //! to two, and nothing is left behind. Requests are threads that hand each other their grants, as the gateway does.
 
 use std::collections::HashMap;
@@ -16,6 +16,9 @@ use shuttle::thread;
 
 const REQUESTS: usize = 6;
 const SCHEDULES: usize = 2_000;
+/// Tokens that the backend holds, and what each request reserves of them and then does not use.
+const TOKENS: u64 = 100;
+const RESERVED: u64 = 30;
 
 /// What the gateway keeps beside `Live`: who waits, and how to reach them.
 struct House {
@@ -32,6 +35,7 @@ impl House {
         backend.models = Some([("m".to_owned(), ModelSpec::default())].into());
         backend.limits.rpm = 0;
         backend.limits.concurrency = Some(1);
+        backend.limits.tpm = Some(TOKENS);
         draft.backends.push(backend);
         for name in ["one", "two"] {
             draft.keys.push(KeySpec::new(name, name, KeySecret::Plain(Secret::from(name))));
@@ -101,7 +105,7 @@ impl House {
         let class = Class::ALL[number % Class::ALL.len()];
         let patience = if number % 3 == 2 { Patience::None } else { Patience::Endless };
         let deadline = self.now + Duration::from_secs(1);
-        let ask = Admission { key: key.slot, concurrency: Some(2), class, bytes: 1, deadline };
+        let ask = Admission { key: key.slot, concurrency: Some(2), class, tokens: 1, bytes: 1, deadline };
         let (sender, grant) = mpsc::channel();
         let mut waiters = self.waiters.lock().expect("no panic");
         let admitted = self.live.admit(ask, self.now);
@@ -125,7 +129,8 @@ impl House {
     fn attempt(&self, class: Class, number: usize, patience: Patience) {
         let key = &self.snapshot.identity.keys()[number % 2];
         let route = self.snapshot.catalog.resolve("m", key).expect("the model of this house");
-        let want = Want { class, ..Want::plain(route, key, self.now + Duration::from_secs(1)) };
+        let want =
+            Want { class, tokens: RESERVED, ..Want::plain(route, key, self.now + Duration::from_secs(1)) };
         let (sender, grant) = mpsc::channel();
         let mut waiters = self.waiters.lock().expect("no panic");
         let leased = self.live.lease(want, self.now, &mut SmallRng::seed_from_u64(1));
@@ -141,7 +146,7 @@ impl House {
         };
         if let Some(Granted::Slot(slot)) = granted {
             thread::yield_now();
-            self.deliver(self.live.release(slot, Outcome::Success { tokens: None }, self.now));
+            self.deliver(self.live.release(slot, Outcome::Success { tokens: Some(0) }, self.now));
         }
     }
 }
@@ -161,12 +166,16 @@ fn check(policy: QueuePolicy) {
                 thread::spawn(move || house.request(number))
             })
             .collect();
+        // Limits put in force anew in the midst of it change no level.
+        house.deliver(house.live.adopt(&house.snapshot, house.now));
         for request in requests {
             request.join().expect("no request panics");
         }
         let status = house.live.status(house.now);
         assert_eq!((status.in_flight, status.queued, status.queue.bytes), (0, 0, 0));
         assert!(status.backends.iter().all(|backend| backend.in_flight == 0));
+        let level = status.backends.iter().map(|backend| backend.token_level).collect::<Vec<_>>();
+        assert_eq!(level, [Some(TOKENS)], "what was reserved and not used is back, once");
         assert!(house.waiters.lock().expect("no panic").is_empty());
         assert_eq!(house.live.next_tick(), None);
     };

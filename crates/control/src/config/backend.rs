@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use policy::{
-    Amount, BackendKind, BackendLimits, BackendSpec, Deadlines, HeaderRules, ModelSpec, PriceSpec, Source,
+    Amount, BackendKind, BackendLimits, BackendSpec, Deadlines, HeaderRules, ModelLimits, ModelSpec,
+    PriceSpec, Source,
 };
 
 use super::bind::List;
 use super::file::{self, File};
+use super::quantity::Count;
 use super::settings::source_at;
 use super::tree::{Node, Path};
 use super::url::{self, LinkLocal};
@@ -82,8 +84,13 @@ fn model(typed: &file::Model) -> ModelSpec {
         price: typed.price.as_ref().map(price),
         context: typed.context.map(|count| count.0),
         max_output: typed.max_output.map(|count| count.0),
+        limits: typed.limits.as_ref().map(model_limits).unwrap_or_default(),
         ..ModelSpec::default()
     }
+}
+
+fn model_limits(typed: &file::ModelLimits) -> ModelLimits {
+    ModelLimits { rpm: typed.rpm.map(Count::get32), tpm: typed.tpm.map(|count| count.0) }
 }
 
 /// The version names the price on receipts: two prices that differ never share a name.

@@ -7,6 +7,7 @@ use policy::{BackendKind, VENDORS, vendor_named};
 
 use super::bind::List;
 use super::file::{self, File};
+use super::pacing;
 use super::problem::{Notice, Problem, Report, closest, did_you_mean, quoted};
 use super::settings::DEFAULTS;
 use super::tree::{Node, Path};
@@ -65,9 +66,14 @@ impl Checker<'_> {
 
     fn ranges(&mut self, file: &File) {
         if let Some(cooldown) = &file.cooldown {
-            let base = cooldown.base.map_or(DEFAULTS.cooldown_base, |span| span.0);
-            let max = cooldown.max.map_or(DEFAULTS.cooldown_max, |span| span.0);
+            let rules = pacing::cooldown(Some(cooldown));
+            let (base, max) = (rules.base, rules.max);
             self.order(base, max, &Path::dotted("cooldown.base"), "must not be longer than `cooldown.max`");
+        }
+        if let Some(breaker) = &file.breaker {
+            let rules = pacing::breaker(Some(breaker));
+            let (base, max) = (rules.base, rules.max);
+            self.order(base, max, &Path::dotted("breaker.base"), "must not be longer than `breaker.max`");
         }
         if let Some(deadlines) = &file.deadlines {
             self.deadlines(deadlines, &Path::dotted("deadlines"), None);

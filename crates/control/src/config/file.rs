@@ -1,5 +1,6 @@
 //! What may be written in a configuration, exactly as it is typed: nothing is defaulted here and nothing refers to anything else yet.
 
+mod pace;
 mod traffic;
 
 use super::bind::{Bind, Binder, List, Table, choice, shape};
@@ -9,6 +10,7 @@ use super::leaf::{
 use super::quantity::{Count, Interval, Size, Span};
 use super::tree::{Node, Value};
 
+pub use pace::{Adaptive, AdaptiveMode, Breaker, Cooldown, Growth, Retreat};
 pub use traffic::{Affinity, ModelRules, Pool, QueuePolicy, Routing, Spill, Strategy};
 
 const SECOND: u64 = 1000;
@@ -48,6 +50,10 @@ shape! {
         pub retry: Option<Retry>,
         /// How long a backend rests after saying 429.
         pub cooldown: Option<Cooldown>,
+        /// When a backend that keeps failing is left alone.
+        pub breaker: Option<Breaker>,
+        /// How rates follow what providers say and refuse.
+        pub adaptive: Option<Adaptive>,
         /// How long backends may take, where a backend does not say otherwise.
         pub deadlines: Option<Deadlines>,
         /// What keeps idle proxies from cutting answers that think long.
@@ -166,30 +172,6 @@ shape! {
         pub attempts_max: Option<Count<1, 20>>,
         /// How much repeats may add to recent requests, in percent. Default: 20.
         pub budget_percent: Option<Count<0, 100>>,
-    }
-}
-
-choice! {
-    /// How a cooldown grows with each 429 in a row.
-    pub enum Growth {
-        /// Doubles.
-        Exponential = "exponential",
-        /// Adds the base again.
-        Linear = "linear",
-    }
-}
-
-shape! {
-    /// How long a backend rests after saying 429.
-    pub struct Cooldown {
-        /// After the first. Default: 30s.
-        pub base: Option<Wait>,
-        /// At most. Default: 600s.
-        pub max: Option<Wait>,
-        /// Default: exponential.
-        pub growth: Option<Growth>,
-        /// With less than this left, a backend is not even an emergency's choice. Default: 10s.
-        pub precheck: Option<WaitOrNone>,
     }
 }
 
@@ -370,6 +352,18 @@ shape! {
         pub context: Option<Count<1, 1_000_000_000>>,
         /// How many tokens it answers at most.
         pub max_output: Option<Count<1, 1_000_000_000>>,
+        /// What it may be given, within what the backend may.
+        pub limits: Option<ModelLimits>,
+    }
+}
+
+shape! {
+    /// What one model on a backend may be given.
+    pub struct ModelLimits {
+        /// Requests per minute. Default: the backend's.
+        pub rpm: Option<Count<1, 10_000_000>>,
+        /// Tokens per minute. Default: the backend's.
+        pub tpm: Option<Count<1, 1_000_000_000_000>>,
     }
 }
 

@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use policy::{
-    AffinityRules, Amount, BackendSpec, Class, CooldownGrowth, CooldownRules, Deadlines, KeyLimits,
-    KeySecret, KeySpec, PoolSpec, QueuePolicy, Secret, Source, Spill, Strategy, TrafficSettings,
+    AdaptiveSettings, AffinityRules, Amount, BackendSpec, BreakerRules, Class, CooldownRules, Deadlines,
+    KeyLimits, KeySecret, KeySpec, PoolSpec, QueuePolicy, Secret, Source, Spill, Strategy, TrafficSettings,
 };
 use store::MasterKeySource;
 
@@ -16,6 +16,7 @@ use super::backend;
 use super::bind::List;
 use super::file::{self, Durability, File, LogFormat, LogLevel};
 use super::leaf::{ModelName, OneOrMany};
+use super::pacing;
 use super::providers::is_from_environment;
 use super::tree::{Node, Path};
 
@@ -36,9 +37,6 @@ pub(crate) struct Defaults {
     pub(crate) body_bytes_max: u64,
     pub(crate) image_body_bytes_max: u64,
     pub(crate) connections_max: u32,
-    pub(crate) cooldown_base: Duration,
-    pub(crate) cooldown_max: Duration,
-    pub(crate) cooldown_precheck: Duration,
     pub(crate) journal_bytes_max: u64,
 }
 
@@ -55,9 +53,6 @@ pub(crate) const DEFAULTS: Defaults = Defaults {
     body_bytes_max: 64 << 20,
     image_body_bytes_max: 256 << 20,
     connections_max: 10_000,
-    cooldown_base: Duration::from_secs(30),
-    cooldown_max: Duration::from_secs(600),
-    cooldown_precheck: Duration::from_secs(10),
     journal_bytes_max: 1 << 30,
 };
 
@@ -92,8 +87,10 @@ pub struct Settings {
     pub retry_budget_percent: u8,
     /// How long a backend rests after saying 429.
     pub cooldown: CooldownRules,
-    /// With less than this left, a cooling backend is not even an emergency's choice.
-    pub cooldown_precheck: Duration,
+    /// When a backend that keeps failing is left alone.
+    pub breaker: BreakerRules,
+    /// How rates follow what providers say and refuse.
+    pub adaptive: AdaptiveSettings,
     /// How long backends may take that do not say otherwise.
     pub deadlines: Deadlines,
     /// What keeps idle proxies from cutting answers.
@@ -227,12 +224,9 @@ impl Settings {
             retry_budget_percent: retry
                 .and_then(|retry| retry.budget_percent)
                 .map_or(20, |count| narrow(count.0)),
-            cooldown: cooldown(file.cooldown.as_ref()),
-            cooldown_precheck: file
-                .cooldown
-                .as_ref()
-                .and_then(|cooldown| cooldown.precheck)
-                .map_or(DEFAULTS.cooldown_precheck, |span| span.0),
+            cooldown: pacing::cooldown(file.cooldown.as_ref()),
+            breaker: pacing::breaker(file.breaker.as_ref()),
+            adaptive: pacing::adaptive(file.adaptive.as_ref()),
             deadlines: common,
             keepalive: keepalive(file.keepalive.as_ref()),
             durability: ledger.and_then(|ledger| ledger.durability).unwrap_or(Durability::Process),
@@ -276,6 +270,8 @@ impl Settings {
             attempts_max: self.attempts_max,
             retry_share_percent: self.retry_budget_percent,
             cooldown: self.cooldown,
+            breaker: self.breaker,
+            adaptive: self.adaptive,
             ..TrafficSettings::default()
         }
     }
@@ -315,17 +311,6 @@ fn client_timeouts(typed: Option<&file::ClientTimeouts>) -> ClientTimeouts {
         headers: or(typed.and_then(|t| t.headers), 10),
         body: or(typed.and_then(|t| t.body), 60),
         idle: or(typed.and_then(|t| t.idle), 75),
-    }
-}
-
-fn cooldown(typed: Option<&file::Cooldown>) -> CooldownRules {
-    CooldownRules {
-        base: typed.and_then(|c| c.base).map_or(DEFAULTS.cooldown_base, |span| span.0),
-        max: typed.and_then(|c| c.max).map_or(DEFAULTS.cooldown_max, |span| span.0),
-        growth: match typed.and_then(|c| c.growth) {
-            Some(file::Growth::Linear) => CooldownGrowth::Linear,
-            Some(file::Growth::Exponential) | None => CooldownGrowth::Exponential,
-        },
     }
 }
 

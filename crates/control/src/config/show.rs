@@ -94,7 +94,8 @@ impl Rows<'_> {
             policy::CooldownGrowth::Linear => "linear",
         };
         self.scalar("cooldown.growth", growth);
-        self.scalar("cooldown.precheck", time(settings.cooldown_precheck));
+        self.scalar("cooldown.precheck", time(settings.cooldown.precheck));
+        self.pacing(settings);
         self.scalar("routing.spill", settings.spill.name());
         self.scalar("routing.emergency_fraction", f64::from(settings.emergency_percent) / 100.0);
         self.scalar("affinity.enabled", settings.affinity.enabled);
@@ -106,6 +107,27 @@ impl Rows<'_> {
         }
         self.scalar("ledger.durability", settings.durability.name());
         self.scalar("ledger.journal_bytes_max", size_text(settings.journal_bytes_max));
+    }
+
+    fn pacing(&mut self, settings: &Settings) {
+        let (breaker, retreat) = (&settings.breaker, &settings.adaptive.retreat);
+        self.scalar("breaker.failures", breaker.failures);
+        self.scalar("breaker.share_percent", breaker.share_percent);
+        self.scalar("breaker.calls_min", breaker.calls_min);
+        self.scalar("breaker.window", time(breaker.window));
+        self.scalar("breaker.base", time(breaker.base));
+        self.scalar("breaker.max", time(breaker.max));
+        self.scalar("adaptive.mode", settings.adaptive.mode.name());
+        self.scalar("adaptive.retreat.window", time(retreat.window));
+        self.scalar("adaptive.retreat.enter_percent", retreat.enter_percent);
+        self.scalar("adaptive.retreat.again_percent", retreat.again_percent);
+        self.scalar("adaptive.retreat.factor_percent", retreat.factor_percent);
+        self.scalar("adaptive.retreat.floor_rpm", retreat.floor_rpm);
+        self.scalar("adaptive.retreat.calm_percent", retreat.calm_percent);
+        self.scalar("adaptive.retreat.calm_for", time(retreat.calm_for));
+        self.scalar("adaptive.retreat.step_rpm", retreat.step_rpm);
+        self.scalar("adaptive.retreat.alert_percent", retreat.alert_percent);
+        self.scalar("adaptive.retreat.samples_min", retreat.samples_min);
     }
 
     fn key(&mut self, index: usize, key: &KeySpec) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use policy::{Admission, Admitted, Granted, Refused};
+use policy::{Admission, Admitted, Granted, KeySlot, Refused};
 use tokio::{sync::mpsc::OwnedPermit, time::Instant};
 
 use super::{
@@ -46,8 +46,8 @@ pub(super) async fn admit(gateway: &Arc<Gateway>, caller: &Caller, ask: &Ask) ->
     match enter(gateway, ask) {
         Entry::Inside => {}
         Entry::Refused(refused) => return Err(refused.into()),
-        Entry::Waiting(place) => match place.granted().await {
-            Granted::Admitted(_) => {}
+        Entry::Waiting(place, tokens) => match place.granted().await {
+            Granted::Admitted(_) => tokens.keep(),
             Granted::Refused(refused) => return Err(refused.into()),
             Granted::Slot(slot) => {
                 gateway.give_back(Granted::Slot(slot));
@@ -61,8 +61,27 @@ pub(super) async fn admit(gateway: &Arc<Gateway>, caller: &Caller, ask: &Ask) ->
 
 enum Entry {
     Inside,
-    Waiting(Place),
+    Waiting(Place, Reserved),
     Refused(Refused),
+}
+
+/// Tokens of a key that were taken when its ask began to wait; given back unless it is let in.
+struct Reserved {
+    gateway: Arc<Gateway>,
+    key: KeySlot,
+    tokens: u64,
+}
+
+impl Reserved {
+    fn keep(mut self) {
+        self.tokens = 0;
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.gateway.live.correct_tokens(self.key, self.tokens, 0, Instant::now().into_std());
+    }
 }
 
 fn enter(gateway: &Arc<Gateway>, ask: &Ask) -> Entry {
@@ -70,6 +89,7 @@ fn enter(gateway: &Arc<Gateway>, ask: &Ask) -> Entry {
         key: ask.key.slot,
         concurrency: ask.key.limits.concurrency,
         class: ask.class,
+        tokens: ask.estimate.total(),
         bytes: ask.body_bytes(),
         deadline: (ask.at + ask.view.snapshot.settings.queue_timeout).into_std(),
     };
@@ -80,7 +100,8 @@ fn enter(gateway: &Arc<Gateway>, ask: &Ask) -> Entry {
         Admitted::Wait(waiter) => {
             let place = listing.enlist(gateway, waiter);
             gateway.live_changed();
-            Entry::Waiting(place)
+            let tokens = ask.estimate.total();
+            Entry::Waiting(place, Reserved { gateway: gateway.clone(), key: ask.key.slot, tokens })
         }
     }
 }

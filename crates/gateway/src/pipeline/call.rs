@@ -79,7 +79,7 @@ pub(super) struct Failed {
 }
 
 /// Calls the leased backend and waits until its answer can be committed to.
-pub(super) async fn call(ask: &mut Ask, lease: Lease, ticket: &mut Ticket) -> Result<Reply, Failed> {
+pub(super) async fn call(ask: &mut Ask, mut lease: Lease, ticket: &mut Ticket) -> Result<Reply, Failed> {
     let facts = ticket.facts();
     if facts.tried.contains(&lease.backend()) {
         let pause = policy::backoff(u32::from(facts.stamp.attempts()), &mut rand::rng());
@@ -90,6 +90,8 @@ pub(super) async fn call(ask: &mut Ask, lease: Lease, ticket: &mut Ticket) -> Re
         return Err(Failed { lease, failure, passed: None, tally: None });
     }
     let client = ticket.facts().gateway.client.clone();
+    // From here on at least the prompt counts, should the client leave.
+    lease.used(Some(ask.estimate.prompt));
     let (headers, body) = outgoing(ask, &lease);
     let call = Call {
         method: ask.method.clone(),
@@ -167,6 +169,7 @@ fn meters_stream(dialect: Dialect) -> bool {
 
 async fn commit(ask: &Ask, lease: Lease, answer: Answer) -> Result<Reply, Failed> {
     let status = answer.status;
+    lease.learn(&answer.headers);
     let headers = forward::answer_headers(&answer.headers, |value| lease.is_quoted_in(value));
     match content(ask, answer).await {
         Ok(content) => Ok(Reply { lease, status, headers, content }),

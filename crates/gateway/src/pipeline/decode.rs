@@ -73,6 +73,13 @@ pub(super) struct Estimate {
     pub(super) output_max: u64,
 }
 
+impl Estimate {
+    /// Both together.
+    pub(super) fn total(self) -> u64 {
+        self.prompt.saturating_add(self.output_max)
+    }
+}
+
 impl Ask {
     /// Whether the client asked for an event stream.
     pub(super) fn is_stream(&self) -> bool {

@@ -53,9 +53,10 @@ impl Drain {
 
     /// Frees the caller's place and reads on, if there is a place for that.
     fn start(self) {
-        let Self { mut flow, lease, mut facts, counted } = self;
+        let Self { mut flow, mut lease, mut facts, counted } = self;
         facts.discharge();
         let Ok(place) = facts.gateway.drains.clone().try_acquire_owned() else {
+            lease.used(Some(facts.tokens()));
             drop(lease);
             drop(settle(facts));
             return;
@@ -64,6 +65,7 @@ impl Drain {
             let _place = place;
             let read = tokio::time::timeout(DRAIN_TIME_MAX, read(&mut flow, &mut facts)).await;
             facts.streamed(flow.relay.tally());
+            lease.used(Some(facts.tokens()));
             match read.unwrap_or_default() {
                 Some(Ended::Complete) => {
                     facts.end = Some(End::drained());

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use policy::{BackendId, Candidate, Granted, Leased, Outcome, Refused, Route, Slot, Tier, Want};
 use tokio::time::Instant;
 
@@ -56,7 +57,7 @@ fn want(ask: &Ask, tried: &[BackendId], emergencies: u8) -> Want {
         caller: ask.key.slot,
         tried: tried.into(),
         bound: ask.bound,
-        tokens: ask.estimate.prompt + ask.estimate.output_max,
+        tokens: ask.estimate.total(),
         affinity: ask.affinity,
         emergencies,
         bytes: ask.body_bytes(),
@@ -130,6 +131,22 @@ impl Lease {
 
     fn secrets(&self) -> impl Iterator<Item = &str> {
         self.serving.secrets.iter().map(policy::Secret::expose)
+    }
+
+    /// Takes over what the headers of an answer tell of the provider's limits.
+    pub(super) fn learn(&self, headers: &HeaderMap) {
+        if let Some(slot) = &self.slot {
+            let grants = self.gateway.live.learn(slot, &protocol::quotas(headers), Instant::now().into_std());
+            self.gateway.deliver(grants);
+        }
+    }
+
+    /// Notes what the attempt has used so far; nothing where that cannot be known, which counts as all that was
+    /// reserved for it.
+    pub(super) fn used(&mut self, tokens: Option<u64>) {
+        if let Some(slot) = &mut self.slot {
+            slot.spent = tokens;
+        }
     }
 
     /// Gives the slot back with what the attempt taught.

@@ -186,7 +186,7 @@ impl Facts {
     }
 
     /// Closes an attempt that failed before the client saw anything of it.
-    pub(super) fn failed(&mut self, lease: Lease, failure: &Failure, tally: Option<&StreamTally>) {
+    pub(super) fn failed(&mut self, mut lease: Lease, failure: &Failure, tally: Option<&StreamTally>) {
         let outcome = outcome_of(failure);
         lease.serving.metrics.failed(failure);
         tracing::warn!(
@@ -198,11 +198,17 @@ impl Facts {
             detail = &*failure.detail,
             "attempt failed"
         );
-        lease.finish(outcome);
         match tally {
-            Some(tally) => self.streamed(tally),
-            None => self.meter.is_answered = may_have_cost(failure.kind),
+            Some(tally) => {
+                self.streamed(tally);
+                lease.used(Some(self.tokens()));
+            }
+            None => {
+                self.meter.is_answered = may_have_cost(failure.kind);
+                lease.used((!self.meter.is_answered).then_some(0));
+            }
         }
+        lease.finish(outcome);
         if let Some(closed) = self.close(AttemptOutcome::Failed, failure.status, Some(failure.kind.name()))
             && let Err(unwritten) = self.room.write(&Entry::Closed(closed))
         {
@@ -416,6 +422,9 @@ pub(super) fn settle(mut facts: Box<Facts>) -> Option<Flush> {
     if let Err(unwritten) = facts.room.write(&Entry::Settled { last, receipt }) {
         tracing::error!(request_id = facts.stamp.request_id(), %unwritten, "a receipt could not be written");
     }
+    let (reserved, spent) = (facts.caller.estimate.total(), facts.spent.usage.total());
+    let now = Instant::now().into_std();
+    facts.gateway.live.correct_tokens(facts.key.slot, reserved, spent, now);
     facts.discharge();
     facts.room.waits_for_disk().then(|| flush(*facts))
 }

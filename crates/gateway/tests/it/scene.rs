@@ -102,6 +102,7 @@ impl Plan {
     /// With no failure counted against anybody, so that thousands of faults can be played on one backend.
     pub(crate) fn unforgetting(mut self) -> Self {
         self.draft.settings.breaker.failures = u32::MAX;
+        self.draft.settings.breaker.calls_min = u32::MAX;
         self.draft.settings.retry_floor = u32::MAX;
         self
     }

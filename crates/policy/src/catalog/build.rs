@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{Candidate, Catalog, DEMO_PREFIX, Entry, ModelListing, Route, Tier};
 use crate::backend::{Backend, Source, vendor_named};
-use crate::live::KeySlot;
+use crate::live::{KeySlot, ModelId};
 use crate::money::{Amount, PriceBook};
 use crate::schedule::Strategy;
 use crate::snapshot::ModelSpec;
@@ -27,6 +27,8 @@ pub(crate) struct CatalogDraft {
 #[derive(Debug)]
 pub(crate) struct Served {
     pub(crate) backend: Arc<Backend>,
+    /// Where `Live` counts for native models, if it does.
+    pub(crate) ids: HashMap<String, ModelId>,
     /// Its mappings; none: it serves what it lists.
     pub(crate) models: Option<BTreeMap<String, ModelSpec>>,
     /// What it lists; none: nobody could read it yet.
@@ -82,6 +84,7 @@ fn entry(served: &Served, pools: &[(Arc<str>, Strategy)], prices: &PriceBook) ->
         let price = spec.price.as_ref().map(|price| Arc::new(price.price()));
         let candidate = Candidate {
             backend: backend.id,
+            model: served.ids.get(native).copied(),
             native: native.into(),
             price: price.or_else(|| prices.find(&backend.label, native)),
             context: spec.context,
@@ -98,7 +101,8 @@ fn entry(served: &Served, pools: &[(Arc<str>, Strategy)], prices: &PriceBook) ->
         } else {
             native.clone()
         };
-        (Arc::from(canonical), passed_through(backend.id, &backend.label, native, prices))
+        let passed = passed_through(backend.id, &backend.label, native, prices);
+        (Arc::from(canonical), Candidate { model: served.ids.get(native).copied(), ..passed })
     });
     Entry {
         id: backend.id,
@@ -119,6 +123,7 @@ fn passed_through(
 ) -> Candidate {
     Candidate {
         backend,
+        model: None,
         native: native.into(),
         price: prices.find(label, native),
         context: None,

@@ -1,91 +1,185 @@
-//! Decides whether a request fits a rate: a token bucket refilled continuously; never a window that resets.
+//! Decides whether an amount fits a rate: a token bucket refilled continuously; never a window that resets.
 
 use std::time::{Duration, Instant};
 
-/// One token in the bucket's own unit: at `rpm` tokens a minute exactly `rpm` units come in each
+/// One of what is counted, in the bucket's own unit: at a rate of `n` a day exactly `n` units come in each
 /// nanosecond, so nothing is ever rounded and nothing drifts.
-const TOKEN: u128 = 60_000_000_000;
+const ONE: u128 = 86_400_000_000_000;
+const MINUTES_A_DAY: u64 = 1_440;
+
+/// So much in a time. Kept by the day, so that the smallest limit a provider sells is still a whole number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Rate {
+    per_day: u64,
+}
+
+impl Rate {
+    /// No limit; above every rate.
+    pub(crate) const UNLIMITED: Self = Self { per_day: u64::MAX };
+
+    /// So many a minute.
+    pub(crate) fn per_minute(amount: u64) -> Self {
+        Self { per_day: amount.saturating_mul(MINUTES_A_DAY) }
+    }
+
+    /// So many a minute, where 0 stands for no limit.
+    pub(crate) fn per_minute_or_unlimited(amount: u64) -> Self {
+        if amount == 0 { Self::UNLIMITED } else { Self::per_minute(amount) }
+    }
+
+    /// An amount in a time, at least one a day.
+    pub(crate) fn of(amount: u64, time: Duration) -> Self {
+        let per_day = u128::from(amount) * ONE / time.as_nanos().max(1);
+        Self { per_day: u64::try_from(per_day).unwrap_or(u64::MAX - 1).max(1) }
+    }
+
+    /// Whole ones a minute, to the nearest.
+    pub(crate) fn a_minute(self) -> u64 {
+        self.per_day.saturating_add(MINUTES_A_DAY / 2) / MINUTES_A_DAY
+    }
+
+    /// This share of it.
+    pub(crate) fn percent(self, percent: u8) -> Self {
+        let per_day = u128::from(self.per_day) * u128::from(percent) / 100;
+        Self { per_day: u64::try_from(per_day).unwrap_or(u64::MAX) }
+    }
+
+    /// A thousandth of it.
+    pub(crate) fn per_mille(self) -> Self {
+        Self { per_day: self.per_day / 1000 }
+    }
+
+    /// Both together.
+    pub(crate) fn plus(self, other: Self) -> Self {
+        Self { per_day: self.per_day.saturating_add(other.per_day) }
+    }
+
+    /// This rate so many times.
+    pub(crate) fn times(self, times: u64) -> Self {
+        Self { per_day: self.per_day.saturating_mul(times) }
+    }
+
+    /// How often `step` may be added to `from` with less than this rate as the sum.
+    pub(crate) fn steps_above(self, from: Self, step: Self) -> u64 {
+        let between = self.per_day.saturating_sub(from.per_day).saturating_sub(1);
+        between / step.per_day.max(1)
+    }
+
+    /// How many come in a time.
+    pub(crate) fn in_time(self, time: Duration) -> u64 {
+        let amount = u128::from(self.per_day).saturating_mul(time.as_nanos()) / ONE;
+        u64::try_from(amount).unwrap_or(u64::MAX)
+    }
+
+    /// Whether it is none.
+    pub(crate) fn is_unlimited(self) -> bool {
+        self == Self::UNLIMITED
+    }
+}
 
 /// A token bucket. It starts full, is never negative, and never holds more than its capacity.
 #[derive(Debug, Clone)]
-pub struct Bucket {
-    rpm: u32,
-    capacity: u32,
+pub(crate) struct Bucket {
+    rate: Rate,
+    capacity: u64,
     level: u128,
     filled_at: Instant,
 }
 
 impl Bucket {
-    /// A full bucket of `capacity` tokens, refilled by `rpm` a minute; a rate of 0 is no limit.
-    #[must_use]
-    pub fn full(rpm: u32, capacity: u32, now: Instant) -> Self {
+    /// A full bucket.
+    pub(crate) fn full(rate: Rate, capacity: u64, now: Instant) -> Self {
         let capacity = capacity.max(1);
-        Self { rpm, capacity, level: u128::from(capacity) * TOKEN, filled_at: now }
+        Self { rate, capacity, level: units(capacity), filled_at: now }
     }
 
     /// Changes the rate from `now` on. What is in the bucket stays, as far as it still fits; a bucket
     /// that had no limit starts full.
-    pub fn change(&mut self, rpm: u32, capacity: u32, now: Instant) {
-        if self.rpm == 0 {
-            *self = Self::full(rpm, capacity, now);
+    pub(crate) fn change(&mut self, rate: Rate, capacity: u64, now: Instant) {
+        if self.rate.is_unlimited() {
+            *self = Self::full(rate, capacity, now);
             return;
         }
         self.refill(now);
-        self.rpm = rpm;
+        self.rate = rate;
         self.capacity = capacity.max(1);
-        self.level = self.level.min(u128::from(self.capacity) * TOKEN);
+        self.level = self.level.min(units(self.capacity));
     }
 
-    /// Takes one token if a whole one is there.
-    pub fn take(&mut self, now: Instant) -> bool {
-        if self.rpm == 0 {
+    /// Takes an amount if it is there. One larger than the capacity takes a full bucket: it would
+    /// otherwise wait for ever.
+    #[cfg(test)]
+    pub(crate) fn take(&mut self, amount: u64, now: Instant) -> bool {
+        if self.rate.is_unlimited() {
             return true;
         }
         self.refill(now);
-        let Some(left) = self.level.checked_sub(TOKEN) else { return false };
+        let Some(left) = self.level.checked_sub(units(amount.min(self.capacity))) else { return false };
         self.level = left;
         true
     }
 
-    /// When a whole token will be there: now, or later. A clock that steps back changes nothing.
-    #[must_use]
-    pub fn ready_at(&self, now: Instant) -> Instant {
-        if self.rpm == 0 {
+    /// Takes an amount, or what there is of it: it was used, whether it was there or not.
+    pub(crate) fn spend(&mut self, amount: u64, now: Instant) {
+        self.refill(now);
+        self.level = self.level.saturating_sub(units(amount.min(self.capacity)));
+    }
+
+    /// What was taken for `reserved` turned out to be `spent`: gives back the rest, or takes what is missing.
+    pub(crate) fn correct(&mut self, reserved: u64, spent: u64, now: Instant) {
+        self.refill(now);
+        let (reserved, spent) = (units(reserved.min(self.capacity)), units(spent.min(self.capacity)));
+        let left = (self.level + reserved).saturating_sub(spent);
+        self.level = left.min(units(self.capacity));
+    }
+
+    /// Somebody who knows says how much is in it.
+    pub(crate) fn set(&mut self, amount: u64, now: Instant) {
+        self.refill(now);
+        self.level = units(amount.min(self.capacity));
+    }
+
+    /// When an amount will be there: now, or later. A clock that steps back changes nothing.
+    pub(crate) fn ready_at(&self, amount: u64, now: Instant) -> Instant {
+        if self.rate.is_unlimited() {
             return now;
         }
-        let missing = TOKEN.saturating_sub(self.level_at(now));
+        let missing = units(amount.min(self.capacity)).saturating_sub(self.level_at(now));
         if missing == 0 {
             return now;
         }
-        let nanos = missing.div_ceil(u128::from(self.rpm));
         // A wait counts from the last refill when `now` lies before it.
-        now.max(self.filled_at) + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+        now.max(self.filled_at) + self.time_for(missing)
     }
 
-    /// Whole tokens in the bucket.
-    #[must_use]
-    pub fn tokens(&self, now: Instant) -> u32 {
-        u32::try_from(self.level_at(now) / TOKEN).unwrap_or(u32::MAX)
+    /// Whole ones in the bucket.
+    pub(crate) fn level(&self, now: Instant) -> u64 {
+        u64::try_from(self.level_at(now) / ONE).unwrap_or(u64::MAX)
     }
 
     /// How long until the bucket is full again.
-    #[must_use]
-    pub fn full_in(&self, now: Instant) -> Duration {
-        let missing = (u128::from(self.capacity) * TOKEN).saturating_sub(self.level_at(now));
-        let nanos = missing.checked_div(u128::from(self.rpm)).unwrap_or(0);
-        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    pub(crate) fn full_in(&self, now: Instant) -> Duration {
+        if self.rate.is_unlimited() {
+            return Duration::ZERO;
+        }
+        self.time_for(units(self.capacity).saturating_sub(self.level_at(now)))
     }
 
-    /// How many tokens a full bucket holds.
-    #[must_use]
-    pub fn capacity(&self) -> u32 {
+    /// How much a full bucket holds.
+    pub(crate) fn capacity(&self) -> u64 {
         self.capacity
     }
 
-    /// How many tokens come in a minute; 0 is no limit.
-    #[must_use]
-    pub fn rpm(&self) -> u32 {
-        self.rpm
+    /// How fast it fills.
+    pub(crate) fn rate(&self) -> Rate {
+        self.rate
+    }
+
+    /// A bucket that never fills would never be ready; a century is never.
+    fn time_for(&self, units: u128) -> Duration {
+        const NEVER: Duration = Duration::from_hours(100 * 365 * 24);
+        let nanos = units.div_ceil(u128::from(self.rate.per_day.max(1)));
+        u64::try_from(nanos).map_or(NEVER, Duration::from_nanos).min(NEVER)
     }
 
     fn refill(&mut self, now: Instant) {
@@ -94,9 +188,14 @@ impl Bucket {
     }
 
     fn level_at(&self, now: Instant) -> u128 {
-        let gained = now.saturating_duration_since(self.filled_at).as_nanos() * u128::from(self.rpm);
-        (self.level + gained).min(u128::from(self.capacity) * TOKEN)
+        let nanos = now.saturating_duration_since(self.filled_at).as_nanos();
+        let gained = nanos.saturating_mul(u128::from(self.rate.per_day));
+        self.level.saturating_add(gained).min(units(self.capacity))
     }
+}
+
+fn units(amount: u64) -> u128 {
+    u128::from(amount) * ONE
 }
 
 #[cfg(test)]
@@ -108,54 +207,90 @@ mod tests {
     #[derive(Debug, Clone)]
     enum Step {
         Wait(u64),
-        Take,
-        Change(u32, u32),
+        Take(u64),
+        Spend(u64),
+        Correct(u64, u64),
+        Set(u64),
+        Change(u64, u64),
     }
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let amount = || prop_oneof![3 => 0_u64..5, 1 => 0_u64..400];
         let step = prop_oneof![
-            (0_u64..100_000_000_000).prop_map(Step::Wait),
-            Just(Step::Take),
-            Just(Step::Take),
-            (1_u32..200, 1_u32..200).prop_map(|(rpm, capacity)| Step::Change(rpm, capacity)),
+            3 => (0_u64..100_000_000_000).prop_map(Step::Wait),
+            5 => amount().prop_map(Step::Take),
+            1 => amount().prop_map(Step::Spend),
+            2 => (amount(), amount()).prop_map(|(reserved, spent)| Step::Correct(reserved, spent)),
+            1 => amount().prop_map(Step::Set),
+            1 => (1_u64..200, 1_u64..200).prop_map(|(rpm, capacity)| Step::Change(rpm, capacity)),
         ];
         proptest::collection::vec(step, 1..200)
     }
 
+    /// The naive model: the level as a fraction over a minute's nanoseconds, in signed arithmetic.
+    struct Naive {
+        rpm: i128,
+        capacity: i128,
+        level: i128,
+    }
+
+    const MINUTE: i128 = 60_000_000_000;
+
+    impl Naive {
+        fn bounded(&mut self, level: i128) {
+            self.level = level.clamp(0, self.capacity * MINUTE);
+        }
+
+        fn part(&self, amount: u64) -> i128 {
+            i128::from(amount).min(self.capacity) * MINUTE
+        }
+    }
+
     proptest! {
-        /// The naive model: the level as a fraction over 60e9 in signed arithmetic, refilled at each step.
         #[test]
-        fn a_bucket_agrees_with_plain_arithmetic(rpm in 1_u32..200, capacity in 1_u32..200, steps in steps()) {
+        fn a_bucket_agrees_with_plain_arithmetic(rpm in 1_u64..200, capacity in 1_u64..200, steps in steps()) {
             let mut now = epoch();
-            let mut bucket = Bucket::full(rpm, capacity, now);
-            let (mut rpm, mut capacity) = (i128::from(rpm), i128::from(capacity));
-            let mut level = capacity * 60_000_000_000;
+            let mut bucket = Bucket::full(Rate::per_minute(rpm), capacity, now);
+            let (rpm, capacity) = (i128::from(rpm), i128::from(capacity));
+            let mut naive = Naive { rpm, capacity, level: capacity * MINUTE };
             for step in steps {
                 match step {
                     Step::Wait(nanos) => {
                         now += Duration::from_nanos(nanos);
-                        level = (level + rpm * i128::from(nanos)).min(capacity * 60_000_000_000);
+                        naive.bounded(naive.level + naive.rpm * i128::from(nanos));
                     }
-                    Step::Take => {
-                        let expected = level >= 60_000_000_000;
-                        let ready_at = bucket.ready_at(now);
+                    Step::Take(amount) => {
+                        let part = naive.part(amount);
+                        let expected = naive.level >= part;
+                        let ready_at = bucket.ready_at(amount, now);
                         prop_assert_eq!(ready_at == now, expected);
                         if !expected {
                             let just_before = ready_at - Duration::from_nanos(1);
-                            prop_assert!(!bucket.clone().take(just_before), "ready earlier than said");
-                            prop_assert!(bucket.clone().take(ready_at), "not ready when said");
+                            prop_assert!(!bucket.clone().take(amount, just_before), "ready earlier than said");
+                            prop_assert!(bucket.clone().take(amount, ready_at), "not ready when said");
                         }
-                        prop_assert_eq!(bucket.take(now), expected);
-                        level -= if expected { 60_000_000_000 } else { 0 };
+                        prop_assert_eq!(bucket.take(amount, now), expected);
+                        naive.level -= if expected { part } else { 0 };
+                    }
+                    Step::Spend(amount) => {
+                        bucket.spend(amount, now);
+                        naive.bounded(naive.level - naive.part(amount));
+                    }
+                    Step::Correct(reserved, spent) => {
+                        bucket.correct(reserved, spent, now);
+                        naive.bounded(naive.level + naive.part(reserved) - naive.part(spent));
+                    }
+                    Step::Set(amount) => {
+                        bucket.set(amount, now);
+                        naive.bounded(naive.part(amount));
                     }
                     Step::Change(to_rpm, to_capacity) => {
-                        bucket.change(to_rpm, to_capacity, now);
-                        (rpm, capacity) = (i128::from(to_rpm), i128::from(to_capacity));
-                        level = level.min(capacity * 60_000_000_000);
+                        bucket.change(Rate::per_minute(to_rpm), to_capacity, now);
+                        (naive.rpm, naive.capacity) = (i128::from(to_rpm), i128::from(to_capacity));
+                        naive.bounded(naive.level);
                     }
                 }
-                prop_assert!(level >= 0);
-                prop_assert_eq!(i128::from(bucket.tokens(now)), level / 60_000_000_000);
+                prop_assert_eq!(i128::from(bucket.level(now)), naive.level / MINUTE);
             }
         }
     }
@@ -163,22 +298,43 @@ mod tests {
     #[test]
     fn no_rate_is_no_limit_and_a_limit_put_on_it_starts_full() {
         let now = epoch();
-        let mut bucket = Bucket::full(0, 0, now);
-        assert!((0..1000).all(|_| bucket.take(now)));
-        assert_eq!(bucket.ready_at(now), now);
-        bucket.change(60, 2, now);
-        assert!(bucket.take(now) && bucket.take(now) && !bucket.take(now));
-        assert_eq!(bucket.ready_at(now), now + Duration::from_secs(1));
+        let mut bucket = Bucket::full(Rate::UNLIMITED, 0, now);
+        assert!((0..1000).all(|_| bucket.take(1_000_000, now)));
+        assert_eq!(bucket.ready_at(1, now), now);
+        bucket.change(Rate::per_minute(60), 2, now);
+        assert!(bucket.take(1, now) && bucket.take(1, now) && !bucket.take(1, now));
+        assert_eq!(bucket.ready_at(1, now), now + Duration::from_secs(1));
         assert_eq!(bucket.full_in(now), Duration::from_secs(2));
     }
 
     #[test]
     fn a_clock_that_steps_back_gives_and_takes_nothing() {
         let now = epoch();
-        let mut bucket = Bucket::full(60, 1, now);
-        assert!(bucket.take(now));
-        assert!(!bucket.take(now - Duration::from_secs(30)));
-        assert_eq!(bucket.ready_at(now - Duration::from_secs(30)), now + Duration::from_secs(1));
-        assert!(bucket.take(now + Duration::from_secs(1)));
+        let mut bucket = Bucket::full(Rate::per_minute(60), 1, now);
+        assert!(bucket.take(1, now));
+        assert!(!bucket.take(1, now - Duration::from_secs(30)));
+        assert_eq!(bucket.ready_at(1, now - Duration::from_secs(30)), now + Duration::from_secs(1));
+        assert!(bucket.take(1, now + Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn an_amount_beyond_the_capacity_goes_at_a_full_bucket() {
+        let now = epoch();
+        let mut bucket = Bucket::full(Rate::per_minute(600), 100, now);
+        assert!(bucket.take(1, now) && !bucket.take(1_000, now));
+        let ready_at = bucket.ready_at(1_000, now);
+        assert_eq!(ready_at, now + Duration::from_millis(100));
+        assert!(bucket.take(1_000, ready_at));
+        assert_eq!(bucket.level(ready_at), 0);
+    }
+
+    #[test]
+    fn rates_are_whole_however_small() {
+        let rate = Rate::of(50, Duration::from_hours(24));
+        assert_eq!((rate.a_minute(), rate.in_time(Duration::from_hours(24))), (0, 50));
+        assert_eq!(Rate::of(40, Duration::from_mins(1)), Rate::per_minute(40));
+        assert_eq!(Rate::per_minute(40).percent(75), Rate::per_minute(30));
+        assert_eq!(Rate::per_minute(0).in_time(Duration::from_hours(1)), 0);
+        assert!(Rate::of(u64::MAX, Duration::ZERO) < Rate::UNLIMITED);
     }
 }

@@ -8,11 +8,15 @@ use smallvec::SmallVec;
 
 use crate::catalog::Route;
 use crate::identity::{Class, Key};
-use crate::limit::WaiterId;
+use crate::limit::{Mark, WaiterId};
 
 /// Where a backend's state is kept: an index, stable for the life of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BackendId(pub u32);
+
+/// Where the state of one model on a backend is kept: an index, stable for the life of the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ModelId(pub u32);
 
 /// Where a key's state is kept: an index, stable for the life of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,6 +31,8 @@ pub struct Admission {
     pub concurrency: Option<u32>,
     /// How much it is worth waiting for.
     pub class: Class,
+    /// What it may use: prompt and answer, estimated.
+    pub tokens: u64,
     /// What it holds in memory while it waits.
     pub bytes: u64,
     /// When it stops waiting.
@@ -126,6 +132,14 @@ pub struct Slot {
     pub probe: bool,
     /// Whether it goes beyond the backend's rate, because all backends were spent.
     pub emergency: bool,
+    /// What it has used of `tokens`, when that is known and the outcome does not say it.
+    pub spent: Option<u64>,
+    /// Counts leases.
+    pub(crate) lease: u64,
+    /// The model on the backend.
+    pub(crate) model: Option<ModelId>,
+    /// Tells which calls an answer's headers know of.
+    pub(crate) mark: Mark,
 }
 
 /// News for one who waits.
@@ -248,6 +262,17 @@ pub struct KeyRate {
     /// Requests it may send at once.
     pub remaining: u32,
     /// How long until it may send `limit` at once again.
+    pub reset: Duration,
+}
+
+/// How a key stands with its own limit of tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeyTokens {
+    /// Tokens a minute.
+    pub limit: u64,
+    /// Tokens it may use at once.
+    pub remaining: u64,
+    /// How long until it may use `limit` at once again.
     pub reset: Duration,
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::asks::Want;
 use super::routing::{Bar, Bounds, Choice, Demand, Moment, Pick, Repeats, Search, Waiting, choose};
-use super::state::{BackendState, State, at};
+use super::state::{BackendState, Size, State, at};
 use crate::catalog::{Candidate, Tier};
 use crate::schedule::{Permit, mix};
 
@@ -154,7 +154,7 @@ impl State {
         let now = search.moment.now;
         let backend = self.backends.get(at(candidate.backend.0))?;
         let (verdict, until) = match search.eligible(candidate, Repeats::Avoided) {
-            Ok(backend) => hindrance(backend, search.moment),
+            Ok(backend) => hindrance(backend, search.size(candidate), now),
             Err(bar) => (barred(bar), None),
         };
         Some(CandidateVerdict {
@@ -175,9 +175,8 @@ impl State {
 }
 
 /// What keeps a candidate from starting the request now, and until when.
-fn hindrance(backend: &BackendState, moment: Moment) -> (Verdict, Option<Instant>) {
-    let now = moment.now;
-    if backend.start_within(Bounds::All, now).is_some() {
+fn hindrance(backend: &BackendState, size: Size, now: Instant) -> (Verdict, Option<Instant>) {
+    if backend.start_within(Bounds::All, size, now).is_some() {
         return (Verdict::Ready, None);
     }
     for (permit, verdict) in
@@ -192,7 +191,7 @@ fn hindrance(backend: &BackendState, moment: Moment) -> (Verdict, Option<Instant
     if !backend.in_flight.has_room() {
         return (Verdict::Full, None);
     }
-    (Verdict::Spent, backend.later(now).wake_at)
+    (Verdict::Spent, backend.later(size, now).wake_at)
 }
 
 fn barred(bar: Bar) -> Verdict {

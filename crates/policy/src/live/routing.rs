@@ -11,8 +11,8 @@ use smallvec::SmallVec;
 
 use contest::{Contests, Leader};
 
-use super::asks::{BackendId, RefusedReason, Want};
-use super::state::BackendState;
+use super::asks::{BackendId, ModelId, RefusedReason, Want};
+use super::state::{BackendState, Size};
 use crate::catalog::{Candidate, Route, Tier};
 use crate::limit::Lineup;
 use crate::schedule::Standing;
@@ -99,6 +99,8 @@ impl Hash for Demand {
 pub(super) struct Moment {
     pub(super) now: Instant,
     pub(super) deadline: Instant,
+    /// What it may use: prompt and answer, estimated.
+    pub(super) tokens: u64,
     pub(super) spill: Spill,
     pub(super) affinity: Option<u64>,
     pub(super) cold_cache: Duration,
@@ -113,6 +115,7 @@ impl Moment {
         Self {
             now,
             deadline: waiting.deadline,
+            tokens: waiting.tokens,
             spill: settings.spill,
             affinity: waiting.affinity.filter(|_| settings.affinity.enabled),
             cold_cache: settings.affinity.cold_cache,
@@ -150,6 +153,7 @@ pub(super) struct Pick {
     pub(super) tier: usize,
     pub(super) candidate: usize,
     pub(super) backend: BackendId,
+    pub(super) model: Option<ModelId>,
     pub(super) standing: Standing,
     /// The limits that it keeps.
     pub(super) bounds: Bounds,
@@ -263,9 +267,10 @@ impl<'a> Search<'a> {
             if !contests.has_leader_in(candidate, backend) {
                 continue;
             }
-            if let Some(standing) = backend.start_within(self.moment.bounds, now) {
-                let (backend_id, bounds) = (candidate.backend, self.moment.bounds);
-                let pick = Pick { tier: index, candidate: number, backend: backend_id, standing, bounds };
+            let Moment { now, bounds, .. } = self.moment;
+            if let Some(standing) = backend.start_within(bounds, self.size(candidate), now) {
+                let Candidate { backend: id, model, .. } = *candidate;
+                let pick = Pick { tier: index, candidate: number, backend: id, model, standing, bounds };
                 contests.accept(Leader { pick, candidate, backend });
             }
         }
@@ -274,8 +279,16 @@ impl<'a> Search<'a> {
 
     fn later(&self, tier: &Tier, repeats: Repeats) -> Option<Later> {
         let candidates = tier.candidates.iter();
-        let eligible = candidates.filter_map(|candidate| self.eligible(candidate, repeats).ok());
-        eligible.map(|backend| backend.later(self.moment.now)).reduce(Later::or)
+        let eligible =
+            candidates.filter_map(|candidate| Some((candidate, self.eligible(candidate, repeats).ok()?)));
+        let later =
+            |(candidate, backend): (_, &BackendState)| backend.later(self.size(candidate), self.moment.now);
+        eligible.map(later).reduce(Later::or)
+    }
+
+    /// How much of a candidate's limits it takes.
+    pub(super) fn size(&self, candidate: &Candidate) -> Size {
+        Size { model: candidate.model, tokens: self.moment.tokens }
     }
 
     /// The state of a candidate, unless it is not to be considered.

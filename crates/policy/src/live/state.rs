@@ -3,22 +3,23 @@
 mod admission;
 mod backends;
 mod leases;
+mod pace;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::asks::{BackendId, Grant, Granted, KeyRate, KeySlot, Refused, RefusedReason};
+use super::asks::{BackendId, Grant, Granted, KeyRate, KeySlot, KeyTokens, ModelId, Refused, RefusedReason};
 use super::board::Board;
 use super::names::Names;
 use super::routing::RoutingQueue;
 use crate::identity::Class;
-use crate::limit::{Bucket, Entry, InFlight, Place, Rank, WaiterId, Waiters};
+use crate::limit::{Bucket, Entry, InFlight, Place, Rank, Rate, WaiterId, Waiters};
 use crate::schedule::{RetryBudget, mix};
 use crate::snapshot::{QueuePolicy, Snapshot, TrafficSettings};
 
 pub(super) use admission::AdmissionQueue;
-pub(super) use backends::BackendState;
+pub(super) use backends::{BackendState, Size};
 
 /// What a refusal says when nothing better is known.
 const RETRY_AFTER_GUESS: Duration = Duration::from_secs(1);
@@ -40,6 +41,8 @@ pub(super) struct State {
     /// Grants found by calls that cannot return them; the next that can, does.
     outbox: Vec<Grant>,
     outbox_since: Option<Instant>,
+    /// When passing time alone changes a rate or ends a cooldown.
+    pace_due: Option<Instant>,
     /// What [`Self::next_tick`] was last told to be.
     told: Option<Instant>,
     /// Leases given, ever: it tells whose turn it is.
@@ -72,12 +75,13 @@ struct Newcomer {
 struct KeyState {
     in_flight: InFlight,
     rate: Option<Box<Bucket>>,
+    tokens: Option<Box<Bucket>>,
     weight: u32,
 }
 
 impl Default for KeyState {
     fn default() -> Self {
-        Self { in_flight: InFlight::default(), rate: None, weight: 1 }
+        Self { in_flight: InFlight::default(), rate: None, tokens: None, weight: 1 }
     }
 }
 
@@ -97,6 +101,7 @@ impl Default for State {
             routing: RoutingQueue::default(),
             outbox: Vec::new(),
             outbox_since: None,
+            pace_due: None,
             told: None,
             leases: 0,
             lots: 0,
@@ -126,6 +131,10 @@ impl State {
         BackendId(id)
     }
 
+    pub(super) fn model_id(&mut self, backend: BackendId, native: &str) -> Option<ModelId> {
+        Some(self.backends.get_mut(at(backend.0))?.model_id(native))
+    }
+
     pub(super) fn key_slot(&mut self, id: &str) -> KeySlot {
         let slot = self.key_ids.index(id);
         self.keys.resize_with(self.key_ids.len(), KeyState::default);
@@ -143,11 +152,8 @@ impl State {
         for key in snapshot.identity.keys() {
             let Some(state) = self.keys.get_mut(at(key.slot.0)) else { continue };
             state.weight = key.weight;
-            match (&mut state.rate, key.limits.rpm) {
-                (rate, None) => *rate = None,
-                (Some(rate), Some(rpm)) => rate.change(rpm, rpm, now),
-                (rate @ None, Some(rpm)) => *rate = Some(Box::new(Bucket::full(rpm, rpm, now))),
-            }
+            limit(&mut state.rate, key.limits.rpm.map(u64::from), now);
+            limit(&mut state.tokens, key.limits.tpm, now);
         }
         self.routing.open_where(|_| true);
         self.admission.open_where(|_| true);
@@ -174,11 +180,14 @@ impl State {
     }
 
     pub(super) fn tick(&mut self, now: Instant) -> Vec<Grant> {
+        self.keep_pace(now);
         self.serve(now)
     }
 
     fn next_tick(&self) -> Option<Instant> {
-        let due = [self.outbox_since, self.waiters.next_deadline(), self.routing.wake_at()];
+        // Where nobody waits, rates are evaluated by whoever comes or looks next.
+        let paced = self.pace_due.filter(|_| !self.waiters.is_empty());
+        let due = [self.outbox_since, self.waiters.next_deadline(), self.routing.wake_at(), paced];
         due.into_iter().flatten().min()
     }
 
@@ -201,7 +210,22 @@ impl State {
 
     pub(super) fn key_rate(&self, key: KeySlot, now: Instant) -> Option<KeyRate> {
         let rate = self.keys.get(at(key.0))?.rate.as_ref()?;
-        Some(KeyRate { limit: rate.rpm(), remaining: rate.tokens(now), reset: rate.full_in(now) })
+        let small = |amount| u32::try_from(amount).unwrap_or(u32::MAX);
+        let (limit, remaining) = (small(rate.capacity()), small(rate.level(now)));
+        Some(KeyRate { limit, remaining, reset: rate.full_in(now) })
+    }
+
+    pub(super) fn key_tokens(&self, key: KeySlot, now: Instant) -> Option<KeyTokens> {
+        let tokens = self.keys.get(at(key.0))?.tokens.as_ref()?;
+        let (limit, remaining) = (tokens.capacity(), tokens.level(now));
+        Some(KeyTokens { limit, remaining, reset: tokens.full_in(now) })
+    }
+
+    pub(super) fn correct_tokens(&mut self, key: KeySlot, reserved: u64, spent: u64, now: Instant) {
+        let tokens = self.keys.get_mut(at(key.0)).and_then(|state| state.tokens.as_mut());
+        if let Some(tokens) = tokens {
+            tokens.correct(reserved, spent, now);
+        }
     }
 
     pub(super) fn in_error(&self) -> Vec<BackendId> {
@@ -291,5 +315,16 @@ impl State {
     pub(super) fn take_outbox(&mut self) -> Vec<Grant> {
         self.outbox_since = None;
         std::mem::take(&mut self.outbox)
+    }
+}
+
+/// Puts a limit on what a key may use in a minute, or takes it off.
+fn limit(bucket: &mut Option<Box<Bucket>>, per_minute: Option<u64>, now: Instant) {
+    match (bucket, per_minute) {
+        (bucket, None) => *bucket = None,
+        (Some(bucket), Some(amount)) => bucket.change(Rate::per_minute(amount), amount, now),
+        (bucket @ None, Some(amount)) => {
+            *bucket = Some(Box::new(Bucket::full(Rate::per_minute(amount), amount, now)));
+        }
     }
 }

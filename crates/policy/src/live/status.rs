@@ -10,6 +10,7 @@ use super::board::{Noted, Record};
 use super::state::{BackendState, State, at};
 use crate::backend::Source;
 use crate::identity::Class;
+use crate::limit::{Allowance, Bucket, Pace, Rate, Tally};
 
 /// The live state at one moment.
 #[derive(Debug, Clone, Serialize)]
@@ -110,6 +111,20 @@ pub struct BackendStatus {
     pub bucket_capacity: Option<u32>,
     /// Requests that come in a minute.
     pub rpm: Option<u32>,
+    /// Requests that come in a minute when nothing holds the backend back.
+    pub rpm_base: Option<u32>,
+    /// Tokens its bucket holds; none when it has no limit of tokens.
+    pub token_level: Option<u64>,
+    /// Tokens that come in a minute.
+    pub tpm: Option<u64>,
+    /// What the provider said of the account.
+    pub told: Told,
+    /// What is limited, or was told, of single models.
+    pub models: Vec<ModelStatus>,
+    /// How its rate stands.
+    pub pace: Pace,
+    /// The share of 429s among its answers of the last minute, in percent.
+    pub limited_percent: Option<u8>,
     /// Calls ever made.
     pub requests: u64,
     /// Those answered.
@@ -126,6 +141,32 @@ pub struct BackendStatus {
     pub last_error: Option<Box<str>>,
     /// How long ago.
     pub last_error_age_ms: Option<u64>,
+}
+
+/// What a provider said of its limits, as far as it did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Told {
+    /// Requests that it allows.
+    pub requests_limit: Option<u64>,
+    /// Requests that are left.
+    pub requests_remaining: Option<u64>,
+    /// Tokens that it allows.
+    pub tokens_limit: Option<u64>,
+    /// Tokens that are left.
+    pub tokens_remaining: Option<u64>,
+}
+
+/// One model on a backend.
+#[derive(Debug, Clone, Serialize)]
+pub struct ModelStatus {
+    /// The backend's own name for it.
+    pub native: Arc<str>,
+    /// Requests its bucket holds; none when it has no rate limit of its own.
+    pub bucket_level: Option<u64>,
+    /// Tokens its bucket holds; none when it has no limit of its own.
+    pub token_level: Option<u64>,
+    /// What the provider said of it.
+    pub told: Told,
 }
 
 /// Something an operator may want to know.
@@ -153,6 +194,14 @@ pub enum EventKind {
     CooldownStarted,
     /// Its rest is over; a probe goes first.
     CooldownEnded,
+    /// A backend said 429 too often and is asked less.
+    RetreatStarted,
+    /// It was calm for long enough; its rate comes back.
+    RetreatEnding,
+    /// Its rate is back.
+    RetreatEnded,
+    /// So many of its answers are 429s that somebody should look.
+    Alert,
     /// A backend kept failing and is left alone.
     BreakerOpened,
     /// It answered again.
@@ -172,7 +221,11 @@ pub enum EventKind {
 }
 
 impl State {
-    pub(super) fn status(&self, now: Instant) -> Status {
+    pub(super) fn status(&mut self, now: Instant) -> Status {
+        // Where somebody waits, whoever ticks does it in time, and serves them then.
+        if self.waiters.is_empty() {
+            self.keep_pace(now);
+        }
         let records = self.backends.iter().zip(self.board.records()).zip(0_u32..);
         let mut backends: Vec<BackendStatus> =
             records.filter_map(|((state, record), id)| backend(BackendId(id), state, record, now)).collect();
@@ -233,7 +286,10 @@ fn backend(id: BackendId, state: &BackendState, record: &Record, now: Instant) -
     } else {
         (Health::Healthy, None)
     };
-    let limited = state.bucket.rpm() > 0;
+    let (requests, tokens) = (&state.allowance.requests.own, &state.allowance.tokens.own);
+    let limited = !requests.rate().is_unlimited();
+    let small = |amount: u64| u32::try_from(amount).unwrap_or(u32::MAX);
+    let rpm = |rate: Rate| (!rate.is_unlimited()).then(|| small(rate.a_minute()));
     let last_error = record.last_error.as_ref();
     Some(BackendStatus {
         id,
@@ -247,9 +303,16 @@ fn backend(id: BackendId, state: &BackendState, record: &Record, now: Instant) -
         cooldown_left_ms: cooling.into_iter().chain(open).max().map(millis),
         in_flight: state.in_flight.count(),
         concurrency: state.in_flight.ceiling(),
-        bucket_level: limited.then(|| state.bucket.tokens(now)),
-        bucket_capacity: limited.then(|| state.bucket.capacity()),
-        rpm: limited.then(|| state.bucket.rpm()),
+        bucket_level: limited.then(|| small(requests.level(now))),
+        bucket_capacity: limited.then(|| small(requests.capacity())),
+        rpm: rpm(requests.rate()),
+        rpm_base: rpm(state.base.requests),
+        token_level: level(tokens, now),
+        tpm: (!tokens.rate().is_unlimited()).then(|| tokens.rate().a_minute()),
+        told: told(&state.allowance, now),
+        models: state.models().map(|(native, model)| of_model(native, model, now)).collect(),
+        pace: state.pacer.pace(),
+        limited_percent: state.pacer.tally().map(Tally::percent),
         requests: record.requests,
         successes: record.successes,
         failures: record.failures,
@@ -259,6 +322,29 @@ fn backend(id: BackendId, state: &BackendState, record: &Record, now: Instant) -
         last_error: last_error.map(|(_, text)| text.clone()),
         last_error_age_ms: last_error.map(|(at, _)| millis(now.saturating_duration_since(*at))),
     })
+}
+
+fn of_model(native: &Arc<str>, model: &Allowance, now: Instant) -> ModelStatus {
+    ModelStatus {
+        native: Arc::clone(native),
+        bucket_level: level(&model.requests.own, now),
+        token_level: level(&model.tokens.own, now),
+        told: told(model, now),
+    }
+}
+
+fn level(bucket: &Bucket, now: Instant) -> Option<u64> {
+    (!bucket.rate().is_unlimited()).then(|| bucket.level(now))
+}
+
+fn told(allowance: &Allowance, now: Instant) -> Told {
+    let (requests, tokens) = (allowance.requests.told(now), allowance.tokens.told(now));
+    Told {
+        requests_limit: requests.map(|(limit, _)| limit),
+        requests_remaining: requests.map(|(_, remaining)| remaining),
+        tokens_limit: tokens.map(|(limit, _)| limit),
+        tokens_remaining: tokens.map(|(_, remaining)| remaining),
+    }
 }
 
 fn millis(time: Duration) -> u64 {

@@ -1,6 +1,7 @@
 //! What `Live` promises, case by case; its invariants under random use are in `random`.
 
 mod choosing;
+mod limits;
 mod queue;
 mod random;
 
@@ -87,7 +88,7 @@ impl World {
 
     fn admit(&mut self, slot: KeySlot, concurrency: Option<u32>) -> Admitted {
         let deadline = self.now + 30 * SECOND;
-        let ask = Admission { key: slot, concurrency, class: Class::Normal, bytes: 1, deadline };
+        let ask = Admission { key: slot, concurrency, class: Class::Normal, tokens: 0, bytes: 1, deadline };
         self.live.admit(ask, self.now)
     }
 

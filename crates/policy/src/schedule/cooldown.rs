@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Permit, Standing};
+use super::Permit;
 
 /// A provider that asks for more than a day is taken to mean a day; a clock must not overflow.
 const RETRY_AFTER_MAX: Duration = Duration::from_hours(24);
@@ -18,6 +18,8 @@ pub struct CooldownRules {
     pub max: Duration,
     /// How they grow with each 429 in a row.
     pub growth: CooldownGrowth,
+    /// With less than this left, a cooling backend is not even an emergency's choice.
+    pub precheck: Duration,
 }
 
 /// How cooldowns grow with each 429 in a row.
@@ -37,6 +39,7 @@ impl Default for CooldownRules {
             base: Duration::from_secs(30),
             max: Duration::from_secs(600),
             growth: CooldownGrowth::Exponential,
+            precheck: Duration::from_secs(10),
         }
     }
 }
@@ -54,10 +57,20 @@ impl CooldownRules {
 }
 
 /// One backend's cooldown: clear, cooling until a time, then one probe whose outcome decides.
+///
+/// Leases are numbered as they are given, so the outcome of a call made before a cooldown began is told
+/// from that of a later one, however late it comes.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Cooldown {
     phase: Phase,
     strikes: u32,
+    /// The latest lease.
+    latest: u64,
+    /// The latest lease when the last cooldown began, or was ended by an operator: calls up to it say
+    /// nothing about now.
+    outdated: u64,
+    /// Whether the end of the present one was told.
+    end_is_told: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -66,8 +79,8 @@ enum Phase {
     Clear,
     /// After `until` a probe is due.
     Cooling { until: Instant },
-    /// The probe is out; `until` is when the cooldown had ended.
-    Probing { until: Instant },
+    /// The lease `probe` is out; `until` is when the cooldown had ended.
+    Probing { until: Instant, probe: u64 },
 }
 
 impl Cooldown {
@@ -81,78 +94,105 @@ impl Cooldown {
         }
     }
 
-    /// A lease was taken under [`Permit::AsProbe`].
-    pub(crate) fn probing(&mut self) {
+    /// A lease was given. While a cooldown is over but not yet proved so, it is the probe.
+    pub(crate) fn leased(&mut self, lease: u64) {
+        self.latest = self.latest.max(lease);
         if let Phase::Cooling { until } = self.phase {
-            self.phase = Phase::Probing { until };
+            self.phase = Phase::Probing { until, probe: lease };
         }
     }
 
-    /// The provider said 429. Returns the length of the cooldown this began, if it began one: answers that
-    /// come while it lasts, to calls made before it, only lengthen it, so that a burst of ten refusals is
-    /// one strike; and while the probe is out, its own answer decides.
+    /// The provider said 429. Returns the length of the cooldown this began, if it began one. Answers to
+    /// calls made before a cooldown began only lengthen it, so that a burst of ten refusals is one strike;
+    /// and while a probe is out, its own answer decides.
     pub(crate) fn limited(
         &mut self,
-        standing: Standing,
+        lease: u64,
         retry_after: Option<Duration>,
         rules: &CooldownRules,
         now: Instant,
     ) -> Option<Duration> {
-        match (self.phase, standing) {
-            (Phase::Cooling { until }, _) if now < until => {
-                let asked = now + retry_after.unwrap_or_default().min(RETRY_AFTER_MAX);
-                self.phase = Phase::Cooling { until: until.max(asked) };
-                None
+        let asked = retry_after.map(|wait| now + wait.min(RETRY_AFTER_MAX));
+        match self.phase {
+            Phase::Probing { probe, .. } if probe != lease => return None,
+            Phase::Cooling { until } if now < until => {
+                self.phase = Phase::Cooling { until: asked.map_or(until, |asked| asked.max(until)) };
+                return None;
             }
-            (Phase::Probing { .. }, Standing::Regular) => None,
-            (Phase::Clear | Phase::Cooling { .. }, _) | (Phase::Probing { .. }, Standing::Probe) => {
-                self.strikes = self.strikes.saturating_add(1);
-                let length = rules.length(self.strikes, retry_after);
-                self.phase = Phase::Cooling { until: now + length };
-                Some(length)
+            Phase::Clear | Phase::Cooling { .. } if lease <= self.outdated => {
+                let until = asked.filter(|until| *until > now)?;
+                self.begin(until);
+                return retry_after;
             }
+            Phase::Clear | Phase::Cooling { .. } | Phase::Probing { .. } => {}
         }
+        self.strikes = self.strikes.saturating_add(1);
+        let length = rules.length(self.strikes, retry_after);
+        self.begin(now + length);
+        Some(length)
     }
 
-    /// An answer came. That of the probe, or one outside any cooldown, clears all strikes; that of a call
-    /// made before the cooldown says nothing about now. True when a cooldown ended.
-    pub(crate) fn succeeded(&mut self, standing: Standing) -> bool {
-        match (self.phase, standing) {
-            (Phase::Clear, _) => {
+    /// An answer came. That of the probe clears all strikes; that of a call made before the cooldown says
+    /// nothing about now. True when a cooldown ended.
+    pub(crate) fn succeeded(&mut self, lease: u64) -> bool {
+        match self.phase {
+            Phase::Probing { probe, .. } if probe == lease => {
+                self.phase = Phase::Clear;
                 self.strikes = 0;
-                false
-            }
-            (Phase::Probing { .. }, Standing::Probe) => {
-                *self = Self::default();
                 true
             }
-            (Phase::Cooling { .. }, _) | (Phase::Probing { .. }, Standing::Regular) => false,
+            Phase::Clear | Phase::Cooling { .. } | Phase::Probing { .. } => false,
         }
     }
 
     /// The call ended without telling whether the provider would still refuse: the next one probes.
-    pub(crate) fn inconclusive(&mut self, standing: Standing) {
-        if let (Phase::Probing { until }, Standing::Probe) = (self.phase, standing) {
+    pub(crate) fn inconclusive(&mut self, lease: u64) {
+        if let Phase::Probing { until, probe } = self.phase
+            && probe == lease
+        {
             self.phase = Phase::Cooling { until };
         }
     }
 
-    /// An operator ended it. The answer of a probe still out is then one among others.
+    /// An operator ended it. The answers of calls still out are then about another time.
     pub(crate) fn reset(&mut self) {
-        *self = Self::default();
+        *self = Self { latest: self.latest, outdated: self.latest, ..Self::default() };
     }
 
     /// What is left of it.
     pub(crate) fn left(&self, now: Instant) -> Option<Duration> {
         match self.phase {
             Phase::Clear => None,
-            Phase::Cooling { until } | Phase::Probing { until } => Some(until.saturating_duration_since(now)),
+            Phase::Cooling { until } | Phase::Probing { until, .. } => {
+                Some(until.saturating_duration_since(now))
+            }
         }
+    }
+
+    /// When it ends by time, as long as nobody was told that it did.
+    pub(crate) fn ends_at(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Cooling { until } if !self.end_is_told => Some(until),
+            Phase::Clear | Phase::Cooling { .. } | Phase::Probing { .. } => None,
+        }
+    }
+
+    /// Whether it has ended by time, and this is the first to ask.
+    pub(crate) fn tell_end(&mut self, now: Instant) -> bool {
+        let has_ended = self.ends_at().is_some_and(|until| until <= now);
+        self.end_is_told |= has_ended;
+        has_ended
     }
 
     /// 429s in a row.
     pub(crate) fn strikes(&self) -> u32 {
         self.strikes
+    }
+
+    fn begin(&mut self, until: Instant) {
+        self.phase = Phase::Cooling { until };
+        self.outdated = self.latest;
+        self.end_is_told = false;
     }
 }
 
@@ -187,75 +227,139 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_of_refusals_is_one_strike() {
+    fn a_burst_of_refusals_is_one_strike_however_late_they_come() {
         let rules = CooldownRules::default();
         let mut cooldown = Cooldown::default();
-        assert!(cooldown.limited(Standing::Regular, None, &rules, epoch()).is_some());
-        for _ in 0..9 {
-            assert!(cooldown.limited(Standing::Regular, None, &rules, epoch()).is_none());
+        (1..=12).for_each(|lease| cooldown.leased(lease));
+        assert!(cooldown.limited(1, None, &rules, epoch()).is_some());
+        for lease in 2..=9 {
+            assert!(cooldown.limited(lease, None, &rules, epoch()).is_none());
         }
-        assert_eq!(cooldown.strikes(), 1);
-        assert_eq!(cooldown.left(epoch()), Some(30 * SECOND));
-        cooldown.limited(Standing::Regular, Some(50 * SECOND), &rules, epoch());
+        assert_eq!((cooldown.strikes(), cooldown.left(epoch())), (1, Some(30 * SECOND)));
+        cooldown.limited(10, Some(50 * SECOND), &rules, epoch());
         assert_eq!(cooldown.left(epoch()), Some(50 * SECOND));
-        assert!(!cooldown.succeeded(Standing::Regular), "an older answer ends nothing");
-        assert_eq!(cooldown.permit(epoch()), Permit::NotBefore(epoch() + 50 * SECOND));
+        assert!(!cooldown.succeeded(11), "an older answer ends nothing");
+        let over = epoch() + 50 * SECOND;
+        assert_eq!(cooldown.permit(epoch()), Permit::NotBefore(over));
+        assert_eq!(cooldown.limited(11, None, &rules, over), None, "nor strikes, after its end");
+        assert_eq!((cooldown.strikes(), cooldown.permit(over)), (1, Permit::AsProbe));
+        assert_eq!(cooldown.limited(12, Some(5 * SECOND), &rules, over), Some(5 * SECOND));
+        assert_eq!((cooldown.strikes(), cooldown.permit(over)), (1, Permit::NotBefore(over + 5 * SECOND)));
     }
 
     #[test]
     fn one_probe_follows_and_its_outcome_decides() {
         let rules = CooldownRules::default();
         let mut cooldown = Cooldown::default();
-        cooldown.limited(Standing::Regular, None, &rules, epoch());
+        (1..=2).for_each(|lease| cooldown.leased(lease));
+        cooldown.limited(1, None, &rules, epoch());
         let over = epoch() + 30 * SECOND;
         assert_eq!(cooldown.permit(over - Duration::from_nanos(1)), Permit::NotBefore(over));
+        assert!(!cooldown.tell_end(over - Duration::from_nanos(1)));
+        assert!(cooldown.tell_end(over) && !cooldown.tell_end(over), "told once");
         assert_eq!(cooldown.permit(over), Permit::AsProbe);
-        cooldown.probing();
+        cooldown.leased(3);
         assert_eq!(cooldown.permit(over), Permit::WhileProbed);
-        cooldown.inconclusive(Standing::Probe);
+        cooldown.inconclusive(2);
+        assert!(!cooldown.succeeded(2) && cooldown.limited(2, None, &rules, over).is_none());
+        assert_eq!(cooldown.permit(over), Permit::WhileProbed, "others do not decide");
+        cooldown.inconclusive(3);
         assert_eq!(cooldown.permit(over), Permit::AsProbe);
-        cooldown.probing();
-        assert_eq!(cooldown.limited(Standing::Probe, None, &rules, over), Some(60 * SECOND));
+        cooldown.leased(4);
+        assert_eq!(cooldown.limited(4, None, &rules, over), Some(60 * SECOND));
         let over = over + 60 * SECOND;
-        cooldown.probing();
-        assert!(cooldown.succeeded(Standing::Probe));
+        cooldown.leased(5);
+        assert!(cooldown.succeeded(5));
         assert_eq!((cooldown.permit(over), cooldown.strikes()), (Permit::Free, 0));
     }
 
+    #[test]
+    fn what_an_operator_ended_no_older_call_brings_back() {
+        let rules = CooldownRules::default();
+        let mut cooldown = Cooldown::default();
+        (1..=3).for_each(|lease| cooldown.leased(lease));
+        cooldown.limited(1, None, &rules, epoch());
+        cooldown.reset();
+        assert_eq!(cooldown.limited(2, None, &rules, epoch()), None);
+        assert_eq!((cooldown.permit(epoch()), cooldown.strikes()), (Permit::Free, 0));
+        cooldown.leased(4);
+        assert_eq!(cooldown.limited(4, None, &rules, epoch()), Some(30 * SECOND));
+    }
+
+    /// The naive model: every call with what it was when it was made, and the cooldown as a plain interval.
+    #[derive(Default)]
+    struct Naive {
+        until: Option<Instant>,
+        probe: Option<u64>,
+        strikes: u32,
+        cooldowns: u64,
+        /// Calls out, and how many cooldowns had begun when each was made.
+        out: Vec<(u64, u64)>,
+    }
+
+    impl Naive {
+        fn may_lease(&self, now: Instant) -> bool {
+            self.probe.is_none() && self.until.is_none_or(|until| until <= now)
+        }
+
+        fn limited(&mut self, call: (u64, u64), asked: Duration, now: Instant) {
+            let (lease, made_in) = call;
+            let is_current = made_in == self.cooldowns;
+            let is_cooling = self.until.is_some_and(|until| now < until);
+            if self.probe.is_some_and(|probe| probe != lease) {
+                return;
+            }
+            if is_current && !is_cooling {
+                self.strikes += 1;
+                let length = CooldownRules::default().length(self.strikes, Some(asked));
+                self.until = Some(now + length);
+                self.cooldowns += 1;
+            } else if is_cooling {
+                self.until = self.until.max(Some(now + asked));
+            } else if !asked.is_zero() {
+                self.until = Some(now + asked);
+                self.cooldowns += 1;
+            }
+            self.probe = None;
+        }
+    }
+
     proptest! {
-        /// Whatever happens, no lease is permitted before the latest time anyone asked for.
         #[test]
-        fn nothing_is_permitted_inside_a_cooldown(steps in proptest::collection::vec((0_u8..6, 0_u64..90), 1..200)) {
+        fn a_cooldown_agrees_with_a_list_of_calls(
+            steps in proptest::collection::vec((0_u8..6, 0_usize..8, 0_u64..90), 1..300),
+        ) {
             let rules = CooldownRules::default();
-            let mut cooldown = Cooldown::default();
-            let (mut now, mut closed_until, mut probe_out) = (epoch(), epoch(), false);
-            for (step, seconds) in steps {
+            let (mut cooldown, mut naive, mut now) = (Cooldown::default(), Naive::default(), epoch());
+            for (lease, (step, which, seconds)) in (1_u64..).zip(steps) {
                 let wait = Duration::from_secs(seconds);
-                let ends_probe = probe_out && matches!(step, 0 | 2);
-                let standing = if ends_probe { Standing::Probe } else { Standing::Regular };
-                match step {
-                    0 | 1 => {
-                        if let Some(length) = cooldown.limited(standing, Some(wait), &rules, now) {
-                            prop_assert!(length >= 30 * SECOND && length >= wait);
-                            closed_until = now + length;
-                        }
+                let call = (which < naive.out.len() && step < 4).then(|| naive.out.remove(which));
+                match (step, call) {
+                    (0 | 1, Some(call)) => {
+                        naive.limited(call, wait, now);
+                        cooldown.limited(call.0, Some(wait), &rules, now);
                     }
-                    2 | 3 => {
-                        if cooldown.succeeded(standing) {
-                            prop_assert!(standing == Standing::Probe);
+                    (2, Some((lease, _))) => {
+                        let was_probe = naive.probe == Some(lease);
+                        if was_probe {
+                            (naive.probe, naive.until, naive.strikes) = (None, None, 0);
                         }
+                        prop_assert_eq!(cooldown.succeeded(lease), was_probe);
                     }
-                    _ => now += wait,
+                    (3, Some((lease, _))) => {
+                        naive.probe = naive.probe.filter(|probe| *probe != lease);
+                        cooldown.inconclusive(lease);
+                    }
+                    (4, _) => now += wait,
+                    _ => {}
                 }
-                probe_out &= standing == Standing::Regular;
-                match cooldown.permit(now) {
-                    Permit::Free | Permit::AsProbe => prop_assert!(now >= closed_until),
-                    Permit::NotBefore(until) => prop_assert!(until > now && until >= closed_until),
-                    Permit::WhileProbed => prop_assert!(probe_out),
-                }
-                if cooldown.permit(now) == Permit::AsProbe {
-                    cooldown.probing();
-                    probe_out = true;
+                let may_lease = matches!(cooldown.permit(now), Permit::Free | Permit::AsProbe);
+                prop_assert_eq!(may_lease, naive.may_lease(now));
+                prop_assert_eq!(cooldown.strikes(), naive.strikes);
+                if may_lease && step >= 2 {
+                    naive.probe = naive.until.map(|_| lease);
+                    naive.out.push((lease, naive.cooldowns));
+                    cooldown.leased(lease);
                 }
             }
         }

@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::{BackendSpec, Draft, KeySecret, KeySpec, Keyed, POOLS, Problem, TrafficSettings};
 use crate::backend::{Deadlines, Source};
 use crate::catalog::{Catalog, DEMO_PREFIX, close_names};
 use crate::identity::KeyLimits;
+use crate::limit::RetreatRules;
 use crate::money::Amount;
 
 /// A name is a file name, a label and a prefix somewhere; this is short enough for all.
@@ -150,6 +152,10 @@ fn backends(draft: &Draft, problems: &mut Vec<Problem>) {
             }
             if mapping.context == Some(0) || mapping.max_output == Some(0) {
                 problems.push(Problem::new(&path, "context and max_output must be at least 1"));
+            }
+            if mapping.limits.rpm == Some(0) || mapping.limits.tpm == Some(0) {
+                let path = format!("{path}.limits");
+                problems.push(Problem::new(path, "rpm and tpm must be at least 1, or be left out"));
             }
             for (kind, amount) in mapping.price.iter().flat_map(crate::money::PriceSpec::amounts) {
                 if amount < Amount::ZERO {
@@ -313,9 +319,35 @@ fn settings(settings: &TrafficSettings, problems: &mut Vec<Problem>) {
             "must be more than 0 and not longer than breaker.max",
         ),
         ("breaker.max", wait(settings.breaker.max), "must be at most 24 h"),
+        (
+            "breaker.window",
+            wait(settings.breaker.window) && !settings.breaker.window.is_zero(),
+            "must be more than 0 and at most 24 h",
+        ),
+        ("breaker.share_percent", (1..=100).contains(&settings.breaker.share_percent), "must be 1 to 100"),
+        ("breaker.calls_min", settings.breaker.calls_min >= 1, "must be at least 1"),
     ];
     for (field, _, message) in within.into_iter().filter(|(_, fine, _)| !fine) {
         problems.push(Problem::new(format!("limits.{field}"), message));
+    }
+    retreat(&settings.adaptive.retreat, problems);
+}
+
+fn retreat(rules: &RetreatRules, problems: &mut Vec<Problem>) {
+    const WINDOW: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
+    let within = [
+        ("window", WINDOW.contains(&rules.window), "must be 1 s to 1 h"),
+        ("calm_for", rules.calm_for <= *WINDOW.end(), "must be at most 1 h"),
+        ("factor_percent", (1..=99).contains(&rules.factor_percent), "must be 1 to 99"),
+        ("floor_rpm", rules.floor_rpm >= 1, "must be at least 1"),
+        ("step_rpm", rules.step_rpm >= 1, "must be at least 1"),
+        ("enter_percent", (1..=100).contains(&rules.enter_percent), "must be 1 to 100"),
+        ("again_percent", (1..=100).contains(&rules.again_percent), "must be 1 to 100"),
+        ("calm_percent", (1..=100).contains(&rules.calm_percent), "must be 1 to 100"),
+        ("alert_percent", rules.alert_percent <= 100, "must be 0 to 100"),
+    ];
+    for (field, _, message) in within.into_iter().filter(|(_, fine, _)| !fine) {
+        problems.push(Problem::new(format!("adaptive.retreat.{field}"), message));
     }
 }
 

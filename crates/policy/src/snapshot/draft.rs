@@ -6,9 +6,10 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::backend::{BackendKind, BackendLimits, Deadlines, HeaderRules, Source};
+use crate::backend::{BackendKind, BackendLimits, Deadlines, HeaderRules, ModelLimits, Source};
 use crate::catalog::Carries;
 use crate::identity::{Class, Digest, Digester, KeyLimits, Secret};
+use crate::limit::{Adaptive, RetreatRules};
 use crate::money::{PriceBook, PriceSpec};
 use crate::schedule::{AffinityRules, BreakerRules, CooldownRules, Strategy};
 use crate::timestamp::Timestamp;
@@ -129,6 +130,8 @@ pub struct ModelSpec {
     pub max_output: Option<u64>,
     /// What it can be sent.
     pub carries: Carries,
+    /// What it may be given, within what the backend may.
+    pub limits: ModelLimits,
 }
 
 /// A pool as it was written.
@@ -312,6 +315,17 @@ pub struct TrafficSettings {
     pub cooldown: CooldownRules,
     /// When a failing backend is left alone.
     pub breaker: BreakerRules,
+    /// How rates follow what providers say and refuse.
+    pub adaptive: AdaptiveSettings,
+}
+
+/// How rates follow what providers say and refuse.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AdaptiveSettings {
+    /// Whether they do.
+    pub mode: Adaptive,
+    /// The rules of retreat.
+    pub retreat: RetreatRules,
 }
 
 impl Default for TrafficSettings {
@@ -337,6 +351,7 @@ impl Default for TrafficSettings {
             affinity: AffinityRules::default(),
             cooldown: CooldownRules::default(),
             breaker: BreakerRules::default(),
+            adaptive: AdaptiveSettings::default(),
         }
     }
 }

@@ -158,6 +158,7 @@ impl Router for Lockgate {
             key: key.slot,
             concurrency: key.limits.concurrency,
             class: request.class,
+            tokens: request.prompt + request.output,
             bytes: BYTES,
             deadline: self.instant(request.deadline),
         };

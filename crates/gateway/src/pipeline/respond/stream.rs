@@ -150,9 +150,10 @@ impl StreamBody {
     /// Settles a stream that broke off, and gives the event that tells the client so.
     fn broken(&mut self, failure: &Failure) -> Option<Bytes> {
         let Flow { relay, .. } = self.flow.as_ref()?;
-        let (lease, mut ticket) = self.held.take()?;
+        let (mut lease, mut ticket) = self.held.take()?;
         let facts = ticket.facts();
         facts.streamed(relay.tally());
+        lease.used(Some(facts.tokens()));
         let refusal = Refusal::from(failure);
         tracing::warn!(
             request_id = facts.stamp.request_id(),
@@ -179,10 +180,15 @@ impl Drop for StreamBody {
     /// The client left: what was metered so far goes with the ticket to the settler, or the stream itself, where its
     /// backend is to be heard to the end.
     fn drop(&mut self) {
-        let (Some(flow), Some((lease, mut ticket))) = (self.flow.take(), self.held.take()) else { return };
-        ticket.facts().streamed(flow.relay.tally());
+        let (Some(flow), Some((mut lease, mut ticket))) = (self.flow.take(), self.held.take()) else {
+            return;
+        };
+        let facts = ticket.facts();
+        facts.streamed(flow.relay.tally());
         if lease.serving.backend.drain_on_disconnect {
             ticket.leave(flow, lease);
+        } else {
+            lease.used(Some(facts.tokens()));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use policy::Adaptive;
 use testkit::{Rate, ScriptedProvider, StillClock};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -21,6 +22,8 @@ async fn limited(rates: &[Rate]) -> (Vec<ScriptedProvider>, Scene) {
     }
     let plan = Plan::before(&providers.iter().collect::<Vec<_>>()).with(|draft| {
         draft.settings.queue_timeout = PATIENCE;
+        // What is counted here is who could be asked as far as cooldowns go, whatever else holds them back.
+        draft.settings.adaptive.mode = Adaptive::Off;
         for backend in &mut draft.backends {
             "primary".clone_into(&mut backend.pool);
         }

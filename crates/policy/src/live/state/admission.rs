@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::super::asks::{Admission, Admitted, Grant, Granted, KeySlot, Refused, RefusedReason};
 use super::{KeyState, Newcomer, Queue, RETRY_AFTER_GUESS, State, at};
-use crate::limit::Lineup;
+use crate::limit::{Bucket, Lineup};
 
 /// Those waiting to be let in, one line for each key: one whose key has no room does not hold up the others.
 /// Each brings the ceiling of its key as it knew it.
@@ -27,9 +27,9 @@ impl State {
         if !starts && deadline <= now {
             return Err(self.refuse_admission(ask.key, ask.concurrency));
         }
-        self.check_key_rate(ask.key, now)?;
+        self.check_key_rate(ask, now)?;
         if starts {
-            self.take_key_rate(ask.key, now);
+            self.take_key_rate(ask, now);
             self.admitted(ask.key);
             return Ok(Admitted::Now);
         }
@@ -42,7 +42,7 @@ impl State {
         };
         let full = Refused { reason: RefusedReason::QueueFull, retry_after: RETRY_AFTER_GUESS };
         let id = self.make_place(&newcomer, now).ok_or(full)?;
-        self.take_key_rate(ask.key, now);
+        self.take_key_rate(ask, now);
         self.admission.push(id, self.entry(&newcomer, (ask.key, ask.concurrency), now));
         if has_room(&self.keys, ask.key, ask.concurrency) {
             // It waits for a place in the whole, which any end may bring.
@@ -120,20 +120,25 @@ impl State {
         Refused { reason, retry_after: RETRY_AFTER_GUESS }
     }
 
-    fn check_key_rate(&self, key: KeySlot, now: Instant) -> Result<(), Refused> {
-        let Some(rate) = self.keys.get(at(key.0)).and_then(|state| state.rate.as_ref()) else {
-            return Ok(());
+    fn check_key_rate(&self, ask: &Admission, now: Instant) -> Result<(), Refused> {
+        let Some(state) = self.keys.get(at(ask.key.0)) else { return Ok(()) };
+        let ready_at = |bucket: &Option<Box<Bucket>>, amount| {
+            bucket.as_ref().map_or(now, |bucket| bucket.ready_at(amount, now))
         };
-        let retry_after = rate.ready_at(now).saturating_duration_since(now);
+        let ready_at = ready_at(&state.rate, 1).max(ready_at(&state.tokens, ask.tokens));
+        let retry_after = ready_at.saturating_duration_since(now);
         if retry_after.is_zero() {
             return Ok(());
         }
         Err(Refused { reason: RefusedReason::RateLimited, retry_after })
     }
 
-    fn take_key_rate(&mut self, key: KeySlot, now: Instant) {
-        if let Some(rate) = self.keys.get_mut(at(key.0)).and_then(|state| state.rate.as_mut()) {
-            rate.take(now);
+    fn take_key_rate(&mut self, ask: &Admission, now: Instant) {
+        let Some(state) = self.keys.get_mut(at(ask.key.0)) else { return };
+        for (bucket, amount) in [(&mut state.rate, 1), (&mut state.tokens, ask.tokens)] {
+            if let Some(bucket) = bucket {
+                bucket.spend(amount, now);
+            }
         }
     }
 }

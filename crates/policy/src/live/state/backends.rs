@@ -3,15 +3,18 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use protocol::Taint;
+use protocol::{Quota, Taint};
 
-use super::super::asks::{BackendId, FailureSummary, Grant, Outcome, ProbeResult, Slot};
+use super::super::asks::{BackendId, FailureSummary, Grant, ModelId, Outcome, ProbeResult, Slot};
 use super::super::board::EventKind;
+use super::super::names::Names;
 use super::super::routing::{Bounds, Later};
+use super::pace::Pacer;
 use super::{State, at};
-use crate::backend::{Backend, BackendKind};
-use crate::limit::{Bucket, InFlight, Reserve};
+use crate::backend::{Backend, BackendKind, ModelLimits};
+use crate::limit::{Adaptive, Allowance, InFlight, Mark, PaceNews, Rate, Rates, Reserve, RetreatRules};
 use crate::schedule::{Bid, Breaker, Cooldown, Load, Paces, Permit, Standing};
+use crate::snapshot::AdaptiveSettings;
 
 /// What a lease looks at: small, and side by side with the others.
 #[derive(Debug)]
@@ -22,15 +25,32 @@ pub(in crate::live) struct BackendState {
     /// Its credential was refused, and nobody has cleared that yet.
     pub(in crate::live) in_error: bool,
     pub(in crate::live) in_flight: InFlight,
-    pub(in crate::live) bucket: Bucket,
+    /// What the account may be sent.
+    pub(in crate::live) allowance: Allowance,
+    /// What single models on it may be sent; each is made when it is first limited or leased.
+    pub(in crate::live) models: Vec<Option<Box<Allowance>>>,
     pub(in crate::live) cooldown: Cooldown,
     pub(in crate::live) breaker: Breaker,
+    pub(in crate::live) pacer: Pacer,
+    /// The rates that the configuration gives it.
+    pub(in crate::live) base: Rates,
+    adaptive: Adaptive,
     pub(in crate::live) reserve: Reserve,
     paces: Paces,
     /// What stands for it where bids are made.
     mark: u64,
     weight: u32,
     last_lease: u64,
+    model_names: Names,
+}
+
+/// How much of its limits a request takes.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::live) struct Size {
+    /// The model on the backend, where it has limits of its own.
+    pub(in crate::live) model: Option<ModelId>,
+    /// Prompt and answer, estimated.
+    pub(in crate::live) tokens: u64,
 }
 
 impl BackendState {
@@ -41,14 +61,19 @@ impl BackendState {
             enabled: false,
             in_error: false,
             in_flight: InFlight::up_to(None),
-            bucket: Bucket::full(0, 0, now),
+            allowance: Allowance::of(Rates::UNLIMITED, now),
+            models: Vec::new(),
             cooldown: Cooldown::default(),
             breaker: Breaker::default(),
+            pacer: Pacer::Off,
+            base: Rates::UNLIMITED,
+            adaptive: Adaptive::Off,
             reserve: Reserve::none(now),
             paces: Paces::default(),
             mark: protocol::digest(name.as_bytes()),
             weight: 1,
             last_lease: 0,
+            model_names: Names::default(),
         }
     }
 
@@ -73,9 +98,9 @@ impl BackendState {
     }
 
     /// As what a lease could be taken now within these limits, if it could.
-    pub(in crate::live) fn start_within(&self, bounds: Bounds, now: Instant) -> Option<Standing> {
+    pub(in crate::live) fn start_within(&self, bounds: Bounds, size: Size, now: Instant) -> Option<Standing> {
         match bounds {
-            Bounds::All => self.well(now).filter(|_| self.bucket.ready_at(now) == now),
+            Bounds::All => self.well(now).filter(|_| self.rated_at(size, now) == now),
             Bounds::Unrated => self.well(now),
             Bounds::Reserve => {
                 self.well(now).filter(|standing| *standing == Standing::Regular && self.reserve.holds(now))
@@ -97,8 +122,8 @@ impl BackendState {
     }
 
     /// When a lease could be taken, by time alone or once something was released.
-    pub(in crate::live) fn later(&self, now: Instant) -> Later {
-        let mut possible_at = self.bucket.ready_at(now);
+    pub(in crate::live) fn later(&self, size: Size, now: Instant) -> Later {
+        let mut possible_at = self.rated_at(size, now);
         let mut by_time = self.in_flight.has_room();
         for permit in [self.cooldown.permit(now), self.breaker.permit(now)] {
             match permit {
@@ -110,27 +135,118 @@ impl BackendState {
         Later { possible_at, wake_at: by_time.then_some(possible_at) }
     }
 
-    /// A lease is taken.
-    pub(super) fn lease(&mut self, standing: Standing, number: u64, now: Instant) {
+    /// When all rates that concern a request allow it.
+    pub(in crate::live) fn rated_at(&self, size: Size, now: Instant) -> Instant {
+        let Some(model) = self.model(size.model) else {
+            return self.allowance.ready_at(size.tokens, self.adaptive, now);
+        };
+        // What the provider says of the model then stands in the place of what was configured for the account.
+        let account = if self.adaptive == Adaptive::Learned && model.requests.is_told() {
+            self.allowance.tokens.ready_at(size.tokens, self.adaptive, now)
+        } else {
+            self.allowance.ready_at(size.tokens, self.adaptive, now)
+        };
+        account.max(model.ready_at(size.tokens, self.adaptive, now))
+    }
+
+    /// A lease is taken. What is returned tells later which calls an answer's headers know of.
+    pub(super) fn lease(&mut self, number: u64, size: Size, now: Instant) -> Mark {
         self.in_flight.started();
-        self.bucket.take(now);
         self.last_lease = number;
-        match standing {
-            Standing::Regular => {}
-            Standing::Probe => {
-                self.cooldown.probing();
-                self.breaker.probing();
-            }
+        self.cooldown.leased(number);
+        self.breaker.leased(number);
+        let mark = self.allowance.take(size.tokens, now);
+        let Some(model) = size.model.and_then(|model| self.models.get_mut(at(model.0))) else { return mark };
+        let model = model.get_or_insert_with(|| Box::new(Allowance::of(Rates::UNLIMITED, now)));
+        model.take(size.tokens, now)
+    }
+
+    /// What an attempt used is known.
+    fn settle(&mut self, size: Size, spent: u64, now: Instant) {
+        self.allowance.correct(size.tokens, spent, now);
+        if let Some(model) = size.model.and_then(|model| self.models.get_mut(at(model.0))?.as_mut()) {
+            model.correct(size.tokens, spent, now);
         }
     }
 
-    fn adopt(&mut self, backend: &Backend, now: Instant) {
+    /// The headers of an answer told what the provider has left. True when a request may start sooner.
+    fn learn(&mut self, slot: &Slot, quotas: &[Quota], now: Instant) -> bool {
+        let size = Size { model: slot.model, tokens: slot.tokens };
+        let before = self.rated_at(size, now);
+        let model = slot.model.and_then(|model| self.models.get_mut(at(model.0))?.as_deref_mut());
+        model.unwrap_or(&mut self.allowance).learn(quotas, slot.mark, now);
+        self.rated_at(size, now) < before
+    }
+
+    /// The place of a model of that native name, for the life of the process.
+    pub(super) fn model_id(&mut self, native: &str) -> ModelId {
+        let id = self.model_names.index(native);
+        self.models.resize_with(self.model_names.len(), || None);
+        ModelId(id)
+    }
+
+    /// Makes the evaluations that are due and puts their rate in force.
+    pub(super) fn evaluate(&mut self, rules: &RetreatRules, now: Instant, tell: impl FnMut(PaceNews)) {
+        self.pacer.evaluate(self.base.requests, rules, now, tell);
+        let rates = self.pacer.rates(self.base);
+        if self.allowance.rates() != rates {
+            self.allowance.change(rates, now);
+        }
+    }
+
+    /// The models that have something to show.
+    pub(in crate::live) fn models(&self) -> impl Iterator<Item = (&Arc<str>, &Allowance)> {
+        let models = self.models.iter().enumerate();
+        models.filter_map(|(index, model)| Some((self.model_names.name(index)?, model.as_deref()?)))
+    }
+
+    /// When passing time alone changes something here.
+    pub(super) fn pace_due(&self) -> Option<Instant> {
+        self.pacer.due().into_iter().chain(self.cooldown.ends_at()).min()
+    }
+
+    fn model(&self, model: Option<ModelId>) -> Option<&Allowance> {
+        self.models.get(at(model?.0))?.as_deref()
+    }
+
+    fn adopt(&mut self, backend: &Backend, settings: &AdaptiveSettings, now: Instant) {
         let limits = &backend.limits;
         self.kind = backend.kind;
         self.enabled = backend.enabled;
         self.weight = backend.weight;
         self.in_flight.cap(limits.concurrency);
-        self.bucket.change(limits.rpm, limits.burst.unwrap_or(limits.rpm), now);
+        self.base = Rates {
+            requests: Rate::per_minute_or_unlimited(limits.rpm.into()),
+            burst: limits.burst.unwrap_or(limits.rpm).into(),
+            tokens: limits.tpm.map_or(Rate::UNLIMITED, Rate::per_minute),
+        };
+        self.adaptive = settings.mode;
+        self.pacer.adopt(settings.mode, &settings.retreat);
+        self.allowance.change(self.pacer.rates(self.base), now);
+        for (id, limits) in &backend.model_limits {
+            self.limit_model(*id, *limits, now);
+        }
+    }
+
+    fn limit_model(&mut self, id: ModelId, limits: ModelLimits, now: Instant) {
+        let rates = Rates {
+            requests: limits.rpm.map_or(Rate::UNLIMITED, |rpm| Rate::per_minute(rpm.into())),
+            burst: limits.rpm.unwrap_or(1).into(),
+            tokens: limits.tpm.map_or(Rate::UNLIMITED, Rate::per_minute),
+        };
+        match self.models.get_mut(at(id.0)) {
+            Some(Some(model)) => model.change(rates, now),
+            Some(none) if rates != Rates::UNLIMITED => *none = Some(Box::new(Allowance::of(rates, now))),
+            Some(None) | None => {}
+        }
+    }
+
+    /// What was learned by another credential, or at another address, or by what an operator ends.
+    fn forget(&mut self, rules: &RetreatRules, now: Instant) {
+        self.allowance.forget();
+        self.models.iter_mut().flatten().for_each(|model| model.forget());
+        self.pacer.reset(rules);
+        self.allowance.change(self.base, now);
     }
 }
 
@@ -142,7 +258,7 @@ impl State {
         }
         for backend in backends {
             let Some(state) = self.backends.get_mut(at(backend.id.0)) else { continue };
-            state.adopt(backend, now);
+            state.adopt(backend, &self.settings.adaptive, now);
             state.reserve.change(backend.limits.rpm, self.settings.emergency_percent);
             let before = replaced.get_mut(at(backend.id.0)).and_then(Option::take);
             let renewed = before.is_some_and(|before| {
@@ -151,60 +267,79 @@ impl State {
             self.board.set_backend(backend);
             if renewed {
                 // What was learned belongs to the old credential or address.
+                state.forget(&self.settings.adaptive.retreat, now);
                 self.clear_error(backend.id, now);
             }
         }
     }
 
     pub(in crate::live) fn release(&mut self, slot: &Slot, outcome: Outcome, now: Instant) -> Vec<Grant> {
+        let paced = self.keep_pace(now);
         let Some(backend) = self.backends.get_mut(at(slot.backend.0)) else { return Vec::new() };
         let had_room = backend.in_flight.has_room();
         backend.in_flight.ended();
-        let standing = if slot.probe { Standing::Probe } else { Standing::Regular };
+        let spent = spent(slot, &outcome);
+        backend.settle(Size { model: slot.model, tokens: slot.tokens }, spent, now);
         // Otherwise nothing changed for those who wait: not what they can have, nor when.
-        let concerns_others = !had_room || slot.probe || matches!(outcome, Outcome::Failed(_));
+        let freed = !had_room || slot.probe || spent < slot.tokens;
+        let concerns_others = paced || freed || matches!(outcome, Outcome::Failed(_));
         match outcome {
-            Outcome::Success { tokens: _ } => self.succeeded(slot.backend, standing, now),
-            Outcome::Failed(failure) => self.failed(slot.backend, standing, failure, now),
+            Outcome::Success { tokens: _ } => self.succeeded(slot, now),
+            Outcome::Failed(failure) => self.failed(slot, failure, now),
             Outcome::Neutral => {
-                backend.cooldown.inconclusive(standing);
-                backend.breaker.inconclusive(standing);
+                backend.cooldown.inconclusive(slot.lease);
+                backend.breaker.inconclusive(slot.lease);
             }
         }
         if concerns_others { self.serve_those_who_want(slot.backend, now) } else { self.take_outbox() }
     }
 
-    fn succeeded(&mut self, id: BackendId, standing: Standing, now: Instant) {
-        let Some(backend) = self.backends.get_mut(at(id.0)) else { return };
-        backend.cooldown.succeeded(standing);
-        if backend.breaker.succeeded(standing) {
-            self.board.event(EventKind::BreakerClosed, Some(id), "its probe was answered", now);
+    pub(in crate::live) fn learn(&mut self, slot: &Slot, quotas: &[Quota], now: Instant) -> Vec<Grant> {
+        let Some(backend) = self.backends.get_mut(at(slot.backend.0)) else { return Vec::new() };
+        if !backend.learn(slot, quotas, now) || self.waiters.is_empty() {
+            return Vec::new();
         }
-        self.board.record(id).successes += 1;
+        self.serve_those_who_want(slot.backend, now)
     }
 
-    fn failed(&mut self, id: BackendId, standing: Standing, failure: FailureSummary, now: Instant) {
+    fn succeeded(&mut self, slot: &Slot, now: Instant) {
+        let Some(backend) = self.backends.get_mut(at(slot.backend.0)) else { return };
+        backend.pacer.answered(now);
+        backend.cooldown.succeeded(slot.lease);
+        if backend.breaker.succeeded(slot.lease, now) {
+            self.board.event(EventKind::BreakerClosed, Some(slot.backend), "its probe was answered", now);
+        }
+        self.board.record(slot.backend).successes += 1;
+        if self.pace_due.is_none() {
+            self.watch_pace(slot.backend);
+        }
+    }
+
+    fn failed(&mut self, slot: &Slot, failure: FailureSummary, now: Instant) {
+        let (id, lease) = (slot.backend, slot.lease);
         let Some(backend) = self.backends.get_mut(at(id.0)) else { return };
         let mut began = None;
         if failure.rate_limited {
-            let rules = &self.settings.cooldown;
-            let length = backend.cooldown.limited(standing, failure.retry_after, rules, now);
-            backend.breaker.inconclusive(standing);
+            backend.pacer.limited(now);
+            let length = backend.cooldown.limited(lease, failure.retry_after, &self.settings.cooldown, now);
+            if length.is_some() {
+                backend.pacer.refused(backend.base.requests, now);
+            }
+            backend.breaker.inconclusive(lease);
             began = length.map(|length| (EventKind::CooldownStarted, length));
-        } else if failure.unauthorized {
-            backend.in_error = true;
-            backend.cooldown.inconclusive(standing);
-            backend.breaker.inconclusive(standing);
         } else {
-            backend.cooldown.inconclusive(standing);
+            backend.pacer.answered(now);
+            backend.cooldown.inconclusive(lease);
             match failure.taint {
-                Taint::Backend => {
-                    let length = backend.breaker.failed(standing, &self.settings.breaker, now);
+                Taint::Backend if !failure.unauthorized => {
+                    let length = backend.breaker.failed(lease, &self.settings.breaker, now);
                     began = length.map(|length| (EventKind::BreakerOpened, length));
                 }
-                Taint::Call | Taint::Credential => backend.breaker.inconclusive(standing),
+                Taint::Backend | Taint::Call | Taint::Credential => backend.breaker.inconclusive(lease),
             }
+            backend.in_error |= failure.unauthorized;
         }
+        self.watch_pace(id);
         if failure.unauthorized {
             self.board.event(EventKind::ErrorSet, Some(id), &failure.detail, now);
         }
@@ -222,6 +357,7 @@ impl State {
         let Some(backend) = self.backends.get_mut(at(id.0)) else { return Vec::new() };
         backend.cooldown.reset();
         backend.breaker.reset();
+        backend.forget(&self.settings.adaptive.retreat, now);
         self.clear_error(id, now);
         self.board.event(EventKind::Reset, Some(id), "by an operator", now);
         self.serve_those_who_want(id, now)
@@ -240,7 +376,7 @@ impl State {
                 self.clear_error(id, now);
             }
             ProbeResult::Missed => {
-                let length = backend.breaker.failed(Standing::Regular, &self.settings.breaker, now);
+                let length = backend.breaker.missed(&self.settings.breaker, now);
                 if let Some(length) = length {
                     let text = format!("for {:.1} s: active probe missed", length.as_secs_f64());
                     self.board.event(EventKind::BreakerOpened, Some(id), &text, now);
@@ -269,4 +405,16 @@ impl State {
             self.board.event(EventKind::ErrorCleared, Some(id), "", now);
         }
     }
+}
+
+/// What an attempt used of the tokens reserved for it: as it says; else all of them if it was answered or
+/// failed half-way, and none if the provider refused it or it was never made.
+fn spent(slot: &Slot, outcome: &Outcome) -> u64 {
+    let unless_told = match outcome {
+        Outcome::Success { tokens } => return tokens.or(slot.spent).unwrap_or(slot.tokens),
+        Outcome::Failed(failure) if failure.rate_limited || failure.unauthorized => 0,
+        Outcome::Failed(_) => slot.tokens,
+        Outcome::Neutral => 0,
+    };
+    slot.spent.unwrap_or(unless_told)
 }

@@ -5,15 +5,15 @@ use std::time::{Duration, Instant};
 use super::super::asks::{BackendId, Grant, Granted, Leased, Refused, RefusedReason, Slot, Want};
 use super::super::board::EventKind;
 use super::super::routing::{Bounds, Choice, Demand, Later, Moment, Pick, Waiting, choose};
-use super::{Newcomer, Queue, RETRY_AFTER_GUESS, State, at, draw};
+use super::{Newcomer, Queue, RETRY_AFTER_GUESS, Size, State, at, draw};
 use crate::limit::WaiterId;
-use crate::schedule::{Permit, Standing};
+use crate::schedule::Standing;
 use crate::snapshot::QueuePolicy;
 
 impl State {
     pub(in crate::live) fn lease(&mut self, want: Want, now: Instant) -> Leased {
         // Whoever waits and could have started since the last tick goes first.
-        if self.routing.wake_at().is_some_and(|wake_at| wake_at <= now) {
+        if self.keep_pace(now) || self.routing.wake_at().is_some_and(|wake_at| wake_at <= now) {
             let mut grants = self.take_outbox();
             self.serve_routing(now, &mut grants);
             self.outbox_since = (!grants.is_empty()).then_some(now);
@@ -190,10 +190,7 @@ impl State {
     fn start(&mut self, pick: Pick, demand: &Demand, waiting: &Waiting, now: Instant) -> Slot {
         self.leases += 1;
         let backend = self.backends.get_mut(at(pick.backend.0)).expect("it was chosen from these");
-        if matches!(backend.cooldown.permit(now), Permit::AsProbe) {
-            self.board.event(EventKind::CooldownEnded, Some(pick.backend), "one probe goes first", now);
-        }
-        backend.lease(pick.standing, self.leases, now);
+        let mark = backend.lease(self.leases, Size { model: pick.model, tokens: waiting.tokens }, now);
         match pick.bounds {
             Bounds::All => {}
             Bounds::Unrated => {
@@ -223,6 +220,10 @@ impl State {
             tokens: waiting.tokens,
             probe: pick.standing == Standing::Probe,
             emergency: pick.bounds == Bounds::Reserve,
+            spent: None,
+            lease: self.leases,
+            model: pick.model,
+            mark,
         }
     }
 

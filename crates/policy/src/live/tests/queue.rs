@@ -82,6 +82,7 @@ fn low_waits_a_short_time_only() {
         key: slot,
         concurrency: Some(0),
         class,
+        tokens: 0,
         bytes: 1,
         deadline: world.now + 30 * SECOND,
     };

@@ -115,6 +115,9 @@ struct Ledger {
     waiting: BTreeMap<WaiterId, Waits<Line>>,
     /// Until when each backend must not be called.
     closed_until: BTreeMap<BackendId, Instant>,
+    /// The latest lease of each backend, and what it was when its last cooldown began: calls up to that one
+    /// say nothing new.
+    latest: BTreeMap<BackendId, (u64, u64)>,
     /// When the one who ticks was told to.
     alarm: Option<Instant>,
 }
@@ -152,6 +155,7 @@ impl Ledger {
             held: Vec::new(),
             waiting: BTreeMap::new(),
             closed_until: BTreeMap::new(),
+            latest: BTreeMap::new(),
             alarm: None,
         }
     }
@@ -185,6 +189,7 @@ impl Ledger {
         assert!(closed.is_none_or(|until| *until <= now), "leased inside a cooldown: {id:?}");
         let probe_out = self.held.iter().any(|held| held.backend == id && held.probe);
         assert!(!probe_out, "leased beside a probe: {id:?}");
+        self.latest.entry(id).or_default().0 = slot.lease;
         self.held.push(slot);
         let held = self.held.iter().filter(|held| held.backend == id).count();
         assert!(held <= usize::try_from(self.limits.concurrency).expect("small"), "over the ceiling");
@@ -261,6 +266,8 @@ impl Ledger {
             Step::Reset(which) => {
                 let id = self.world.id(BACKENDS[which]);
                 self.closed_until.remove(&id);
+                let (latest, outdated) = self.latest.entry(id).or_default();
+                *outdated = *latest;
                 // The probe of a cooldown that an operator ended is one call among others.
                 for held in self.held.iter_mut().filter(|held| held.backend == id) {
                     held.probe = false;
@@ -300,7 +307,7 @@ impl Ledger {
     fn admit(&mut self, key: usize, class: Class, seconds: u64) {
         let deadline = self.world.now + Duration::from_secs(seconds);
         let (slot, concurrency) = (self.key(key), KEYS[key].1);
-        let ask = Admission { key: slot, concurrency, class, bytes: 1, deadline };
+        let ask = Admission { key: slot, concurrency, class, tokens: 0, bytes: 1, deadline };
         match self.world.live.admit(ask, self.world.now) {
             Admitted::Now => {
                 assert!(!self.key_full(key) && !self.outside.values().any(|theirs| theirs.key == key));
@@ -352,10 +359,15 @@ impl Ledger {
             How::Limited(seconds) => {
                 let probe_out = self.held.iter().any(|held| held.backend == id && held.probe);
                 let closed = self.closed_until.get(&id).copied().filter(|until| *until > now);
-                let base = if closed.is_some() { Duration::ZERO } else { 30 * SECOND };
-                if !probe_out {
-                    let until = now + base.max(Duration::from_secs(*seconds));
-                    self.closed_until.insert(id, closed.unwrap_or(until).max(until));
+                let (latest, outdated) = self.latest.entry(id).or_default();
+                let is_news = slot.lease > *outdated;
+                let base = if is_news && closed.is_none() { 30 * SECOND } else { Duration::ZERO };
+                let length = base.max(Duration::from_secs(*seconds));
+                if !probe_out && !length.is_zero() {
+                    if closed.is_none() {
+                        *outdated = *latest;
+                    }
+                    self.closed_until.insert(id, closed.unwrap_or(now).max(now + length));
                 }
                 limited(Some(Duration::from_secs(*seconds)))
             }
@@ -410,6 +422,9 @@ impl Ledger {
         let status = self.world.live.status(self.world.now);
         assert_eq!((status.in_flight, status.queued, status.queue.bytes), (0, 0, 0));
         assert!(status.backends.iter().all(|backend| backend.in_flight == 0));
+        // Rates that retreated come back, and then there is nothing left to do.
+        self.alarm = self.world.live.next_tick();
+        self.wait(self.world.now + Duration::from_hours(1));
         assert_eq!(self.world.live.next_tick(), None);
     }
 }

@@ -1,0 +1,163 @@
+//! Decides what passing seconds do to rates and cooldowns; never which requests profit.
+
+use std::time::Instant;
+
+use super::super::asks::BackendId;
+use super::super::board::EventKind;
+use super::State;
+use super::backends::BackendState;
+use crate::limit::{Adaptive, Pace, PaceNews, Rate, Rates, Retreat, RetreatRules, Seek, Tally};
+
+/// How one backend's request rate follows its refusals.
+#[derive(Debug, Default)]
+pub(in crate::live) enum Pacer {
+    /// Not at all.
+    #[default]
+    Off,
+    /// By the rules of retreat.
+    Retreat(Box<Retreat>),
+    /// By a search.
+    Seek(Box<Seek>),
+}
+
+impl Pacer {
+    /// The pacer of a mode: the present one, if it is of that mode.
+    pub(super) fn adopt(&mut self, adaptive: Adaptive, rules: &RetreatRules) {
+        match (adaptive, &self) {
+            (Adaptive::Off | Adaptive::Headers, _) => *self = Self::Off,
+            (Adaptive::Retreat, Self::Retreat(_)) | (Adaptive::Learned, Self::Seek(_)) => {}
+            (Adaptive::Retreat, Self::Off | Self::Seek(_)) => {
+                *self = Self::Retreat(Box::new(Retreat::new(rules)));
+            }
+            (Adaptive::Learned, Self::Off | Self::Retreat(_)) => *self = Self::Seek(Box::new(Seek::new())),
+        }
+    }
+
+    pub(super) fn answered(&mut self, now: Instant) {
+        match self {
+            Self::Off => {}
+            Self::Retreat(retreat) => retreat.answered(now),
+            Self::Seek(seek) => seek.answered(now),
+        }
+    }
+
+    /// A 429 came.
+    pub(super) fn limited(&mut self, now: Instant) {
+        match self {
+            Self::Off | Self::Seek(_) => {}
+            Self::Retreat(retreat) => retreat.limited(now),
+        }
+    }
+
+    /// A 429 began a cooldown.
+    pub(super) fn refused(&mut self, base: Rate, now: Instant) {
+        match self {
+            Self::Off | Self::Retreat(_) => {}
+            Self::Seek(seek) => seek.refused(base, now),
+        }
+    }
+
+    /// Makes the evaluations that are due, and tells what came of them.
+    pub(super) fn evaluate(
+        &mut self,
+        base: Rate,
+        rules: &RetreatRules,
+        now: Instant,
+        tell: impl FnMut(PaceNews),
+    ) {
+        match self {
+            Self::Off => {}
+            Self::Retreat(retreat) => retreat.evaluate(base, rules, now, tell),
+            Self::Seek(seek) => seek.evaluate(base, now),
+        }
+    }
+
+    /// What holds of what is configured.
+    pub(super) fn rates(&self, base: Rates) -> Rates {
+        let (requests, burst) = match self {
+            Self::Off => (base.requests, None),
+            Self::Retreat(retreat) => (base.requests.min(retreat.rate()), None),
+            Self::Seek(seek) => (seek.rate().unwrap_or(base.requests), seek.burst()),
+        };
+        if requests == base.requests && burst.is_none() {
+            return base;
+        }
+        let minute = requests.a_minute().max(1);
+        let own = if base.requests.is_unlimited() || requests > base.requests { minute } else { base.burst };
+        Rates { requests, burst: own.min(burst.unwrap_or(minute)), ..base }
+    }
+
+    pub(super) fn reset(&mut self, rules: &RetreatRules) {
+        match self {
+            Self::Off => {}
+            Self::Retreat(retreat) => retreat.reset(rules),
+            Self::Seek(seek) => **seek = Seek::new(),
+        }
+    }
+
+    /// When passing time alone changes the rate.
+    pub(super) fn due(&self) -> Option<Instant> {
+        match self {
+            Self::Off => None,
+            Self::Retreat(retreat) => retreat.due(),
+            Self::Seek(seek) => seek.due(),
+        }
+    }
+
+    /// How it stands, for those who look.
+    pub(in crate::live) fn pace(&self) -> Pace {
+        match self {
+            Self::Off | Self::Seek(_) => Pace::Normal,
+            Self::Retreat(retreat) => retreat.pace(),
+        }
+    }
+
+    /// The 429s of the last minute among all answers, for those who look.
+    pub(in crate::live) fn tally(&self) -> Option<Tally> {
+        match self {
+            Self::Off | Self::Seek(_) => None,
+            Self::Retreat(retreat) => Some(retreat.tally()),
+        }
+    }
+}
+
+impl State {
+    /// Does what time has made due: evaluates rates, and tells of cooldowns that are over. True when it
+    /// did: then those who wait may start, and go before whoever comes now.
+    pub(in crate::live) fn keep_pace(&mut self, now: Instant) -> bool {
+        if self.pace_due.is_none_or(|due| now < due) {
+            return false;
+        }
+        let mut next: Option<Instant> = None;
+        for (backend, id) in self.backends.iter_mut().zip(0_u32..) {
+            let id = BackendId(id);
+            let board = &mut self.board;
+            backend.evaluate(&self.settings.adaptive.retreat, now, |new| {
+                let (kind, text) = described(new);
+                board.event(kind, Some(id), &text, now);
+            });
+            if backend.cooldown.tell_end(now) {
+                board.event(EventKind::CooldownEnded, Some(id), "one probe goes first", now);
+            }
+            next = next.into_iter().chain(backend.pace_due()).min();
+        }
+        self.pace_due = next;
+        self.routing.open_where(|_| true);
+        true
+    }
+
+    /// Something happened to a backend that may make it due sooner.
+    pub(super) fn watch_pace(&mut self, id: BackendId) {
+        let due = self.backends.get(super::at(id.0)).and_then(BackendState::pace_due);
+        self.pace_due = self.pace_due.into_iter().chain(due).min();
+    }
+}
+
+fn described(new: PaceNews) -> (EventKind, String) {
+    match new {
+        PaceNews::Changed(Pace::Normal) => (EventKind::RetreatEnded, "at its own rate again".to_owned()),
+        PaceNews::Changed(Pace::Retreat) => (EventKind::RetreatStarted, "too many 429s".to_owned()),
+        PaceNews::Changed(Pace::Recover) => (EventKind::RetreatEnding, "its rate recovers".to_owned()),
+        PaceNews::Alert(percent) => (EventKind::Alert, format!("{percent} % of its answers are 429s")),
+    }
+}
