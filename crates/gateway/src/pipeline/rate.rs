@@ -1,4 +1,4 @@
-//! Decides how a caller is told where its key stands with its own rate limit; never what the limit is.
+//! Decides how a caller is told where its key stands with its own rate limits; never what the limits are.
 
 use std::time::Duration;
 
@@ -8,20 +8,46 @@ use tokio::time::Instant;
 
 use crate::gateway::Gateway;
 
-static LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit-requests");
-static REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining-requests");
-static RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset-requests");
+/// The headers of one limit: the limit itself, what is left of it, how long until all of it is back.
+struct Names {
+    limit: HeaderName,
+    remaining: HeaderName,
+    reset: HeaderName,
+}
 
-/// Writes the limit, what is left of it, and how long until all of it is back. Nothing for a key without a limit.
+static REQUESTS: Names = Names {
+    limit: HeaderName::from_static("x-ratelimit-limit-requests"),
+    remaining: HeaderName::from_static("x-ratelimit-remaining-requests"),
+    reset: HeaderName::from_static("x-ratelimit-reset-requests"),
+};
+
+static TOKENS: Names = Names {
+    limit: HeaderName::from_static("x-ratelimit-limit-tokens"),
+    remaining: HeaderName::from_static("x-ratelimit-remaining-tokens"),
+    reset: HeaderName::from_static("x-ratelimit-reset-tokens"),
+};
+
+/// Writes where the key stands with each limit that it has.
 pub(super) fn write(gateway: &Gateway, key: &Key, headers: &mut HeaderMap) {
-    if key.limits.rpm.is_none() {
+    if key.limits.rpm.is_none() && key.limits.tpm.is_none() {
         return;
     }
-    let Some(rate) = gateway.live.key_rate(key.slot, Instant::now().into_std()) else { return };
-    headers.insert(LIMIT.clone(), HeaderValue::from(rate.limit));
-    headers.insert(REMAINING.clone(), HeaderValue::from(rate.remaining));
-    if let Ok(reset) = HeaderValue::try_from(written(rate.reset)) {
-        headers.insert(RESET.clone(), reset);
+    let now = Instant::now().into_std();
+    if let Some(rate) = gateway.live.key_rate(key.slot, now) {
+        REQUESTS.write([rate.limit.into(), rate.remaining.into()], rate.reset, headers);
+    }
+    if let Some(rate) = gateway.live.key_tokens(key.slot, now) {
+        TOKENS.write([rate.limit.into(), rate.remaining.into()], rate.reset, headers);
+    }
+}
+
+impl Names {
+    fn write(&self, [limit, remaining]: [HeaderValue; 2], reset: Duration, headers: &mut HeaderMap) {
+        headers.insert(self.limit.clone(), limit);
+        headers.insert(self.remaining.clone(), remaining);
+        if let Ok(reset) = HeaderValue::try_from(written(reset)) {
+            headers.insert(self.reset.clone(), reset);
+        }
     }
 }
 

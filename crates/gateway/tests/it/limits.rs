@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use policy::KeySpec;
 use serde_json::{Value, json};
-use testkit::{Behaviour, Pace, ScriptedProvider, TestAnswer, TestClient};
+use testkit::{Behaviour, Pace, ScriptedProvider, StillClock, TestAnswer, TestClient};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -250,6 +250,31 @@ async fn every_answer_tells_a_limited_key_where_it_stands() {
         let answer = client.post(CHAT, &chat()).await.expect("an answer");
         assert_eq!(told(&answer), [None; 3], "{}", answer.status);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_limited_in_tokens_is_told_what_is_left_of_them() {
+    let provider = ScriptedProvider::start().await;
+    let mut limited = key("lg-limited");
+    limited.limits.tpm = Some(6_000);
+    let plan = Plan::before(&[&provider]).with(|draft| draft.keys.push(limited));
+    let scene = plan.start().await;
+    let client = scene.client().with_key("lg-limited");
+    let told = |answer: &TestAnswer, what: &str| {
+        let value = answer.header(&format!("x-ratelimit-{what}-tokens"));
+        value.map(str::to_owned).unwrap_or_else(|| panic!("no {what}"))
+    };
+    let still = StillClock::hold();
+    client.post(CHAT, &chat()).await.expect("an answer");
+    // A question takes no tokens, so this is what the first one's own figures left.
+    let answer = client.get("/v1/models").await.expect("an answer");
+    drop(still);
+    let used: u64 = scene.receipts().await.iter().map(|receipt| receipt.usage.total()).sum();
+    assert!(used > 0, "the provider reports usage");
+    assert_eq!(told(&answer, "limit"), "6000");
+    assert_eq!(told(&answer, "remaining"), (6_000 - used).to_string());
+    assert_eq!(told(&answer, "reset"), format!("{}ms", used * 10), "a hundred a second come back");
+    assert_eq!(answer.header("x-ratelimit-limit-requests"), None);
 }
 
 #[tokio::test(start_paused = true)]
