@@ -62,7 +62,7 @@ async fn a_follow_up_finds_its_backend_after_a_kill() {
         )
     };
     let config = format!(
-        "backends:\n{}{}pools: {{primary: {{strategy: round_robin}}}}\n",
+        "backends:\n{}{}pools: {{primary: {{strategy: round_robin}}}}\naffinity: {{enabled: false}}\n",
         backend("a", &a),
         backend("b", &b)
     );
