@@ -3,6 +3,7 @@
 
 pub mod client;
 pub mod database;
+pub mod disk;
 pub mod gateway;
 pub mod ledger;
 pub mod provider;
@@ -10,6 +11,7 @@ pub mod still;
 
 pub use client::{ClientError, TestAnswer, TestClient};
 pub use database::HeldDatabase;
+pub use disk::{run_on_small_disk, small_disk};
 pub use gateway::{GatewaySettings, Ready, TestGateway};
 pub use ledger::{AttemptLine, LedgerRead, ReceiptLine, Sums};
 pub use provider::{

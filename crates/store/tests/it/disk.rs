@@ -4,59 +4,29 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use store::ledger::Range;
 use store::{JournalError, JournalFull, Store};
+use testkit::{run_on_small_disk, small_disk};
 
 use crate::ledger::lock;
 use crate::scene::{self, flush, options, request};
 
-const DIR: &str = "LOCKGATE_DISK_DIR";
-
-/// Runs one of the ignored tests below in a process with a small file system; SIGXFSZ is an error code there.
-fn run_apart(test: &str, disk: &str) {
-    let dir = tempfile::tempdir().expect("a folder");
-    let apart = |script: &str| {
-        let mut command = Command::new("unshare");
-        command.args(["-Urm", "sh", "-ec", script, "sh"]).env(DIR, dir.path());
-        command
-    };
-    let mount = format!("mount -t tmpfs -o size={disk} tmpfs \"$LOCKGATE_DISK_DIR\"");
-    if !apart(&mount).status().is_ok_and(|status| status.success()) {
-        eprintln!("SKIPPED {test}: this machine allows no private mounts (unshare -Urm)");
-        return;
-    }
-    let output = apart(&format!("{mount}; trap '' XFSZ; exec \"$@\""))
-        .arg(std::env::current_exe().expect("this test"))
-        .args(["--ignored", "--exact", test, "--nocapture"])
-        .output()
-        .expect("the process starts");
-    let said =
-        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{said}");
-    assert!(said.contains("1 passed"), "{said}");
-}
-
-fn dir() -> Option<PathBuf> {
-    std::env::var_os(DIR).map(PathBuf::from)
-}
-
 #[test]
 fn a_full_disk_is_met_at_admission() {
-    run_apart("disk::full_process", "6m");
+    run_on_small_disk("disk::full_process", "6m");
 }
 
 #[test]
 fn the_database_keeps_the_room_it_needs_to_take_the_journal_over() {
-    run_apart("disk::floor_process", "64m");
+    run_on_small_disk("disk::floor_process", "64m");
 }
 
 #[test]
 fn a_write_that_fails_half_way_costs_nothing_that_was_acknowledged() {
-    run_apart("disk::limit_process", "24m");
+    run_on_small_disk("disk::limit_process", "24m");
 }
 
 fn fill(dir: &Path) -> PathBuf {
@@ -86,7 +56,7 @@ async fn assert_all_there(store: &Store, count: u64) {
 #[tokio::test]
 #[ignore = "run in a process of its own"]
 async fn full_process() {
-    let Some(dir) = dir() else { return };
+    let dir = small_disk();
     let store = Store::open(&dir, options()).expect("the store opens");
     (0..50).for_each(|n| request(&store, n));
     flush(&store);
@@ -114,7 +84,7 @@ async fn full_process() {
 #[tokio::test]
 #[ignore = "run in a process of its own"]
 async fn floor_process() {
-    let Some(dir) = dir() else { return };
+    let dir = small_disk();
     let mut options = options();
     options.journal.disk_floor_bytes = 8 << 20;
     let ballast = dir.join("ballast");
@@ -144,7 +114,7 @@ fn limit_files_to(bytes: Option<u64>) {
 #[tokio::test]
 #[ignore = "run in a process of its own"]
 async fn limit_process() {
-    let Some(dir) = dir() else { return };
+    let dir = small_disk();
     for limit in [100_000, 100_001, 123_456, 160_007] {
         let dir = dir.join(limit.to_string());
         let store = Store::open(&dir, options()).expect("the store opens");

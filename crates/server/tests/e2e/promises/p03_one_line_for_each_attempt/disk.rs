@@ -1,39 +1,20 @@
 //! Gives a gateway a small disk of its own and fills it: what is not recorded is not called, and room brings it back.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
+use testkit::{run_on_small_disk, small_disk};
 use tokio::time::{Instant, timeout};
 
 use super::load::{End, Leaving, Load, Seen};
 use super::{PATIENCE, Scene, seed};
 
-const DISK: &str = "LOCKGATE_P03_DISK";
 const TEST: &str = "promises::p03_one_line_for_each_attempt::disk::full_disk_process";
 
 #[test]
 fn p03_on_a_full_disk_nothing_is_called_that_cannot_be_recorded() {
-    let dir = tempfile::tempdir().expect("a folder");
-    let apart = |script: &str| {
-        let mut command = Command::new("unshare");
-        command.args(["-Urm", "sh", "-ec", script, "sh"]).env(DISK, dir.path()).env("TMPDIR", dir.path());
-        command
-    };
     // Room for the first piece of the journal and the database, and with the ballast gone for more of both.
-    let mount = "mount -t tmpfs -o size=192m tmpfs \"$LOCKGATE_P03_DISK\"";
-    if !apart(mount).status().is_ok_and(|status| status.success()) {
-        eprintln!("SKIPPED: this machine allows no private mounts (unshare -Urm)");
-        return;
-    }
-    let output = apart(&format!("{mount}; exec \"$@\""))
-        .arg(std::env::current_exe().expect("this test"))
-        .args(["--ignored", "--exact", TEST, "--nocapture"])
-        .output()
-        .expect("the process starts");
-    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    println!("{said}");
-    assert!(output.status.success() && said.contains("1 passed"));
+    println!("{}", run_on_small_disk(TEST, "192m"));
 }
 
 fn fill(path: &Path) {
@@ -46,7 +27,7 @@ fn fill(path: &Path) {
 #[tokio::test]
 #[ignore = "run in a process of its own, on a disk of its own"]
 async fn full_disk_process() {
-    let Some(disk) = std::env::var_os(DISK).map(PathBuf::from) else { return };
+    let disk = small_disk();
     // The journal begins with one piece of its own, and is refused a second one.
     let (ballast, filler) = (disk.join("ballast"), disk.join("filler"));
     std::fs::write(&ballast, vec![1; 80 << 20]).expect("written");
