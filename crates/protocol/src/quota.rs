@@ -138,8 +138,8 @@ static TABLE: &[Names] = &[
     names(Requests, None, ["ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"]),
 ];
 
-/// Reads every limit that an answer's headers tell; of no use, and hardly any cost, where they tell none. A date is measured against the answer's own `date`: there is no
-/// clock here, and theirs is the one it was written by.
+/// Reads every limit that an answer's headers tell; costs hardly anything where they tell none. A date is measured
+/// against the answer's own `date`: there is no clock here, and theirs is the one it was written by.
 pub fn quotas(headers: &HeaderMap) -> Quotas {
     if !headers.keys().any(tells_a_limit) {
         return Quotas::new();
