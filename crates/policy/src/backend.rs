@@ -109,6 +109,7 @@ impl BackendKind {
             | Dialect::OpenAiEmbeddings
             | Dialect::OpenAiResponses
             | Dialect::OpenAiRaw => true,
+            Dialect::AnthropicMessages | Dialect::Gemini => false,
         }
     }
 }

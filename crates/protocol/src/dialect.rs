@@ -30,6 +30,12 @@ pub enum Dialect {
     /// `POST /v1/responses` and what hangs below it
     #[serde(rename = "openai_responses")]
     OpenAiResponses,
+    /// `POST /v1/messages` and what hangs below it
+    #[serde(rename = "anthropic_messages")]
+    AnthropicMessages,
+    /// `POST /v1beta/models/{model}:generateContent` and `:streamGenerateContent`
+    #[serde(rename = "gemini")]
+    Gemini,
     /// The endpoints that are only relayed: images, audio, moderations, rerank, files, batches
     #[serde(rename = "openai_raw")]
     OpenAiRaw,
@@ -42,6 +48,8 @@ impl Dialect {
         Dialect::OpenAiCompletions,
         Dialect::OpenAiEmbeddings,
         Dialect::OpenAiResponses,
+        Dialect::AnthropicMessages,
+        Dialect::Gemini,
         Dialect::OpenAiRaw,
     ];
 
@@ -52,6 +60,8 @@ impl Dialect {
             Dialect::OpenAiCompletions => "openai_completions",
             Dialect::OpenAiEmbeddings => "openai_embeddings",
             Dialect::OpenAiResponses => "openai_responses",
+            Dialect::AnthropicMessages => "anthropic_messages",
+            Dialect::Gemini => "gemini",
             Dialect::OpenAiRaw => "openai_raw",
         }
     }

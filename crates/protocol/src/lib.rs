@@ -14,6 +14,7 @@ pub mod multipart;
 mod quota;
 mod relay;
 pub mod sse;
+mod translate;
 
 pub use conversation::usage::{Usage, UsageSource};
 pub use dialect::answer::{AnswerOutline, inspect_answer};
@@ -25,6 +26,10 @@ pub use failure::{Deadline, Failure, FailureKind, Fault, Retry, Taint};
 pub use quota::{Quota, QuotaUnit, Quotas, Reset, quotas};
 pub use relay::edit::{Edits, rename_model, rewrite};
 pub use relay::stream::{StreamEnd, StreamFault, StreamPlan, StreamRelay, StreamTally};
+pub use translate::{
+    Encoded, StreamTranslator, Target, converses, decode_answer, decode_request, encode_answer,
+    encode_request, loss_paths,
+};
 
 /// A body as a list of slices that follow each other; never copied together.
 pub type Segments = smallvec::SmallVec<[bytes::Bytes; 5]>;

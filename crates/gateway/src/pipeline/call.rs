@@ -280,6 +280,7 @@ pub(super) fn advance(
         Some(Ok(chunk)) => match relay.push(chunk, ready) {
             Ok(()) => None,
             Err(StreamFault::ErrorEvent { failure, raw }) => Some(Ended::Told { failure, raw }),
+            Err(StreamFault::Failed(failure)) => Some(Ended::Cut(failure)),
             Err(StreamFault::EventTooLarge) => {
                 Some(Ended::Cut(Failure::new(FailureKind::TooLarge, "an event was larger than 8 MiB")))
             }

@@ -57,7 +57,9 @@ fn look(dialect: Dialect, text: &str) -> Result<Glance, Malformed> {
     }
     match dialect {
         Dialect::OpenAiChat | Dialect::OpenAiCompletions => choices::glance(text, Wants::Id),
-        Dialect::OpenAiEmbeddings | Dialect::OpenAiRaw => openai::answer::glance(text, "data"),
+        Dialect::OpenAiEmbeddings | Dialect::AnthropicMessages | Dialect::Gemini | Dialect::OpenAiRaw => {
+            openai::answer::glance(text, "data")
+        }
         Dialect::OpenAiResponses => openai_responses::stream::answer(text),
     }
 }

@@ -233,6 +233,8 @@ pub fn outline(dialect: Dialect, body: &[u8]) -> Result<Outline, DecodeError> {
         Dialect::OpenAiCompletions => super::openai_completions::decode::outline(text),
         Dialect::OpenAiEmbeddings => super::openai_embeddings::decode::outline(text),
         Dialect::OpenAiResponses => super::openai_responses::decode::outline(text),
-        Dialect::OpenAiRaw => super::openai::decode::outline(Dialect::OpenAiRaw, text, |_, _, _| Ok(false)),
+        Dialect::AnthropicMessages | Dialect::Gemini | Dialect::OpenAiRaw => {
+            super::openai::decode::outline(dialect, text, |_, _, _| Ok(false))
+        }
     }
 }

@@ -36,6 +36,8 @@ pub fn encode_error(dialect: Dialect, error: &WireError<'_>) -> Bytes {
         | Dialect::OpenAiCompletions
         | Dialect::OpenAiEmbeddings
         | Dialect::OpenAiResponses
+        | Dialect::AnthropicMessages
+        | Dialect::Gemini
         | Dialect::OpenAiRaw => openai::error::encode(error),
     }
 }
@@ -43,9 +45,12 @@ pub fn encode_error(dialect: Dialect, error: &WireError<'_>) -> Bytes {
 /// The whole events that end a stream honestly, wherever it broke off.
 pub(crate) fn encode_stream_error(dialect: Dialect, error: &WireError<'_>, place: StreamPlace<'_>) -> Bytes {
     match dialect {
-        Dialect::OpenAiChat | Dialect::OpenAiCompletions | Dialect::OpenAiEmbeddings | Dialect::OpenAiRaw => {
-            openai::error::encode_event(error)
-        }
+        Dialect::OpenAiChat
+        | Dialect::OpenAiCompletions
+        | Dialect::OpenAiEmbeddings
+        | Dialect::AnthropicMessages
+        | Dialect::Gemini
+        | Dialect::OpenAiRaw => openai::error::encode_event(error),
         Dialect::OpenAiResponses => openai_responses::error::encode_events(error, place),
     }
 }

@@ -73,7 +73,11 @@ fn model(outline: &Outline, name: &str) -> Option<Edit> {
 fn ask_usage(outline: &Outline) -> Option<Edit> {
     match outline.dialect {
         Dialect::OpenAiChat | Dialect::OpenAiCompletions => {}
-        Dialect::OpenAiEmbeddings | Dialect::OpenAiResponses | Dialect::OpenAiRaw => return None,
+        Dialect::OpenAiEmbeddings
+        | Dialect::OpenAiResponses
+        | Dialect::AnthropicMessages
+        | Dialect::Gemini
+        | Dialect::OpenAiRaw => return None,
     }
     if outline.usage_asked {
         return None;

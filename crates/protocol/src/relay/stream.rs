@@ -41,6 +41,8 @@ pub enum StreamFault {
         /// The event that says it, to be passed on where a failure can no longer be told otherwise.
         raw: Bytes,
     },
+    /// The same of a stream that is translated: its event means nothing to the client.
+    Failed(Failure),
     /// An event is longer than the plan allows.
     EventTooLarge,
 }
@@ -172,6 +174,8 @@ impl StreamRelay {
             | Dialect::OpenAiCompletions
             | Dialect::OpenAiEmbeddings
             | Dialect::OpenAiResponses
+            | Dialect::AnthropicMessages
+            | Dialect::Gemini
             | Dialect::OpenAiRaw => StreamEnd::Cut,
         }
     }
@@ -317,7 +321,9 @@ impl StreamRelay {
         let wants_id = if self.tally.response_id.is_none() { Wants::Id } else { Wants::NoId };
         let mut glance = match self.dialect {
             Dialect::OpenAiChat | Dialect::OpenAiCompletions => choices::glance(text, wants_id)?,
-            Dialect::OpenAiEmbeddings | Dialect::OpenAiRaw => openai::answer::glance(text, "data")?,
+            Dialect::OpenAiEmbeddings | Dialect::AnthropicMessages | Dialect::Gemini | Dialect::OpenAiRaw => {
+                openai::answer::glance(text, "data")?
+            }
             Dialect::OpenAiResponses => {
                 let name = name.and_then(|name| std::str::from_utf8(name).ok());
                 openai_responses::stream::event(text, name)?
@@ -334,7 +340,9 @@ impl StreamRelay {
         let ends = match self.dialect {
             Dialect::OpenAiChat | Dialect::OpenAiCompletions => self.tally.events > 0,
             Dialect::OpenAiResponses => self.standing == Standing::Ended,
-            Dialect::OpenAiEmbeddings | Dialect::OpenAiRaw => true,
+            Dialect::OpenAiEmbeddings | Dialect::AnthropicMessages | Dialect::Gemini | Dialect::OpenAiRaw => {
+                true
+            }
         };
         if !ends {
             self.tally.skipped += 1;
@@ -372,7 +380,11 @@ impl StreamRelay {
     fn has_usage_event(&self) -> bool {
         match self.dialect {
             Dialect::OpenAiChat | Dialect::OpenAiCompletions => true,
-            Dialect::OpenAiEmbeddings | Dialect::OpenAiResponses | Dialect::OpenAiRaw => false,
+            Dialect::OpenAiEmbeddings
+            | Dialect::OpenAiResponses
+            | Dialect::AnthropicMessages
+            | Dialect::Gemini
+            | Dialect::OpenAiRaw => false,
         }
     }
 }

@@ -1,0 +1,129 @@
+//! Takes requests and answers from one dialect to another through the conversation; never knows a pair of dialects.
+
+mod stream;
+
+use bytes::Bytes;
+
+use crate::conversation::answer::{Answer, AnswerPlan};
+use crate::conversation::event::Event;
+use crate::conversation::loss::{Field, Loss};
+use crate::conversation::request::Request;
+use crate::dialect::Dialect;
+use crate::dialect::ask::DecodeError;
+use crate::dialect::error::WireError;
+use crate::failure::{Failure, FailureKind};
+use crate::json::Malformed;
+use crate::relay::stream::StreamEnd;
+pub use stream::StreamTranslator;
+
+/// What a dialect must know to take part: both its halves, as client and as upstream.
+pub(crate) struct Halves {
+    /// Client: what was asked for. What the conversation has no word for is in its `losses`.
+    pub(crate) decode_request: fn(&str) -> Result<Request, DecodeError>,
+    /// Upstream: the same in this dialect.
+    pub(crate) encode_request: fn(&Request, &Target<'_>) -> Encoded,
+    /// Client: where it writes a wish.
+    pub(crate) field_path: fn(Field) -> &'static str,
+    /// Upstream: what was answered. An error in disguise is a failure.
+    pub(crate) decode_answer: fn(&str) -> Result<Answer, Failure>,
+    /// Client: the same in this dialect.
+    pub(crate) encode_answer: fn(&Answer, &AnswerPlan) -> Bytes,
+    /// Upstream: a reader at the start of a stream.
+    pub(crate) reader: fn() -> Box<dyn EventReader>,
+    /// Client: a writer at the start of a stream.
+    pub(crate) writer: fn(AnswerPlan) -> Box<dyn EventWriter>,
+}
+
+/// The upstream half of a stream: framed events in, steps of the answer out.
+pub(crate) trait EventReader: Send {
+    /// Reads one event. An error means that this event is malformed and was skipped; the stream goes on.
+    fn read(&mut self, name: Option<&str>, data: &str, out: &mut Vec<Event>) -> Result<(), Malformed>;
+
+    /// The upstream has ended its body: what is still missing of a whole answer (closing parts, `Finish`, `End`), or
+    /// that it was cut.
+    fn end(&mut self, out: &mut Vec<Event>) -> StreamEnd;
+}
+
+/// The client half of a stream: steps of the answer in, whole frames out.
+pub(crate) trait EventWriter: Send {
+    /// Writes one step. It may write nothing, or something that belongs to earlier steps.
+    fn write(&mut self, event: &Event, out: &mut Vec<u8>);
+
+    /// Ends the stream honestly, wherever it broke off.
+    fn fail(&mut self, error: &WireError<'_>, out: &mut Vec<u8>);
+}
+
+/// To whom a request is written.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// The backend's own name for the model.
+    pub model: &'a str,
+    /// The longest answer, for dialects that must be told one and a client that did not say.
+    pub max_output_tokens: u64,
+}
+
+/// A request as it goes to the upstream.
+#[derive(Debug, Clone)]
+pub struct Encoded {
+    /// The JSON body.
+    pub body: Bytes,
+    /// What this dialect cannot say, besides what the client's already lost.
+    pub losses: Vec<Loss>,
+}
+
+/// Whether requests of this dialect can be taken to others, and others' to it.
+pub fn converses(dialect: Dialect) -> bool {
+    halves(dialect).is_some()
+}
+
+/// What is asked for. `None` where the dialect does not converse.
+pub fn decode_request(dialect: Dialect, body: &[u8]) -> Option<Result<Request, DecodeError>> {
+    let halves = halves(dialect)?;
+    let text = std::str::from_utf8(body)
+        .map_err(|error| DecodeError::InvalidJson { problem: "invalid UTF-8", at: error.valid_up_to() });
+    Some(text.and_then(halves.decode_request))
+}
+
+/// The request as `dialect` writes it. `None` where the dialect does not converse.
+pub fn encode_request(dialect: Dialect, request: &Request, target: &Target<'_>) -> Option<Encoded> {
+    Some((halves(dialect)?.encode_request)(request, target))
+}
+
+/// The paths of `losses` as a client of `dialect` wrote them, each once, in order.
+pub fn loss_paths<'a>(dialect: Dialect, losses: impl IntoIterator<Item = &'a Loss>) -> Vec<String> {
+    let Some(halves) = halves(dialect) else { return Vec::new() };
+    let mut paths: Vec<String> = losses.into_iter().map(|loss| loss.path(halves.field_path)).collect();
+    paths.retain(|path| !path.is_empty());
+    paths.sort();
+    paths.dedup();
+    paths
+}
+
+/// Reads a whole answer of `dialect`; a failure here may still move to another backend.
+pub fn decode_answer(dialect: Dialect, body: &[u8]) -> Result<Answer, Failure> {
+    let halves = halves(dialect).ok_or_else(|| no_conversation(dialect))?;
+    let text = std::str::from_utf8(body)
+        .map_err(|_| Failure::new(FailureKind::Malformed, "the answer is not UTF-8"))?;
+    (halves.decode_answer)(text)
+}
+
+/// The answer as `dialect` writes it. `None` where the dialect does not converse.
+pub fn encode_answer(dialect: Dialect, answer: &Answer, plan: &AnswerPlan) -> Option<Bytes> {
+    Some((halves(dialect)?.encode_answer)(answer, plan))
+}
+
+fn no_conversation(dialect: Dialect) -> Failure {
+    Failure::new(FailureKind::Malformed, format!("answers of {dialect} cannot be translated"))
+}
+
+fn halves(dialect: Dialect) -> Option<&'static Halves> {
+    match dialect {
+        Dialect::OpenAiChat
+        | Dialect::OpenAiResponses
+        | Dialect::AnthropicMessages
+        | Dialect::Gemini
+        | Dialect::OpenAiCompletions
+        | Dialect::OpenAiEmbeddings
+        | Dialect::OpenAiRaw => None,
+    }
+}

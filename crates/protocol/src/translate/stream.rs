@@ -1,0 +1,166 @@
+//! Takes a stream of events from one dialect to another, event by event; never holds more than one of them, and never
+//! gives a cut answer a clean end.
+
+use bytes::Bytes;
+
+use super::{EventReader, EventWriter, halves};
+use crate::conversation::answer::AnswerPlan;
+use crate::conversation::event::{Delta, Event, Opening};
+use crate::dialect::Dialect;
+use crate::dialect::error::WireError;
+use crate::relay::stream::{StreamEnd, StreamFault, StreamTally};
+use crate::sse::{self, Framer};
+
+/// Translates one stream. What it puts out does not depend on how the chunks are cut.
+pub struct StreamTranslator {
+    framer: Framer,
+    reader: Box<dyn EventReader>,
+    writer: Box<dyn EventWriter>,
+    steps: Vec<Event>,
+    tally: StreamTally,
+    is_done: bool,
+    at_start: bool,
+    /// The LF at the start of the next chunk belongs to the CR that ended the last event.
+    expects_lf: bool,
+}
+
+impl std::fmt::Debug for StreamTranslator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StreamTranslator").field("tally", &self.tally).finish_non_exhaustive()
+    }
+}
+
+impl StreamTranslator {
+    /// A translator at the start of a stream. `None` where one of the dialects does not converse.
+    pub fn new(from: Dialect, to: Dialect, plan: AnswerPlan, event_bytes_max: usize) -> Option<Self> {
+        Some(Self {
+            framer: Framer::new(event_bytes_max),
+            reader: (halves(from)?.reader)(),
+            writer: (halves(to)?.writer)(plan),
+            steps: Vec::new(),
+            tally: StreamTally::default(),
+            is_done: false,
+            at_start: true,
+            expects_lf: false,
+        })
+    }
+
+    /// Takes bytes as they come and appends what the client is to read to `out`. After an error nothing more may be
+    /// pushed.
+    pub fn push(&mut self, mut chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), StreamFault> {
+        if std::mem::take(&mut self.expects_lf) && chunk.first() == Some(&b'\n') {
+            drop(chunk.split_to(1));
+        }
+        let mut frames = Vec::new();
+        let result = self.take(chunk, &mut frames);
+        if !frames.is_empty() {
+            out.push(frames.into());
+        }
+        result
+    }
+
+    /// The upstream has ended its body.
+    pub fn finish(&mut self, out: &mut Vec<Bytes>) -> StreamEnd {
+        let mut frames = Vec::new();
+        let rest = self.framer.take_rest();
+        if !self.is_done && !rest.is_empty() && self.event(&rest, &mut frames).is_err() {
+            return StreamEnd::Cut;
+        }
+        let end = if self.is_done { StreamEnd::Complete } else { self.reader.end(&mut self.steps) };
+        let failed = self.write_steps(&mut frames).is_err();
+        if !frames.is_empty() {
+            out.push(frames.into());
+        }
+        if failed { StreamEnd::Cut } else { end }
+    }
+
+    /// What went through so far.
+    pub fn tally(&self) -> &StreamTally {
+        &self.tally
+    }
+
+    /// The event was seen that ends the answer.
+    pub fn is_done(&self) -> bool {
+        self.is_done
+    }
+
+    /// The events that end this stream honestly after what was written of it.
+    pub fn encode_error(&mut self, error: &WireError<'_>) -> Bytes {
+        let mut frames = Vec::new();
+        self.writer.fail(error, &mut frames);
+        frames.into()
+    }
+
+    fn take(&mut self, mut chunk: Bytes, frames: &mut Vec<u8>) -> Result<(), StreamFault> {
+        if let Some(event) = self.framer.resume(&mut chunk)? {
+            self.expects_lf = chunk.is_empty() && event.ends_with(b"\r");
+            self.event(&event, frames)?;
+        }
+        let mut at = 0;
+        while let Some(rest) = chunk.get(at..).filter(|rest| !rest.is_empty()) {
+            let Some(length) = self.framer.next_len(rest)? else { break };
+            let event = rest.get(..length).unwrap_or_default();
+            at += length;
+            self.expects_lf = at == chunk.len() && event.ends_with(b"\r");
+            self.event(event, frames)?;
+        }
+        Ok(())
+    }
+
+    fn event(&mut self, event: &[u8], frames: &mut Vec<u8>) -> Result<(), StreamFault> {
+        let unmarked = event.strip_prefix(b"\xef\xbb\xbf").filter(|_| self.at_start).unwrap_or(event);
+        self.at_start = false;
+        let event = sse::Event::read(unmarked);
+        let Some(data) = event.data.as_deref().filter(|_| !self.is_done) else { return Ok(()) };
+        let name = event.name.and_then(|name| std::str::from_utf8(name).ok());
+        let read = match std::str::from_utf8(data) {
+            Ok(data) => self.reader.read(name, data, &mut self.steps).is_ok(),
+            Err(_) => false,
+        };
+        if !read {
+            self.tally.skipped += 1;
+        }
+        self.write_steps(frames)
+    }
+
+    fn write_steps(&mut self, frames: &mut Vec<u8>) -> Result<(), StreamFault> {
+        let mut steps = std::mem::take(&mut self.steps);
+        let mut result = Ok(());
+        for step in steps.drain(..) {
+            if let Event::Failed(failure) = step {
+                result = Err(StreamFault::Failed(failure));
+                break;
+            }
+            self.note(&step);
+            self.writer.write(&step, frames);
+        }
+        self.steps = steps;
+        result
+    }
+
+    fn note(&mut self, step: &Event) {
+        let written = match step {
+            Event::Delta { delta: Delta::Text(text), .. } => text.len(),
+            Event::Open { opening: Opening::ToolCall { name, .. }, .. } => name.len(),
+            Event::Start { id, .. } => {
+                self.tally.response_id = Some(id.clone()).filter(|id| !id.is_empty());
+                0
+            }
+            Event::Usage(usage) => {
+                self.tally.usage = Some(*usage);
+                return;
+            }
+            Event::End => {
+                self.is_done = true;
+                return;
+            }
+            Event::Open { .. }
+            | Event::Delta { .. }
+            | Event::Close { .. }
+            | Event::Finish(_)
+            | Event::Failed(_) => 0,
+        };
+        self.tally.events += 1;
+        self.tally.output_bytes = self.tally.output_bytes.saturating_add(written as u64);
+    }
+}
