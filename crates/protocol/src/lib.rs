@@ -27,7 +27,7 @@ pub use quota::{Quota, QuotaUnit, Quotas, Reset, quotas};
 pub use relay::edit::{Edits, rename_model, rewrite};
 pub use relay::stream::{StreamEnd, StreamFault, StreamPlan, StreamRelay, StreamTally};
 pub use translate::{
-    Encoded, StreamTranslator, Target, converses, decode_answer, decode_request, encode_answer,
+    Encoded, Manner, StreamTranslator, Target, converses, decode_answer, decode_request, encode_answer,
     encode_request, loss_paths,
 };
 

@@ -60,6 +60,19 @@ pub struct Target<'a> {
     pub model: &'a str,
     /// The longest answer, for dialects that must be told one and a client that did not say.
     pub max_output_tokens: u64,
+    /// What this server understands beyond, or short of, its dialect.
+    pub manner: Manner,
+}
+
+/// What servers of one dialect differ in; the default is what the dialect's maker accepts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Manner {
+    /// `openai_chat`: the limit of an answer is called `max_tokens`, not `max_completion_tokens`.
+    pub takes_max_tokens: bool,
+    /// `openai_chat`: there is no role `developer`; what it says is said by `system`.
+    pub lacks_developer: bool,
+    /// `openai_chat`: parts may be marked with `cache_control`, as at OpenRouter.
+    pub takes_cache_control: bool,
 }
 
 /// A request as it goes to the upstream.
