@@ -40,6 +40,11 @@ impl Stamp {
         self.attempts = self.attempts.saturating_add(1);
     }
 
+    /// Names the backend that the response will tell of.
+    pub(crate) fn name(&mut self, backend: HeaderValue) {
+        self.backend = Some(backend);
+    }
+
     /// Attempts so far.
     pub(crate) fn attempts(&self) -> u8 {
         self.attempts

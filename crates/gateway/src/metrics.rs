@@ -39,6 +39,8 @@ struct Gauges {
     /// What `Live` has counted, as it was last told.
     emergencies: Counter,
     fallbacks: Counter,
+    hedges: Counter,
+    hedges_won: Counter,
     backend_in_flight: Family<BackendLabels, Gauge>,
     backend_cooling: Family<BackendLabels, Gauge>,
     backend_breaker: Family<BackendLabels, Gauge>,
@@ -72,6 +74,12 @@ impl Gauges {
         ] {
             registry.register(name, help, family.clone());
         }
+    }
+
+    fn register_hedges(&self, registry: &mut Registry) {
+        let help = "Second attempts because a first event was late";
+        registry.register("hedges", help, self.hedges.clone());
+        registry.register("hedges_won", "Second attempts that answered first", self.hedges_won.clone());
     }
 
     fn pace(&self, labels: &BackendLabels, backend: &BackendStatus) {
@@ -213,6 +221,7 @@ impl Metrics {
             "Attempts beyond a backend's rate because the queue was full",
             self.gauges.fallbacks.clone(),
         );
+        self.gauges.register_hedges(registry);
         registry.register("backend_in_flight", "Leases held", self.gauges.backend_in_flight.clone());
         registry.register(
             "backend_cooling",
@@ -244,6 +253,8 @@ impl Metrics {
         }
         self.gauges.emergencies.inner().store(live.emergency_total, Ordering::Relaxed);
         self.gauges.fallbacks.inner().store(live.fallback_total, Ordering::Relaxed);
+        self.gauges.hedges.inner().store(live.hedge_total, Ordering::Relaxed);
+        self.gauges.hedges_won.inner().store(live.hedge_won_total, Ordering::Relaxed);
         self.gauges.journal_entries.set(signed(lag.entries));
         self.gauges.journal_bytes.set(signed(lag.bytes));
         for backend in &live.backends {

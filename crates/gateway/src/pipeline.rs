@@ -6,6 +6,7 @@ mod authenticate;
 mod call;
 mod decode;
 pub(crate) mod drain;
+mod hedge;
 mod models;
 mod rate;
 pub(crate) mod respond;
@@ -81,7 +82,7 @@ async fn generate(gateway: &Arc<Gateway>, caller: &Caller, mut ask: Ask) -> Resu
 async fn attempt(ask: &mut Ask, ticket: &mut Ticket) -> Result<call::Reply, Refusal> {
     loop {
         let lease = route::route(ask, ticket).await?;
-        match call::call(ask, lease, ticket).await {
+        match hedge::call(ask, lease, ticket).await {
             Ok(reply) => return Ok(reply),
             Err(failed) => call::retry(failed, ask, ticket).await?,
         }

@@ -26,15 +26,17 @@ pub use limit::{Adaptive, Pace, RetreatRules, WaiterId};
 pub use live::{
     Admission, Admitted, BackendId, BackendStatus, CandidateVerdict, Decision, Event, EventKind, Explanation,
     FailureSummary, Grant, Granted, Health, KeyRate, KeySlot, KeyTokens, Leased, Live, ModelId, ModelStatus,
-    Outcome, ProbeResult, QueueStatus, Refused, RefusedReason, Slot, Status, Told, Verdict, WaitingByClass,
-    Want,
+    Outcome, ProbeResult, ProbeStatus, Probed, QueueStatus, Reach, Refused, RefusedReason, Slot, Status,
+    Told, Verdict, WaitingByClass, Want,
 };
 pub use money::{Amount, AmountError, Price, PriceBook, PriceSpec};
 pub use receipt::{
     AttemptId, AttemptOutcome, Bound, Closed, Entry, NotAnId, Opened, Progress, Receipt, RequestOutcome,
     TicketId,
 };
-pub use schedule::{AffinityRules, BreakerRules, CooldownGrowth, CooldownRules, Strategy, backoff};
+pub use schedule::{
+    AffinityRules, BreakerRules, CooldownGrowth, CooldownRules, HedgeRules, Strategy, backoff,
+};
 pub use snapshot::{
     AdaptiveSettings, BackendSpec, Draft, KeySecret, KeySpec, ModelSpec, PoolSpec, Problem, QueuePolicy,
     Snapshot, Spill, TeamSpec, TrafficSettings,

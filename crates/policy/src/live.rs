@@ -5,6 +5,7 @@ mod asks;
 mod board;
 mod explain;
 mod names;
+mod probes;
 mod routing;
 mod state;
 mod status;
@@ -22,9 +23,10 @@ use rand::RngCore;
 
 pub use asks::{
     Admission, Admitted, BackendId, FailureSummary, Grant, Granted, KeyRate, KeySlot, KeyTokens, Leased,
-    ModelId, Outcome, ProbeResult, Refused, RefusedReason, Slot, Want,
+    ModelId, Outcome, ProbeResult, Probed, Refused, RefusedReason, Slot, Want,
 };
 pub use explain::{CandidateVerdict, Decision, Explanation, Verdict};
+pub use probes::{ProbeStatus, Reach};
 pub use status::{
     BackendStatus, Event, EventKind, Health, ModelStatus, QueueStatus, Status, Told, WaitingByClass,
 };
@@ -91,9 +93,28 @@ impl Live {
         state.lease(want, now)
     }
 
-    /// The first event of an answer came so long after its attempt began.
+    /// The first event of an answer came so long after its attempt began, or had not come by then.
     pub fn note_first_event(&self, backend: BackendId, tier: &Tier, took: Duration, now: Instant) {
         self.lock().note_first_event(backend, tier.mark, took, now);
+    }
+
+    /// After how long without a first event an attempt at this tier's model may be raced by a second one; none
+    /// where that is off, or too little is known, or its budget is spent.
+    pub fn hedge_after(&self, tier: &Tier) -> Option<Duration> {
+        self.lock().hedge_after(tier.mark)
+    }
+
+    /// A slot for such a second attempt, at the same model and on a backend that was not tried; none where no
+    /// backend can start it now, or somebody waits, or the budget is spent.
+    pub fn hedge(&self, want: &Want, tier: &Tier, now: Instant, rng: &mut dyn RngCore) -> Option<Slot> {
+        let mut state = self.lock();
+        state.stir(rng.next_u64());
+        state.hedge(want, tier.mark, now)
+    }
+
+    /// A second attempt answered first.
+    pub fn note_hedge_won(&self) {
+        self.lock().board.hedge_won_total += 1;
     }
 
     /// What would become of a request that came now, and for each candidate why or why not. Changes nothing.
@@ -174,10 +195,11 @@ impl Live {
         self.lock().reset(backend, now)
     }
 
-    /// The active prober looked: a pass ends an error and closes the breaker, a miss counts as a failure.
-    /// Neither touches a cooldown, for a probe spends no tokens and so meets no limit.
-    pub fn note_probe(&self, backend: BackendId, result: ProbeResult, now: Instant) -> Vec<Grant> {
-        self.lock().note_probe(backend, result, now)
+    /// The active prober looked: a miss counts as a failure; a pass ends an error and, after a miss, closes the
+    /// breaker, which calls that failed may have opened although probes pass. Neither touches a cooldown, for a
+    /// probe spends no tokens and so meets no limit.
+    pub fn note_probe(&self, backend: BackendId, probed: Probed, now: Instant) -> Vec<Grant> {
+        self.lock().note_probe(backend, probed, now)
     }
 
     /// Everything an operator may want to see.

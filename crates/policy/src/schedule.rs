@@ -3,6 +3,7 @@
 mod affinity;
 mod breaker;
 mod cooldown;
+mod hedge;
 mod pace;
 mod pick;
 mod retry;
@@ -13,6 +14,8 @@ pub(crate) use breaker::Breaker;
 pub use breaker::BreakerRules;
 pub(crate) use cooldown::Cooldown;
 pub use cooldown::{CooldownGrowth, CooldownRules};
+pub use hedge::HedgeRules;
+pub(crate) use hedge::Hedges;
 pub(crate) use pace::Paces;
 pub(crate) use pick::Load;
 pub use pick::Strategy;

@@ -11,7 +11,7 @@ use super::quantity::{Count, Interval, Size, Span};
 use super::tree::{Node, Value};
 
 pub use pace::{Adaptive, AdaptiveMode, Breaker, Cooldown, Growth, Retreat};
-pub use traffic::{Affinity, ModelRules, Pool, QueuePolicy, Routing, Spill, Strategy};
+pub use traffic::{Affinity, Hedging, ModelRules, Pool, QueuePolicy, Routing, Spill, Strategy};
 
 const SECOND: u64 = 1000;
 const MINUTE: u64 = 60 * SECOND;
@@ -76,6 +76,8 @@ shape! {
         pub routing: Option<Routing>,
         /// How requests that belong together are kept where their provider's cache is warm.
         pub affinity: Option<Affinity>,
+        /// When a second attempt races a slow first one.
+        pub hedging: Option<Hedging>,
         /// What may be spent.
         pub budgets: Option<List<Budget>>,
     }

@@ -49,25 +49,32 @@ impl<const MIN: u64, const MAX: u64> JsonSchema for Count<MIN, MAX> {
     }
 }
 
-/// A share of a whole, from 0 to 1 in hundredths; holds percent.
+/// A share of a whole in hundredths, such as 0.1, within a range of percent; holds percent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fraction(pub u8);
+pub struct Fraction<const MIN: u8, const MAX: u8>(pub u8);
 
-impl Bind for Fraction {
+impl<const MIN: u8, const MAX: u8> Bind for Fraction<MIN, MAX> {
     fn bind(node: &Node, binder: &mut Binder<'_>) -> Option<Self> {
         let Value::Number(text) = &node.value else {
-            return binder.expected(node, "a number from 0 to 1, such as 0.1");
+            return binder.expected(node, &format!("a number {}", range::<MIN, MAX>()));
         };
-        match percent_of(text) {
+        match percent_of(text).filter(|percent| (MIN..=MAX).contains(percent)) {
             Some(percent) => Some(Self(percent)),
-            None => binder.refuse(node, "must be from 0 to 1, with at most 2 digits after the point", None),
+            None => {
+                let range = range::<MIN, MAX>();
+                binder.refuse(node, format!("must be {range}, with at most 2 digits after the point"), None)
+            }
         }
     }
 }
 
-impl JsonSchema for Fraction {
+fn range<const MIN: u8, const MAX: u8>() -> String {
+    format!("from {} to {}", f64::from(MIN) / 100.0, f64::from(MAX) / 100.0)
+}
+
+impl<const MIN: u8, const MAX: u8> JsonSchema for Fraction<MIN, MAX> {
     fn schema_name() -> Cow<'static, str> {
-        "Fraction".into()
+        format!("Fraction_{MIN}_{MAX}").into()
     }
 
     fn inline_schema() -> bool {
@@ -75,7 +82,8 @@ impl JsonSchema for Fraction {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "number", "minimum": 0, "maximum": 1, "multipleOf": 0.01})
+        let [least, most] = [MIN, MAX].map(|percent| f64::from(percent) / 100.0);
+        json_schema!({"type": "number", "minimum": least, "maximum": most, "multipleOf": 0.01})
     }
 }
 
@@ -87,7 +95,7 @@ fn percent_of(text: &str) -> Option<u8> {
         return None;
     }
     let percent = format!("{whole}{part:0<2}").parse().ok()?;
-    (percent <= 100).then_some(percent)
+    Some(percent)
 }
 
 /// A duration such as `250ms`, `30s`, `2m`, `1h30m`, within a range of milliseconds.

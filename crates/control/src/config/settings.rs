@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use policy::{
     AdaptiveSettings, AffinityRules, Amount, BackendSpec, BreakerRules, Class, CooldownRules, Deadlines,
-    KeyLimits, KeySecret, KeySpec, PoolSpec, QueuePolicy, Secret, Source, Spill, Strategy, TrafficSettings,
+    HedgeRules, KeyLimits, KeySecret, KeySpec, PoolSpec, QueuePolicy, Secret, Source, Spill, Strategy,
+    TrafficSettings,
 };
 use store::MasterKeySource;
 
@@ -18,6 +19,7 @@ use super::file::{self, Durability, File, LogFormat, LogLevel};
 use super::leaf::{ModelName, OneOrMany};
 use super::pacing;
 use super::providers::is_from_environment;
+use super::quantity::Count;
 use super::tree::{Node, Path};
 
 /// Above every rank that can be written.
@@ -115,6 +117,8 @@ pub struct Settings {
     pub emergency_percent: u8,
     /// How requests that belong together are kept together.
     pub affinity: AffinityRules,
+    /// When a second attempt races a slow first one.
+    pub hedging: HedgeRules,
     /// What may be spent.
     pub budgets: Vec<BudgetSettings>,
 }
@@ -245,6 +249,7 @@ impl Settings {
                 .and_then(|routing| routing.emergency_fraction)
                 .map_or(traffic.emergency_percent, |fraction| fraction.0),
             affinity: affinity(file.affinity.as_ref(), traffic.affinity),
+            hedging: hedging(file.hedging.as_ref(), traffic.hedging),
             budgets: file.budgets.iter().flat_map(List::iter).map(|(_, typed)| budget(typed)).collect(),
         }
     }
@@ -264,6 +269,7 @@ impl Settings {
             spill: self.spill,
             emergency_percent: self.emergency_percent,
             affinity: self.affinity,
+            hedging: self.hedging,
             body_bytes_max: self.limits.body_bytes_max,
             image_body_bytes_max: self.limits.image_body_bytes_max,
             client_body_timeout: self.client_timeouts.body,
@@ -436,6 +442,16 @@ fn affinity(typed: Option<&file::Affinity>, default: AffinityRules) -> AffinityR
     AffinityRules {
         enabled: typed.and_then(|a| a.enabled).unwrap_or(default.enabled),
         cold_cache: typed.and_then(|a| a.cold_cache).map_or(default.cold_cache, |span| span.0),
+    }
+}
+
+fn hedging(typed: Option<&file::Hedging>, default: HedgeRules) -> HedgeRules {
+    let Some(typed) = typed else { return default };
+    let percent = |count: Count<0, 100>| u8::try_from(count.0).unwrap_or(u8::MAX);
+    HedgeRules {
+        enabled: typed.enabled.unwrap_or(default.enabled),
+        quantile_percent: typed.quantile.map_or(default.quantile_percent, |share| share.0),
+        spend_max_percent: typed.spend_max_percent.map_or(default.spend_max_percent, percent),
     }
 }
 

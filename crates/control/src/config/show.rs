@@ -100,6 +100,9 @@ impl Rows<'_> {
         self.scalar("routing.emergency_fraction", f64::from(settings.emergency_percent) / 100.0);
         self.scalar("affinity.enabled", settings.affinity.enabled);
         self.scalar("affinity.cold_cache", time(settings.affinity.cold_cache));
+        self.scalar("hedging.enabled", settings.hedging.enabled);
+        self.scalar("hedging.quantile", f64::from(settings.hedging.quantile_percent) / 100.0);
+        self.scalar("hedging.spend_max_percent", settings.hedging.spend_max_percent);
         self.scalar("keepalive.stream", time(settings.keepalive.stream));
         self.scalar("keepalive.nonstream", time(settings.keepalive.nonstream));
         for (endpoint, interval) in &settings.keepalive.endpoints {

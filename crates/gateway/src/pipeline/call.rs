@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     forward,
+    inbound::Passing,
     refusal::{Passed, Refusal},
     routes::Operation,
 };
@@ -78,8 +79,34 @@ pub(super) struct Failed {
     tally: Option<StreamTally>,
 }
 
-/// Calls the leased backend and waits until its answer can be committed to.
-pub(super) async fn call(ask: &mut Ask, mut lease: Lease, ticket: &mut Ticket) -> Result<Reply, Failed> {
+/// An attempt that is open in the journal, and not sent yet.
+pub(super) struct Sending {
+    lease: Lease,
+    headers: HeaderMap,
+    body: CallBody,
+}
+
+impl Sending {
+    /// The backend it is for.
+    pub(super) fn lease(&self) -> &Lease {
+        &self.lease
+    }
+}
+
+impl Failed {
+    /// The backend that failed.
+    pub(super) fn backend(&self) -> BackendId {
+        self.lease.backend()
+    }
+
+    /// Closes the attempt.
+    pub(super) fn close(self, ticket: &mut Ticket) {
+        ticket.facts().failed(self.lease, &self.failure, self.tally.as_ref());
+    }
+}
+
+/// Opens an attempt on the leased backend; one it has been to is given a pause first.
+pub(super) async fn open(ask: &mut Ask, mut lease: Lease, ticket: &mut Ticket) -> Result<Sending, Failed> {
     let facts = ticket.facts();
     if facts.tried.contains(&lease.backend()) {
         let pause = policy::backoff(u32::from(facts.stamp.attempts()), &mut rand::rng());
@@ -89,10 +116,26 @@ pub(super) async fn call(ask: &mut Ask, mut lease: Lease, ticket: &mut Ticket) -
         let failure = Failure::new(FailureKind::Reset, format!("the journal took no line: {unwritten}"));
         return Err(Failed { lease, failure, passed: None, tally: None });
     }
-    let client = ticket.facts().gateway.client.clone();
     // From here on at least the prompt counts, should the client leave.
     lease.used(Some(ask.estimate.prompt));
     let (headers, body) = outgoing(ask, &lease);
+    Ok(Sending { lease, headers, body })
+}
+
+/// Opens a second attempt beside one that runs, if its body can be sent again and the journal takes its line.
+pub(super) fn open_beside(ask: &Ask, mut lease: Lease, ticket: &mut Ticket) -> Option<Sending> {
+    let body = repeatable(ask, &lease)?;
+    if let Err(unwritten) = ticket.facts().open_beside(ask, &lease) {
+        tracing::warn!(request_id = ask.stamp.request_id(), %unwritten, "the journal took no line: not hedged");
+        return None;
+    }
+    lease.used(Some(ask.estimate.prompt));
+    Some(Sending { headers: headers(ask, &lease), body, lease })
+}
+
+/// Calls the backend and waits until its answer can be committed to.
+pub(super) async fn answer(ask: &Ask, sending: Sending) -> Result<Reply, Failed> {
+    let Sending { lease, headers, body } = sending;
     let call = Call {
         method: ask.method.clone(),
         path: &ask.path,
@@ -101,7 +144,7 @@ pub(super) async fn call(ask: &mut Ask, mut lease: Lease, ticket: &mut Ticket) -
         deadlines: lease.serving.deadlines,
         started: ask.at,
     };
-    match client.call(&lease.serving.endpoint, call).await {
+    match lease.client().call(&lease.serving.endpoint, call).await {
         Ok(answer) => commit(ask, lease, answer).await,
         Err(failure) => Err(Failed { lease, failure, passed: None, tally: None }),
     }
@@ -136,30 +179,43 @@ fn is_elsewhere_left(ask: &Ask, tried: &[BackendId]) -> bool {
 
 /// The headers and the body for this backend: the client's own, save what the gateway owns.
 fn outgoing(ask: &mut Ask, lease: &Lease) -> (HeaderMap, CallBody) {
-    let headers = forward::request_headers(&ask.headers, &ask.stamp, &lease.serving.backend.headers);
+    let headers = headers(ask, lease);
+    let body = repeatable(ask, lease).unwrap_or_else(|| match &mut ask.payload {
+        Payload::Opaque(passing) => passing.take().map_or(CallBody::Empty, |passing| once(passing, lease)),
+        Payload::Empty | Payload::Json { .. } => CallBody::Empty,
+    });
+    (headers, body)
+}
+
+fn headers(ask: &Ask, lease: &Lease) -> HeaderMap {
+    forward::request_headers(&ask.headers, &ask.stamp, &lease.serving.backend.headers)
+}
+
+/// A body that can be sent as often as need be.
+fn repeatable(ask: &Ask, lease: &Lease) -> Option<CallBody> {
     let native = &lease.candidate().native;
-    let body = match &mut ask.payload {
-        Payload::Empty => CallBody::Empty,
+    match &ask.payload {
+        Payload::Empty => Some(CallBody::Empty),
         Payload::Json { body, outline } => {
             let model = outline.model.as_ref().map(|field| field.name.as_str());
             let edits = Edits {
                 model: (model != Some(&**native) && !native.is_empty()).then_some(native),
                 ask_usage: meters_stream(ask.dialect) && outline.stream && !outline.usage_asked,
             };
-            CallBody::Whole(protocol::rewrite(body, outline, &edits))
+            Some(CallBody::Whole(protocol::rewrite(body, outline, &edits)))
         }
-        Payload::Opaque(passing) => match passing.take() {
-            Some(mut passing) => {
-                if !native.is_empty() {
-                    passing.name_model(native);
-                }
-                let length = passing.length();
-                CallBody::Stream(passing.map_err(Into::into).boxed(), length)
-            }
-            None => CallBody::Empty,
-        },
-    };
-    (headers, body)
+        Payload::Opaque(_) => None,
+    }
+}
+
+/// A body that comes from the client while it is sent, and so is sent once.
+fn once(mut passing: Passing, lease: &Lease) -> CallBody {
+    let native = &lease.candidate().native;
+    if !native.is_empty() {
+        passing.name_model(native);
+    }
+    let length = passing.length();
+    CallBody::Stream(passing.map_err(Into::into).boxed(), length)
 }
 
 /// Whether this dialect sends usage in a stream only when asked to.

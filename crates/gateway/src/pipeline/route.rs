@@ -48,6 +48,15 @@ pub(super) async fn route(ask: &Ask, ticket: &mut Ticket) -> Result<Lease, Refus
     Lease::new(gateway, slot, ask)
 }
 
+/// A backend beside that of an attempt whose first event is late, if one can take a second attempt at once.
+pub(super) fn beside(ask: &Ask, first: &Tier, ticket: &mut Ticket) -> Option<Lease> {
+    let facts = ticket.facts();
+    let gateway = facts.gateway.clone();
+    let want = want(ask, &facts.tried, facts.emergencies);
+    let slot = gateway.live.hedge(&want, first, Instant::now().into_std(), &mut rand::rng())?;
+    Lease::new(gateway, slot, ask).ok()
+}
+
 fn want(ask: &Ask, tried: &[BackendId], emergencies: u8) -> Want {
     Want {
         route: ask.route.clone(),
@@ -97,6 +106,16 @@ impl Lease {
     /// The backend this lease is on.
     pub(super) fn backend(&self) -> BackendId {
         self.serving.backend.id
+    }
+
+    /// What carries calls to it.
+    pub(super) fn client(&self) -> &upstream::Client {
+        &self.gateway.client
+    }
+
+    /// Where on its route it is.
+    pub(super) fn place(&self) -> (Arc<Route>, usize) {
+        (self.route.clone(), self.tier)
     }
 
     /// The pool that was leased from.

@@ -1,5 +1,7 @@
 //! Decides what a request came to: its ledger lines, its receipt, its log line; frees what the ticket held. Never waits.
 
+mod rival;
+
 use std::{borrow::Cow, pin::Pin, sync::Arc, time::Duration};
 
 use policy::{
@@ -37,8 +39,10 @@ pub(crate) struct Facts {
     pub(super) meter: Meter,
     pub(super) room: Reservation,
     attempt: Option<Attempt>,
-    spent: Spent,
     served: Option<Served>,
+    /// The other one, while two race.
+    rival: Option<rival::Rival>,
+    spent: Spent,
     key: Arc<Key>,
     /// Whether the caller's place in flight is free again.
     is_discharged: bool,
@@ -118,8 +122,9 @@ impl Facts {
             meter: Meter::default(),
             room,
             attempt: None,
-            spent: Spent::default(),
             served: None,
+            rival: None,
+            spent: Spent::default(),
             key: caller.key.clone(),
             is_discharged: false,
             caller: Requested {
@@ -176,6 +181,14 @@ impl Facts {
         Ok(())
     }
 
+    fn write_closed(&mut self, closed: Option<Closed>) {
+        if let Some(closed) = closed
+            && let Err(unwritten) = self.room.write(&Entry::Closed(closed))
+        {
+            tracing::error!(request_id = self.stamp.request_id(), %unwritten, "a ledger line could not be written");
+        }
+    }
+
     /// The first event of a stream is here. That of a whole answer is its last, and tells nothing of how soon one
     /// begins.
     pub(super) fn stream_began(&self, lease: &Lease) {
@@ -209,11 +222,8 @@ impl Facts {
             }
         }
         lease.finish(outcome);
-        if let Some(closed) = self.close(AttemptOutcome::Failed, failure.status, Some(failure.kind.name()))
-            && let Err(unwritten) = self.room.write(&Entry::Closed(closed))
-        {
-            tracing::error!(request_id = self.stamp.request_id(), %unwritten, "a ledger line could not be written");
-        }
+        let closed = self.close(AttemptOutcome::Failed, failure.status, Some(failure.kind.name()));
+        self.write_closed(closed);
     }
 
     /// Takes over what a whole answer reported.
@@ -415,6 +425,7 @@ pub(super) fn settle(mut facts: Box<Facts>) -> Option<Flush> {
         facts.meter.is_answered = true;
     }
     facts.end = Some(end.clone());
+    facts.close_rival(Some(end.status), Code::CLIENT_CLOSED.name);
     let last = facts.close(end.attempt, Some(end.status), end.code);
     let receipt = facts.receipt(&end, last.as_ref());
     facts.gateway.metrics.settled(&receipt);

@@ -3,6 +3,7 @@
 mod answers;
 mod bad_clients;
 mod disconnects;
+mod hedging;
 mod limits;
 mod promises;
 mod scene;

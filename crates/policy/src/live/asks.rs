@@ -278,9 +278,22 @@ pub struct KeyTokens {
 
 /// What the active prober saw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Probed {
+    /// What follows from it.
+    pub result: ProbeResult,
+    /// The status the backend answered, if it did.
+    pub status: Option<u16>,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// What follows from a probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProbeResult {
     /// The backend answered as it should.
     Passed,
-    /// It did not.
+    /// It did not answer, or that it is broken.
     Missed,
+    /// It answered, but nothing that tells whether it would serve: that there is no such list, say.
+    Unclear,
 }

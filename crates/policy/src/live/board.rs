@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::asks::{BackendId, RefusedReason};
+use super::probes::Probes;
 use super::state::at;
 use crate::backend::Backend;
 
@@ -26,6 +27,8 @@ pub(super) struct Board {
     pub(super) rejected_total: u64,
     pub(super) fallback_total: u64,
     pub(super) emergency_total: u64,
+    pub(super) hedge_total: u64,
+    pub(super) hedge_won_total: u64,
 }
 
 /// What is counted and remembered of one backend.
@@ -39,6 +42,7 @@ pub(super) struct Record {
     /// 429s, which are failures too.
     pub(super) limited: u64,
     pub(super) last_error: Option<(Instant, Box<str>)>,
+    pub(super) probes: Probes,
 }
 
 /// One event, or several equal ones in a row.

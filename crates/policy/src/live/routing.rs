@@ -60,6 +60,11 @@ impl Demand {
         self.tried.is_empty()
     }
 
+    /// What stands for the model of one of its tiers where paces are kept.
+    pub(super) fn model_of(&self, tier: usize) -> Option<u64> {
+        self.route.tiers.get(tier).map(|tier| tier.mark)
+    }
+
     /// Whether a change of this backend may let it start.
     pub(super) fn concerns(&self, backend: BackendId) -> bool {
         self.bound.is_none_or(|bound| bound == backend) && self.route.holds(backend)

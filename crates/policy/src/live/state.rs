@@ -2,6 +2,7 @@
 
 mod admission;
 mod backends;
+mod hedging;
 mod leases;
 mod pace;
 
@@ -15,7 +16,7 @@ use super::names::Names;
 use super::routing::RoutingQueue;
 use crate::identity::Class;
 use crate::limit::{Bucket, Entry, InFlight, Place, Rank, Rate, WaiterId, Waiters};
-use crate::schedule::{RetryBudget, mix};
+use crate::schedule::{Hedges, RetryBudget, mix};
 use crate::snapshot::{QueuePolicy, Snapshot, TrafficSettings};
 
 pub(super) use admission::AdmissionQueue;
@@ -34,6 +35,7 @@ pub(super) struct State {
     key_ids: Names,
     keys: Vec<KeyState>,
     pools: HashMap<Arc<str>, RetryBudget>,
+    hedges: Hedges,
     pub(super) in_flight: InFlight,
     pub(super) waiters: Waiters<Queue>,
     pub(super) admission: AdmissionQueue,
@@ -95,6 +97,7 @@ impl Default for State {
             key_ids: Names::default(),
             keys: Vec::new(),
             pools: HashMap::new(),
+            hedges: Hedges::default(),
             in_flight: InFlight::up_to(Some(settings.max_in_flight)),
             waiters: Waiters::up_to(settings.queue_max, settings.queue_bytes_max),
             admission: AdmissionQueue::default(),

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::asks::BackendId;
 use super::board::{Noted, Record};
+use super::probes::ProbeStatus;
 use super::state::{BackendState, State, at};
 use crate::backend::Source;
 use crate::identity::Class;
@@ -31,6 +32,10 @@ pub struct Status {
     pub fallback_total: u64,
     /// Requests ever started beyond a backend's rate because all backends were spent.
     pub emergency_total: u64,
+    /// Second attempts ever made because a first event was late.
+    pub hedge_total: u64,
+    /// Those that answered first.
+    pub hedge_won_total: u64,
     /// The snapshot's backends, by name.
     pub backends: Vec<BackendStatus>,
     /// Recent events, oldest first.
@@ -141,6 +146,8 @@ pub struct BackendStatus {
     pub last_error: Option<Box<str>>,
     /// How long ago.
     pub last_error_age_ms: Option<u64>,
+    /// What the active prober saw; nothing while it has not looked.
+    pub probe: Option<ProbeStatus>,
 }
 
 /// What a provider said of its limits, as far as it did.
@@ -250,6 +257,8 @@ impl State {
             rejected_total: self.board.rejected_total,
             fallback_total: self.board.fallback_total,
             emergency_total: self.board.emergency_total,
+            hedge_total: self.board.hedge_total,
+            hedge_won_total: self.board.hedge_won_total,
             backends,
             events: self.board.events().map(|noted| self.event(noted, now)).collect(),
         }
@@ -321,6 +330,7 @@ fn backend(id: BackendId, state: &BackendState, record: &Record, now: Instant) -
         consecutive_failures: state.breaker.failures(),
         last_error: last_error.map(|(_, text)| text.clone()),
         last_error_age_ms: last_error.map(|(at, _)| millis(now.saturating_duration_since(*at))),
+        probe: record.probes.status(now),
     })
 }
 

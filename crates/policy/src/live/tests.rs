@@ -265,6 +265,10 @@ fn those_who_wait_hear_at_once_when_hope_is_gone() {
     assert_eq!(world.live.status(world.now).queued, 0);
 }
 
+fn probed(result: ProbeResult) -> Probed {
+    Probed { result, status: None, took: Duration::from_millis(5) }
+}
+
 #[test]
 fn a_refused_credential_is_an_error_until_it_is_cleared() {
     let mut world = World::of([one_at_a_time("a")]);
@@ -278,10 +282,10 @@ fn a_refused_credential_is_an_error_until_it_is_cleared() {
         assert_eq!(world.shown("a").state, Health::Error);
         assert_eq!(world.shown("a").last_error.as_deref(), Some("401"));
         assert_eq!(world.refused(world.want("m")).reason, RefusedReason::NoBackend);
-        assert_eq!(world.live.note_probe(id, ProbeResult::Missed, world.now), []);
+        assert_eq!(world.live.note_probe(id, probed(ProbeResult::Missed), world.now), []);
         assert_eq!(world.refused(world.want("m")).reason, RefusedReason::NoBackend);
         let cleared = match clear {
-            0 => world.live.note_probe(id, ProbeResult::Passed, world.now),
+            0 => world.live.note_probe(id, probed(ProbeResult::Passed), world.now),
             1 => world.live.reset(id, world.now),
             _ => {
                 let renewed = with(one_at_a_time("a"), |spec| spec.credential = Some("new".into()));

@@ -11,6 +11,7 @@ use crate::catalog::{Catalog, DEMO_PREFIX, close_names};
 use crate::identity::KeyLimits;
 use crate::limit::RetreatRules;
 use crate::money::Amount;
+use crate::schedule::HedgeRules;
 
 /// A name is a file name, a label and a prefix somewhere; this is short enough for all.
 const NAME_BYTES_MAX: usize = 64;
@@ -330,7 +331,17 @@ fn settings(settings: &TrafficSettings, problems: &mut Vec<Problem>) {
     for (field, _, message) in within.into_iter().filter(|(_, fine, _)| !fine) {
         problems.push(Problem::new(format!("limits.{field}"), message));
     }
+    hedging(settings.hedging, problems);
     retreat(&settings.adaptive.retreat, problems);
+}
+
+fn hedging(rules: HedgeRules, problems: &mut Vec<Problem>) {
+    if !(50..=99).contains(&rules.quantile_percent) {
+        problems.push(Problem::new("hedging.quantile", "must be from 0.5 to 0.99"));
+    }
+    if rules.spend_max_percent > 100 {
+        problems.push(Problem::new("hedging.spend_max_percent", "must be 0 to 100"));
+    }
 }
 
 fn retreat(rules: &RetreatRules, problems: &mut Vec<Problem>) {

@@ -11,7 +11,7 @@ use crate::catalog::Carries;
 use crate::identity::{Class, Digest, Digester, KeyLimits, Secret};
 use crate::limit::{Adaptive, RetreatRules};
 use crate::money::{PriceBook, PriceSpec};
-use crate::schedule::{AffinityRules, BreakerRules, CooldownRules, Strategy};
+use crate::schedule::{AffinityRules, BreakerRules, CooldownRules, HedgeRules, Strategy};
 use crate::timestamp::Timestamp;
 
 /// All that a snapshot is made from: file, environment and directory joined.
@@ -311,6 +311,8 @@ pub struct TrafficSettings {
     pub emergency_tries: u8,
     /// How requests that belong together are kept together.
     pub affinity: AffinityRules,
+    /// When a second attempt races a slow first one.
+    pub hedging: HedgeRules,
     /// How long a 429 is remembered.
     pub cooldown: CooldownRules,
     /// When a failing backend is left alone.
@@ -349,6 +351,7 @@ impl Default for TrafficSettings {
             emergency_percent: 10,
             emergency_tries: 3,
             affinity: AffinityRules::default(),
+            hedging: HedgeRules::default(),
             cooldown: CooldownRules::default(),
             breaker: BreakerRules::default(),
             adaptive: AdaptiveSettings::default(),

@@ -32,7 +32,7 @@ shape! {
         /// When a later pool is used. Default: immediate.
         pub spill: Option<Spill>,
         /// What emergencies may add to a backend's requests a minute, when all backends are spent; 0 is off. Default: 0.1.
-        pub emergency_fraction: Option<Fraction>,
+        pub emergency_fraction: Option<Fraction<0, 100>>,
     }
 }
 
@@ -43,6 +43,18 @@ shape! {
         pub enabled: Option<bool>,
         /// The price of a cold cache: how much longer than elsewhere a request may have to wait there. Default: 2s.
         pub cold_cache: Option<Span<0, HOUR>>,
+    }
+}
+
+shape! {
+    /// When a second attempt on another backend races a first one whose first event is late. Streams only.
+    pub struct Hedging {
+        /// Default: false.
+        pub enabled: Option<bool>,
+        /// The share of a model's streams that begin sooner than one that is late. Default: 0.95.
+        pub quantile: Option<Fraction<50, 99>>,
+        /// Second attempts at most, as a share of a model's requests, in percent. Default: 3.
+        pub spend_max_percent: Option<Count<0, 100>>,
     }
 }
 

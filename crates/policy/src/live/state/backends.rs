@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use protocol::{Quota, Taint};
 
-use super::super::asks::{BackendId, FailureSummary, Grant, ModelId, Outcome, ProbeResult, Slot};
+use super::super::asks::{BackendId, FailureSummary, Grant, ModelId, Outcome, ProbeResult, Probed, Slot};
 use super::super::board::EventKind;
 use super::super::names::Names;
 use super::super::routing::{Bounds, Later};
@@ -363,18 +363,17 @@ impl State {
         self.serve_those_who_want(id, now)
     }
 
-    pub(in crate::live) fn note_probe(
-        &mut self,
-        id: BackendId,
-        result: ProbeResult,
-        now: Instant,
-    ) -> Vec<Grant> {
+    pub(in crate::live) fn note_probe(&mut self, id: BackendId, probed: Probed, now: Instant) -> Vec<Grant> {
         let Some(backend) = self.backends.get_mut(at(id.0)) else { return Vec::new() };
-        match result {
+        let is_back = self.board.record(id).probes.note(probed, now);
+        match probed.result {
             ProbeResult::Passed => {
-                backend.breaker.reset();
+                if is_back || backend.in_error {
+                    backend.breaker.reset();
+                }
                 self.clear_error(id, now);
             }
+            ProbeResult::Unclear => {}
             ProbeResult::Missed => {
                 let length = backend.breaker.missed(&self.settings.breaker, now);
                 if let Some(length) = length {
@@ -386,7 +385,7 @@ impl State {
         self.serve_those_who_want(id, now)
     }
 
-    /// The first event of an answer came after so long.
+    /// The first event of an answer came after so long, or had not come by then.
     pub(in crate::live) fn note_first_event(
         &mut self,
         id: BackendId,
@@ -396,6 +395,9 @@ impl State {
     ) {
         if let Some(backend) = self.backends.get_mut(at(id.0)) {
             backend.paces.note(model, took, now);
+        }
+        if self.settings.hedging.enabled {
+            self.hedges.note(model, took, now);
         }
     }
 

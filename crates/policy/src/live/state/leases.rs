@@ -187,7 +187,7 @@ impl State {
         }
     }
 
-    fn start(&mut self, pick: Pick, demand: &Demand, waiting: &Waiting, now: Instant) -> Slot {
+    pub(super) fn start(&mut self, pick: Pick, demand: &Demand, waiting: &Waiting, now: Instant) -> Slot {
         self.leases += 1;
         let backend = self.backends.get_mut(at(pick.backend.0)).expect("it was chosen from these");
         let mark = backend.lease(self.leases, Size { model: pick.model, tokens: waiting.tokens }, now);
@@ -208,6 +208,12 @@ impl State {
         let record = self.board.record(pick.backend);
         record.requests += 1;
         if demand.is_first_attempt()
+            && self.settings.hedging.enabled
+            && let Some(model) = demand.model_of(pick.tier)
+        {
+            self.hedges.requested(model, &self.settings.hedging, now);
+        }
+        if demand.is_first_attempt()
             && let Some(pool) = record.backend.as_ref().map(|backend| &backend.pool)
             && let Some(budget) = self.pools.get_mut(pool)
         {
@@ -227,7 +233,7 @@ impl State {
         }
     }
 
-    fn moment(&mut self, waiting: &Waiting, bounds: Bounds, now: Instant) -> Moment {
+    pub(super) fn moment(&mut self, waiting: &Waiting, bounds: Bounds, now: Instant) -> Moment {
         Moment { bounds, ..Moment::new(&self.settings, draw(&mut self.lots), waiting, now) }
     }
 }
