@@ -75,7 +75,7 @@ pub fn router(state: AdminState) -> Router {
         .route("/api/admin/requests", get(requests::recent))
         .route("/api/admin/requests/{id}", get(requests::show))
         .route("/api/admin/explain", get(explain::show))
-        .route("/api/admin/config", get(config::show))
+        .route("/api/admin/config", get(config::show).patch(config::change))
         .route("/api/admin/reload", post(config::reload))
         .route("/status", get(stats::cooldown))
         .route("/internal/stats", get(stats::internal))

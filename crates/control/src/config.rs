@@ -76,6 +76,25 @@ pub struct Loaded {
     tree: Node,
 }
 
+impl Loaded {
+    /// Where a setting came from.
+    pub(crate) fn origin(&self, path: &str) -> Origin {
+        self.tree.at(&Path::dotted(path)).map_or(Origin::Default, |node| node.origin.clone())
+    }
+}
+
+/// Sections whose settings act on every request from the moment they are published.
+const HOT: &[&str] =
+    &["limits", "retry", "cooldown", "breaker", "adaptive", "routing", "affinity", "hedging", "keepalive"];
+/// What they hold that is read at the start only.
+const COLD: &str = "limits.connections_max";
+
+/// Whether a setting can be changed through the API while the gateway runs.
+pub(crate) fn is_hot(path: &str) -> bool {
+    let section = path.split('.').next().unwrap_or_default();
+    HOT.contains(&section) && path != COLD && sources::SCALARS.contains(&path)
+}
+
 /// Reads, joins and checks all sources. Everything that is wrong is reported at once.
 pub fn load(inputs: &Inputs<'_>) -> Result<Loaded, Report> {
     let mut notices = Vec::new();

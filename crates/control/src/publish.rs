@@ -13,10 +13,11 @@ use std::time::Instant;
 
 use policy::{BackendId, BackendSpec, Digester, Draft, Grant, Live, Snapshot, Timestamp};
 use serde::Serialize;
+use serde_json::Value;
 use store::{Directory, StoreError};
 use tokio::sync::Semaphore;
 
-use crate::config::{Effective, Loaded, Report, Settings};
+use crate::config::{Effective, Loaded, Origin, Report, Settings};
 use crate::prices::PriceTable;
 
 pub(crate) use gather::{Former, Gathered, split_former, with_former};
@@ -244,6 +245,36 @@ impl Publisher {
         Ok(stored)
     }
 
+    /// Changes settings through the API; `None` leaves one to the defaults again. They come into force first, for
+    /// only that shows that they hold beside what waits just now; what cannot be stored then is taken back.
+    pub(crate) async fn change_settings(
+        &self,
+        changes: Vec<(String, Option<Value>)>,
+        read: impl FnOnce(&[(String, String)]) -> Result<Loaded, Report>,
+    ) -> Result<u64, PublishError> {
+        let _turn = self.turn().await;
+        let directory = &self.inner.controls.directory;
+        let mut stored: BTreeMap<String, Value> = directory.settings().await?.into_iter().collect();
+        for (path, value) in &changes {
+            match value {
+                Some(value) => drop(stored.insert(path.clone(), value.clone())),
+                None => drop(stored.remove(path)),
+            }
+        }
+        let loaded = read(&reload::as_written(stored)).map_err(PublishError::Config)?;
+        let overruled = overruled(&loaded, &changes);
+        if !overruled.is_empty() {
+            return Err(PublishError::Clash(overruled));
+        }
+        let before = self.loaded();
+        let version = self.publish_in_turn(Trigger::Edit, Arc::new(loaded)).await?;
+        if let Err(unstored) = directory.change_settings(changes).await {
+            self.publish_in_turn(Trigger::Edit, before).await?;
+            return Err(unstored.into());
+        }
+        Ok(version)
+    }
+
     /// The snapshot in force.
     pub fn snapshot(&self) -> Option<Arc<Snapshot>> {
         self.state().snapshot.clone()
@@ -369,6 +400,16 @@ impl Publisher {
         draft.prices = gather::prices(&self.inner.prices, &draft.backends, now);
         (draft, left_out)
     }
+}
+
+/// Changes that a stronger source stands above: they would be stored and never hold.
+fn overruled(loaded: &Loaded, changes: &[(String, Option<Value>)]) -> Vec<String> {
+    let set = changes.iter().filter(|(_, value)| value.is_some());
+    let above = set.filter_map(|(path, _)| match loaded.origin(path) {
+        Origin::Stored => None,
+        stronger => Some(format!("{path} is set by {stronger}; change it there and reload")),
+    });
+    above.collect()
 }
 
 /// The instant that the data plane's clock shows.

@@ -256,6 +256,11 @@ impl Directory {
         self.database.write(move |c| rows::remove_setting(c, &name)).await
     }
 
+    /// Sets or forgets several settings, all or none. One that was not set is forgotten already.
+    pub async fn change_settings(&self, changes: Vec<(String, Option<Value>)>) -> Result<(), StoreError> {
+        self.database.write(move |c| rows::change_settings(c, &changes)).await
+    }
+
     /// The digest of the admin token that was minted at first start.
     pub async fn admin_token_digest(&self) -> Result<Option<Digest>, StoreError> {
         self.database.read(|c| rows::admin_token_digest(c)).await

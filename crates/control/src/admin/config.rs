@@ -1,10 +1,14 @@
-//! Shows the configuration in force and reads it again on request; it never shows a secret in clear.
+//! Shows the configuration in force, changes its hot settings and reads it again on request; it never shows a
+//! secret in clear.
 
 use axum::Json;
 use axum::extract::State;
+use serde_json::Value;
 
 use super::AdminState;
+use super::extract::{Text, object};
 use super::refusal::Refusal;
+use crate::config::is_hot;
 use crate::publish::{Reloaded, Standing, Trigger};
 
 pub(crate) async fn show(State(state): State<AdminState>) -> Json<Standing> {
@@ -13,4 +17,34 @@ pub(crate) async fn show(State(state): State<AdminState>) -> Json<Standing> {
 
 pub(crate) async fn reload(State(state): State<AdminState>) -> Result<Json<Reloaded>, Refusal> {
     Ok(Json(state.reloader.reload(Trigger::Request).await?))
+}
+
+/// Changes what the body names, in the shape of the file; null leaves a setting to the defaults again.
+pub(crate) async fn change(
+    State(state): State<AdminState>,
+    Text(body): Text,
+) -> Result<Json<Reloaded>, Refusal> {
+    let mut changes = Vec::new();
+    scalars("", object(&body)?, &mut changes)?;
+    if let Some((cold, _)) = changes.iter().find(|(path, _)| !is_hot(path)) {
+        let message = "is no setting that can be changed here; write it in the file and reload";
+        return Err(Refusal::field(cold, message));
+    }
+    Ok(Json(state.reloader.change(changes).await?))
+}
+
+/// The settings that an object names, each by its path. As deep as the parser of JSON goes.
+fn scalars(path: &str, value: Value, found: &mut Vec<(String, Option<Value>)>) -> Result<(), Refusal> {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let below = if path.is_empty() { name } else { format!("{path}.{name}") };
+                scalars(&below, value, found)?;
+            }
+        }
+        Value::Null => found.push((path.to_owned(), None)),
+        Value::Bool(_) | Value::Number(_) | Value::String(_) => found.push((path.to_owned(), Some(value))),
+        Value::Array(_) => return Err(Refusal::field(path, "must be a single value")),
+    }
+    Ok(())
 }

@@ -605,3 +605,85 @@ async fn a_choice_of_backend_is_explained() {
         house.call("GET", &format!("/api/admin/explain{query}"), "").await.expect(status);
     }
 }
+
+/// What is in force of the limits, and where it comes from.
+async fn queue_max(house: &House) -> (usize, String) {
+    let shown = house.call("GET", "/api/admin/config", "").await.expect(200);
+    let rows = shown.json["effective"].as_array().expect("rows").clone();
+    let row = rows.into_iter().find(|row| row["path"] == "limits.queue_max").expect("a row");
+    (house.snapshot().settings.queue_max, row["origin"].as_str().expect("a text").to_owned())
+}
+
+#[tokio::test]
+async fn hot_settings_are_changed_for_good() {
+    let house = House::new("").await;
+    let patch = json!({
+        "limits": {"queue_max": 7, "queue_policy": "drop_lowest"},
+        "hedging": {"enabled": true, "quantile": 0.9},
+    });
+    house.call("PATCH", "/api/admin/config", &patch.to_string()).await.expect(200);
+    assert_eq!(queue_max(&house).await, (7, "stored by API".to_owned()));
+    let settings = house.snapshot().settings.clone();
+    assert_eq!(
+        (settings.queue_policy, settings.hedging.quantile_percent),
+        (policy::QueuePolicy::DropLowest, 90)
+    );
+    let stored = crate::publish::stored_settings(&house.store.directory).await.expect("the store");
+    let after_a_restart = load_text("", &stored).unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!(after_a_restart.settings.traffic(), settings);
+    house.reloader.reload(crate::publish::Trigger::Signal).await.expect("it holds");
+    assert_eq!(queue_max(&house).await.0, 7, "a reload keeps it");
+    house.call("PATCH", "/api/admin/config", "{\"limits\": {\"queue_max\": null}}").await.expect(200);
+    assert_eq!(queue_max(&house).await, (500, "default".to_owned()));
+}
+
+#[tokio::test]
+async fn what_cannot_be_set_is_refused_whole_and_not_stored() {
+    let house = House::new("limits: {max_in_flight: 9}").await;
+    for (patch, status, code, said) in [
+        (json!({"limits": {"queue_max": -1, "ageing": "1s"}}), 422, "invalid_config", "limits.queue_max"),
+        (json!({"limits": {"queue_maxx": 1}}), 422, "invalid", "limits.queue_maxx"),
+        (json!({"limits": {"connections_max": 1}}), 422, "invalid", "limits.connections_max"),
+        (json!({"limits": {"queue_max": [1]}}), 422, "invalid", "single value"),
+        (json!({"listen": "127.0.0.1:1"}), 422, "invalid", "listen"),
+        (json!({"admin": {"token": "mine"}}), 422, "invalid", "admin.token"),
+        (json!({"hedging": {"quantile": 0.2}}), 422, "invalid_config", "hedging.quantile"),
+        (json!({"limits": {"max_in_flight": 8}}), 409, "conflict", "lockgate.yaml:1:"),
+        (json!([1]), 422, "invalid", "object"),
+    ] {
+        let answer = house.call("PATCH", "/api/admin/config", &patch.to_string()).await.expect(status);
+        assert_eq!(answer.str("/code"), code, "{patch}");
+        assert!(answer.text.contains(said), "{patch}: {}", answer.text);
+    }
+    assert_eq!(house.store.directory.settings().await.expect("the store"), []);
+    assert_eq!(house.publisher.standing().version, 1);
+}
+
+#[tokio::test]
+async fn a_queue_is_not_made_shorter_than_what_waits_in_it() {
+    let house = House::new("limits: {max_in_flight: 1}").await;
+    let now = crate::publish::moment();
+    let key = house.snapshot().identity.anonymous().slot;
+    let deadline = now + Duration::from_secs(60);
+    let ask = policy::Admission {
+        key,
+        concurrency: None,
+        class: policy::Class::Normal,
+        tokens: 0,
+        bytes: 1,
+        deadline,
+    };
+    for _ in 0..4 {
+        house.live.admit(ask.clone(), now);
+    }
+    assert_eq!(house.live.queued(), 3);
+    let shorter = |max: usize| json!({"limits": {"queue_max": max}}).to_string();
+    let refused = house.call("PATCH", "/api/admin/config", &shorter(2)).await.expect(422);
+    assert_eq!(refused.str("/code"), "does_not_fit");
+    assert_eq!(refused.str("/errors/0/path"), "limits.queue_max");
+    assert_eq!(refused.str("/errors/0/message"), "2 is too few for the 3 requests that wait now");
+    assert_eq!(queue_max(&house).await, (500, "default".to_owned()));
+    assert_eq!(house.store.directory.settings().await.expect("the store"), []);
+    house.call("PATCH", "/api/admin/config", &shorter(3)).await.expect(200);
+    assert!(matches!(house.live.admit(ask, now), policy::Admitted::Refused(_)), "it is in force at once");
+}

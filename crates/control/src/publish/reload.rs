@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde::Serialize;
+use serde_json::Value;
 use store::{Directory, StoreError};
 
 use super::{PublishError, Publisher, Trigger};
@@ -42,20 +43,38 @@ impl Reloader {
     pub async fn reload(&self, trigger: Trigger) -> Result<Reloaded, PublishError> {
         let stored = stored_settings(&self.publisher.controls().directory).await?;
         let version = self.publisher.adopt(trigger, || self.source.load(&stored)).await?;
+        Ok(self.reloaded(version))
+    }
+
+    /// Changes settings for good; `None` leaves one to the defaults again. The other sources are read again, too.
+    pub(crate) async fn change(
+        &self,
+        changes: Vec<(String, Option<Value>)>,
+    ) -> Result<Reloaded, PublishError> {
+        let version = self.publisher.change_settings(changes, |stored| self.source.load(stored)).await?;
+        Ok(self.reloaded(version))
+    }
+
+    fn reloaded(&self, version: u64) -> Reloaded {
         let standing = self.publisher.standing();
         for setting in &standing.restart_needed {
             tracing::warn!(%setting, "a changed setting waits for a restart");
         }
-        Ok(Reloaded { version, restart_needed: standing.restart_needed, notices: standing.notices })
+        Reloaded { version, restart_needed: standing.restart_needed, notices: standing.notices }
     }
 }
 
 /// Settings changed through the API, each as it would be written.
 pub async fn stored_settings(directory: &Directory) -> Result<Vec<(String, String)>, StoreError> {
-    let stored = directory.settings().await?;
-    let written = |value: serde_json::Value| match value {
-        serde_json::Value::String(text) => text,
-        other => other.to_string(),
+    Ok(as_written(directory.settings().await?))
+}
+
+pub(super) fn as_written(settings: impl IntoIterator<Item = (String, Value)>) -> Vec<(String, String)> {
+    let written = |value| match value {
+        Value::String(text) => text,
+        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => {
+            other.to_string()
+        }
     };
-    Ok(stored.into_iter().map(|(path, value)| (path, written(value))).collect())
+    settings.into_iter().map(|(path, value)| (path, written(value))).collect()
 }

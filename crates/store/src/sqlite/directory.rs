@@ -291,13 +291,26 @@ pub(crate) fn settings(connection: &Connection) -> Result<Vec<(String, Value)>, 
     rows.map(|row| row?).collect()
 }
 
+const SET_SETTING: &str = "INSERT INTO settings (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+
 pub(crate) fn set_setting(connection: &mut Connection, name: &str, value: &Value) -> Result<(), StoreError> {
     change(connection, |transaction| {
-        transaction.execute(
-            "INSERT INTO settings (name, value) VALUES (?1, ?2) \
-             ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-            params![name, value.to_string()],
-        )?;
+        transaction.execute(SET_SETTING, params![name, value.to_string()])?;
+        Ok(())
+    })
+}
+
+pub(crate) fn change_settings(
+    connection: &mut Connection,
+    changes: &[(String, Option<Value>)],
+) -> Result<(), StoreError> {
+    change(connection, |transaction| {
+        for (name, value) in changes {
+            match value {
+                Some(value) => transaction.execute(SET_SETTING, params![name, value.to_string()])?,
+                None => transaction.execute("DELETE FROM settings WHERE name = ?1", [name])?,
+            };
+        }
         Ok(())
     })
 }
