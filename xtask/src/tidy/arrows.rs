@@ -49,6 +49,7 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
     ("genai-prices", &["control"], "the built-in price table enters through control's settings"),
     ("anyhow", &["server", "xtask"], "libraries name their errors"),
     ("insta", &["dev"], "tests only"),
+    ("allocation-counter", &["dev"], "replaces the allocator: tests only"),
     ("proptest", &["dev"], "tests only"),
     ("shuttle", &["dev"], "tests only"),
 ];
