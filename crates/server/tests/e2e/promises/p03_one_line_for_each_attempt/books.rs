@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use http::Method;
 use testkit::{AttemptLine, LedgerRead, Received, ScriptedProvider, Sums};
 
 use super::load::{End, Seen, request_id, tokens};
@@ -37,7 +38,8 @@ impl<'a> Books<'a> {
         let ledger = LedgerRead::of(data).expect("a ledger");
         let mut calls: HashMap<_, Vec<Received>> = HashMap::new();
         for (index, provider) in providers.iter().enumerate() {
-            for call in provider.received() {
+            // Probes ask for models, with GET: they are nobody's request.
+            for call in provider.received().into_iter().filter(|call| call.method == Method::POST) {
                 let request = call.header("x-request-id").expect("every call names its request").to_owned();
                 calls.entry((request, format!("b{index}"))).or_default().push(call);
             }
