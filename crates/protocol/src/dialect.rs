@@ -6,14 +6,21 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 pub(crate) mod answer;
+mod anthropic_messages;
 pub(crate) mod ask;
 pub(crate) mod error;
+mod fields;
+mod gemini;
 pub(crate) mod glance;
+pub(crate) mod grammar;
 pub(crate) mod openai;
-pub(crate) mod openai_chat;
-pub(crate) mod openai_completions;
-pub(crate) mod openai_embeddings;
-pub(crate) mod openai_responses;
+mod openai_chat;
+mod openai_completions;
+mod openai_embeddings;
+mod openai_raw;
+mod openai_responses;
+mod weigh;
+pub(crate) mod write;
 
 /// A wire format that clients or upstreams speak.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

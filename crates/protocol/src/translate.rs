@@ -11,6 +11,7 @@ use crate::conversation::request::Request;
 use crate::dialect::Dialect;
 use crate::dialect::ask::DecodeError;
 use crate::dialect::error::WireError;
+use crate::dialect::grammar::grammar;
 use crate::failure::{Failure, FailureKind};
 use crate::json::Malformed;
 use crate::relay::stream::StreamEnd;
@@ -130,13 +131,5 @@ fn no_conversation(dialect: Dialect) -> Failure {
 }
 
 fn halves(dialect: Dialect) -> Option<&'static Halves> {
-    match dialect {
-        Dialect::OpenAiChat
-        | Dialect::OpenAiResponses
-        | Dialect::AnthropicMessages
-        | Dialect::Gemini
-        | Dialect::OpenAiCompletions
-        | Dialect::OpenAiEmbeddings
-        | Dialect::OpenAiRaw => None,
-    }
+    grammar(dialect).halves
 }

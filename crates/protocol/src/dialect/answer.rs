@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use super::Dialect;
 use super::glance::Glance;
-use super::openai::choices::{self, Wants};
-use super::{openai, openai_responses};
+use super::grammar::{Answers, grammar};
+use super::openai;
 use crate::conversation::usage::Usage;
 use crate::failure::{Failure, FailureKind};
 use crate::json::{Kind, Malformed, Scan};
@@ -36,13 +36,13 @@ pub fn inspect_answer(dialect: Dialect, body: &[u8]) -> Result<AnswerOutline, Fa
             broken(body, Malformed { at: error.valid_up_to(), what: "invalid UTF-8", cut })
         })
         .and_then(|text| look(dialect, text).map_err(|bad| broken(body, bad)));
-    if dialect == Dialect::OpenAiRaw {
+    if grammar(dialect).answers == Answers::Any {
         return Ok(found.map(AnswerOutline::from).unwrap_or_default());
     }
     let glance = found?;
     match glance.failure {
         Some(failure) => Err(failure),
-        None if glance.has_list => Ok(glance.into()),
+        None if glance.is_answer => Ok(glance.into()),
         None => Err(Failure::new(FailureKind::Malformed, "the answer is JSON, but not of the expected kind")),
     }
 }
@@ -55,13 +55,7 @@ fn look(dialect: Dialect, text: &str) -> Result<Glance, Malformed> {
         // Google wraps its errors in a list.
         return Ok(Glance { failure: openai::error::listed(written), ..Glance::default() });
     }
-    match dialect {
-        Dialect::OpenAiChat | Dialect::OpenAiCompletions => choices::glance(text, Wants::Id),
-        Dialect::OpenAiEmbeddings | Dialect::AnthropicMessages | Dialect::Gemini | Dialect::OpenAiRaw => {
-            openai::answer::glance(text, "data")
-        }
-        Dialect::OpenAiResponses => openai_responses::stream::answer(text),
-    }
+    (grammar(dialect).answer)(text)
 }
 
 fn broken(body: &[u8], bad: Malformed) -> Failure {

@@ -5,6 +5,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use super::Dialect;
+use super::grammar::grammar;
 use crate::json::Malformed;
 
 #[cfg(test)]
@@ -228,13 +229,5 @@ impl From<Malformed> for DecodeError {
 pub fn outline(dialect: Dialect, body: &[u8]) -> Result<Outline, DecodeError> {
     let text = std::str::from_utf8(body)
         .map_err(|error| DecodeError::InvalidJson { problem: "invalid UTF-8", at: error.valid_up_to() })?;
-    match dialect {
-        Dialect::OpenAiChat => super::openai_chat::decode::outline(text),
-        Dialect::OpenAiCompletions => super::openai_completions::decode::outline(text),
-        Dialect::OpenAiEmbeddings => super::openai_embeddings::decode::outline(text),
-        Dialect::OpenAiResponses => super::openai_responses::decode::outline(text),
-        Dialect::AnthropicMessages | Dialect::Gemini | Dialect::OpenAiRaw => {
-            super::openai::decode::outline(dialect, text, |_, _, _| Ok(false))
-        }
-    }
+    (grammar(dialect).outline)(text)
 }

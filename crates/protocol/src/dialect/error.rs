@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 
-use super::{Dialect, openai, openai_responses};
+use super::Dialect;
+use super::grammar::grammar;
 
 #[cfg(test)]
 mod tests;
@@ -31,26 +32,5 @@ pub(crate) struct StreamPlace<'a> {
 
 /// The JSON body of an error response.
 pub fn encode_error(dialect: Dialect, error: &WireError<'_>) -> Bytes {
-    match dialect {
-        Dialect::OpenAiChat
-        | Dialect::OpenAiCompletions
-        | Dialect::OpenAiEmbeddings
-        | Dialect::OpenAiResponses
-        | Dialect::AnthropicMessages
-        | Dialect::Gemini
-        | Dialect::OpenAiRaw => openai::error::encode(error),
-    }
-}
-
-/// The whole events that end a stream honestly, wherever it broke off.
-pub(crate) fn encode_stream_error(dialect: Dialect, error: &WireError<'_>, place: StreamPlace<'_>) -> Bytes {
-    match dialect {
-        Dialect::OpenAiChat
-        | Dialect::OpenAiCompletions
-        | Dialect::OpenAiEmbeddings
-        | Dialect::AnthropicMessages
-        | Dialect::Gemini
-        | Dialect::OpenAiRaw => openai::error::encode_event(error),
-        Dialect::OpenAiResponses => openai_responses::error::encode_events(error, place),
-    }
+    (grammar(dialect).error)(error)
 }

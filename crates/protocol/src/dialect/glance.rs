@@ -16,13 +16,27 @@ pub(crate) struct Glance {
     pub(crate) output_bytes: u64,
     /// The answers in it, and those of them that end here, one bit each.
     pub(crate) choices: Choices,
-    /// It holds the list that makes it an answer, be it empty.
-    pub(crate) has_list: bool,
+    /// It holds what makes it an answer, be it empty.
+    pub(crate) is_answer: bool,
     /// Its dialect says that nothing follows it.
     pub(crate) terminal: bool,
     /// It says that the call has failed.
     pub(crate) failure: Option<Failure>,
     pub(crate) sequence: Option<u64>,
+}
+
+/// What is known of an event besides its data.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EventAt<'a> {
+    pub(crate) name: Option<&'a str>,
+    pub(crate) wants_id: Wants,
+}
+
+/// Whether the id is still to be learned; it costs an allocation, and one per stream is enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wants {
+    Id,
+    NoId,
 }
 
 /// A set of answers to one request, by their index.

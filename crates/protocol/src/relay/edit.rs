@@ -6,9 +6,9 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::Segments;
-use crate::dialect::Dialect;
 use crate::dialect::ask::{Outline, StreamOptions};
-use crate::dialect::openai::error::json;
+use crate::dialect::grammar::{StreamUsage, grammar};
+use crate::dialect::write::json;
 
 /// What the gateway changes in a request.
 #[derive(Debug, Clone, Copy, Default)]
@@ -71,15 +71,7 @@ fn model(outline: &Outline, name: &str) -> Option<Edit> {
 }
 
 fn ask_usage(outline: &Outline) -> Option<Edit> {
-    match outline.dialect {
-        Dialect::OpenAiChat | Dialect::OpenAiCompletions => {}
-        Dialect::OpenAiEmbeddings
-        | Dialect::OpenAiResponses
-        | Dialect::AnthropicMessages
-        | Dialect::Gemini
-        | Dialect::OpenAiRaw => return None,
-    }
-    if outline.usage_asked {
+    if grammar(outline.dialect).usage != StreamUsage::OnRequest || outline.usage_asked {
         return None;
     }
     Some(match &outline.places.stream_options {

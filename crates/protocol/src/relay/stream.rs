@@ -8,11 +8,11 @@ use bytes::Bytes;
 
 use crate::conversation::usage::Usage;
 use crate::dialect::Dialect;
-use crate::dialect::error::{StreamPlace, WireError, encode_stream_error};
-use crate::dialect::glance::{Choices, Glance};
-use crate::dialect::openai::choices::{self, Wants};
-use crate::dialect::openai::error::json;
-use crate::dialect::{openai, openai_responses};
+use crate::dialect::error::{StreamPlace, WireError};
+use crate::dialect::glance::{Choices, EventAt, Glance, Wants};
+use crate::dialect::grammar::{Answers, Ending, Grammar, StreamUsage, grammar};
+use crate::dialect::openai;
+use crate::dialect::write::json;
 use crate::failure::Failure;
 use crate::json::Malformed;
 use crate::sse::{Event, EventTooLarge, Framer};
@@ -74,9 +74,8 @@ pub struct StreamTally {
 /// Relays one stream.
 ///
 /// What it puts out does not depend on how the chunks are cut.
-#[derive(Debug)]
 pub struct StreamRelay {
-    dialect: Dialect,
+    grammar: &'static Grammar,
     withhold_usage: bool,
     model: Option<Bytes>,
     framer: Framer,
@@ -127,12 +126,18 @@ enum Reading {
     Glance(Glance),
 }
 
+impl std::fmt::Debug for StreamRelay {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StreamRelay").field("tally", &self.tally).finish_non_exhaustive()
+    }
+}
+
 impl StreamRelay {
     /// A relay at the start of a stream.
     pub fn new(dialect: Dialect, plan: StreamPlan) -> Self {
         StreamRelay {
-            dialect,
-            withhold_usage: plan.withhold_usage,
+            grammar: grammar(dialect),
+            withhold_usage: plan.withhold_usage && grammar(dialect).usage == StreamUsage::OnRequest,
             model: plan.rename_model.map(|name| json(&name)),
             framer: Framer::new(plan.event_bytes_max),
             tally: StreamTally::default(),
@@ -162,21 +167,14 @@ impl StreamRelay {
             Standing::Broken => return StreamEnd::Cut,
             Standing::Open => {}
         }
-        match self.dialect {
-            Dialect::OpenAiChat | Dialect::OpenAiCompletions if self.choices.all_finished() => {
+        match self.grammar.ending {
+            Ending::Done if self.choices.all_finished() => {
                 self.standing = Standing::Closed;
                 out.push(Bytes::from_static(b"data: [DONE]\n\n"));
                 StreamEnd::Complete
             }
-            // Their grammar is not known, so the end of the body is the end there is.
-            Dialect::OpenAiRaw | Dialect::OpenAiEmbeddings if self.tally.events > 0 => StreamEnd::Complete,
-            Dialect::OpenAiChat
-            | Dialect::OpenAiCompletions
-            | Dialect::OpenAiEmbeddings
-            | Dialect::OpenAiResponses
-            | Dialect::AnthropicMessages
-            | Dialect::Gemini
-            | Dialect::OpenAiRaw => StreamEnd::Cut,
+            Ending::Body if self.tally.events > 0 => StreamEnd::Complete,
+            Ending::Done | Ending::Event | Ending::Body => StreamEnd::Cut,
         }
     }
 
@@ -194,7 +192,7 @@ impl StreamRelay {
     pub fn encode_error(&self, error: &WireError<'_>) -> Bytes {
         let place =
             StreamPlace { response_id: self.tally.response_id.as_deref(), sequence: self.sequence_next };
-        encode_stream_error(self.dialect, error, place)
+        (self.grammar.stream_error)(error, place)
     }
 
     fn take(&mut self, mut chunk: Bytes, out: &mut Vec<Bytes>) -> Result<(), StreamFault> {
@@ -297,7 +295,7 @@ impl StreamRelay {
     fn read(&self, event: &[u8]) -> Reading {
         let event = Event::read(event);
         // What a relayed endpoint streams is its own affair.
-        let lenient = self.dialect == Dialect::OpenAiRaw;
+        let lenient = self.grammar.answers == Answers::Any;
         let Some(data) = event.data.as_deref() else {
             // SDKs trip over an event without data; it tells them nothing either.
             return if event.has_fields && !lenient { Reading::Malformed } else { Reading::Comment };
@@ -318,17 +316,11 @@ impl StreamRelay {
     }
 
     fn look(&self, text: &str, name: Option<&[u8]>) -> Result<Glance, Malformed> {
-        let wants_id = if self.tally.response_id.is_none() { Wants::Id } else { Wants::NoId };
-        let mut glance = match self.dialect {
-            Dialect::OpenAiChat | Dialect::OpenAiCompletions => choices::glance(text, wants_id)?,
-            Dialect::OpenAiEmbeddings | Dialect::AnthropicMessages | Dialect::Gemini | Dialect::OpenAiRaw => {
-                openai::answer::glance(text, "data")?
-            }
-            Dialect::OpenAiResponses => {
-                let name = name.and_then(|name| std::str::from_utf8(name).ok());
-                openai_responses::stream::event(text, name)?
-            }
+        let at = EventAt {
+            name: name.and_then(|name| std::str::from_utf8(name).ok()),
+            wants_id: if self.tally.response_id.is_none() { Wants::Id } else { Wants::NoId },
         };
+        let mut glance = (self.grammar.event)(text, at)?;
         if name == Some(b"error") && glance.failure.is_none() {
             glance.failure = openai::error::failure(text).or_else(|| Some(openai::error::unexplained()));
         }
@@ -337,12 +329,10 @@ impl StreamRelay {
 
     /// `[DONE]` ends a stream that was one. Without an answer before it, it must not make an empty one look good.
     fn done(&mut self) -> Verdict {
-        let ends = match self.dialect {
-            Dialect::OpenAiChat | Dialect::OpenAiCompletions => self.tally.events > 0,
-            Dialect::OpenAiResponses => self.standing == Standing::Ended,
-            Dialect::OpenAiEmbeddings | Dialect::AnthropicMessages | Dialect::Gemini | Dialect::OpenAiRaw => {
-                true
-            }
+        let ends = match self.grammar.ending {
+            Ending::Done => self.tally.events > 0,
+            Ending::Event => self.standing == Standing::Ended,
+            Ending::Body => true,
         };
         if !ends {
             self.tally.skipped += 1;
@@ -368,24 +358,13 @@ impl StreamRelay {
             self.standing = Standing::Ended;
         }
         let only_usage = glance.usage.is_some() && glance.choices == Choices::default();
-        if self.withhold_usage && only_usage && self.has_usage_event() {
+        if self.withhold_usage && only_usage {
             return Ok(Verdict::Drop);
         }
         Ok(match (&self.model, glance.model) {
             (Some(name), Some(place)) => Verdict::Rename(place, name.clone()),
             (None, _) | (_, None) => Verdict::Pass,
         })
-    }
-
-    fn has_usage_event(&self) -> bool {
-        match self.dialect {
-            Dialect::OpenAiChat | Dialect::OpenAiCompletions => true,
-            Dialect::OpenAiEmbeddings
-            | Dialect::OpenAiResponses
-            | Dialect::AnthropicMessages
-            | Dialect::Gemini
-            | Dialect::OpenAiRaw => false,
-        }
     }
 }
 

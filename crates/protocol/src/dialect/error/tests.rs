@@ -27,7 +27,7 @@ fn an_error_has_the_shape_its_status_promises() {
                 r#"{{"error":{{"message":"a \"message\"","type":"{kind}","param":"model","code":"some_code"}}}}"#
             );
             assert_eq!(encode_error(dialect, &error), body);
-            let frames = encode_stream_error(dialect, &error, StreamPlace::default());
+            let frames = (grammar(dialect).stream_error)(&error, StreamPlace::default());
             assert!(
                 frames.ends_with(b"\n\n") && !frames.windows(6).any(|part| part == b"[DONE]"),
                 "{dialect}"

@@ -1,17 +1,17 @@
 //! Looks at the answers of dialects that neither stream nor choose: embeddings, and everything that is only relayed.
 
-use crate::dialect::glance::Glance;
+use crate::dialect::glance::{EventAt, Glance};
 use crate::dialect::openai::{error, usage};
 use crate::json::{Kind, Malformed, Scan};
 
-/// Looks at an object for its usage, model and error; `list` names the field that makes it an answer.
-pub(crate) fn glance(text: &str, list: &str) -> Result<Glance, Malformed> {
+/// Looks at an object for its usage, model and error; `data` makes it an answer.
+pub(crate) fn answer(text: &str) -> Result<Glance, Malformed> {
     let mut scan = Scan::new(text);
     let mut glance = Glance::default();
     scan.object(|scan, key| {
         match &*key.value() {
-            name if name == list && scan.kind() == Kind::Array => {
-                glance.has_list = true;
+            "data" if scan.kind() == Kind::Array => {
+                glance.is_answer = true;
                 scan.skip()?;
             }
             "usage" if scan.kind() == Kind::Object => {
@@ -30,4 +30,9 @@ pub(crate) fn glance(text: &str, list: &str) -> Result<Glance, Malformed> {
     })?;
     scan.end()?;
     Ok(glance)
+}
+
+/// Looks at an event in the same way.
+pub(crate) fn event(text: &str, _: EventAt<'_>) -> Result<Glance, Malformed> {
+    answer(text)
 }

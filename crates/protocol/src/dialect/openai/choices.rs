@@ -1,17 +1,27 @@
 //! Looks at chat and completion answers, whole or in chunks; never at what they say, only at how much and whether they end.
 
-use crate::dialect::glance::Glance;
+use crate::dialect::glance::{EventAt, Glance, Wants};
 use crate::dialect::openai::{error, usage};
 use crate::json::{Kind, Malformed, Scan};
 
-/// Looks at one chunk of a stream, or at a whole answer: they differ in `delta` and `message` only.
-pub(crate) fn glance(text: &str, wants_id: Wants) -> Result<Glance, Malformed> {
+/// Looks at a whole answer.
+pub(crate) fn answer(text: &str) -> Result<Glance, Malformed> {
+    glance(text, Wants::Id)
+}
+
+/// Looks at one chunk of a stream.
+pub(crate) fn event(text: &str, at: EventAt<'_>) -> Result<Glance, Malformed> {
+    glance(text, at.wants_id)
+}
+
+/// Chunks and whole answers differ in `delta` and `message` only.
+fn glance(text: &str, wants_id: Wants) -> Result<Glance, Malformed> {
     let mut scan = Scan::new(text);
     let mut glance = Glance::default();
     scan.object(|scan, key| {
         match &*key.value() {
             "choices" if scan.kind() == Kind::Array => {
-                glance.has_list = true;
+                glance.is_answer = true;
                 scan.array(|scan, _| choice(scan, &mut glance))?;
             }
             "usage" if scan.kind() == Kind::Object => {
@@ -32,13 +42,6 @@ pub(crate) fn glance(text: &str, wants_id: Wants) -> Result<Glance, Malformed> {
     })?;
     scan.end()?;
     Ok(glance)
-}
-
-/// Whether the id is still to be learned; it costs an allocation, and one per stream is enough.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wants {
-    Id,
-    NoId,
 }
 
 fn choice(scan: &mut Scan<'_>, glance: &mut Glance) -> Result<(), Malformed> {

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::dialect::error::WireError;
+use crate::dialect::error::{StreamPlace, WireError};
+use crate::dialect::write::{json, push_data};
 use crate::failure::classify::{ErrorText, classify};
 use crate::failure::{Failure, FailureKind};
 
@@ -63,12 +64,8 @@ pub(crate) fn encode(error: &WireError<'_>) -> Bytes {
 }
 
 /// The event that ends a broken stream: SDKs raise at its `error`; no `[DONE]` follows, which would tell of a good end.
-pub(crate) fn encode_event(error: &WireError<'_>) -> Bytes {
-    let body = encode(error);
-    [b"data: ", &*body, b"\n\n"].concat().into()
-}
-
-/// Writes a value of our own as JSON.
-pub(crate) fn json(value: &impl Serialize) -> Bytes {
-    serde_json::to_vec(value).expect("strings and numbers under string keys always serialise").into()
+pub(crate) fn encode_event(error: &WireError<'_>, _: StreamPlace<'_>) -> Bytes {
+    let mut frame = Vec::new();
+    push_data(&mut frame, &Body { error: Fields::of(error) });
+    frame.into()
 }

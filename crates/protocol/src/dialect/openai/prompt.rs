@@ -1,7 +1,8 @@
 //! Weighs what a model is to read and finds what that demands; never keeps any of it.
 
-use super::decode::wrong_type;
-use crate::dialect::ask::{DecodeError, MEDIA_BYTES, Outline, Role};
+use crate::dialect::ask::{DecodeError, MEDIA_BYTES, Outline};
+use crate::dialect::fields::wrong_type;
+use crate::dialect::weigh::{length, weigh};
 use crate::json::{Kind, Scan};
 
 /// What one token of a pre-tokenised prompt weighs: what a token of English text does.
@@ -25,16 +26,6 @@ pub(crate) fn content(
     Ok(())
 }
 
-/// Takes a message's role.
-pub(crate) fn role(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<Role, DecodeError> {
-    let written = scan.written()?;
-    weigh(outline, length(written.len()));
-    Ok(match written {
-        r#""system""# | r#""developer""# => Role::System,
-        _ => Role::Other,
-    })
-}
-
 /// Takes what a dialect lets a model read bare: a text, texts, tokens, or lists of tokens.
 pub(crate) fn texts_or_tokens(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<(), DecodeError> {
     match scan.kind() {
@@ -47,28 +38,6 @@ pub(crate) fn texts_or_tokens(scan: &mut Scan<'_>, outline: &mut Outline) -> Res
         Kind::Object => part(scan, outline)?,
         Kind::True | Kind::False | Kind::Null | Kind::Nothing => scan.skip()?,
     }
-    Ok(())
-}
-
-/// Takes a value of which only the size matters.
-pub(crate) fn bulk(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<(), DecodeError> {
-    let written = scan.written()?;
-    weigh(outline, length(written.len()));
-    Ok(())
-}
-
-/// Takes `tools` or `functions`.
-pub(crate) fn tools(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<(), DecodeError> {
-    if scan.kind() != Kind::Array {
-        return bulk(scan, outline);
-    }
-    let (mut any, start) = (false, scan.place());
-    scan.array(|scan, _| {
-        any = true;
-        scan.skip()
-    })?;
-    outline.needs.tools |= any;
-    weigh(outline, length(scan.at() - start));
     Ok(())
 }
 
@@ -90,10 +59,6 @@ pub(crate) fn format(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<(), D
         weigh(outline, length(scan.at() - start));
     }
     Ok(())
-}
-
-pub(crate) fn weigh(outline: &mut Outline, bytes: u64) {
-    outline.prompt_bytes = outline.prompt_bytes.saturating_add(bytes);
 }
 
 /// One part of a content: its `type` says whether it is text or something that is not counted by its bytes.
@@ -124,8 +89,4 @@ fn part(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<(), DecodeError> {
         Kind::Array | Kind::Number | Kind::True | Kind::False | Kind::Null | Kind::Nothing => scan.skip()?,
     }
     Ok(())
-}
-
-fn length(bytes: usize) -> u64 {
-    u64::try_from(bytes).unwrap_or(u64::MAX)
 }

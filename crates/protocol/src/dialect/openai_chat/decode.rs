@@ -2,8 +2,9 @@
 
 use crate::dialect::Dialect;
 use crate::dialect::ask::{DecodeError, Outline, Role};
-use crate::dialect::openai::decode::{self, wrong_type};
-use crate::dialect::openai::prompt;
+use crate::dialect::fields::wrong_type;
+use crate::dialect::openai::{decode, prompt};
+use crate::dialect::weigh;
 use crate::json::{Kind, Scan};
 
 pub(crate) fn outline(text: &str) -> Result<Outline, DecodeError> {
@@ -11,7 +12,7 @@ pub(crate) fn outline(text: &str) -> Result<Outline, DecodeError> {
     let outline = decode::outline(Dialect::OpenAiChat, text, |scan, field, outline| {
         match field {
             "messages" => count = messages(scan, outline)?,
-            "tools" | "functions" => prompt::tools(scan, outline)?,
+            "tools" | "functions" => weigh::tools(scan, outline)?,
             "response_format" => prompt::format(scan, outline)?,
             "modalities" => modalities(scan, outline)?,
             _ => return Ok(false),
@@ -59,10 +60,10 @@ fn message(scan: &mut Scan<'_>, number: usize, outline: &mut Outline) -> Result<
             Ok(())
         }
         "role" => {
-            role = prompt::role(scan, outline)?;
+            role = weigh::role(scan, outline)?;
             Ok(())
         }
-        _ => prompt::bulk(scan, outline),
+        _ => weigh::bulk(scan, outline),
     })?;
     outline.places.beginning.meet(role, said);
     Ok(())

@@ -2,8 +2,9 @@
 
 use crate::dialect::Dialect;
 use crate::dialect::ask::{DecodeError, Outline, Role};
-use crate::dialect::openai::decode::{self, wrong_type};
-use crate::dialect::openai::prompt;
+use crate::dialect::fields::{self, wrong_type};
+use crate::dialect::openai::{decode, prompt};
+use crate::dialect::weigh;
 use crate::json::{Kind, Scan};
 
 pub(crate) fn outline(text: &str) -> Result<Outline, DecodeError> {
@@ -13,12 +14,12 @@ pub(crate) fn outline(text: &str) -> Result<Outline, DecodeError> {
             "instructions" => {
                 let is_text = scan.kind() == Kind::String;
                 let start = scan.place();
-                prompt::bulk(scan, outline)?;
+                weigh::bulk(scan, outline)?;
                 outline.places.beginning.meet(Role::System, is_text.then(|| start..scan.at()));
             }
-            "tools" => prompt::tools(scan, outline)?,
+            "tools" => weigh::tools(scan, outline)?,
             "text" => text_settings(scan, outline)?,
-            "previous_response_id" => outline.previous_response_id = decode::text(scan)?,
+            "previous_response_id" => outline.previous_response_id = fields::text(scan)?,
             _ => return Ok(false),
         }
         Ok(true)
@@ -47,7 +48,7 @@ fn input(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<(), DecodeError> 
 /// A message, a call, its output, a piece of reasoning: what is not content counts by its size.
 fn item(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<(), DecodeError> {
     if scan.kind() != Kind::Object {
-        return prompt::bulk(scan, outline);
+        return weigh::bulk(scan, outline);
     }
     let (mut said, mut role) = (None, Role::default());
     scan.object(|scan, key| match (&*key.value(), scan.kind()) {
@@ -58,10 +59,10 @@ fn item(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<(), DecodeError> {
             Ok(())
         }
         ("role", _) => {
-            role = prompt::role(scan, outline)?;
+            role = weigh::role(scan, outline)?;
             Ok(())
         }
-        _ => prompt::bulk(scan, outline),
+        _ => weigh::bulk(scan, outline),
     })?;
     outline.places.beginning.meet(role, said);
     Ok(())

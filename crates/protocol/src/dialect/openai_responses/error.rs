@@ -4,7 +4,8 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use crate::dialect::error::{StreamPlace, WireError};
-use crate::dialect::openai::error::{Fields, json};
+use crate::dialect::openai::error::Fields;
+use crate::dialect::write::push_event;
 
 /// The error event as documented, with the same again under `error`, which is where the service puts it and SDKs look.
 #[derive(Serialize)]
@@ -49,7 +50,8 @@ pub(crate) fn encode_events(error: &WireError<'_>, place: StreamPlace<'_>) -> By
         sequence_number: place.sequence,
         error: Fields::of(error),
     };
-    let mut frames = frame("error", &event);
+    let mut frames = Vec::new();
+    push_event(&mut frames, "error", &event);
     if let Some(id) = place.response_id {
         let failed = FailedEvent {
             r#type: "response.failed",
@@ -62,11 +64,7 @@ pub(crate) fn encode_events(error: &WireError<'_>, place: StreamPlace<'_>) -> By
                 output: [],
             },
         };
-        frames.extend(frame("response.failed", &failed));
+        push_event(&mut frames, "response.failed", &failed);
     }
     frames.into()
-}
-
-fn frame(name: &str, data: &impl Serialize) -> Vec<u8> {
-    [b"event: ", name.as_bytes(), b"\ndata: ", &*json(data), b"\n\n"].concat()
 }

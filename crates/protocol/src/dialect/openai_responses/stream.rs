@@ -1,13 +1,13 @@
 //! Looks at the events and the response objects of `openai_responses`; never at what they say.
 
-use crate::dialect::glance::Glance;
+use crate::dialect::glance::{EventAt, Glance};
 use crate::dialect::openai::choices::generated;
 use crate::dialect::openai::{error, usage};
 use crate::failure::{Failure, FailureKind};
 use crate::json::{Kind, Malformed, Scan};
 
 /// Looks at one event; where its data has no type, the event's name stands in.
-pub(crate) fn event(text: &str, name: Option<&str>) -> Result<Glance, Malformed> {
+pub(crate) fn event(text: &str, at: EventAt<'_>) -> Result<Glance, Malformed> {
     let mut scan = Scan::new(text);
     let mut glance = Glance::default();
     let (mut kind, mut inner, mut failure, mut written) = (None, None, None, 0);
@@ -26,7 +26,7 @@ pub(crate) fn event(text: &str, name: Option<&str>) -> Result<Glance, Malformed>
         Ok::<_, Malformed>(())
     })?;
     scan.end()?;
-    let kind = kind.as_deref().or(name).unwrap_or_default();
+    let kind = kind.as_deref().or(at.name).unwrap_or_default();
     if let Some(inner) = inner {
         glance = Glance { sequence: glance.sequence, output_bytes: 0, ..inner };
     }
@@ -61,7 +61,7 @@ fn response(scan: &mut Scan<'_>) -> Result<Glance, Malformed> {
     scan.object(|scan, key| {
         match &*key.value() {
             "output" if scan.kind() == Kind::Array => {
-                glance.has_list = true;
+                glance.is_answer = true;
                 scan.array(|scan, _| item(scan, &mut glance.output_bytes))?;
             }
             "usage" if scan.kind() == Kind::Object => {
