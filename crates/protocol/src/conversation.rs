@@ -5,6 +5,7 @@
 //! [`Loss`](loss::Loss).
 
 pub mod answer;
+pub mod collect;
 pub mod event;
 pub mod loss;
 pub mod part;

@@ -4,7 +4,7 @@ use serde_json::Number;
 
 use super::loss::{Loss, Place};
 use super::part::{Json, Part};
-use super::tool::{Tool, ToolChoice};
+use super::tool::{Namespaced, Tool, ToolChoice};
 
 /// A request for an answer.
 ///
@@ -44,6 +44,10 @@ pub struct Request {
     pub store: Option<bool>,
     /// The answer that this request continues.
     pub previous_response_id: Option<String>,
+    /// Which of the tools the client keeps in namespaces.
+    pub namespaced: Vec<Namespaced>,
+    /// What the client's dialect repeats of a request in its answers, as the client wrote it.
+    pub echo: Vec<(&'static str, Json)>,
     /// What the conversation has no word for.
     pub losses: Vec<Loss>,
 }

@@ -64,3 +64,14 @@ pub enum ToolChoice {
         required: bool,
     },
 }
+
+/// A tool that its client keeps in a namespace, which only `openai_responses` has. Elsewhere it goes by one name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Namespaced {
+    /// The name that it has in this conversation.
+    pub name: String,
+    /// The client's namespace.
+    pub namespace: String,
+    /// The client's name for it, inside of the namespace.
+    pub inner: String,
+}

@@ -79,6 +79,7 @@ pub struct ModelField {
 }
 
 /// What a request demands of the backend that is to serve it.
+#[expect(clippy::struct_excessive_bools, reason = "independent demands")]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Needs {
@@ -92,6 +93,9 @@ pub struct Needs {
     pub files: bool,
     /// It wants an answer that follows a JSON schema.
     pub json_schema: bool,
+    /// It rests on what only a server of its own dialect can have: a compacted conversation or the wish for one, a
+    /// stored prompt or conversation. Taken to another dialect it would mean something else.
+    pub own_dialect: bool,
 }
 
 /// Where in the body the gateway may have to write.

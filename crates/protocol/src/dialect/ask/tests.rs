@@ -125,6 +125,11 @@ fn what_a_request_needs_is_seen() {
             r#""input":[{"content":[{"type":"input_file"},{"type":"input_image"}]},{"output":[{"type":"input_image"}]}]"#,
             Needs { images: true, files: true, ..none },
         ),
+        (OpenAiResponses, r#""input":[{"type":"compaction_trigger"}]"#, Needs { own_dialect: true, ..none }),
+        (OpenAiResponses, r#""input":[{"type":"compacti\u006fn"}]"#, Needs { own_dialect: true, ..none }),
+        (OpenAiResponses, r#""conversation":"conv_1""#, Needs { own_dialect: true, ..none }),
+        (OpenAiResponses, r#""prompt":{"id":"pmpt_1"}"#, Needs { own_dialect: true, ..none }),
+        (OpenAiResponses, r#""prompt":null,"conversation":null"#, none),
     ] {
         let messages = if dialect == OpenAiChat { r#""messages":[{}],"# } else { "" };
         let outline = outline(dialect, format!("{{{messages}{fields}}}").as_bytes()).unwrap();

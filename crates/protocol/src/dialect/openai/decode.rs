@@ -25,6 +25,7 @@ const KNOWN: &[&str] = &[
     "user",
     "prompt_cache_key",
     "previous_response_id",
+    "conversation",
 ];
 
 /// Outlines a request; `own` is offered each known field that is not shared, and says whether it has taken the value.

@@ -19,6 +19,10 @@ pub(crate) fn outline(text: &str) -> Result<Outline, DecodeError> {
             }
             "tools" => weigh::tools(scan, outline)?,
             "text" => text_settings(scan, outline)?,
+            "prompt" | "conversation" => {
+                outline.needs.own_dialect |= scan.kind() != Kind::Null;
+                return Ok(false);
+            }
             "previous_response_id" => outline.previous_response_id = fields::text(scan)?,
             _ => return Ok(false),
         }
@@ -60,6 +64,13 @@ fn item(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<(), DecodeError> {
         }
         ("role", _) => {
             role = weigh::role(scan, outline)?;
+            Ok(())
+        }
+        ("type", Kind::String) => {
+            let (start, kind) = (scan.place(), scan.string()?);
+            weigh::weigh(outline, u64::try_from(scan.at() - start).unwrap_or(u64::MAX));
+            // What was said before is in it, for its maker's eyes only; or it asks for one.
+            outline.needs.own_dialect |= matches!(&*kind.value(), "compaction" | "compaction_trigger");
             Ok(())
         }
         _ => weigh::bulk(scan, outline),
