@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) mod answer;
 mod anthropic_messages;
 pub(crate) mod ask;
+mod count;
 pub(crate) mod error;
 mod fields;
 mod gemini;

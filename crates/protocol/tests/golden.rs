@@ -62,4 +62,5 @@ fn p06_every_token_is_counted_once() {
     check(Dialect::OpenAiEmbeddings, "golden/openai_embeddings");
     check(Dialect::OpenAiResponses, "golden/openai_responses");
     check(Dialect::OpenAiRaw, "golden/openai_raw");
+    check(Dialect::AnthropicMessages, "golden/anthropic_messages");
 }

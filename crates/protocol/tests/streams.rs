@@ -29,7 +29,7 @@ fn recordings() -> Vec<Recording> {
     found
 }
 
-const RECORDINGS: usize = 7;
+const RECORDINGS: usize = 9;
 
 fn plans() -> [StreamPlan; 2] {
     let untouched = StreamPlan { withhold_usage: false, rename_model: None, event_bytes_max: 8 << 20 };
@@ -88,7 +88,7 @@ fn marks(recording: &Recording) -> Vec<Mark> {
             start,
             data_end: (!data.is_empty()).then(|| start + event.trim_end().len()),
             end: start + event.len(),
-            ends_answer: matches!(kind, "response.completed" | "response.incomplete")
+            ends_answer: matches!(kind, "response.completed" | "response.incomplete" | "message_stop")
                 || (any && open.is_empty()),
         });
         start += event.len();
@@ -110,7 +110,7 @@ fn p01_a_stream_cut_at_any_byte_is_complete_only_if_its_answer_was() {
             let mut expected: String =
                 marks.iter().filter(whole).map(|mark| &recording.text[mark.start..mark.end]).collect();
             if finished
-                && recording.dialect != Dialect::OpenAiResponses
+                && matches!(recording.dialect, Dialect::OpenAiChat | Dialect::OpenAiCompletions)
                 && !expected.ends_with("data: [DONE]\n\n")
             {
                 expected.push_str("data: [DONE]\n\n");

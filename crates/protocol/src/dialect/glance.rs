@@ -30,6 +30,8 @@ pub(crate) struct Glance {
 pub(crate) struct EventAt<'a> {
     pub(crate) name: Option<&'a str>,
     pub(crate) wants_id: Wants,
+    /// What the stream has said so far that it used, for dialects that tell it in pieces.
+    pub(crate) usage: Option<&'a Usage>,
 }
 
 /// Whether the id is still to be learned; it costs an allocation, and one per stream is enough.

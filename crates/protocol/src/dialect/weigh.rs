@@ -39,6 +39,26 @@ pub(crate) fn tools(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<(), De
     Ok(())
 }
 
+/// Takes what says which form the answer is to have: `response_format`, `text.format`, `output_config.format`.
+pub(crate) fn format(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<(), DecodeError> {
+    if scan.kind() != Kind::Object {
+        return Ok(scan.skip()?);
+    }
+    let (mut schema, start) = (false, scan.place());
+    scan.object(|scan, key| {
+        if key.value() == "type" && scan.kind() == Kind::String {
+            schema = scan.string()?.value() == "json_schema";
+            return Ok(());
+        }
+        scan.skip()
+    })?;
+    if schema {
+        outline.needs.json_schema = true;
+        weigh(outline, length(scan.at() - start));
+    }
+    Ok(())
+}
+
 pub(crate) fn length(bytes: usize) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX)
 }

@@ -79,6 +79,10 @@ impl ErrorText {
         if self.says(&["model_not_found", "model_not_exist", "ModelNotFound"]) {
             return true;
         }
+        // Anthropic names what was not found, and nothing else.
+        if self.says(&["not_found_error"]) && self.message.starts_with("model:") {
+            return true;
+        }
         let message = self.message.to_ascii_lowercase();
         message.contains("model")
             && ["not found", "not exist", "no such", "unknown model"].iter().any(|how| message.contains(how))
@@ -111,6 +115,7 @@ const BAD_CREDENTIAL: &[&str] = &[
     "insufficient_permissions",
     "account_deactivated",
     "billing_not_active",
+    "billing_error",
     "PERMISSION_DENIED",
     "UNAUTHENTICATED",
 ];
@@ -141,6 +146,8 @@ const REFUSED: &[&str] = &[
     "invalid_image",
     "invalid_request_error",
     "invalid_request",
+    "not_found_error",
+    "request_too_large",
     "invalid_value",
     "unsupported_parameter",
     "cyber_policy_violation",
@@ -168,6 +175,8 @@ fn of_status(status: u16, text: &ErrorText) -> Option<FailureKind> {
         {
             FailureKind::Rejected
         }
+        // Anthropic's way to say 402.
+        400 if text.message.contains("credit balance is too low") => FailureKind::Unauthorized,
         // 402: the account behind the credential is empty, which is no business of the caller's.
         401..=403 => FailureKind::Unauthorized,
         408 | 409 | 425 | 500..=599 => FailureKind::Unavailable,
@@ -179,7 +188,7 @@ fn of_status(status: u16, text: &ErrorText) -> Option<FailureKind> {
 }
 
 fn of_names(text: &ErrorText) -> Option<FailureKind> {
-    if text.says(&["model_not_found"]) {
+    if text.says(&["model_not_found"]) || text.says(&["not_found_error"]) && text.tells_of_a_missing_model() {
         return Some(FailureKind::ModelMissing);
     }
     let table = [

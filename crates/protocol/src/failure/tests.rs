@@ -56,6 +56,27 @@ fn statuses_and_their_bodies_are_told_apart() {
         Rejected,
     );
     check(307, "", FailureKind::Malformed);
+    let anthropic = |kind: &str, message: &str| {
+        format!(
+            r#"{{"type":"error","error":{{"type":"{kind}","message":"{message}"}},"request_id":"req_1"}}"#
+        )
+    };
+    for (status, kind, message, expected) in [
+        (400, "invalid_request_error", "prompt is too long: 210000 tokens > 200000 maximum", Rejected),
+        (400, "invalid_request_error", "Your credit balance is too low to access the API.", Unauthorized),
+        (401, "authentication_error", "invalid x-api-key", Unauthorized),
+        (402, "billing_error", "pay", Unauthorized),
+        (403, "permission_error", "no", Unauthorized),
+        (404, "not_found_error", "model: claude-9", ModelMissing),
+        (404, "not_found_error", "Not found", Rejected),
+        (413, "request_too_large", "Request exceeds the maximum size", Rejected),
+        (429, "rate_limit_error", "slow down", RateLimited),
+        (500, "api_error", "Internal server error", Unavailable),
+        (504, "timeout_error", "late", Unavailable),
+        (529, "overloaded_error", "Overloaded", Unavailable),
+    ] {
+        check(status, &anthropic(kind, message), expected);
+    }
 }
 
 #[test]
@@ -72,6 +93,11 @@ fn errors_without_a_status_are_told_by_what_they_say() {
         (r#"{"type":"invalid_request_error","code":"model_not_found"}"#, ModelMissing),
         (r#"{"type":"invalid_request_error"}"#, Rejected),
         (r#"{"code":"content_filter"}"#, Rejected),
+        (r#"{"type":"api_error","message":"Internal server error"}"#, Unavailable),
+        (r#"{"type":"billing_error"}"#, Unauthorized),
+        (r#"{"type":"not_found_error","message":"model: claude-9"}"#, ModelMissing),
+        (r#"{"type":"not_found_error","message":"file"}"#, Rejected),
+        (r#"{"type":"request_too_large"}"#, Rejected),
         (r#"{"code":7,"message":"odd"}"#, ErrorAnswer),
         (r#""just text""#, ErrorAnswer),
         ("17", ErrorAnswer),

@@ -319,6 +319,7 @@ impl StreamRelay {
         let at = EventAt {
             name: name.and_then(|name| std::str::from_utf8(name).ok()),
             wants_id: if self.tally.response_id.is_none() { Wants::Id } else { Wants::NoId },
+            usage: self.tally.usage.as_ref(),
         };
         let mut glance = (self.grammar.event)(text, at)?;
         if name == Some(b"error") && glance.failure.is_none() {

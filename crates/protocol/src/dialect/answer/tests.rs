@@ -4,6 +4,8 @@ use super::*;
 
 const CHAT: &str = r#"{"id":"c1","model":"m","choices":[{"message":{"content":"h\u00e9","tool_calls":[{"function":{"name":"f","arguments":"{}"}}]}}]}"#;
 
+const MESSAGE: &str = r#"{"id":"msg_1","type":"message","model":"m","content":[{"type":"thinking","thinking":"ab","signature":"sig"},{"type":"text","text":"h\u00e9"},{"type":"tool_use","id":"toolu_1","name":"f","input":{"a":1}},{"type":"web_search_tool_result","content":[{"text":"found"}]}],"usage":{"input_tokens":1,"output_tokens":2}}"#;
+
 #[track_caller]
 fn check_refused(dialect: Dialect, body: &[u8], kind: FailureKind) {
     let failure = inspect_answer(dialect, body).unwrap_err();
@@ -43,12 +45,24 @@ fn what_is_no_answer_is_refused_before_it_is_passed_on() {
     );
     check_refused(Dialect::OpenAiResponses, br#"{"output":[],"status":"failed","error":null}"#, ErrorAnswer);
     check_refused(Dialect::OpenAiChat, br#"{"object":"list","data":[]}"#, Malformed);
+    for (body, kind) in [
+        (r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#, Unavailable),
+        (r#"{"type":"error","error":{"type":"rate_limit_error","message":"x"}}"#, RateLimited),
+        (r#"{"type":"error","content":[]}"#, ErrorAnswer),
+        (r#"{"type":"message","content":"text"}"#, Malformed),
+        (r#"{"type":"message","id":"msg_1"}"#, Malformed),
+        (r#"{"choices":[{"message":{"content":"x"}}]}"#, Malformed),
+    ] {
+        check_refused(Dialect::AnthropicMessages, body.as_bytes(), kind);
+    }
 }
 
 #[test]
 fn every_cut_of_an_answer_is_seen() {
-    for end in 1..CHAT.len() {
-        check_refused(Dialect::OpenAiChat, &CHAT.as_bytes()[..end], FailureKind::Truncated);
+    for (dialect, answer) in [(Dialect::OpenAiChat, CHAT), (Dialect::AnthropicMessages, MESSAGE)] {
+        for end in 1..answer.len() {
+            check_refused(dialect, &answer.as_bytes()[..end], FailureKind::Truncated);
+        }
     }
 }
 
@@ -64,6 +78,9 @@ fn what_an_answer_holds_is_found() {
             3,
         ),
         (Dialect::OpenAiCompletions, r#"{"choices":[{"text":"abc"},{"text":"d"}]}"#, None, 4),
+        (Dialect::AnthropicMessages, MESSAGE, Some("msg_1"), 13),
+        (Dialect::AnthropicMessages, r#"{"content":[]}"#, None, 0),
+        (Dialect::AnthropicMessages, r#"{"input_tokens":2095}"#, None, 0),
         (Dialect::OpenAiEmbeddings, r#"{"data":[{"embedding":"AAAA"}],"model":"m"}"#, None, 0),
         (
             Dialect::OpenAiResponses,

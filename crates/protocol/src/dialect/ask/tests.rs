@@ -43,7 +43,9 @@ fn a_field_that_decides_may_stand_only_once_however_it_is_spelled() {
 
 #[test]
 fn bodies_that_are_no_request_are_refused_with_the_field_to_blame() {
-    use Dialect::{OpenAiChat, OpenAiCompletions, OpenAiEmbeddings, OpenAiRaw, OpenAiResponses};
+    use Dialect::{
+        AnthropicMessages, OpenAiChat, OpenAiCompletions, OpenAiEmbeddings, OpenAiRaw, OpenAiResponses,
+    };
     for body in [
         &b""[..],
         b" ",
@@ -73,6 +75,13 @@ fn bodies_that_are_no_request_are_refused_with_the_field_to_blame() {
         (OpenAiChat, r#"{"messages":[{}],"model":7}"#, "invalid_request", "model"),
         (OpenAiChat, r#"{"messages":[{}],"stream":"true"}"#, "invalid_request", "stream"),
         (OpenAiChat, r#"{"messages":[{}],"stream_options":true}"#, "invalid_request", "stream_options"),
+        (AnthropicMessages, r#"{"model":"m"}"#, "invalid_request", "messages"),
+        (AnthropicMessages, r#"{"messages":[]}"#, "empty_messages", "messages"),
+        (AnthropicMessages, r#"{"messages":[7]}"#, "invalid_request", "messages[0]"),
+        (AnthropicMessages, r#"{"messages":[{"content":7}]}"#, "invalid_request", "messages[0].content"),
+        (AnthropicMessages, r#"{"messages":[{}],"system":7}"#, "invalid_request", "system"),
+        (AnthropicMessages, r#"{"messages":[{}],"system":"a","system":"b"}"#, "invalid_request", "system"),
+        (AnthropicMessages, r#"{"messages":[{}],"stream":1}"#, "invalid_request", "stream"),
         (OpenAiEmbeddings, r#"{"model":"m"}"#, "invalid_request", "input"),
         (OpenAiResponses, r#"{"input":7}"#, "invalid_request", "input"),
         (OpenAiCompletions, r#"{"model":[]}"#, "invalid_request", "model"),
@@ -102,6 +111,54 @@ fn every_kind_of_message_is_let_through_and_weighed() {
             outline(Dialect::OpenAiChat, format!(r#"{{"messages":[{messages}]}}"#).as_bytes()).unwrap();
         assert_eq!(outline.prompt_bytes, bytes, "{messages}");
     }
+}
+
+#[test]
+fn every_block_is_weighed_and_media_have_one_size() {
+    for (block, bytes) in [
+        (r#"{"type":"text","text":"0123456789"}"#, 10),
+        (r#"{"type":"text","text":"0123456789","cache_control":{"type":"ephemeral"}}"#, 30),
+        (
+            r#"{"source":{"data":"AAAA","media_type":"image/png","type":"base64"},"type":"image"}"#,
+            MEDIA_BYTES,
+        ),
+        (r#"{"type":"document","source":{"type":"url","url":"https://a.b/c"},"title":"t"}"#, MEDIA_BYTES + 1),
+        (r#"{"type":"document","source":{"type":"text","media_type":"text/plain","data":"0123"}}"#, 4),
+        (
+            r#"{"type":"document","source":{"type":"content","content":[{"type":"text","text":"012"},{"type":"image","source":{"type":"file","file_id":"f"}}]}}"#,
+            3 + MEDIA_BYTES,
+        ),
+        (r#"{"type":"tool_use","id":"t","name":"f","input":{"a": 1}}"#, 10),
+        (r#"{"type":"tool_result","tool_use_id":"t","content":"0123"}"#, 5),
+        (
+            r#"{"type":"tool_result","tool_use_id":"t","content":[{"type":"text","text":"0"},{"type":"image","source":{"type":"base64","data":"AA"}}]}"#,
+            2 + MEDIA_BYTES,
+        ),
+        (r#"{"type":"thinking","thinking":"01","signature":"sig"}"#, 5),
+        (r#"{"type":"unheard-of","x":[1]}"#, 3),
+        (r#""bare""#, 6),
+    ] {
+        let body = format!(r#"{{"messages":[{{"role":"user","content":[{block}]}}]}}"#);
+        let outline = outline(Dialect::AnthropicMessages, body.as_bytes()).unwrap();
+        assert_eq!(outline.prompt_bytes, 6 + bytes, "{block}");
+    }
+}
+
+#[test]
+fn a_messages_request_says_what_it_is() {
+    let body = br#"{"model":"claude","max_tokens":64,"stream":true,"system":[{"type":"text","text":"abc"}],"tools":[{"name":"f"}],
+        "messages":[{"role":"user","content":[{"type":"image","source":{}},{"type":"document","source":{}}]}],
+        "metadata":{"user_id":"u-1"},"thinking":{"type":"enabled","budget_tokens":1024},
+        "output_config":{"effort":"high","format":{"type":"json_schema","schema":{}}},"stream_options":7,"x":{"model":1}}"#;
+    let found = outline(Dialect::AnthropicMessages, body).unwrap();
+    assert_eq!(found.model.as_ref().unwrap().name, "claude");
+    assert_eq!((found.stream, found.max_output_tokens, found.user.as_deref()), (true, Some(64), Some("u-1")));
+    let needs = Needs { tools: true, images: true, files: true, json_schema: true, ..Needs::default() };
+    assert_eq!(found.needs, needs);
+    assert_eq!(found.beginning(body), Some(crate::digest(br#"[{"type":"text","text":"abc"}]"#)));
+    let body = Bytes::from_static(body);
+    let edited = rewrite(&body, &found, &Edits { model: Some("native"), ask_usage: true }).concat();
+    assert_eq!(edited, String::from_utf8_lossy(&body).replace(r#""claude""#, r#""native""#).as_bytes());
 }
 
 #[test]

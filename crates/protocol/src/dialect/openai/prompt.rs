@@ -41,26 +41,6 @@ pub(crate) fn texts_or_tokens(scan: &mut Scan<'_>, outline: &mut Outline) -> Res
     Ok(())
 }
 
-/// Takes `response_format`, or what `text.format` holds.
-pub(crate) fn format(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<(), DecodeError> {
-    if scan.kind() != Kind::Object {
-        return Ok(scan.skip()?);
-    }
-    let (mut schema, start) = (false, scan.place());
-    scan.object(|scan, key| {
-        if key.value() == "type" && scan.kind() == Kind::String {
-            schema = scan.string()?.value() == "json_schema";
-            return Ok(());
-        }
-        scan.skip()
-    })?;
-    if schema {
-        outline.needs.json_schema = true;
-        weigh(outline, length(scan.at() - start));
-    }
-    Ok(())
-}
-
 /// One part of a content: its `type` says whether it is text or something that is not counted by its bytes.
 fn part(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<(), DecodeError> {
     match scan.kind() {

@@ -13,7 +13,7 @@ pub(crate) fn outline(text: &str) -> Result<Outline, DecodeError> {
         match field {
             "messages" => count = messages(scan, outline)?,
             "tools" | "functions" => weigh::tools(scan, outline)?,
-            "response_format" => prompt::format(scan, outline)?,
+            "response_format" => weigh::format(scan, outline)?,
             "modalities" => modalities(scan, outline)?,
             _ => return Ok(false),
         }

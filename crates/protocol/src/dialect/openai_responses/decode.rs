@@ -84,7 +84,7 @@ fn text_settings(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<(), Decod
         return Ok(scan.skip()?);
     }
     scan.object(|scan, key| match &*key.value() {
-        "format" => prompt::format(scan, outline),
+        "format" => weigh::format(scan, outline),
         _ => Ok(scan.skip()?),
     })?;
     Ok(())

@@ -15,6 +15,9 @@ fn push(relay: &mut StreamRelay, text: &str) -> (Result<(), StreamFault>, String
 
 const HI: &str = "data: {\"choices\":[{\"delta\":{\"content\":\"hi\"}}]}\n\n";
 const STOP: &str = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+const MESSAGE_START: &str = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"model\":\"m\"}}\n\n";
+const MESSAGE_STOP: &str = "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
+const PING: &str = "event: ping\ndata: {\"type\":\"ping\"}\n\n";
 const CREATED: &str =
     "data: {\"type\":\"response.created\",\"sequence_number\":4,\"response\":{\"id\":\"resp_1\"}}\n\n";
 
@@ -94,7 +97,9 @@ fn check_fault(dialect: Dialect, before: &str, event: &str, kind: FailureKind) {
 
 #[test]
 fn an_error_in_the_stream_ends_it() {
-    use Dialect::{OpenAiChat, OpenAiCompletions, OpenAiEmbeddings, OpenAiRaw, OpenAiResponses};
+    use Dialect::{
+        AnthropicMessages, OpenAiChat, OpenAiCompletions, OpenAiEmbeddings, OpenAiRaw, OpenAiResponses,
+    };
     use FailureKind::{ErrorAnswer, RateLimited, Rejected, Unavailable};
     for (dialect, before, event, kind) in [
         (OpenAiChat, "", r#"data: {"error":{"message":"x","code":429}}"#, RateLimited),
@@ -139,6 +144,15 @@ fn an_error_in_the_stream_ends_it() {
             Unavailable,
         ),
         (OpenAiResponses, "", "event: response.failed\ndata: {\"response\":{}}", ErrorAnswer),
+        (
+            AnthropicMessages,
+            MESSAGE_START,
+            "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}",
+            Unavailable,
+        ),
+        (AnthropicMessages, "", r#"data: {"type":"error","error":{"type":"rate_limit_error"}}"#, RateLimited),
+        (AnthropicMessages, "", r#"data: {"type":"error"}"#, ErrorAnswer),
+        (AnthropicMessages, "", r#"data: {"error":{"code":503}}"#, Unavailable),
         (OpenAiEmbeddings, "", r#"data: {"error":{"code":503}}"#, Unavailable),
         (OpenAiRaw, "", r#"data: {"error":{"code":503}}"#, Unavailable),
     ] {
@@ -180,7 +194,7 @@ fn check_end(dialect: Dialect, events: &str, end: StreamEnd, appended: &str) {
 
 #[test]
 fn only_a_finished_answer_is_complete() {
-    use Dialect::{OpenAiChat, OpenAiCompletions, OpenAiRaw, OpenAiResponses};
+    use Dialect::{AnthropicMessages, OpenAiChat, OpenAiCompletions, OpenAiRaw, OpenAiResponses};
     use StreamEnd::{Complete, Cut};
     let done = "data: [DONE]\n\n";
     let other = "data: {\"choices\":[{\"index\":1,\"delta\":{}}]}\n\n";
@@ -207,6 +221,12 @@ fn only_a_finished_answer_is_complete() {
         (OpenAiResponses, vec![CREATED, done], Cut, ""),
         (OpenAiResponses, vec![CREATED, completed], Complete, ""),
         (OpenAiResponses, vec![CREATED, completed, done], Complete, ""),
+        (AnthropicMessages, vec![], Cut, ""),
+        (AnthropicMessages, vec![MESSAGE_START, PING], Cut, ""),
+        (AnthropicMessages, vec![MESSAGE_START, done], Cut, ""),
+        (AnthropicMessages, vec![MESSAGE_START, MESSAGE_STOP], Complete, ""),
+        (AnthropicMessages, vec![MESSAGE_START, "event: message_stop\ndata: {}\n\n"], Complete, ""),
+        (AnthropicMessages, vec![MESSAGE_START, MESSAGE_STOP.trim_end()], Complete, MESSAGE_STOP),
         (OpenAiRaw, vec![], Cut, ""),
         (OpenAiRaw, vec!["data: anything\n\n"], Complete, ""),
     ] {
@@ -230,6 +250,9 @@ fn nothing_follows_the_end() {
         format!("{HI}data: [DONE]\n\n")
     );
     assert!(chat.is_done());
+    let mut messages = relay(Dialect::AnthropicMessages);
+    let (_, out) = push(&mut messages, &[MESSAGE_START, MESSAGE_STOP, PING, MESSAGE_STOP].concat());
+    assert_eq!((out, messages.is_done()), ([MESSAGE_START, MESSAGE_STOP].concat(), true));
     let completed = "data: {\"type\":\"response.completed\",\"response\":{}}\n\n";
     let mut responses = relay(Dialect::OpenAiResponses);
     let (_, out) = push(&mut responses, &format!("{CREATED}{completed}{CREATED}data: [DONE]\n\n"));
@@ -284,6 +307,16 @@ fn everything_the_model_wrote_is_counted() {
         (Dialect::OpenAiChat, r#"{"choices":[{"delta":{"role":"assistant","content":null}}],"x":"abc"}"#, 0),
         (Dialect::OpenAiChat, r#"{"choices":[null,7,{"delta":null}]}"#, 0),
         (Dialect::OpenAiCompletions, r#"{"choices":[{"text":"abc"}]}"#, 3),
+        (Dialect::AnthropicMessages, r#"{"delta":{"text":"abc"},"type":"content_block_delta"}"#, 3),
+        (Dialect::AnthropicMessages, r#"{"delta":{"thinking":"\u00e9"}}"#, 2),
+        (Dialect::AnthropicMessages, r#"{"delta":{"partial_json":"{\"a"},"index":1}"#, 3),
+        (Dialect::AnthropicMessages, r#"{"delta":{"signature":"abc"}}"#, 0),
+        (Dialect::AnthropicMessages, r#"{"content_block":{"type":"tool_use","name":"ab","input":{}}}"#, 2),
+        (
+            Dialect::AnthropicMessages,
+            r#"{"delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":3}}"#,
+            0,
+        ),
         (Dialect::OpenAiResponses, r#"{"delta":"abc","type":"response.reasoning_text.delta"}"#, 3),
         (Dialect::OpenAiResponses, r#"{"type":"response.output_text.done","text":"abc","delta":"abc"}"#, 0),
     ] {
@@ -333,6 +366,14 @@ fn a_broken_stream_ends_in_its_own_grammar() {
             "event: error\ndata: {{\"type\":\"error\",{flat},\"sequence_number\":{sequence},\"error\":{fields}}}\n\n"
         )
     };
+    let mut messages = relay(Dialect::AnthropicMessages);
+    push(&mut messages, MESSAGE_START).0.unwrap();
+    let event_of_messages = concat!(
+        "event: error\n",
+        r#"data: {"type":"error","error":{"type":"api_error","message":"it broke","code":"upstream_error"},"request_id":"req-1"}"#,
+        "\n\n"
+    );
+    assert_eq!(messages.encode_error(&error), event_of_messages);
     let mut responses = relay(Dialect::OpenAiResponses);
     assert_eq!(responses.encode_error(&error), event(0));
     push(&mut responses, CREATED).0.unwrap();
