@@ -9,7 +9,10 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use http_body_util::combinators::UnsyncBoxBody;
 
-use crate::pipeline::respond::{OpaqueBody, StreamBody, WholeBody};
+use crate::pipeline::{
+    keepalive::{Heart, Kept, KeptBody},
+    respond::{OpaqueBody, StreamBody, WholeBody},
+};
 
 /// The body of any response of the gateway's listeners.
 pub struct Body(Form);
@@ -19,6 +22,7 @@ enum Form {
     Settling(Box<WholeBody>),
     Stream(Box<StreamBody>),
     Opaque(Box<OpaqueBody>),
+    Kept(Box<KeptBody>),
     Foreign(UnsyncBoxBody<Bytes, BoxError>),
 }
 
@@ -52,6 +56,18 @@ impl Body {
     pub(crate) fn opaque(body: OpaqueBody) -> Self {
         Self(Form::Opaque(Box::new(body)))
     }
+
+    pub(crate) fn kept(body: KeptBody) -> Self {
+        Self(Form::Kept(Box::new(body)))
+    }
+
+    /// Keeps a stream alive; what is all here needs nothing.
+    pub(crate) fn kept_by(mut self, heart: Heart) -> Self {
+        if let Form::Stream(stream) = &mut self.0 {
+            stream.kept_by(heart);
+        }
+        self
+    }
 }
 
 impl http_body::Body for Body {
@@ -62,7 +78,15 @@ impl http_body::Body for Body {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let next: Option<Result<Bytes, BoxError>> = match &mut self.get_mut().0 {
+        let form = &mut self.get_mut().0;
+        while let Form::Kept(kept) = form {
+            match ready!(kept.poll_next(cx)) {
+                Kept::Beat(beat) => return Poll::Ready(Some(Ok(Frame::data(beat)))),
+                Kept::Answer(body) => *form = body.0,
+            }
+        }
+        let next: Option<Result<Bytes, BoxError>> = match form {
+            Form::Kept(_) => return Poll::Pending,
             Form::Whole(bytes) => bytes.take().filter(|bytes| !bytes.is_empty()).map(Ok),
             Form::Settling(whole) => ready!(whole.poll_next(cx)).map(Ok),
             Form::Stream(stream) => ready!(stream.poll_next(cx)).map(Ok),
@@ -76,7 +100,7 @@ impl http_body::Body for Body {
         match &self.0 {
             Form::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
             Form::Settling(whole) => whole.is_sent(),
-            Form::Stream(_) | Form::Opaque(_) => false,
+            Form::Stream(_) | Form::Opaque(_) | Form::Kept(_) => false,
             Form::Foreign(foreign) => foreign.is_end_stream(),
         }
     }
@@ -85,7 +109,7 @@ impl http_body::Body for Body {
         match &self.0 {
             Form::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Form::Settling(whole) => SizeHint::with_exact(whole.left()),
-            Form::Stream(_) => SizeHint::default(),
+            Form::Stream(_) | Form::Kept(_) => SizeHint::default(),
             Form::Opaque(opaque) => opaque.length().map(SizeHint::with_exact).unwrap_or_default(),
             Form::Foreign(foreign) => foreign.size_hint(),
         }

@@ -50,9 +50,14 @@ impl Stamp {
         self.attempts
     }
 
+    /// Writes the id alone, for a head that goes out before any backend was found.
+    pub(crate) fn write_id(&self, headers: &mut HeaderMap) {
+        headers.insert(REQUEST_ID.clone(), self.request_id.clone());
+    }
+
     /// Writes the identity headers.
     pub(crate) fn write(&self, headers: &mut HeaderMap) {
-        headers.insert(REQUEST_ID.clone(), self.request_id.clone());
+        self.write_id(headers);
         let backend = self.backend.clone().unwrap_or(HeaderValue::from_static("none"));
         headers.insert(BACKEND.clone(), backend);
         headers.insert(ATTEMPTS.clone(), HeaderValue::from(u16::from(self.attempts)));

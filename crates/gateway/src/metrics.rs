@@ -19,6 +19,7 @@ pub struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     refused: Family<CodeLabel, Counter>,
+    kept: Family<RequestLabels, Counter>,
     first_event: Family<DialectLabel, Histogram>,
     total: Family<DialectLabel, Histogram>,
     queue_wait: Histogram,
@@ -162,6 +163,7 @@ impl Metrics {
             registry: Registry::with_prefix("lockgate"),
             requests: Family::default(),
             refused: Family::default(),
+            kept: Family::default(),
             first_event: Family::new_with_constructor(latency),
             total: Family::new_with_constructor(latency),
             queue_wait: latency(),
@@ -180,6 +182,11 @@ impl Metrics {
         let registry = &mut self.registry;
         registry.register("requests", "Admitted requests by dialect and outcome", self.requests.clone());
         registry.register("refused", "Requests refused before admission, by code", self.refused.clone());
+        registry.register(
+            "keepalive_committed",
+            "Requests whose status a keepalive had told before their outcome was known",
+            self.kept.clone(),
+        );
         let seconds = Unit::Seconds;
         registry.register_with_unit(
             "first_event",
@@ -284,6 +291,9 @@ impl Metrics {
         let dialect = Dialect::name(receipt.dialect_in);
         let labels = RequestLabels { dialect, outcome: outcome_name(receipt.outcome) };
         self.requests.get_or_create(&labels).inc();
+        if receipt.keepalive_committed {
+            self.kept.get_or_create(&labels).inc();
+        }
         let dialect = DialectLabel { dialect };
         self.total.get_or_create(&dialect).observe(seconds(receipt.total_ms));
         if let Some(first_event) = receipt.first_event_ms {

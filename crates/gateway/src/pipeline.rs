@@ -7,6 +7,7 @@ mod call;
 mod decode;
 pub(crate) mod drain;
 mod hedge;
+pub(crate) mod keepalive;
 mod models;
 mod rate;
 pub(crate) mod respond;
@@ -24,6 +25,7 @@ use accept::Arrival;
 use admit::Ticket;
 use authenticate::Caller;
 use decode::{Ask, Decoded};
+use keepalive::Heart;
 
 /// Leads one request from its arrival to its answer. The answer's body settles the ticket when it ends or is dropped.
 pub(crate) async fn serve(
@@ -38,23 +40,27 @@ pub(crate) async fn serve(
         Ok(caller) => caller,
         Err(refusal) => return refuse(gateway, refusal.into(), dialect, stamp),
     };
-    let mut response = match lead(gateway, &caller, arrival, body).await {
+    let key = caller.key.clone();
+    let mut response = match lead(gateway, caller, arrival, body).await {
         Ok(response) => response,
         Err(refused) => refuse(gateway, refused, dialect, stamp),
     };
-    rate::write(gateway, &caller.key, response.headers_mut());
+    rate::write(gateway, &key, response.headers_mut());
     response
 }
 
 async fn lead(
     gateway: &Arc<Gateway>,
-    caller: &Caller,
+    caller: Caller,
     arrival: Arrival,
     body: Incoming,
 ) -> Result<Response<Body>, Refused> {
-    match decode::decode(gateway, arrival, body, caller).await? {
-        Decoded::Models(question) => Ok(models::answer(gateway, &question, caller)?),
-        Decoded::Ask(ask) => generate(gateway, caller, *ask).await,
+    match decode::decode(gateway, arrival, body, &caller).await? {
+        Decoded::Models(question) => Ok(models::answer(gateway, &question, &caller)?),
+        Decoded::Ask(ask) => match Heart::of(&ask) {
+            Some(heart) => keepalive::lead(gateway, caller, *ask, heart).await,
+            None => generate(gateway.clone(), caller, *ask).await,
+        },
     }
 }
 
@@ -67,8 +73,8 @@ fn refuse(gateway: &Gateway, refused: Refused, dialect: Dialect, stamp: Stamp) -
 }
 
 /// From admission to the first event. No ticket, no upstream call; every ticket ends in exactly one receipt.
-async fn generate(gateway: &Arc<Gateway>, caller: &Caller, mut ask: Ask) -> Result<Response<Body>, Refused> {
-    let mut ticket = admit::admit(gateway, caller, &ask).await?;
+async fn generate(gateway: Arc<Gateway>, caller: Caller, mut ask: Ask) -> Result<Response<Body>, Refused> {
+    let mut ticket = admit::admit(&gateway, &caller, &ask).await?;
     match attempt(&mut ask, &mut ticket).await {
         Ok(reply) => {
             ticket.opened_durably().await;

@@ -55,6 +55,12 @@ pub(crate) struct Passed {
     pub(crate) body: Bytes,
 }
 
+impl Passed {
+    fn is_json(&self) -> bool {
+        serde_json::from_slice::<serde::de::IgnoredAny>(&self.body).is_ok()
+    }
+}
+
 /// Why a request gets no answer of its own. `message` is for the caller, `detail` for the operator's log.
 #[derive(Debug)]
 pub(crate) struct Refusal {
@@ -136,6 +142,29 @@ impl Refusal {
     /// What the caller reads inside a stream that has begun, in its proper place there.
     pub(crate) fn into_stream_event(self, relay: &StreamRelay, stamp: &Stamp) -> Bytes {
         relay.encode_error(&self.wire(stamp))
+    }
+
+    /// What the caller reads inside a stream in which nothing but keepalives was sent.
+    pub(crate) fn into_event(self, dialect: Dialect, stamp: &Stamp) -> Bytes {
+        let refusal = self.in_own_words();
+        protocol::encode_error_event(dialect, &refusal.wire(stamp))
+    }
+
+    /// What the caller reads as the body of an answer whose head has told of JSON, and of success.
+    pub(crate) fn into_json(self, dialect: Dialect, stamp: &Stamp) -> Bytes {
+        match &self.passed {
+            Some(passed) if passed.is_json() => passed.body.clone(),
+            Some(_) | None => protocol::encode_error(dialect, &self.in_own_words().wire(stamp)),
+        }
+    }
+
+    /// An upstream's answer that cannot be passed on as it came: what it says is told instead.
+    fn in_own_words(mut self) -> Self {
+        if let Some(passed) = self.passed.take() {
+            let said = protocol::error_message(&passed.body);
+            self.message = said.map_or("The upstream refused this request.".into(), Cow::Owned);
+        }
+        self
     }
 
     fn wire<'a>(&'a self, stamp: &'a Stamp) -> WireError<'a> {

@@ -38,7 +38,7 @@ pub use schedule::{
     AffinityRules, BreakerRules, CooldownGrowth, CooldownRules, HedgeRules, Strategy, backoff,
 };
 pub use snapshot::{
-    AdaptiveSettings, BackendSpec, Draft, KeySecret, KeySpec, ModelSpec, PoolSpec, Problem, QueuePolicy,
-    Snapshot, Spill, TeamSpec, TrafficSettings,
+    AdaptiveSettings, BackendSpec, Draft, KeepaliveRules, KeySecret, KeySpec, ModelSpec, PoolSpec, Problem,
+    QueuePolicy, Snapshot, Spill, TeamSpec, TrafficSettings,
 };
 pub use timestamp::Timestamp;

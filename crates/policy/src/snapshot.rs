@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 pub use draft::{
-    AdaptiveSettings, BackendSpec, Draft, KeySecret, KeySpec, ModelSpec, PoolSpec, QueuePolicy, Spill,
-    TeamSpec, TrafficSettings,
+    AdaptiveSettings, BackendSpec, Draft, KeepaliveRules, KeySecret, KeySpec, ModelSpec, PoolSpec,
+    QueuePolicy, Spill, TeamSpec, TrafficSettings,
 };
 
 use crate::backend::{Backend, ModelLimits, Source, vendor_named, vendor_of_host};

@@ -14,6 +14,7 @@ mod fields;
 mod gemini;
 pub(crate) mod glance;
 pub(crate) mod grammar;
+pub(crate) mod keepalive;
 pub(crate) mod openai;
 mod openai_chat;
 mod openai_completions;

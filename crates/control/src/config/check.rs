@@ -21,6 +21,17 @@ const OWN_HEADERS: &[&str] =
 /// Pools that exist without being declared.
 pub(crate) const POOLS: [&str; 2] = ["primary", "fallback"];
 
+/// Endpoints whose plain answers are JSON that may be waited for with blank lines.
+const PLAIN_ENDPOINTS: [&str; 7] = [
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/v1/embeddings",
+    "/v1/responses",
+    "/v1/responses/compact",
+    "/v1/messages",
+    "/v1/messages/count_tokens",
+];
+
 /// Collects what is wrong, with the place where each offending value was written.
 pub(crate) struct Checker<'a> {
     pub(crate) tree: &'a Node,
@@ -47,8 +58,19 @@ impl Checker<'_> {
         self.aliases(file);
         self.budgets(file);
         self.pools(file);
-        if file.keepalive.is_some() {
-            self.notice("keepalive", "is checked and kept, but acts in a later version only");
+        self.keepalive(file);
+    }
+
+    /// An endpoint that nobody serves would be silence where bytes were meant to flow.
+    fn keepalive(&mut self, file: &File) {
+        let table = file.keepalive.as_ref().and_then(|keepalive| keepalive.endpoints.as_ref());
+        for (endpoint, _) in table.iter().flat_map(|table| &table.0) {
+            if !PLAIN_ENDPOINTS.contains(&endpoint.as_str()) {
+                let path = Path::dotted("keepalive.endpoints").then(endpoint.as_str());
+                let suggestion = closest(endpoint, PLAIN_ENDPOINTS.iter().copied());
+                let message = format!("must be one of {}", PLAIN_ENDPOINTS.join(", "));
+                self.refuse(&path, message, suggestion.map(|near| format!("did you mean `{near}`?")));
+            }
         }
     }
 

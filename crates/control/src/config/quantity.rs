@@ -104,25 +104,30 @@ pub struct Span<const MIN_MS: u64, const MAX_MS: u64>(pub Duration);
 
 impl<const MIN_MS: u64, const MAX_MS: u64> Bind for Span<MIN_MS, MAX_MS> {
     fn bind(node: &Node, binder: &mut Binder<'_>) -> Option<Self> {
-        let text = match &node.value {
-            Value::Text(text) => text.as_str(),
-            Value::Number(zero) if zero == "0" => "0s",
-            Value::Number(number) => {
-                let suggestion = format!("write {}", quoted(&format!("{number}s")));
-                return binder.refuse(node, "a duration needs its unit: ms, s, m, h or d", Some(suggestion));
-            }
-            Value::Null | Value::Bool(_) | Value::List(_) | Value::Map(_) => {
-                return binder.expected(node, "a duration such as 30s");
-            }
-        };
-        let Some(milliseconds) = milliseconds_of(text) else {
-            return binder.refuse(node, "is not a duration such as 250ms, 30s or 2m", None);
-        };
+        let milliseconds = written_milliseconds(node, binder)?;
         if !(MIN_MS..=MAX_MS).contains(&milliseconds) {
             let range = format!("must be from {} to {}", duration_text(MIN_MS), duration_text(MAX_MS));
             return binder.refuse(node, range, None);
         }
         Some(Self(Duration::from_millis(milliseconds)))
+    }
+}
+
+fn written_milliseconds(node: &Node, binder: &mut Binder<'_>) -> Option<u64> {
+    let text = match &node.value {
+        Value::Text(text) => text.as_str(),
+        Value::Number(zero) if zero == "0" => "0s",
+        Value::Number(number) => {
+            let suggestion = format!("write {}", quoted(&format!("{number}s")));
+            return binder.refuse(node, "a duration needs its unit: ms, s, m, h or d", Some(suggestion));
+        }
+        Value::Null | Value::Bool(_) | Value::List(_) | Value::Map(_) => {
+            return binder.expected(node, "a duration such as 30s");
+        }
+    };
+    match milliseconds_of(text) {
+        Some(milliseconds) => Some(milliseconds),
+        None => binder.refuse(node, "is not a duration such as 250ms, 30s or 2m", None),
     }
 }
 
@@ -256,15 +261,12 @@ pub struct Interval<const MIN_MS: u64, const MAX_MS: u64>(pub Duration);
 
 impl<const MIN_MS: u64, const MAX_MS: u64> Bind for Interval<MIN_MS, MAX_MS> {
     fn bind(node: &Node, binder: &mut Binder<'_>) -> Option<Self> {
-        let off = match &node.value {
-            Value::Number(text) => text == "0",
-            Value::Text(text) => milliseconds_of(text) == Some(0),
-            Value::Null | Value::Bool(_) | Value::List(_) | Value::Map(_) => false,
-        };
-        if off {
-            return Some(Self(Duration::ZERO));
+        let milliseconds = written_milliseconds(node, binder)?;
+        if milliseconds != 0 && !(MIN_MS..=MAX_MS).contains(&milliseconds) {
+            let (min, max) = (duration_text(MIN_MS), duration_text(MAX_MS));
+            return binder.refuse(node, format!("must be 0, which is off, or from {min} to {max}"), None);
         }
-        Span::<MIN_MS, MAX_MS>::bind(node, binder).map(|span| Self(span.0))
+        Some(Self(Duration::from_millis(milliseconds)))
     }
 }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use policy::{
     AdaptiveSettings, AffinityRules, Amount, BackendSpec, BreakerRules, Class, CooldownRules, Deadlines,
-    HedgeRules, KeyLimits, KeySecret, KeySpec, PoolSpec, QueuePolicy, Secret, Source, Spill, Strategy,
-    TrafficSettings,
+    HedgeRules, KeepaliveRules, KeyLimits, KeySecret, KeySpec, PoolSpec, QueuePolicy, Secret, Source, Spill,
+    Strategy, TrafficSettings,
 };
 use store::MasterKeySource;
 
@@ -172,6 +172,22 @@ pub struct Keepalive {
     pub endpoints: Vec<(String, Duration)>,
 }
 
+impl Keepalive {
+    fn rules(&self) -> KeepaliveRules {
+        let on = |interval: Duration| Some(interval).filter(|interval| !interval.is_zero());
+        let behind_v1 = |path: &str| path.strip_prefix("/v1").unwrap_or(path).into();
+        KeepaliveRules {
+            stream: on(self.stream),
+            plain: on(self.nonstream),
+            endpoints: self
+                .endpoints
+                .iter()
+                .map(|(path, interval)| (behind_v1(path), on(*interval)))
+                .collect(),
+        }
+    }
+}
+
 /// What may be spent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BudgetSettings {
@@ -278,6 +294,7 @@ impl Settings {
             cooldown: self.cooldown,
             breaker: self.breaker,
             adaptive: self.adaptive,
+            keepalive: self.keepalive.rules(),
             ..TrafficSettings::default()
         }
     }

@@ -94,7 +94,11 @@ fn the_documented_example_means_what_it_says() {
     assert_eq!(settings.budgets[0].amount.to_string(), "50");
     assert_eq!(settings.keepalive.endpoints[0].1.as_secs(), 15);
     let subjects: Vec<&str> = loaded.notices.iter().map(|notice| notice.subject.as_str()).collect();
-    assert_eq!(subjects, ["budgets", "keepalive"]);
+    assert_eq!(subjects, ["budgets"]);
+    let keepalive = settings.traffic().keepalive;
+    assert_eq!(keepalive.stream.map(|interval| interval.as_secs()), Some(15));
+    let before = |path| keepalive.before_plain(path).map(|interval| interval.as_secs());
+    assert_eq!((before("/responses/compact"), before("/responses")), (Some(15), None));
 }
 
 #[test]
@@ -154,6 +158,11 @@ const BAD: &[(&str, &str, &str)] = &[
         "values_out_of_range",
         "a.yaml",
         "listen: 9190\nmetrics_listen: example.com:80\nkeepalive: {stream: 500ms, nonstream: 2s, endpoints: {/v1/x: 61s}}\ndrain_timeout: 2 days\nlimits: {max_in_flight: 0, body_max: 1TiB, queue_max: 5.5}\nretry: {attempts_max: 21}\nlog: {level: loud, format: text}\nkeys: [{name: k, key: x, ip_allow: [10.0.0.0/33], expires: tomorrow, strict: 'yes', models: ['a b']}]\n",
+    ),
+    (
+        "an_endpoint_that_nobody_serves",
+        "a.yaml",
+        "keepalive: {endpoints: {/v1/responses/compat: 15s, /v1/responses/compact: 15s}}\n",
     ),
     ("a_scalar_where_a_mapping_belongs", "a.yaml", "just words\n"),
     ("a_list_where_a_mapping_belongs", "a.yaml", "- listen: 127.0.0.1:1\n"),

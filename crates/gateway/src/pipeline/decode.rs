@@ -9,7 +9,7 @@ use policy::{BackendId, Class, Key, Refused, RefusedReason, Route, TicketId, Tim
 use protocol::{Dialect, Needs, Outline};
 use tokio::time::Instant;
 
-use super::{accept::Arrival, authenticate::Caller, models::Question};
+use super::{accept::Arrival, authenticate::Caller, keepalive::Commitment, models::Question};
 use crate::{
     forward,
     gateway::Gateway,
@@ -52,6 +52,8 @@ pub(crate) struct Ask {
     pub(super) estimate: Estimate,
     /// Whether the answer shall carry a `lockgate` object.
     pub(super) is_debug: bool,
+    /// What has gone out before the answer.
+    pub(super) commitment: Commitment,
 }
 
 /// The body of an ask.
@@ -263,6 +265,7 @@ impl Door<'_> {
             bound: None,
             affinity: None,
             estimate: Estimate::default(),
+            commitment: Commitment::default(),
         }
     }
 }

@@ -4,7 +4,7 @@ mod opaque;
 mod stream;
 mod whole;
 
-use http::{HeaderValue, Response, header};
+use http::{HeaderMap, HeaderValue, Response, header};
 use protocol::Segments;
 
 use super::{
@@ -45,8 +45,7 @@ pub(super) fn respond(ask: Ask, reply: Reply, mut ticket: Ticket) -> Response<Bo
         Content::Stream(stream) => {
             facts.stream_began(&lease);
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
-            headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+            unbuffered(&mut headers);
             let minting = if ask.mints_ids() { Minting::Awaited } else { Minting::None };
             Body::stream(StreamBody::new(*stream, minting, lease, ticket))
         }
@@ -59,4 +58,10 @@ pub(super) fn respond(ask: Ask, reply: Reply, mut ticket: Ticket) -> Response<Bo
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
+}
+
+/// Asks whoever stands on the way to pass each byte on as it comes.
+pub(super) fn unbuffered(headers: &mut HeaderMap) {
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
 }

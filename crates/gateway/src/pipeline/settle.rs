@@ -1,5 +1,6 @@
 //! Decides what a request came to: its ledger lines, its receipt, its log line; frees what the ticket held. Never waits.
 
+mod end;
 mod rival;
 
 use std::{borrow::Cow, pin::Pin, sync::Arc, time::Duration};
@@ -16,14 +17,11 @@ use tokio::time::Instant;
 use super::{
     authenticate::Caller,
     decode::{Ask, BYTES_PER_TOKEN, Estimate},
+    keepalive::Commitment,
     route::Lease,
 };
-use crate::{
-    gateway::Gateway,
-    identity::Stamp,
-    refusal::{Code, Refusal},
-    view::Serving,
-};
+use crate::{gateway::Gateway, identity::Stamp, refusal::Code, view::Serving};
+pub(super) use end::End;
 
 /// Everything that is known of an admitted request; becomes its receipt.
 pub(crate) struct Facts {
@@ -46,6 +44,7 @@ pub(crate) struct Facts {
     key: Arc<Key>,
     /// Whether the caller's place in flight is free again.
     is_discharged: bool,
+    commitment: Commitment,
     caller: Requested,
 }
 
@@ -88,15 +87,6 @@ struct Served {
     price: Option<Arc<Price>>,
 }
 
-/// How the request ended for the client.
-#[derive(Debug, Clone)]
-pub(super) struct End {
-    status: u16,
-    outcome: RequestOutcome,
-    attempt: AttemptOutcome,
-    code: Option<&'static str>,
-}
-
 /// Tokens seen so far.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Meter {
@@ -127,6 +117,7 @@ impl Facts {
             spent: Spent::default(),
             key: caller.key.clone(),
             is_discharged: false,
+            commitment: ask.commitment.clone(),
             caller: Requested {
                 ticket: ask.ticket,
                 tags: caller.tags.clone(),
@@ -356,13 +347,13 @@ impl Facts {
             first_event_ms: self.first_event.map(millis),
             total_ms: millis(self.elapsed()),
             bytes_in: self.caller.bytes_in,
-            bytes_out: self.bytes_out,
+            bytes_out: self.bytes_out + self.commitment.bytes(),
             usage: self.spent.usage,
             usage_source: last.map_or(UsageSource::Counted, |closed| closed.usage_source),
             cost: self.spent.cost,
             unpriced: self.spent.unpriced,
             price_version: served.and_then(|served| Some(served.price.as_ref()?.version.clone())),
-            keepalive_committed: false,
+            keepalive_committed: self.commitment.is_made(),
         }
     }
 }
@@ -375,51 +366,9 @@ impl Spent {
     }
 }
 
-impl End {
-    /// The client got the whole answer.
-    pub(super) fn completed(status: u16) -> Self {
-        Self { status, outcome: RequestOutcome::Completed, attempt: AttemptOutcome::Succeeded, code: None }
-    }
-
-    /// The client was told that the answer broke off after it had begun.
-    pub(super) fn broken(status: u16, code: Code) -> Self {
-        Self {
-            status,
-            outcome: RequestOutcome::Failed,
-            attempt: AttemptOutcome::Failed,
-            code: Some(code.name),
-        }
-    }
-
-    /// The client got an error instead of an answer.
-    pub(super) fn refused(refusal: &Refusal) -> Self {
-        Self {
-            status: refusal.status(),
-            outcome: RequestOutcome::Failed,
-            attempt: AttemptOutcome::Failed,
-            code: Some(refusal.code.name),
-        }
-    }
-
-    /// The client left, and the upstream was heard to the end of its answer.
-    pub(super) fn drained() -> Self {
-        Self { attempt: AttemptOutcome::Succeeded, ..Self::cancelled() }
-    }
-
-    /// The client left.
-    fn cancelled() -> Self {
-        Self {
-            status: Code::CLIENT_CLOSED.status,
-            outcome: RequestOutcome::Cancelled,
-            attempt: AttemptOutcome::Cancelled,
-            code: Some(Code::CLIENT_CLOSED.name),
-        }
-    }
-}
-
 /// Makes the receipt, hands it to the journal, frees the slots, and says so in log and metrics.
 pub(super) fn settle(mut facts: Box<Facts>) -> Option<Flush> {
-    let end = facts.end.clone().unwrap_or_else(End::cancelled);
+    let end = facts.end.clone().unwrap_or_else(End::cancelled).seen_behind(&facts.commitment);
     if facts.attempt.is_some() && matches!(end.outcome, RequestOutcome::Cancelled) {
         // A call whose client left was paid for at least its prompt.
         facts.meter.is_answered = true;
@@ -491,6 +440,7 @@ fn log(receipt: &Receipt) {
         queue_ms = receipt.queue_ms,
         first_event_ms = receipt.first_event_ms,
         total_ms = receipt.total_ms,
+        keepalive_committed = receipt.keepalive_committed,
         "request"
     );
 }

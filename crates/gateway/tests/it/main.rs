@@ -4,6 +4,7 @@ mod answers;
 mod bad_clients;
 mod disconnects;
 mod hedging;
+mod keepalive;
 mod limits;
 mod promises;
 mod scene;

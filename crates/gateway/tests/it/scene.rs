@@ -25,6 +25,8 @@ use tokio::time::Instant;
 pub(crate) const MODEL: &str = "tiny";
 /// 2026-01-01.
 const WALL: i64 = 1_767_225_600_000;
+/// The interval of kept answers.
+pub(crate) const KEPT_EVERY: Duration = Duration::from_secs(15);
 /// Turns given to other tasks before a wait is called hopeless.
 const TURNS_MAX: u32 = 2_000_000;
 
@@ -67,6 +69,8 @@ impl Plan {
     /// Backends `b0`, `b1`, ... in this order of preference: the first in `primary`, the others in `fallback`.
     pub(crate) fn of(base_urls: &[String]) -> Self {
         let mut draft = Draft::new(Digester::new(&[7; 32]));
+        // A paused clock jumps from one silence to the next, and each would be filled.
+        draft.settings.keepalive.stream = None;
         for (index, base_url) in base_urls.iter().enumerate() {
             let mut spec = backend(&format!("b{index}"), base_url);
             if index > 0 {
@@ -104,6 +108,13 @@ impl Plan {
         self.draft.settings.breaker.failures = u32::MAX;
         self.draft.settings.breaker.calls_min = u32::MAX;
         self.draft.settings.retry_floor = u32::MAX;
+        self
+    }
+
+    /// With a sign of life in each silence, of streams and before plain answers.
+    pub(crate) fn kept(mut self) -> Self {
+        self.draft.settings.keepalive.stream = Some(KEPT_EVERY);
+        self.draft.settings.keepalive.plain = Some(KEPT_EVERY);
         self
     }
 

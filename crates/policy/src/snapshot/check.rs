@@ -5,7 +5,7 @@ use std::hash::Hash;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::{BackendSpec, Draft, KeySecret, KeySpec, Keyed, POOLS, Problem, TrafficSettings};
+use super::{BackendSpec, Draft, KeepaliveRules, KeySecret, KeySpec, Keyed, POOLS, Problem, TrafficSettings};
 use crate::backend::{Deadlines, Source};
 use crate::catalog::{Catalog, DEMO_PREFIX, close_names};
 use crate::identity::KeyLimits;
@@ -333,6 +333,24 @@ fn settings(settings: &TrafficSettings, problems: &mut Vec<Problem>) {
     }
     hedging(settings.hedging, problems);
     retreat(&settings.adaptive.retreat, problems);
+    keepalive(&settings.keepalive, problems);
+}
+
+fn keepalive(rules: &KeepaliveRules, problems: &mut Vec<Problem>) {
+    const STREAM: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_mins(5);
+    const PLAIN: RangeInclusive<Duration> = Duration::from_secs(5)..=Duration::from_mins(1);
+    let is_outside = |range: RangeInclusive<Duration>, interval: Option<Duration>| {
+        interval.is_some_and(|interval| !range.contains(&interval))
+    };
+    if is_outside(STREAM, rules.stream) {
+        problems.push(Problem::new("keepalive.stream".to_owned(), "must be 0, or 1 s to 5 min"));
+    }
+    let endpoints = rules.endpoints.iter().map(|(path, interval)| (format!("endpoints.{path}"), *interval));
+    for (field, interval) in [("nonstream".to_owned(), rules.plain)].into_iter().chain(endpoints) {
+        if is_outside(PLAIN, interval) {
+            problems.push(Problem::new(format!("keepalive.{field}"), "must be 0, or 5 s to 60 s"));
+        }
+    }
 }
 
 fn hedging(rules: HedgeRules, problems: &mut Vec<Problem>) {

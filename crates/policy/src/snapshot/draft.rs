@@ -319,6 +319,34 @@ pub struct TrafficSettings {
     pub breaker: BreakerRules,
     /// How rates follow what providers say and refuse.
     pub adaptive: AdaptiveSettings,
+    /// What is sent while an answer is awaited.
+    pub keepalive: KeepaliveRules,
+}
+
+/// What is sent while an answer is awaited, so that no proxy on the way takes the connection for dead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeepaliveRules {
+    /// The longest silence of a stream; none: it may be silent.
+    pub stream: Option<Duration>,
+    /// The longest silence before a plain answer.
+    pub plain: Option<Duration>,
+    /// The same of single endpoints, by their path behind `/v1`.
+    pub endpoints: Vec<(Box<str>, Option<Duration>)>,
+}
+
+impl KeepaliveRules {
+    /// The longest silence before the plain answer of the endpoint at `path`, which stands behind `/v1`.
+    #[must_use]
+    pub fn before_plain(&self, path: &str) -> Option<Duration> {
+        let own = self.endpoints.iter().find(|(endpoint, _)| **endpoint == *path);
+        own.map_or(self.plain, |(_, interval)| *interval)
+    }
+}
+
+impl Default for KeepaliveRules {
+    fn default() -> Self {
+        Self { stream: Some(Duration::from_secs(15)), plain: None, endpoints: Vec::new() }
+    }
 }
 
 /// How rates follow what providers say and refuse.
@@ -355,6 +383,7 @@ impl Default for TrafficSettings {
             cooldown: CooldownRules::default(),
             breaker: BreakerRules::default(),
             adaptive: AdaptiveSettings::default(),
+            keepalive: KeepaliveRules::default(),
         }
     }
 }

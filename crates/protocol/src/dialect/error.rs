@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::Dialect;
 use super::grammar::grammar;
+use crate::failure::classify::ErrorText;
 
 #[cfg(test)]
 mod tests;
@@ -33,4 +34,14 @@ pub(crate) struct StreamPlace<'a> {
 /// The JSON body of an error response.
 pub fn encode_error(dialect: Dialect, error: &WireError<'_>) -> Bytes {
     (grammar(dialect).error)(error)
+}
+
+/// The events that end a stream honestly in which nothing was told yet.
+pub fn encode_error_event(dialect: Dialect, error: &WireError<'_>) -> Bytes {
+    (grammar(dialect).stream_error)(error, StreamPlace::default())
+}
+
+/// What an error body says to people, whichever of the known shapes it has.
+pub fn error_message(body: &[u8]) -> Option<String> {
+    Some(ErrorText::read(body).message).filter(|message| !message.is_empty())
 }

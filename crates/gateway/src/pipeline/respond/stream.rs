@@ -16,6 +16,7 @@ use super::super::{
     admit::Ticket,
     call::{Ended, Stream, advance},
     drain::Flow,
+    keepalive::Heart,
     route::Lease,
     settle::{End, Flush, outcome_of},
 };
@@ -44,6 +45,8 @@ pub(crate) struct StreamBody {
     minting: Minting,
     flush: Option<Flush>,
     lingering: Option<Pin<Box<Sleep>>>,
+    /// What is sent while the upstream says nothing.
+    heart: Option<Heart>,
 }
 
 impl StreamBody {
@@ -58,9 +61,15 @@ impl StreamBody {
             minting,
             flush: None,
             lingering: None,
+            heart: None,
         };
         body.take(ready, ended);
         body
+    }
+
+    /// Keeps this stream alive.
+    pub(crate) fn kept_by(&mut self, heart: Heart) {
+        self.heart = Some(heart);
     }
 
     /// The next bytes for the client.
@@ -84,7 +93,7 @@ impl StreamBody {
                     self.is_ended = true;
                     continue;
                 }
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => return self.poll_beat(cx).map(Some),
             };
             let mut ready = std::mem::take(&mut self.spare);
             let ended = advance(relay, came, &mut ready);
@@ -105,8 +114,12 @@ impl StreamBody {
                 self.minting = Minting::None;
             }
             facts.bytes_out += ready.iter().map(|event| event.len() as u64).sum::<u64>();
+            let now = Instant::now();
             if ended.is_none() && !relay.is_done() {
-                facts.progress(relay.tally(), Instant::now());
+                facts.progress(relay.tally(), now);
+            }
+            if let Some(heart) = self.heart.as_mut().filter(|_| !ready.is_empty()) {
+                heart.spoke(now);
             }
         }
         match ended {
@@ -169,6 +182,16 @@ impl StreamBody {
         lease.finish(outcome_of(failure));
         self.flush = ticket.settle();
         Some(event)
+    }
+
+    /// Between events only: what the upstream has begun to say is held back until it is whole.
+    fn poll_beat(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
+        let Some(heart) = &mut self.heart else { return Poll::Pending };
+        let beat = ready!(heart.poll_beat(cx));
+        if let Some((_lease, ticket)) = &mut self.held {
+            ticket.facts().bytes_out += beat.len() as u64;
+        }
+        Poll::Ready(beat)
     }
 
     fn linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {

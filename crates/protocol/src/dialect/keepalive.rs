@@ -1,0 +1,50 @@
+//! Decides what is said in a stream that has nothing to say yet; never when.
+
+use bytes::Bytes;
+
+use super::Dialect;
+
+/// An event that clients of this dialect read and drop. It may stand before, between and after all other events.
+pub fn keepalive(dialect: Dialect) -> Bytes {
+    Bytes::from_static(match dialect {
+        Dialect::OpenAiChat
+        | Dialect::OpenAiCompletions
+        | Dialect::OpenAiEmbeddings
+        | Dialect::OpenAiResponses
+        | Dialect::Gemini
+        | Dialect::OpenAiRaw => b": keepalive\n\n",
+        // Anthropic's own streams have it, and its SDKs know it before the first event, too.
+        Dialect::AnthropicMessages => b"event: ping\ndata: {\"type\": \"ping\"}\n\n",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::keepalive;
+    use crate::Dialect;
+    use crate::sse::Event;
+
+    #[test]
+    fn a_keepalive_is_a_whole_event_that_tells_nothing() {
+        for dialect in Dialect::ALL {
+            let written = keepalive(*dialect);
+            assert!(written.ends_with(b"\n\n"), "{dialect}");
+            let event = Event::read(&written);
+            let is_ping =
+                event.name == Some(b"ping") && event.data.as_deref() == Some(b"{\"type\": \"ping\"}");
+            let is_comment = event.name.is_none() && event.data.is_none();
+            assert_eq!(
+                (is_ping, is_comment),
+                match dialect {
+                    Dialect::AnthropicMessages => (true, false),
+                    Dialect::OpenAiChat
+                    | Dialect::OpenAiCompletions
+                    | Dialect::OpenAiEmbeddings
+                    | Dialect::OpenAiResponses
+                    | Dialect::Gemini
+                    | Dialect::OpenAiRaw => (false, true),
+                }
+            );
+        }
+    }
+}
