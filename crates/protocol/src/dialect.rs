@@ -15,6 +15,7 @@ mod gemini;
 pub(crate) mod glance;
 pub(crate) mod grammar;
 pub(crate) mod keepalive;
+mod object;
 pub(crate) mod openai;
 mod openai_chat;
 mod openai_completions;

@@ -58,7 +58,8 @@ fn look(dialect: Dialect, text: &str) -> Result<Glance, Malformed> {
     (grammar(dialect).answer)(text)
 }
 
-fn broken(body: &[u8], bad: Malformed) -> Failure {
+/// A body that is no JSON.
+pub(crate) fn broken(body: &[u8], bad: Malformed) -> Failure {
     let begins = body.trim_ascii_start();
     let size = body.len();
     if begins.is_empty() {

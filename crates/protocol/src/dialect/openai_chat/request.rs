@@ -1,0 +1,8 @@
+//! Chat requests: what a client asks for, and how an upstream is asked; never the answers.
+
+pub(crate) mod decode;
+pub(crate) mod encode;
+mod messages;
+#[cfg(test)]
+mod tests;
+mod turns;

@@ -1,0 +1,291 @@
+//! Writes a stream as OpenAI does: the role first, each piece in a chunk, the reason, the usage where it is asked for,
+//! `[DONE]`; never what the pieces say.
+
+use serde::Serialize;
+
+use crate::conversation::answer::AnswerPlan;
+use crate::conversation::event::{Delta, Event, Opening};
+use crate::conversation::part::Takes;
+use crate::conversation::seal::Seal;
+use crate::conversation::usage::Usage;
+use crate::dialect::Dialect;
+use crate::dialect::error::{StreamPlace, WireError};
+use crate::dialect::openai::error;
+use crate::dialect::openai_chat::answer::Calls;
+use crate::dialect::openai_chat::thought::Detail;
+use crate::dialect::openai_chat::{usage, wire};
+use crate::translate::EventWriter;
+
+/// A stream that is being written.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    plan: AnswerPlan,
+    /// Each chunk up to its delta; empty until the answer has begun.
+    head: Vec<u8>,
+    /// Each chunk from behind its reason.
+    tail: &'static str,
+    words: Calls,
+    open: Vec<Open>,
+    calls: u64,
+    thoughts: u64,
+    has_refusal: bool,
+    usage: Option<Usage>,
+}
+
+/// A part that has not ended.
+#[derive(Debug)]
+struct Open {
+    part: u32,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Text,
+    Refusal,
+    Thinking { index: u64, is_summary: bool },
+    Call { index: u64, takes: Takes, opening: Option<Unsaid> },
+    Silent,
+}
+
+/// The beginning of a call, held back until it is known whether a seal belongs to it: clients look for one in a call's
+/// first chunk only.
+#[derive(Debug)]
+struct Unsaid {
+    id: String,
+    name: String,
+}
+
+impl Writer {
+    pub(crate) fn new(plan: AnswerPlan) -> Self {
+        let tail = if plan.request.include_usage { "}],\"usage\":null}\n\n" } else { "}]}\n\n" };
+        let words = Calls::of(&plan.request);
+        Writer {
+            plan,
+            head: Vec::new(),
+            tail,
+            words,
+            open: Vec::new(),
+            calls: 0,
+            thoughts: 0,
+            has_refusal: false,
+            usage: None,
+        }
+    }
+
+    fn begin(&mut self, id: &str, out: &mut Vec<u8>) {
+        if !self.head.is_empty() {
+            return;
+        }
+        self.head.extend_from_slice(b"data: {\"id\":");
+        match id {
+            "" => string(&format!("chatcmpl-{}", self.plan.id), &mut self.head),
+            id => string(id, &mut self.head),
+        }
+        self.head.extend_from_slice(b",\"object\":\"chat.completion.chunk\",\"created\":");
+        self.head.extend_from_slice(self.plan.created.to_string().as_bytes());
+        self.head.extend_from_slice(b",\"model\":");
+        string(&self.plan.model, &mut self.head);
+        self.head.extend_from_slice(b",\"choices\":[");
+        self.delta(out, |out| {
+            out.extend_from_slice(b"\"role\":\"assistant\",\"content\":\"\",\"refusal\":null")
+        });
+    }
+
+    /// One chunk, whose delta has the fields that `fields` writes.
+    fn delta(&self, out: &mut Vec<u8>, fields: impl FnOnce(&mut Vec<u8>)) {
+        out.extend_from_slice(&self.head);
+        out.extend_from_slice(b"{\"index\":0,\"delta\":{");
+        fields(out);
+        out.extend_from_slice(b"},\"logprobs\":null,\"finish_reason\":null");
+        out.extend_from_slice(self.tail.as_bytes());
+    }
+
+    fn begin_part(&mut self, part: u32, opening: &Opening) {
+        let kind = match opening {
+            Opening::Text => Kind::Text,
+            Opening::Refusal => Kind::Refusal,
+            Opening::Thinking { is_summary, .. } => {
+                self.thoughts += 1;
+                Kind::Thinking { index: self.thoughts - 1, is_summary: *is_summary }
+            }
+            Opening::ToolCall { id, name, takes } => {
+                self.calls += 1;
+                let opening = Some(Unsaid { id: id.clone(), name: name.clone() });
+                Kind::Call { index: self.calls - 1, takes: *takes, opening }
+            }
+            Opening::Native(_) => Kind::Silent,
+        };
+        self.open.push(Open { part, kind });
+    }
+
+    fn go_on(&mut self, part: u32, delta: &Delta, out: &mut Vec<u8>) {
+        let Some(at) = self.open.iter().rposition(|open| open.part == part) else { return };
+        let seal = match delta {
+            Delta::Seal(seal) => Some(seal),
+            Delta::Text(_) | Delta::Citation(_) => None,
+        };
+        self.open_call(at, seal, out);
+        let Some(open) = self.open.get(at) else { return };
+        match (&open.kind, delta) {
+            (Kind::Text, Delta::Text(text)) => self.said(b"\"content\":", text, out),
+            (Kind::Text, Delta::Citation(citation)) => {
+                let annotation = wire::Annotation::of(citation);
+                self.delta(out, |out| field("annotations", &[annotation], out));
+            }
+            (Kind::Refusal, Delta::Text(text)) => {
+                self.said(b"\"refusal\":", text, out);
+                self.has_refusal = true;
+            }
+            (Kind::Thinking { index, is_summary }, Delta::Text(text)) => {
+                let text_detail = if *is_summary { Detail::of_summary } else { Detail::of_text };
+                let detail = text_detail(text.clone(), *index);
+                self.delta(out, |out| {
+                    out.extend_from_slice(b"\"reasoning_content\":");
+                    string(text, out);
+                    out.push(b',');
+                    field("reasoning_details", &[detail], out);
+                });
+            }
+            (Kind::Thinking { index, .. }, Delta::Seal(seal)) => {
+                let detail = Detail::of_seal(seal, *index);
+                self.delta(out, |out| field("reasoning_details", &[detail], out));
+            }
+            (Kind::Call { index, takes, .. }, Delta::Text(text)) => self.arguments(*index, *takes, text, out),
+            (
+                Kind::Text | Kind::Refusal | Kind::Thinking { .. } | Kind::Call { .. } | Kind::Silent,
+                Delta::Text(_) | Delta::Seal(_) | Delta::Citation(_),
+            ) => {}
+        }
+    }
+
+    fn said(&self, name: &[u8], text: &str, out: &mut Vec<u8>) {
+        self.delta(out, |out| {
+            out.extend_from_slice(name);
+            string(text, out);
+        });
+    }
+
+    fn arguments(&self, index: u64, takes: Takes, text: &str, out: &mut Vec<u8>) {
+        let (before, after): (String, &[u8]) = match takes {
+            Takes::Object if self.words == Calls::Function => {
+                ("\"function_call\":{\"arguments\":".to_owned(), b"}")
+            }
+            Takes::Object => {
+                (format!("\"tool_calls\":[{{\"index\":{index},\"function\":{{\"arguments\":"), b"}}]")
+            }
+            Takes::Text => (format!("\"tool_calls\":[{{\"index\":{index},\"custom\":{{\"input\":"), b"}}]"),
+        };
+        self.delta(out, |out| {
+            out.extend_from_slice(before.as_bytes());
+            string(text, out);
+            out.extend_from_slice(after);
+        });
+    }
+
+    /// Says that a call begins, if that is not said yet.
+    fn open_call(&mut self, at: usize, seal: Option<&Seal>, out: &mut Vec<u8>) {
+        let Some(Open { kind: Kind::Call { index, takes, opening }, .. }) = self.open.get_mut(at) else {
+            return;
+        };
+        let (index, takes) = (*index, *takes);
+        let seal = seal.map(|seal| wire::Extra::of(seal.shown_in(Dialect::OpenAiChat)));
+        let call = match (opening.take(), seal) {
+            (None, None) => return,
+            (None, extra_content) => CallStart { index, extra_content, ..CallStart::default() },
+            (Some(unsaid), _) if self.words == Calls::Function => {
+                let call = wire::CalledFunction { name: &unsaid.name, arguments: "" };
+                return self.delta(out, |out| field("function_call", &call, out));
+            }
+            (Some(unsaid), extra_content) => {
+                return self.delta(out, |out| {
+                    field("tool_calls", &[CallStart::of(index, takes, &unsaid, extra_content)], out);
+                });
+            }
+        };
+        self.delta(out, |out| field("tool_calls", &[call], out));
+    }
+
+    fn close(&mut self, part: u32, out: &mut Vec<u8>) {
+        if let Some(at) = self.open.iter().rposition(|open| open.part == part) {
+            self.open_call(at, None, out);
+            self.open.swap_remove(at);
+        }
+    }
+
+    fn usage(&self, out: &mut Vec<u8>) {
+        let usage = usage::Wire::of(&self.usage.unwrap_or_default());
+        out.extend_from_slice(&self.head);
+        out.extend_from_slice(b"],");
+        field("usage", &usage, out);
+        out.extend_from_slice(b"}\n\n");
+    }
+}
+
+impl EventWriter for Writer {
+    fn write(&mut self, event: &Event, out: &mut Vec<u8>) {
+        match event {
+            Event::Start { id, .. } => self.begin(id, out),
+            Event::Open { part, opening } => self.begin_part(*part, opening),
+            Event::Delta { part, delta } => self.go_on(*part, delta, out),
+            Event::Close { part } => self.close(*part, out),
+            Event::Usage(usage) => self.usage = Some(*usage),
+            Event::Finish(finish) => {
+                let reason = self.words.finish_reason(finish, self.has_refusal.then_some(""));
+                out.extend_from_slice(&self.head);
+                out.extend_from_slice(b"{\"index\":0,\"delta\":{},\"logprobs\":null,\"finish_reason\":");
+                string(reason, out);
+                out.extend_from_slice(self.tail.as_bytes());
+            }
+            Event::End => {
+                if self.plan.request.include_usage {
+                    self.usage(out);
+                }
+                out.extend_from_slice(b"data: [DONE]\n\n");
+            }
+            Event::Failed(_) => {}
+        }
+    }
+
+    fn fail(&mut self, error: &WireError<'_>, out: &mut Vec<u8>) {
+        out.extend_from_slice(&error::encode_event(error, StreamPlace::default()));
+    }
+}
+
+/// The first piece of a call, or only its seal.
+#[derive(Debug, Default, Serialize)]
+struct CallStart<'a> {
+    index: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    r#type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    function: Option<wire::CalledFunction<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    custom: Option<wire::CalledCustom<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extra_content: Option<wire::Extra>,
+}
+
+impl<'a> CallStart<'a> {
+    fn of(index: u64, takes: Takes, unsaid: &'a Unsaid, extra_content: Option<wire::Extra>) -> Self {
+        let name = &unsaid.name;
+        let (kind, function, custom) = match takes {
+            Takes::Object => ("function", Some(wire::CalledFunction { name, arguments: "" }), None),
+            Takes::Text => ("custom", None, Some(wire::CalledCustom { name, input: "" })),
+        };
+        CallStart { index, id: Some(&unsaid.id), r#type: Some(kind), function, custom, extra_content }
+    }
+}
+
+fn field(name: &str, value: &(impl Serialize + ?Sized), out: &mut Vec<u8>) {
+    out.push(b'"');
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
+    serde_json::to_writer(out, value).expect("strings and numbers under string keys always serialise");
+}
+
+fn string(text: &str, out: &mut Vec<u8>) {
+    serde_json::to_writer(out, text).expect("a string always serialises");
+}

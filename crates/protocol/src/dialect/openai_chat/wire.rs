@@ -1,0 +1,299 @@
+//! What messages look like when they are written; never how they are read, which is lenient where this is exact.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use super::thought::Kept;
+use crate::conversation::part::{Cache, Citation, Json, Takes, ToolCall};
+use crate::dialect::Dialect;
+
+/// A message of a request.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Message<'a> {
+    pub(super) role: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tool_call_id: Option<&'a str>,
+    pub(super) content: Option<Content<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) refusal: Option<Cow<'a, str>>,
+    #[serde(flatten)]
+    pub(super) kept: Kept,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) tool_calls: Vec<Call<'a>>,
+}
+
+/// What a message says.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum Content<'a> {
+    Text(Cow<'a, str>),
+    Parts(Vec<Part<'a>>),
+}
+
+/// One part of it.
+#[derive(Debug, Serialize)]
+pub(super) struct Part<'a> {
+    #[serde(flatten)]
+    pub(super) said: Said<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cache_control: Option<CacheControl>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum Said<'a> {
+    Text { text: &'a str },
+    ImageUrl { image_url: ImageUrl<'a> },
+    InputAudio { input_audio: InputAudio<'a> },
+    File { file: File<'a> },
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct ImageUrl<'a> {
+    pub(super) url: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) detail: Option<&'a str>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct InputAudio<'a> {
+    pub(super) data: &'a str,
+    pub(super) format: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct File<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) file_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) filename: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) file_data: Option<String>,
+}
+
+/// The mark by which OpenRouter and LiteLLM pass on where a prompt is to be cached.
+#[derive(Debug, Serialize)]
+pub(super) struct CacheControl {
+    r#type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ttl: Option<&'static str>,
+}
+
+impl CacheControl {
+    pub(super) fn of(cache: Cache) -> Self {
+        let ttl = match cache {
+            Cache::Usual => None,
+            Cache::Hour => Some("1h"),
+        };
+        CacheControl { r#type: "ephemeral", ttl }
+    }
+}
+
+/// The call of a tool.
+#[derive(Debug, Serialize)]
+pub(super) struct Call<'a> {
+    id: &'a str,
+    r#type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    function: Option<CalledFunction<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    custom: Option<CalledCustom<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    extra_content: Option<Extra>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct CalledFunction<'a> {
+    pub(super) name: &'a str,
+    pub(super) arguments: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct CalledCustom<'a> {
+    pub(super) name: &'a str,
+    pub(super) input: &'a str,
+}
+
+/// Where Google's own endpoint of this dialect keeps the seal of a call.
+#[derive(Debug, Serialize)]
+pub(super) struct Extra {
+    google: Google,
+}
+
+#[derive(Debug, Serialize)]
+struct Google {
+    thought_signature: String,
+}
+
+impl Extra {
+    pub(super) fn of(thought_signature: String) -> Self {
+        Extra { google: Google { thought_signature } }
+    }
+}
+
+impl<'a> CalledFunction<'a> {
+    pub(super) fn of(call: &'a ToolCall) -> Self {
+        // A call without arguments is one with an empty object; a text of no JSON trips clients and servers alike.
+        let arguments = if call.arguments.is_empty() { "{}" } else { &call.arguments };
+        CalledFunction { name: &call.name, arguments }
+    }
+}
+
+impl<'a> Call<'a> {
+    /// A call, with its seal where the reader is to have it.
+    pub(super) fn of(call: &'a ToolCall, seal: Option<String>) -> Self {
+        let (kind, function, custom) = match call.takes {
+            Takes::Object => ("function", Some(CalledFunction::of(call)), None),
+            Takes::Text => ("custom", None, Some(CalledCustom { name: &call.name, input: &call.arguments })),
+        };
+        Call { id: &call.id, r#type: kind, function, custom, extra_content: seal.map(Extra::of) }
+    }
+
+    /// A call as a client is to keep it.
+    pub(super) fn shown(call: &'a ToolCall) -> Self {
+        Self::of(call, call.seal.as_ref().map(|seal| seal.shown_in(Dialect::OpenAiChat)))
+    }
+}
+
+/// A source of a text.
+#[derive(Debug, Serialize)]
+pub(super) struct Annotation<'a> {
+    r#type: &'static str,
+    url_citation: UrlCitation<'a>,
+}
+
+#[derive(Debug, Serialize)]
+struct UrlCitation<'a> {
+    start_index: u64,
+    end_index: u64,
+    url: &'a str,
+    title: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<&'a str>,
+}
+
+impl<'a> Annotation<'a> {
+    pub(super) fn of(citation: &'a Citation) -> Self {
+        let (start_index, end_index) = citation.range.unwrap_or_default();
+        Annotation {
+            r#type: "url_citation",
+            url_citation: UrlCitation {
+                start_index,
+                end_index,
+                url: &citation.url,
+                title: citation.title.as_deref().unwrap_or_default(),
+                content: citation.quote.as_deref(),
+            },
+        }
+    }
+}
+
+/// A tool on offer.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum Tool<'a> {
+    Offered {
+        #[serde(flatten)]
+        kind: ToolKind<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        cache_control: Option<CacheControl>,
+    },
+    Native(&'a Json),
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum ToolKind<'a> {
+    Function { function: Function<'a> },
+    Custom { custom: Custom<'a> },
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Function<'a> {
+    pub(super) name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) description: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) parameters: Option<&'a Json>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) strict: Option<bool>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Custom<'a> {
+    pub(super) name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) description: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) format: Option<Grammar<'a>>,
+}
+
+/// The form of a custom tool's text: here a grammar stands in an object of its own, in `openai_responses` it does not.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum Grammar<'a> {
+    Nested { r#type: &'static str, grammar: Definition },
+    Other(&'a Json),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Definition {
+    syntax: String,
+    definition: String,
+}
+
+impl<'a> Grammar<'a> {
+    pub(super) fn of(format: &'a Json) -> Self {
+        match serde_json::from_str(format.as_str()) {
+            Ok(grammar) => Grammar::Nested { r#type: "grammar", grammar },
+            Err(_) => Grammar::Other(format),
+        }
+    }
+}
+
+/// Which tools are to be called.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(super) enum Choice<'a> {
+    Mode(&'static str),
+    Named(Named<'a>),
+    Among { r#type: &'static str, allowed_tools: Allowed<'a> },
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Allowed<'a> {
+    mode: &'static str,
+    tools: Vec<Named<'a>>,
+}
+
+/// The tool of a name.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum Named<'a> {
+    Function { function: Name<'a> },
+    Custom { custom: Name<'a> },
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct Name<'a> {
+    name: &'a str,
+}
+
+impl<'a> Choice<'a> {
+    pub(super) fn among(mode: &'static str, tools: Vec<Named<'a>>) -> Self {
+        Choice::Among { r#type: "allowed_tools", allowed_tools: Allowed { mode, tools } }
+    }
+}
+
+impl<'a> Named<'a> {
+    pub(super) fn function(name: &'a str) -> Self {
+        Named::Function { function: Name { name } }
+    }
+
+    pub(super) fn custom(name: &'a str) -> Self {
+        Named::Custom { custom: Name { name } }
+    }
+}
