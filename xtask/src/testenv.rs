@@ -30,7 +30,13 @@ impl TestEnv {
     /// # Errors
     /// When something is missing and cannot be installed; nothing is skipped.
     pub(crate) fn ready(&self) -> Result<()> {
-        debian(&[("python3", "python3-venv"), ("node", "nodejs"), ("npm", "npm"), ("curl", "curl")])?;
+        debian(&[
+            ("python3", "python3-venv"),
+            ("node", "nodejs"),
+            ("npm", "npm"),
+            ("curl", "curl"),
+            ("nginx", "nginx-light"),
+        ])?;
         self.python().context("the Python clients and the model")?;
         self.node().context("the Node clients")
     }

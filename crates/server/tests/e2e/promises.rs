@@ -1,4 +1,5 @@
 //! Proofs of the promises that only the whole binary can keep; each module has the number of its promise.
 
 mod p03_one_line_for_each_attempt;
+mod p12_bytes_flow;
 mod p15_secrets_stay_inside;
