@@ -84,8 +84,18 @@ impl Loaded {
 }
 
 /// Sections whose settings act on every request from the moment they are published.
-const HOT: &[&str] =
-    &["limits", "retry", "cooldown", "breaker", "adaptive", "routing", "affinity", "hedging", "keepalive"];
+const HOT: &[&str] = &[
+    "limits",
+    "retry",
+    "cooldown",
+    "breaker",
+    "adaptive",
+    "routing",
+    "affinity",
+    "hedging",
+    "probe",
+    "keepalive",
+];
 /// What they hold that is read at the start only.
 const COLD: &str = "limits.connections_max";
 

@@ -66,15 +66,27 @@ pub(crate) fn request_headers(from: &HeaderMap, stamp: &Stamp, rules: &HeaderRul
     forwarded.insert("x-request-id", stamp.header());
     // Usage is read from the answer, so it must come as plain text.
     forwarded.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    set_fixed(rules, &mut forwarded);
+    forwarded
+}
+
+/// The headers of a call of our own to a backend with these rules.
+pub(crate) fn own_headers(rules: &HeaderRules) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    set_fixed(rules, &mut headers);
+    headers
+}
+
+fn set_fixed(rules: &HeaderRules, headers: &mut HeaderMap) {
     for (name, value) in &rules.set {
         if let (Ok(name), Ok(mut value)) =
             (HeaderName::try_from(&**name), HeaderValue::try_from(value.expose()))
         {
             value.set_sensitive(true);
-            forwarded.insert(name, value);
+            headers.insert(name, value);
         }
     }
-    forwarded
 }
 
 /// The upstream's headers that may come back to the client: none that quotes a secret.

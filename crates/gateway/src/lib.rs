@@ -8,8 +8,10 @@ mod gateway;
 mod identity;
 mod inbound;
 mod listener;
+mod lookout;
 mod metrics;
 mod pipeline;
+mod probe;
 mod refusal;
 mod routes;
 mod tasks;
@@ -29,9 +31,11 @@ pub use body::{Body, BoxError};
 pub use clock::{Clock, Ids, RandomIds, SystemClock};
 pub use gateway::{Gateway, Parts};
 pub use listener::{ConnectionLimits, Handler, listen};
+pub use lookout::{Listed, Lookout};
 pub use metrics::Metrics;
+pub use probe::{Listing, Probe};
 pub use tasks::Tasks;
-pub use view::{Unusable, UnusableBackend, View, endpoint};
+pub use view::{Unusable, UnusableBackend, View};
 
 /// What a URL that nobody serves is answered, in the shape that clients of the data plane read.
 pub fn not_found(gateway: &Gateway, request: &Request<Incoming>) -> Response<Body> {

@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use policy::{Amount, BackendStatus, Pace, Receipt, RequestOutcome, Status};
+use policy::{Amount, BackendStatus, Health, Pace, Reach, Receipt, RequestOutcome, Status};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -50,6 +50,8 @@ struct Gauges {
     backend_rate: Family<BackendLabels, Gauge>,
     backend_retreat: Family<BackendLabels, Gauge>,
     backend_limited: Family<BackendLabels, Gauge>,
+    backend_error: Family<BackendLabels, Gauge>,
+    backend_probe: Family<BackendLabels, Gauge>,
     journal_entries: Gauge,
     journal_bytes: Gauge,
 }
@@ -72,6 +74,8 @@ impl Gauges {
             ("backend_rate_per_minute", "Requests that come into its bucket", &self.backend_rate),
             ("backend_retreat", "0 normal, 1 in retreat, 2 recovering", &self.backend_retreat),
             ("backend_limited_percent", "429s among the answers of the last minute", &self.backend_limited),
+            ("backend_error", "1 while a backend's credential counts as refused", &self.backend_error),
+            ("backend_probe", "By its probes: 0 healthy, 1 degraded, 2 down", &self.backend_probe),
         ] {
             registry.register(name, help, family.clone());
         }
@@ -95,6 +99,8 @@ impl Gauges {
             (&self.backend_token_level, backend.token_level.map(signed)),
             (&self.backend_rate, backend.rpm.map(i64::from)),
             (&self.backend_limited, backend.limited_percent.map(i64::from)),
+            (&self.backend_error, Some(i64::from(backend.state == Health::Error))),
+            (&self.backend_probe, backend.probe.map(|probe| reach(probe.state))),
         ] {
             if let Some(value) = value {
                 family.get_or_create(labels).set(value);
@@ -323,6 +329,14 @@ impl BackendMetrics {
     pub(crate) fn failed(&self, failure: &Failure) {
         let BackendLabels { backend, provider } = self.labels.clone();
         self.failures.get_or_create(&FailureLabels { backend, provider, kind: failure.kind.name() }).inc();
+    }
+}
+
+fn reach(reach: Reach) -> i64 {
+    match reach {
+        Reach::Healthy => 0,
+        Reach::Degraded => 1,
+        Reach::Down => 2,
     }
 }
 

@@ -74,7 +74,7 @@ fn secrets(backend: &Backend) -> Vec<Secret> {
 }
 
 /// The endpoint of `backend`: its address, its credential, its certificates.
-pub fn endpoint(backend: &Backend) -> Result<Endpoint, Unusable> {
+pub(crate) fn endpoint(backend: &Backend) -> Result<Endpoint, Unusable> {
     let auth = backend.credential.as_ref().map_or(Auth::None, |secret| Auth::Bearer(secret.expose()));
     let endpoint = Endpoint::new(&backend.base_url, auth)?;
     match &backend.ca_file {

@@ -12,7 +12,7 @@ use crate::identity::Secret;
 use crate::live::{BackendId, ModelId};
 
 pub(crate) use vendor::host_of;
-pub use vendor::{VENDORS, Vendor, vendor_named, vendor_of_host};
+pub use vendor::{MODELS_PATH, VENDORS, Vendor, vendor_named, vendor_of_host};
 
 /// One thing that can serve: an account at a provider.
 #[derive(Debug, Clone)]
@@ -47,6 +47,8 @@ pub struct Backend {
     pub drain_on_disconnect: bool,
     /// Whether it serves what it lists itself, because its models are not written down.
     pub lists_models: bool,
+    /// What a probe asks for, spending nothing: below the base URL, or from its host's root where it begins with a slash.
+    pub health_path: Arc<str>,
     /// A certificate authority of its own, as a file path.
     pub ca_file: Option<Arc<str>>,
     /// Where it was defined.

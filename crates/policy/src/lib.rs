@@ -17,8 +17,8 @@ mod timestamp;
 
 pub use access::{Denial, may_enter, may_take, may_use};
 pub use backend::{
-    Backend, BackendKind, BackendLimits, Deadlines, HeaderRules, ModelLimits, Source, VENDORS, Vendor,
-    vendor_named, vendor_of_host,
+    Backend, BackendKind, BackendLimits, Deadlines, HeaderRules, MODELS_PATH, ModelLimits, Source, VENDORS,
+    Vendor, vendor_named, vendor_of_host,
 };
 pub use catalog::{Candidate, Carries, Catalog, ModelListing, NoSuchModel, Route, Tier};
 pub use identity::{Class, Digest, Digester, Identity, Key, KeyLimits, ModelSet, Secret, masked};
@@ -38,7 +38,7 @@ pub use schedule::{
     AffinityRules, BreakerRules, CooldownGrowth, CooldownRules, HedgeRules, Strategy, backoff,
 };
 pub use snapshot::{
-    AdaptiveSettings, BackendSpec, Draft, KeepaliveRules, KeySecret, KeySpec, ModelSpec, PoolSpec, Problem,
-    QueuePolicy, Snapshot, Spill, TeamSpec, TrafficSettings,
+    AdaptiveSettings, BackendSpec, Draft, KeepaliveRules, KeySecret, KeySpec, ModelSpec, PoolSpec,
+    ProbeRules, Problem, QueuePolicy, Snapshot, Spill, TeamSpec, TrafficSettings,
 };
 pub use timestamp::Timestamp;

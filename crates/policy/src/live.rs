@@ -195,7 +195,13 @@ impl Live {
         self.lock().reset(backend, now)
     }
 
-    /// The active prober looked: a miss counts as a failure; a pass ends an error and, after a miss, closes the
+    /// Whether an active probe of a backend is worth its while: nobody has called it since this was last asked, or
+    /// it is in trouble of which a probe may tell something.
+    pub fn is_probe_due(&self, backend: BackendId, now: Instant) -> bool {
+        self.lock().is_probe_due(backend, now)
+    }
+
+    /// The active prober looked: a miss counts as a failure; a pass may end an error and, after a miss, closes the
     /// breaker, which calls that failed may have opened although probes pass. Neither touches a cooldown, for a
     /// probe spends no tokens and so meets no limit.
     pub fn note_probe(&self, backend: BackendId, probed: Probed, now: Instant) -> Vec<Grant> {

@@ -7,6 +7,7 @@ mod hedge;
 mod pace;
 mod pick;
 mod retry;
+mod trust;
 
 pub use affinity::AffinityRules;
 pub(crate) use affinity::{Bid, mix};
@@ -21,6 +22,7 @@ pub(crate) use pick::Load;
 pub use pick::Strategy;
 pub(crate) use retry::RetryBudget;
 pub use retry::backoff;
+pub(crate) use trust::Trust;
 
 use std::time::Instant;
 

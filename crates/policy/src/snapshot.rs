@@ -5,16 +5,16 @@ mod draft;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
 pub use draft::{
     AdaptiveSettings, BackendSpec, Draft, KeepaliveRules, KeySecret, KeySpec, ModelSpec, PoolSpec,
-    QueuePolicy, Spill, TeamSpec, TrafficSettings,
+    ProbeRules, QueuePolicy, Spill, TeamSpec, TrafficSettings,
 };
 
-use crate::backend::{Backend, ModelLimits, Source, vendor_named, vendor_of_host};
+use crate::backend::{Backend, MODELS_PATH, ModelLimits, Source, vendor_named, vendor_of_host};
 use crate::catalog::{Catalog, CatalogDraft, Served};
 use crate::identity::{Class, Digest, Identity, Key, KeyLimits, ModelSet};
 use crate::live::{BackendId, KeySlot, Live, ModelId};
@@ -130,6 +130,7 @@ fn pools_in_order(specs: &[PoolSpec]) -> Vec<(Arc<str>, Strategy)> {
 fn served(spec: BackendSpec, live: &Live, now: Instant) -> Served {
     let label = label_of(&spec).to_owned();
     let id = live.backend_id(&spec.name, now);
+    let health_path = health_path_of(&spec).into();
     let models = model_ids(&spec, id, live);
     let backend = Backend {
         id,
@@ -147,6 +148,7 @@ fn served(spec: BackendSpec, live: &Live, now: Instant) -> Served {
         headers: spec.headers,
         drain_on_disconnect: spec.drain_on_disconnect,
         lists_models: spec.models.is_none(),
+        health_path,
         ca_file: spec.ca_file.map(Arc::from),
         source: spec.source,
     };
@@ -157,7 +159,8 @@ fn served(spec: BackendSpec, live: &Live, now: Instant) -> Served {
 /// The native models whose limits are counted by themselves: all that are known of a backend with several,
 /// for providers limit each model, and one alone where its mapping sets limits.
 fn model_ids(spec: &BackendSpec, backend: BackendId, live: &Live) -> HashMap<String, (ModelId, ModelLimits)> {
-    let mut limits: HashMap<&str, ModelLimits> = HashMap::new();
+    // In order of their names, so that the same configuration gives the same places.
+    let mut limits: BTreeMap<&str, ModelLimits> = BTreeMap::new();
     for (name, model) in spec.models.iter().flatten() {
         let native = limits.entry(model.native.as_deref().unwrap_or(name)).or_default();
         *native = native.tighter(model.limits);
@@ -172,6 +175,12 @@ fn model_ids(spec: &BackendSpec, backend: BackendId, live: &Live) -> HashMap<Str
         .into_iter()
         .filter_map(|(native, limits)| Some((native.to_owned(), (live.model_id(backend, native)?, limits))));
     counted.collect()
+}
+
+/// What a probe asks for: as written, else what the vendor has for it that kind or address show.
+fn health_path_of(spec: &BackendSpec) -> &str {
+    let vendor = || vendor_named(spec.kind.name()).or_else(|| vendor_of_host(&spec.base_url));
+    spec.health_path.as_deref().unwrap_or_else(|| vendor().map_or(MODELS_PATH, |vendor| vendor.health_path))
 }
 
 /// The provider tag: as written, else the vendor's that the kind or the address shows, else the kind's name.
@@ -190,7 +199,7 @@ fn label_of(spec: &BackendSpec) -> &str {
 struct Keyed {
     key: Key,
     digests: Vec<Digest>,
-    aliases: std::collections::BTreeMap<String, Vec<String>>,
+    aliases: BTreeMap<String, Vec<String>>,
     index: usize,
 }
 

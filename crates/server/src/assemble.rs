@@ -9,14 +9,14 @@ use control::{
     config::{self, Loaded, Settings},
     publish::{Audience, Controls, Publisher, Reloader, Trigger, stored_settings},
 };
-use gateway::{Clock, Gateway, Metrics, Parts, RandomIds, SystemClock, Tasks};
+use gateway::{Clock, Gateway, Lookout, Metrics, Parts, Probe, RandomIds, SystemClock, Tasks};
 use policy::{BackendKind, BackendSpec, Bound, Digester, Draft, Grant, Live, ModelSpec, Snapshot, Source};
 use store::{Directory, Durability, Journal, JournalSettings, Mover, Store, StoreOptions, VaultNotice};
 use tokio::sync::watch;
 
 use crate::{
     demo, health,
-    probe::{Lookout, ModelsProbe},
+    probe::{self, Tester},
     settings::Sources,
 };
 
@@ -93,14 +93,9 @@ pub(crate) async fn assemble(sources: Arc<Sources>, loaded: Loaded, demo: Demo) 
     let publisher = Publisher::new(controls, loaded);
     publisher.publish(Trigger::Start).await?;
     let reloader = Reloader::new(publisher.clone(), sources.clone());
-    let probe = ModelsProbe::new(client);
-    let lookout = Lookout {
-        probe: probe.clone(),
-        gateway: gateway.clone(),
-        live: live.clone(),
-        publisher: publisher.clone(),
-    };
+    let (lookout, lists) = Lookout::new(gateway.clone());
     tasks.spawn("lookout", lookout.keep_looking());
+    tasks.spawn("lists of models", probe::take_over(lists, publisher.clone()));
     let (gate, minted) = admin::ensure_token(&directory, &digester, &settings).await?;
     let health = health::State::new(gateway.clone(), live.clone(), publisher.clone());
     let admin = admin::router(AdminState {
@@ -110,7 +105,7 @@ pub(crate) async fn assemble(sources: Arc<Sources>, loaded: Loaded, demo: Demo) 
         ledger: store.ledger,
         live,
         digester,
-        prober: Arc::new(probe),
+        prober: Arc::new(Tester(Probe::new(client))),
         gate: Arc::new(gate),
     });
     Ok(Assembled {

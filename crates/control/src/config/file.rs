@@ -5,13 +5,14 @@ mod traffic;
 
 use super::bind::{Bind, Binder, List, Table, choice, shape};
 use super::leaf::{
-    Address, Dollars, HeaderName, ModelName, Moment, Name, Network, OneOrMany, PerMillion, SecretText, Text,
+    Address, Dollars, HeaderName, HealthPath, ModelName, Moment, Name, Network, OneOrMany, PerMillion,
+    SecretText, Text,
 };
 use super::quantity::{Count, Interval, Size, Span};
 use super::tree::{Node, Value};
 
 pub use pace::{Adaptive, AdaptiveMode, Breaker, Cooldown, Growth, Retreat};
-pub use traffic::{Affinity, Hedging, ModelRules, Pool, QueuePolicy, Routing, Spill, Strategy};
+pub use traffic::{Affinity, Hedging, ModelRules, Pool, Probe, QueuePolicy, Routing, Spill, Strategy};
 
 const SECOND: u64 = 1000;
 const MINUTE: u64 = 60 * SECOND;
@@ -78,6 +79,8 @@ shape! {
         pub affinity: Option<Affinity>,
         /// When a second attempt races a slow first one.
         pub hedging: Option<Hedging>,
+        /// When backends that nobody calls, or that are in trouble, are asked how they are.
+        pub probe: Option<Probe>,
         /// What may be spent.
         pub budgets: Option<List<Budget>>,
     }
@@ -304,6 +307,9 @@ shape! {
         pub headers: Option<Headers>,
         /// Whether a call whose client left is read to its usage. Default: false.
         pub drain_on_disconnect: Option<bool>,
+        /// Where it is asked how it is, by GET: below `base_url`, or from the root of its host where it begins with `/`.
+        /// Default: the provider's own, else `models`.
+        pub health_path: Option<HealthPath>,
         /// A certificate authority of its own.
         pub ca_file: Option<Text>,
         /// What it serves. Left out: what its own list says.

@@ -65,6 +65,30 @@ impl Bind for Text {
     }
 }
 
+/// Where a backend is asked how it is: below its base URL, or from the root of its host where it begins with a slash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthPath(pub String);
+schema_of!(HealthPath, "HealthPath", {"type": "string", "maxLength": 512, "pattern": "^/?[!\"$-.0-~][!\"$-~]*$"});
+
+impl Bind for HealthPath {
+    fn bind(node: &Node, binder: &mut Binder<'_>) -> Option<Self> {
+        let text = text_of(node, binder, "a path such as /health")?;
+        let is_path = text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
+            && text.len() <= TEXT_CHARS_MAX
+            && !text.trim_start_matches('/').is_empty()
+            && !text.starts_with("//")
+            && !text.contains("://");
+        if !is_path {
+            return binder.refuse(
+                node,
+                "must be a path at the backend's own host, as `models` or `/health`",
+                None,
+            );
+        }
+        Some(Self(text.to_owned()))
+    }
+}
+
 /// The name of a backend, key, pool or team.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Name(pub String);

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use policy::{
     AdaptiveSettings, AffinityRules, Amount, BackendSpec, BreakerRules, Class, CooldownRules, Deadlines,
-    HedgeRules, KeepaliveRules, KeyLimits, KeySecret, KeySpec, PoolSpec, QueuePolicy, Secret, Source, Spill,
-    Strategy, TrafficSettings,
+    HedgeRules, KeepaliveRules, KeyLimits, KeySecret, KeySpec, PoolSpec, ProbeRules, QueuePolicy, Secret,
+    Source, Spill, Strategy, TrafficSettings,
 };
 use store::MasterKeySource;
 
@@ -119,6 +119,8 @@ pub struct Settings {
     pub affinity: AffinityRules,
     /// When a second attempt races a slow first one.
     pub hedging: HedgeRules,
+    /// When backends are asked how they are.
+    pub probe: ProbeRules,
     /// What may be spent.
     pub budgets: Vec<BudgetSettings>,
 }
@@ -266,6 +268,7 @@ impl Settings {
                 .map_or(traffic.emergency_percent, |fraction| fraction.0),
             affinity: affinity(file.affinity.as_ref(), traffic.affinity),
             hedging: hedging(file.hedging.as_ref(), traffic.hedging),
+            probe: probe(file.probe.as_ref(), traffic.probe),
             budgets: file.budgets.iter().flat_map(List::iter).map(|(_, typed)| budget(typed)).collect(),
         }
     }
@@ -286,6 +289,7 @@ impl Settings {
             emergency_percent: self.emergency_percent,
             affinity: self.affinity,
             hedging: self.hedging,
+            probe: self.probe,
             body_bytes_max: self.limits.body_bytes_max,
             image_body_bytes_max: self.limits.image_body_bytes_max,
             client_body_timeout: self.client_timeouts.body,
@@ -469,6 +473,16 @@ fn hedging(typed: Option<&file::Hedging>, default: HedgeRules) -> HedgeRules {
         enabled: typed.enabled.unwrap_or(default.enabled),
         quantile_percent: typed.quantile.map_or(default.quantile_percent, |share| share.0),
         spend_max_percent: typed.spend_max_percent.map_or(default.spend_max_percent, percent),
+    }
+}
+
+/// A timeout ends with its interval.
+fn probe(typed: Option<&file::Probe>, default: ProbeRules) -> ProbeRules {
+    let interval = typed.and_then(|p| p.interval).map_or(default.interval, |span| span.0);
+    ProbeRules {
+        enabled: typed.and_then(|p| p.enabled).unwrap_or(default.enabled),
+        interval,
+        timeout: typed.and_then(|p| p.timeout).map_or(default.timeout, |span| span.0).min(interval),
     }
 }
 

@@ -103,6 +103,9 @@ impl Rows<'_> {
         self.scalar("hedging.enabled", settings.hedging.enabled);
         self.scalar("hedging.quantile", f64::from(settings.hedging.quantile_percent) / 100.0);
         self.scalar("hedging.spend_max_percent", settings.hedging.spend_max_percent);
+        self.scalar("probe.enabled", settings.probe.enabled);
+        self.scalar("probe.interval", time(settings.probe.interval));
+        self.scalar("probe.timeout", time(settings.probe.timeout));
         self.scalar("keepalive.stream", time(settings.keepalive.stream));
         self.scalar("keepalive.nonstream", time(settings.keepalive.nonstream));
         for (endpoint, interval) in &settings.keepalive.endpoints {
@@ -201,6 +204,9 @@ impl Rows<'_> {
         self.add(deadlines.then("first_event"), time(backend.deadlines.first_event));
         self.add(deadlines.then("idle"), time(backend.deadlines.idle));
         self.add(deadlines.then("total"), time(backend.deadlines.total));
+        if let Some(health_path) = &backend.health_path {
+            self.add(path.then("health_path"), health_path.clone());
+        }
         for (name, model) in backend.models.iter().flatten() {
             self.model(&path.then("models").then(name.as_str()), name, model);
         }

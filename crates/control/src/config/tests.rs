@@ -192,6 +192,29 @@ fn every_problem_is_reported_at_once_with_its_place() {
 }
 
 #[test]
+fn probes_stay_at_the_backends_own_host_and_within_their_interval() {
+    let backend = |path: &str| {
+        let text = format!("backends: [{{name: a, base_url: \"http://h/v1\", health_path: \"{path}\"}}]");
+        check("a.yaml", &text, &[]).ok()?.settings.backends.pop()?.health_path
+    };
+    for path in ["models", "/health", "/v1/health/ready", "key?verbose=1"] {
+        assert_eq!(backend(path).as_deref(), Some(path));
+    }
+    for path in ["", "/", "//evil/x", "http://evil/x", "/a b", "/a#b", "/\\u0000", &"x".repeat(513)] {
+        assert_eq!(backend(path), None, "{path}");
+    }
+    for (text, enabled, interval, timeout) in [
+        ("", true, 60, 10),
+        ("probe: {interval: 5s}", true, 5, 5),
+        ("probe: {enabled: false, interval: 10m, timeout: 1m}", false, 600, 60),
+    ] {
+        let probe = check("a.yaml", text, &[]).unwrap_or_else(|report| panic!("{report}")).settings.probe;
+        let told = (probe.enabled, probe.interval.as_secs(), probe.timeout.as_secs());
+        assert_eq!(told, (enabled, interval, timeout), "{text}");
+    }
+}
+
+#[test]
 fn what_is_nested_too_deep_is_refused_without_harm() {
     for (file, text) in [
         ("a.yaml", "[".repeat(5000)),

@@ -6,5 +6,6 @@ mod disconnects;
 mod hedging;
 mod keepalive;
 mod limits;
+mod lookout;
 mod promises;
 mod scene;

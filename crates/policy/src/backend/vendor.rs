@@ -11,13 +11,19 @@ pub struct Vendor {
     pub base_url: &'static str,
     /// The environment variable its users keep their key in.
     pub env: &'static str,
+    /// What a probe asks for below its API: answered only to a good credential, where there is such a thing.
+    pub health_path: &'static str,
 }
+
+/// The list of models, below an API of OpenAI's kind.
+pub const MODELS_PATH: &str = "models";
 
 /// Known providers. A prefix that is neither here nor a backend's own name or label is part of the model's name.
 pub const VENDORS: &[Vendor] = &[
     vendor("openai", &[], "https://api.openai.com/v1", "OPENAI_API_KEY"),
     vendor("nvidia", &["nvidia_nim", "nim"], "https://integrate.api.nvidia.com/v1", "NVIDIA_API_KEY"),
-    vendor("openrouter", &[], "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY"),
+    // It lists its models to everybody, and tells of a key only to its holder.
+    vendor("openrouter", &[], "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY").probed_at("key"),
     vendor("deepseek", &[], "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY"),
     vendor("groq", &[], "https://api.groq.com/openai/v1", "GROQ_API_KEY"),
     vendor(
@@ -52,7 +58,13 @@ const fn vendor(
     base_url: &'static str,
     env: &'static str,
 ) -> Vendor {
-    Vendor { name, aliases, base_url, env }
+    Vendor { name, aliases, base_url, env, health_path: MODELS_PATH }
+}
+
+impl Vendor {
+    const fn probed_at(self, health_path: &'static str) -> Self {
+        Self { health_path, ..self }
+    }
 }
 
 /// The provider of that name or alias.

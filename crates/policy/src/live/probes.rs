@@ -46,16 +46,28 @@ pub struct ProbeStatus {
 pub(super) struct Probes {
     last: Option<(Instant, Probed)>,
     misses: u32,
+    /// Calls that the backend had had when it was last asked whether a probe is due.
+    calls_seen: Option<u64>,
     window: Window<5>,
 }
 
 impl Default for Probes {
     fn default() -> Self {
-        Self { last: None, misses: 0, window: Window::over(WINDOW) }
+        Self { last: None, misses: 0, calls_seen: None, window: Window::over(WINDOW) }
     }
 }
 
 impl Probes {
+    /// Whether nobody has called the backend since this was last asked, by the number of its calls.
+    pub(super) fn is_idle_at(&mut self, calls: u64) -> bool {
+        self.calls_seen.replace(calls) == Some(calls)
+    }
+
+    /// Whether it missed the latest.
+    pub(super) fn has_missed(&self) -> bool {
+        self.misses > 0
+    }
+
     /// Takes one in; true when it is the first pass after a miss.
     pub(super) fn note(&mut self, probed: Probed, now: Instant) -> bool {
         let before = self.misses;

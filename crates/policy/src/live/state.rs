@@ -233,7 +233,7 @@ impl State {
 
     pub(super) fn in_error(&self) -> Vec<BackendId> {
         let numbered = (0_u32..).zip(&self.backends);
-        numbered.filter(|(_, backend)| backend.in_error).map(|(id, _)| BackendId(id)).collect()
+        numbered.filter(|(_, backend)| backend.trust.is_refused()).map(|(id, _)| BackendId(id)).collect()
     }
 
     /// How long one of this class waits at most.

@@ -286,7 +286,7 @@ fn backend(id: BackendId, state: &BackendState, record: &Record, now: Instant) -
     let open = state.breaker.left(now);
     let (health, reason) = if !backend.enabled {
         (Health::Disabled, None)
-    } else if state.in_error {
+    } else if state.trust.is_refused() {
         (Health::Error, Some("credential_refused"))
     } else if cooling.is_some() {
         (Health::Cooling, Some("rate_limited"))

@@ -297,6 +297,120 @@ fn a_refused_credential_is_an_error_until_it_is_cleared() {
     }
 }
 
+/// Some providers list their models to everybody: a probe that passes says nothing of the credential there.
+#[test]
+fn a_probe_that_proves_nothing_clears_an_error_ever_more_slowly() {
+    let mut world = World::of([one_at_a_time("a")]);
+    let id = world.id("a");
+    for needed in [1, 2, 4, 8] {
+        let slot = world.slot(world.want("m"));
+        world.release(slot, unauthorized());
+        for passes in 0..needed {
+            assert_eq!(world.shown("a").state, Health::Error, "{passes} of {needed}");
+            world.live.note_probe(id, probed(ProbeResult::Passed), world.now);
+        }
+        assert_eq!(world.shown("a").state, Health::Healthy, "{needed}");
+    }
+}
+
+/// What happens to a backend between two turns of the prober, and whether it is asked at the second.
+#[test]
+fn the_idle_and_the_suspect_are_probed() {
+    type Between = fn(&mut World, BackendId);
+    fn call(world: &mut World, outcome: Outcome) {
+        let slot = world.slot(world.want("m"));
+        world.release(slot, outcome);
+    }
+    let cases: [(&str, Between, bool); 9] = [
+        ("nothing", |_, _| {}, true),
+        ("an answered call", |world, _| call(world, SUCCESS), false),
+        ("a call of the caller's fault", |world, _| call(world, failed(Taint::Call)), false),
+        ("a failed call", |world, _| call(world, failed(Taint::Backend)), true),
+        (
+            "a failed call, then an answered one",
+            |world, _| {
+                call(world, failed(Taint::Backend));
+                call(world, SUCCESS);
+            },
+            false,
+        ),
+        ("a refused credential", |world, _| call(world, unauthorized()), true),
+        ("a 429, which ends by time", |world, _| call(world, limited(Some(300 * SECOND))), false),
+        (
+            "a missed probe and an answered call",
+            |world, id| {
+                world.live.note_probe(id, probed(ProbeResult::Missed), world.now);
+                call(world, SUCCESS);
+            },
+            true,
+        ),
+        (
+            "an operator's wish",
+            |world, _| {
+                world.adopt(draft([with(one_at_a_time("a"), |spec| spec.enabled = false)]));
+            },
+            false,
+        ),
+    ];
+    for (what, between, due) in cases {
+        let mut world = World::of([one_at_a_time("a")]);
+        let id = world.id("a");
+        assert!(!world.live.is_probe_due(id, world.now), "nothing is known of it: {what}");
+        world.now += 60 * SECOND;
+        between(&mut world, id);
+        assert_eq!(world.live.is_probe_due(id, world.now), due, "{what}");
+    }
+    let world = World::of([one_at_a_time("a")]);
+    assert!(!world.live.is_probe_due(BackendId(7), world.now), "nobody has that place");
+}
+
+/// P11: what a probe sees changes the breaker and the error, and never a cooldown.
+#[test]
+fn a_probe_neither_begins_nor_ends_a_cooldown() {
+    for result in [ProbeResult::Passed, ProbeResult::Unclear, ProbeResult::Missed] {
+        let mut world = World::of([one_at_a_time("a")]);
+        let (id, slot) = (world.id("a"), world.slot(world.want("m")));
+        for _ in 0..3 {
+            world.live.note_probe(id, probed(result), world.now);
+        }
+        assert_eq!(world.shown("a").state, Health::Healthy, "{result:?}");
+        world.release(slot, limited(None));
+        for _ in 0..10 {
+            world.live.note_probe(id, probed(result), world.now);
+            assert_eq!(world.shown("a").reason, Some("rate_limited"), "{result:?}");
+            assert_eq!(
+                world.shown("a").cooldown_left_ms.map(|left| left >= 30_000),
+                Some(true),
+                "{result:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn five_missed_probes_open_the_breaker_and_one_that_passes_closes_it() {
+    let mut world = World::of([backend("a", &["m"])]);
+    let id = world.id("a");
+    for missed in 0..5 {
+        assert_eq!(world.shown("a").state, Health::Healthy, "{missed}");
+        world.live.note_probe(id, probed(ProbeResult::Missed), world.now);
+    }
+    let shown = world.shown("a");
+    assert_eq!((shown.state, shown.reason), (Health::Cooling, Some("failing")));
+    assert_eq!(shown.probe.map(|probe| (probe.state, probe.consecutive_failures)), Some((Reach::Down, 5)));
+    let waiter = world.wait(world.want("m"));
+    world.live.note_probe(id, probed(ProbeResult::Unclear), world.now);
+    assert_eq!(world.shown("a").state, Health::Cooling, "an answer that says little closes nothing");
+    world.live.note_probe(id, probed(ProbeResult::Missed), world.now);
+    let grants = world.live.note_probe(id, probed(ProbeResult::Passed), world.now);
+    assert!(
+        matches!(&grants[..], [Grant { waiter: granted, what: Granted::Slot(slot) }]
+        if *granted == waiter && !slot.probe),
+        "{grants:?}"
+    );
+    assert_eq!(world.shown("a").state, Health::Healthy);
+}
+
 #[test]
 fn five_failures_in_a_row_open_the_breaker_and_a_probe_closes_it() {
     let mut world = World::of([backend("a", &["m"])]);

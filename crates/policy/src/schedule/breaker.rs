@@ -163,6 +163,11 @@ impl Breaker {
         }
     }
 
+    /// Whether it is open, or its backend failed the latest call.
+    pub(crate) fn is_doubted(&self, now: Instant) -> bool {
+        self.failures > 0 || self.left(now).is_some()
+    }
+
     /// Failures in a row, counted while closed.
     pub(crate) fn failures(&self) -> u32 {
         self.failures

@@ -5,7 +5,10 @@ use std::hash::Hash;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::{BackendSpec, Draft, KeepaliveRules, KeySecret, KeySpec, Keyed, POOLS, Problem, TrafficSettings};
+use super::{
+    BackendSpec, Draft, KeepaliveRules, KeySecret, KeySpec, Keyed, POOLS, ProbeRules, Problem,
+    TrafficSettings,
+};
 use crate::backend::{Deadlines, Source};
 use crate::catalog::{Catalog, DEMO_PREFIX, close_names};
 use crate::identity::KeyLimits;
@@ -332,6 +335,7 @@ fn settings(settings: &TrafficSettings, problems: &mut Vec<Problem>) {
         problems.push(Problem::new(format!("limits.{field}"), message));
     }
     hedging(settings.hedging, problems);
+    probe(settings.probe, problems);
     retreat(&settings.adaptive.retreat, problems);
     keepalive(&settings.keepalive, problems);
 }
@@ -359,6 +363,16 @@ fn hedging(rules: HedgeRules, problems: &mut Vec<Problem>) {
     }
     if rules.spend_max_percent > 100 {
         problems.push(Problem::new("hedging.spend_max_percent", "must be 0 to 100"));
+    }
+}
+
+fn probe(rules: ProbeRules, problems: &mut Vec<Problem>) {
+    const INTERVAL: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_hours(1);
+    if !INTERVAL.contains(&rules.interval) {
+        problems.push(Problem::new("probe.interval", "must be 1 s to 1 h"));
+    }
+    if rules.timeout.is_zero() || rules.timeout > rules.interval {
+        problems.push(Problem::new("probe.timeout", "must be more than 0 and at most `probe.interval`"));
     }
 }
 

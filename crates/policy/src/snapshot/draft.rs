@@ -86,6 +86,8 @@ pub struct BackendSpec {
     pub discovered: Option<Vec<String>>,
     /// Whether a call whose caller left is read to its usage, within a cap.
     pub drain_on_disconnect: bool,
+    /// What a probe asks for; left out: the vendor's, else the list of models.
+    pub health_path: Option<String>,
     /// A certificate authority of its own, as a file path.
     pub ca_file: Option<String>,
     /// Where it was defined.
@@ -111,6 +113,7 @@ impl BackendSpec {
             models: None,
             discovered: None,
             drain_on_disconnect: false,
+            health_path: None,
             ca_file: None,
             source: Source::default(),
         }
@@ -319,6 +322,8 @@ pub struct TrafficSettings {
     pub breaker: BreakerRules,
     /// How rates follow what providers say and refuse.
     pub adaptive: AdaptiveSettings,
+    /// When backends are asked how they are.
+    pub probe: ProbeRules,
     /// What is sent while an answer is awaited.
     pub keepalive: KeepaliveRules,
 }
@@ -358,6 +363,23 @@ pub struct AdaptiveSettings {
     pub retreat: RetreatRules,
 }
 
+/// When backends that nobody calls, or that are in trouble, are asked how they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProbeRules {
+    /// Whether they are. Those that serve what they list are asked for their models all the same.
+    pub enabled: bool,
+    /// How often each of them is; all of them are spread over it.
+    pub interval: Duration,
+    /// How long one may take to answer.
+    pub timeout: Duration,
+}
+
+impl Default for ProbeRules {
+    fn default() -> Self {
+        Self { enabled: true, interval: Duration::from_secs(60), timeout: Duration::from_secs(10) }
+    }
+}
+
 impl Default for TrafficSettings {
     fn default() -> Self {
         const MIB: u64 = 1024 * 1024;
@@ -384,6 +406,7 @@ impl Default for TrafficSettings {
             breaker: BreakerRules::default(),
             adaptive: AdaptiveSettings::default(),
             keepalive: KeepaliveRules::default(),
+            probe: ProbeRules::default(),
         }
     }
 }

@@ -207,6 +207,25 @@ fn only_what_enabled_backends_serve_is_listed() {
 }
 
 #[test]
+fn a_backend_is_probed_where_it_says_else_where_its_vendor_says() {
+    let openrouter = "https://openrouter.ai/api/v1";
+    for (kind, url, written, path) in [
+        ("openai_compatible", "http://localhost:8080/v1", None, "models"),
+        ("openai_compatible", "http://localhost:8080/v1", Some("/health"), "/health"),
+        ("openai_compatible", openrouter, None, "key"),
+        ("openrouter", "https://proxy.example/v1", None, "key"),
+        ("openrouter", openrouter, Some("models"), "models"),
+        ("nvidia", "https://integrate.api.nvidia.com/v1", None, "models"),
+    ] {
+        let kind = BackendKind::named(kind).expect("a kind");
+        let mut spec = BackendSpec::new("a", kind, url);
+        spec.health_path = written.map(str::to_owned);
+        let snapshot = built(draft([spec]));
+        assert_eq!(&*snapshot.backends[0].health_path, path, "{kind:?} at {url}, {written:?}");
+    }
+}
+
+#[test]
 fn keys_are_found_by_any_of_their_secrets() {
     let mut draft = draft([]);
     let mut rotated = key("lg-new");
@@ -350,7 +369,7 @@ fn every_problem_is_told_at_once() {
 
 #[test]
 fn names_that_lead_nowhere_are_problems_while_all_names_are_known() {
-    let aliases = || -> std::collections::BTreeMap<String, Vec<String>> {
+    let aliases = || -> BTreeMap<String, Vec<String>> {
         [
             ("typo", vec!["modl"]),
             ("chain", vec!["good"]),

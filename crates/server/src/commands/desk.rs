@@ -23,7 +23,7 @@ use super::outcome::advised;
 use super::place::Place;
 use crate::assemble::store_options;
 use crate::output;
-use crate::probe::ModelsProbe;
+use crate::probe::Tester;
 
 /// The file that a data folder has once anything was stored in it.
 const DATABASE_FILE: &str = "lockgate.db";
@@ -112,7 +112,7 @@ impl Desk {
             ledger: tools.ledger.clone(),
             live,
             digester,
-            prober: Arc::new(ModelsProbe::new(client)),
+            prober: Arc::new(Tester(gateway::Probe::new(client))),
             gate: Arc::new(gate),
         });
         Ok(Self { ledger: tools.ledger, publisher, router, token, _scratch: scratch })

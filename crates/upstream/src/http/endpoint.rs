@@ -148,6 +148,13 @@ impl Endpoint {
         self
     }
 
+    /// With its paths counted from the root of the host, not from the base URL.
+    #[must_use]
+    pub fn at_root(mut self) -> Self {
+        self.edit().base_path.clear();
+        self
+    }
+
     /// Trusting these certificates (PEM) and no others.
     pub fn with_certificates(mut self, pem: &[u8]) -> Result<Self, EndpointError> {
         tls::roots_of(pem).map_err(EndpointError::Certificates)?;

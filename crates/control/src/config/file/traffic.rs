@@ -2,7 +2,7 @@
 
 use super::super::bind::{choice, shape};
 use super::super::quantity::{Count, Fraction, Span};
-use super::HOUR;
+use super::{HOUR, SECOND};
 
 choice! {
     /// What happens to a request that finds the queue full.
@@ -55,6 +55,18 @@ shape! {
         pub quantile: Option<Fraction<50, 99>>,
         /// Second attempts at most, as a share of a model's requests, in percent. Default: 3.
         pub spend_max_percent: Option<Count<0, 100>>,
+    }
+}
+
+shape! {
+    /// When backends that nobody calls, or that are in trouble, are asked how they are, spending no tokens.
+    pub struct Probe {
+        /// Default: true.
+        pub enabled: Option<bool>,
+        /// How often each of them is, all of them spread over it. Lists of models are refreshed as often. Default: 60s.
+        pub interval: Option<Span<SECOND, HOUR>>,
+        /// How long an answer may take; cut to the interval. Default: 10s.
+        pub timeout: Option<Span<1, HOUR>>,
     }
 }
 

@@ -13,7 +13,7 @@ use super::pace::Pacer;
 use super::{State, at};
 use crate::backend::{Backend, BackendKind, ModelLimits};
 use crate::limit::{Adaptive, Allowance, InFlight, Mark, PaceNews, Rate, Rates, Reserve, RetreatRules};
-use crate::schedule::{Bid, Breaker, Cooldown, Load, Paces, Permit, Standing};
+use crate::schedule::{Bid, Breaker, Cooldown, Load, Paces, Permit, Standing, Trust};
 use crate::snapshot::AdaptiveSettings;
 
 /// What a lease looks at: small, and side by side with the others.
@@ -22,8 +22,8 @@ pub(in crate::live) struct BackendState {
     pub(in crate::live) kind: BackendKind,
     /// Part of the snapshot and enabled there.
     pub(in crate::live) enabled: bool,
-    /// Its credential was refused, and nobody has cleared that yet.
-    pub(in crate::live) in_error: bool,
+    /// Whether its credential was refused, and nobody has cleared that yet.
+    pub(in crate::live) trust: Trust,
     pub(in crate::live) in_flight: InFlight,
     /// What the account may be sent.
     pub(in crate::live) allowance: Allowance,
@@ -59,7 +59,7 @@ impl BackendState {
         Self {
             kind: BackendKind::OpenAiCompatible,
             enabled: false,
-            in_error: false,
+            trust: Trust::default(),
             in_flight: InFlight::up_to(None),
             allowance: Allowance::of(Rates::UNLIMITED, now),
             models: Vec::new(),
@@ -79,7 +79,7 @@ impl BackendState {
 
     /// Whether it may serve at all.
     pub(in crate::live) fn usable(&self) -> bool {
-        self.enabled && !self.in_error
+        self.enabled && !self.trust.is_refused()
     }
 
     /// What strategies compare.
@@ -306,6 +306,7 @@ impl State {
         let Some(backend) = self.backends.get_mut(at(slot.backend.0)) else { return };
         backend.pacer.answered(now);
         backend.cooldown.succeeded(slot.lease);
+        backend.trust.succeeded();
         if backend.breaker.succeeded(slot.lease, now) {
             self.board.event(EventKind::BreakerClosed, Some(slot.backend), "its probe was answered", now);
         }
@@ -337,7 +338,9 @@ impl State {
                 }
                 Taint::Backend | Taint::Call | Taint::Credential => backend.breaker.inconclusive(lease),
             }
-            backend.in_error |= failure.unauthorized;
+            if failure.unauthorized {
+                backend.trust.refused();
+            }
         }
         self.watch_pace(id);
         if failure.unauthorized {
@@ -368,10 +371,13 @@ impl State {
         let is_back = self.board.record(id).probes.note(probed, now);
         match probed.result {
             ProbeResult::Passed => {
-                if is_back || backend.in_error {
+                let is_cleared = backend.trust.passed();
+                if is_back || is_cleared {
                     backend.breaker.reset();
                 }
-                self.clear_error(id, now);
+                if is_cleared {
+                    self.board.event(EventKind::ErrorCleared, Some(id), "by a probe", now);
+                }
             }
             ProbeResult::Unclear => {}
             ProbeResult::Missed => {
@@ -383,6 +389,17 @@ impl State {
             }
         }
         self.serve_those_who_want(id, now)
+    }
+
+    pub(in crate::live) fn is_probe_due(&mut self, id: BackendId, now: Instant) -> bool {
+        let Some(backend) = self.backends.get(at(id.0)) else { return false };
+        let record = self.board.record(id);
+        let is_idle = record.probes.is_idle_at(record.requests);
+        let is_suspect =
+            backend.trust.is_refused() || backend.breaker.is_doubted(now) || record.probes.has_missed();
+        // What a 429 began ends by time, and no probe can tell more of it.
+        let rests = matches!(backend.cooldown.permit(now), Permit::NotBefore(_));
+        backend.enabled && (is_suspect || is_idle && !rests)
     }
 
     /// The first event of an answer came after so long, or had not come by then.
@@ -403,7 +420,7 @@ impl State {
 
     fn clear_error(&mut self, id: BackendId, now: Instant) {
         let Some(backend) = self.backends.get_mut(at(id.0)) else { return };
-        if std::mem::take(&mut backend.in_error) {
+        if backend.trust.restore() {
             self.board.event(EventKind::ErrorCleared, Some(id), "", now);
         }
     }
