@@ -1,9 +1,17 @@
 //! The dialect `anthropic_messages`; never what another one has.
 
+mod answer;
+mod citation;
 mod decode;
 mod error;
+mod finish;
+mod halves;
 mod look;
+mod object;
+mod request;
+mod stream;
 mod usage;
+mod wire;
 
 use super::grammar::{Answers, Ending, Grammar, StreamUsage};
 
@@ -16,5 +24,5 @@ pub(crate) const GRAMMAR: Grammar = Grammar {
     answers: Answers::Known,
     error: error::encode,
     stream_error: error::encode_event,
-    halves: None,
+    halves: Some(&halves::HALVES),
 };

@@ -3,7 +3,7 @@
 //! `input_tokens` counts what was neither read from nor written to a cache, so the figures are disjoint as they come. A
 //! stream tells them twice: all of them when the message starts, and those that have grown, cumulatively, when it ends.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::conversation::usage::Usage;
@@ -107,4 +107,58 @@ impl Iteration<'_> {
 /// Something of a wrong shape counts as not given.
 fn inner<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Option<T> {
     serde_json::from_str(raw?.get()).ok()
+}
+
+/// The tier an answer was served in.
+pub(super) fn tier(usage: &RawValue) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Tier {
+        service_tier: Option<String>,
+    }
+    serde_json::from_str::<Tier>(usage.get()).ok()?.service_tier
+}
+
+/// Usage as clients read it.
+#[derive(Serialize)]
+pub(super) struct Written<'a> {
+    input_tokens: u64,
+    cache_creation_input_tokens: u64,
+    cache_read_input_tokens: u64,
+    cache_creation: Split,
+    output_tokens: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output_tokens_details: Option<Details>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service_tier: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Split {
+    ephemeral_5m_input_tokens: u64,
+    ephemeral_1h_input_tokens: u64,
+}
+
+#[derive(Serialize)]
+struct Details {
+    thinking_tokens: u64,
+}
+
+impl<'a> Written<'a> {
+    pub(super) fn of(usage: &Usage, tier: Option<&'a str>) -> Self {
+        // What other services call their tiers is not what clients of this one know.
+        let known = |tier: &&str| matches!(*tier, "standard" | "priority" | "batch");
+        Written {
+            input_tokens: usage.input,
+            cache_creation_input_tokens: usage.cache_write.saturating_add(usage.cache_write_1h),
+            cache_read_input_tokens: usage.cached_input,
+            cache_creation: Split {
+                ephemeral_5m_input_tokens: usage.cache_write,
+                ephemeral_1h_input_tokens: usage.cache_write_1h,
+            },
+            output_tokens: usage.output,
+            output_tokens_details: (usage.reasoning > 0)
+                .then_some(Details { thinking_tokens: usage.reasoning }),
+            service_tier: tier.filter(known),
+        }
+    }
 }

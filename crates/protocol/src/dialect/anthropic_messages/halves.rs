@@ -1,0 +1,43 @@
+//! How messages are translated: both halves, and where a client writes a wish; never a pair of dialects.
+
+use super::{answer, request, stream};
+use crate::conversation::loss::Field;
+use crate::translate::Halves;
+
+pub(super) const HALVES: Halves = Halves {
+    decode_request: request::decode,
+    encode_request: request::encode,
+    field_path,
+    decode_answer: answer::decode,
+    encode_answer: answer::encode,
+    reader: || Box::new(stream::Reader::default()),
+    writer: |plan| Box::new(stream::Writer::new(plan)),
+};
+
+/// Where a client of messages writes a wish; empty where it cannot.
+fn field_path(field: Field) -> &'static str {
+    match field {
+        Field::MaxOutputTokens => "max_tokens",
+        Field::Temperature => "temperature",
+        Field::TopP => "top_p",
+        Field::TopK => "top_k",
+        Field::Stop => "stop_sequences",
+        Field::ToolChoice => "tool_choice",
+        Field::ParallelToolCalls => "tool_choice.disable_parallel_tool_use",
+        Field::Format => "output_config.format",
+        Field::Reasoning => "thinking",
+        Field::ServiceTier => "service_tier",
+        Field::User => "metadata.user_id",
+        Field::Metadata
+        | Field::Seed
+        | Field::PresencePenalty
+        | Field::FrequencyPenalty
+        | Field::Candidates
+        | Field::Logprobs
+        | Field::LogitBias
+        | Field::Verbosity
+        | Field::PromptCacheKey
+        | Field::Store
+        | Field::PreviousResponseId => "",
+    }
+}
