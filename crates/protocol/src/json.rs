@@ -141,6 +141,11 @@ impl<'a> Scan<'a> {
         Ok(self.text.get(span).unwrap_or_default())
     }
 
+    /// What stands between a place that was passed and the end of the last value, as it is written.
+    pub(crate) fn since(&self, start: usize) -> &'a str {
+        self.text.get(start..self.at).unwrap_or_default()
+    }
+
     /// Takes an object; `field` is called at each value and must take exactly that value.
     pub(crate) fn object<E: From<Malformed>>(
         &mut self,

@@ -13,10 +13,11 @@ mod stream;
 mod usage;
 mod wire;
 
-use super::grammar::{Answers, Ending, Grammar, StreamUsage};
+use super::grammar::{Answers, Ending, Grammar, ModelIn, StreamUsage};
 
 pub(crate) const GRAMMAR: Grammar = Grammar {
     outline: decode::outline,
+    model: ModelIn::Body,
     answer: look::answer,
     event: look::event,
     ending: Ending::Event,

@@ -1,16 +1,46 @@
-//! The dialect `gemini`; never what another one has.
+//! The dialect `gemini`: what requests and answers of Google's `generateContent` mean; never which model they are for,
+//! which stands in the path.
 
-use super::grammar::{Answers, Ending, Grammar, StreamUsage};
-use super::{Dialect, openai};
+mod answer;
+mod decode;
+mod error;
+mod look;
+mod model;
+mod reply;
+mod request;
+mod schema;
+mod seal;
+mod sources;
+mod stream;
+mod usage;
+mod wire;
+mod write;
+
+use super::Dialect;
+use super::grammar::{Answers, Ending, Grammar, ModelIn, StreamUsage};
+use crate::translate::Halves;
 
 pub(crate) const GRAMMAR: Grammar = Grammar {
-    outline: |text| openai::decode::outline(Dialect::Gemini, text, |_, _, _| Ok(false)),
-    answer: openai::answer::answer,
-    event: openai::answer::event,
-    ending: Ending::Event,
+    outline: decode::outline,
+    model: ModelIn::Path,
+    answer: look::answer,
+    event: look::event,
+    ending: Ending::Choices,
     usage: StreamUsage::Unasked,
     answers: Answers::Known,
-    error: openai::error::encode,
-    stream_error: openai::error::encode_event,
-    halves: None,
+    error: error::encode,
+    stream_error: error::encode_event,
+    halves: Some(&HALVES),
 };
+
+const HALVES: Halves = Halves {
+    decode_request: request::decode::decode,
+    encode_request: request::encode::encode,
+    field_path: request::field_path,
+    decode_answer: answer::decode,
+    encode_answer: answer::encode,
+    reader: stream::read::reader,
+    writer: stream::write::writer,
+};
+
+const SELF: Dialect = Dialect::Gemini;

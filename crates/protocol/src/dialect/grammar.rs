@@ -16,6 +16,8 @@ use crate::translate::Halves;
 pub(crate) struct Grammar {
     /// Reads off a request what the gateway must know.
     pub(crate) outline: fn(&str) -> Result<Outline, DecodeError>,
+    /// Where a request names its model.
+    pub(crate) model: ModelIn,
     /// Looks at a whole answer, which is not a list.
     pub(crate) answer: fn(&str) -> Result<Glance, Malformed>,
     /// Looks at one event of a stream.
@@ -34,11 +36,22 @@ pub(crate) struct Grammar {
     pub(crate) halves: Option<&'static Halves>,
 }
 
+/// Where a request names its model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ModelIn {
+    /// In its body.
+    Body,
+    /// In its path, which is the business of who sends it.
+    Path,
+}
+
 /// How a stream says that it is whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
     /// With `[DONE]`, behind choices that each say when they end. Servers forget the former, and it is put there then.
     Done,
+    /// With the end of its body, behind choices that each say when they end. Some models say so with every event.
+    Choices,
     /// With an event whose glance is `terminal`; a `[DONE]` may follow it and may not come before it.
     Event,
     /// With the end of its body: its grammar is not known.

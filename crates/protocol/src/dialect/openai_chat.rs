@@ -8,12 +8,13 @@ mod thought;
 mod usage;
 mod wire;
 
-use super::grammar::{Answers, Ending, Grammar, StreamUsage};
+use super::grammar::{Answers, Ending, Grammar, ModelIn, StreamUsage};
 use super::openai;
 use crate::translate::Halves;
 
 pub(crate) const GRAMMAR: Grammar = Grammar {
     outline: decode::outline,
+    model: ModelIn::Body,
     answer: openai::choices::answer,
     event: openai::choices::event,
     ending: Ending::Done,

@@ -2,11 +2,12 @@
 
 pub(crate) mod decode;
 
-use super::grammar::{Answers, Ending, Grammar, StreamUsage};
+use super::grammar::{Answers, Ending, Grammar, ModelIn, StreamUsage};
 use super::openai;
 
 pub(crate) const GRAMMAR: Grammar = Grammar {
     outline: decode::outline,
+    model: ModelIn::Body,
     answer: openai::answer::answer,
     event: openai::answer::event,
     ending: Ending::Body,

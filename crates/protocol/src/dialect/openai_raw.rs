@@ -1,10 +1,11 @@
 //! The endpoints that are only relayed: what they stream and answer is their own affair; never what that is.
 
-use super::grammar::{Answers, Ending, Grammar, StreamUsage};
+use super::grammar::{Answers, Ending, Grammar, ModelIn, StreamUsage};
 use super::{Dialect, openai};
 
 pub(crate) const GRAMMAR: Grammar = Grammar {
     outline: |text| openai::decode::outline(Dialect::OpenAiRaw, text, |_, _, _| Ok(false)),
+    model: ModelIn::Body,
     answer: openai::answer::answer,
     event: openai::answer::event,
     ending: Ending::Body,

@@ -4,11 +4,12 @@ pub(crate) mod decode;
 pub(crate) mod error;
 pub(crate) mod stream;
 
-use super::grammar::{Answers, Ending, Grammar, StreamUsage};
+use super::grammar::{Answers, Ending, Grammar, ModelIn, StreamUsage};
 use super::openai;
 
 pub(crate) const GRAMMAR: Grammar = Grammar {
     outline: decode::outline,
+    model: ModelIn::Body,
     answer: stream::answer,
     event: stream::event,
     ending: Ending::Event,

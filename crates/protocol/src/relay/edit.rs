@@ -7,13 +7,13 @@ use smallvec::SmallVec;
 
 use crate::Segments;
 use crate::dialect::ask::{Outline, StreamOptions};
-use crate::dialect::grammar::{StreamUsage, grammar};
+use crate::dialect::grammar::{ModelIn, StreamUsage, grammar};
 use crate::dialect::write::json;
 
 /// What the gateway changes in a request.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Edits<'a> {
-    /// The backend's own name for the model.
+    /// The backend's own name for the model; has no effect where the dialect names it in the path.
     pub model: Option<&'a str>,
     /// Ask the upstream to end the stream with its usage figures; has no effect where the dialect knows no such wish.
     pub ask_usage: bool,
@@ -61,7 +61,8 @@ pub fn rename_model(body: &Bytes, span: Option<&Range<usize>>, name: &str) -> Se
 }
 
 fn model(outline: &Outline, name: &str) -> Option<Edit> {
-    if outline.model.as_ref().is_some_and(|field| field.name == name) {
+    let is_elsewhere = grammar(outline.dialect).model == ModelIn::Path;
+    if is_elsewhere || outline.model.as_ref().is_some_and(|field| field.name == name) {
         return None;
     }
     Some(match &outline.places.model {

@@ -173,8 +173,9 @@ impl StreamRelay {
                 out.push(Bytes::from_static(b"data: [DONE]\n\n"));
                 StreamEnd::Complete
             }
+            Ending::Choices if self.choices.all_finished() => StreamEnd::Complete,
             Ending::Body if self.tally.events > 0 => StreamEnd::Complete,
-            Ending::Done | Ending::Event | Ending::Body => StreamEnd::Cut,
+            Ending::Done | Ending::Choices | Ending::Event | Ending::Body => StreamEnd::Cut,
         }
     }
 
@@ -333,6 +334,8 @@ impl StreamRelay {
         let ends = match self.grammar.ending {
             Ending::Done => self.tally.events > 0,
             Ending::Event => self.standing == Standing::Ended,
+            // It is no event of such a dialect, and its SDKs would trip over it.
+            Ending::Choices => false,
             Ending::Body => true,
         };
         if !ends {

@@ -1,0 +1,93 @@
+//! Looks at responses, whole or as the events of a stream; never at what they say, only at how much and whether they end.
+
+use super::usage;
+use super::wire::{count, each, name};
+use crate::dialect::glance::{EventAt, Glance, Wants};
+use crate::dialect::openai::choices::generated;
+use crate::dialect::openai::error;
+use crate::json::{Kind, Malformed, Scan};
+
+/// Looks at a whole answer: candidates, a refused prompt, a number of tokens, or embeddings.
+pub(super) fn answer(text: &str) -> Result<Glance, Malformed> {
+    look(text, Wants::Id)
+}
+
+/// Looks at one event, which holds a whole response.
+pub(super) fn event(text: &str, at: EventAt<'_>) -> Result<Glance, Malformed> {
+    look(text, at.wants_id)
+}
+
+fn look(text: &str, wants_id: Wants) -> Result<Glance, Malformed> {
+    let mut scan = Scan::new(text);
+    let mut glance = Glance::default();
+    let mut is_refused = false;
+    scan.object(|scan, key| {
+        match (&*name(&key), scan.kind()) {
+            ("candidates", Kind::Array) => {
+                glance.is_answer = true;
+                scan.array(|scan, _| candidate(scan, &mut glance))?;
+            }
+            ("promptFeedback", Kind::Object) => scan.object(|scan, key| {
+                is_refused |= name(&key) == "blockReason" && scan.kind() == Kind::String;
+                scan.skip()
+            })?,
+            ("totalTokens" | "embedding" | "embeddings", Kind::Number | Kind::Object | Kind::Array) => {
+                glance.is_answer = true;
+                scan.skip()?;
+            }
+            ("usageMetadata", Kind::Object) => glance.usage = usage::read(scan)?,
+            ("modelVersion", Kind::String) => glance.model = Some(scan.string()?.span()),
+            ("responseId", Kind::String) if wants_id == Wants::Id => {
+                glance.id = Some(scan.string()?.value().into_owned());
+            }
+            ("error", _) => glance.failure = error::failure(scan.written()?),
+            _ => scan.skip()?,
+        }
+        Ok::<_, Malformed>(())
+    })?;
+    scan.end()?;
+    if is_refused {
+        // Nothing follows a prompt that was refused, not even a candidate.
+        glance.is_answer = true;
+        glance.choices.begin(0);
+        glance.choices.finish(0);
+    }
+    Ok(glance)
+}
+
+fn candidate(scan: &mut Scan<'_>, glance: &mut Glance) -> Result<(), Malformed> {
+    if scan.kind() != Kind::Object {
+        return scan.skip();
+    }
+    let (mut index, mut is_finished) = (0, false);
+    scan.object(|scan, key| {
+        match (&*name(&key), scan.kind()) {
+            ("content", Kind::Object) => scan.object(|scan, key| match &*name(&key) {
+                "parts" => each(scan, |scan, _| part(scan, &mut glance.output_bytes)),
+                _ => scan.skip(),
+            })?,
+            ("index", _) => index = count(scan.written()?).unwrap_or(0),
+            ("finishReason", Kind::String) => {
+                is_finished = !matches!(&*scan.string()?.value(), "" | "FINISH_REASON_UNSPECIFIED");
+            }
+            _ => scan.skip()?,
+        }
+        Ok::<_, Malformed>(())
+    })?;
+    glance.choices.begin(index);
+    if is_finished {
+        glance.choices.finish(index);
+    }
+    Ok(())
+}
+
+/// A part: everything in it that the model wrote.
+fn part(scan: &mut Scan<'_>, bytes: &mut u64) -> Result<(), Malformed> {
+    if scan.kind() != Kind::Object {
+        return scan.skip();
+    }
+    scan.object(|scan, key| match &*name(&key) {
+        "text" | "functionCall" | "executableCode" => generated(scan, bytes),
+        _ => scan.skip(),
+    })
+}
