@@ -110,7 +110,7 @@ impl Failure {
     pub fn from_answer(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
         let text = classify::ErrorText::read(body);
         let mut failure = classify::classify(Some(status.as_u16()), &text, FailureKind::ErrorAnswer);
-        failure.retry_after = retry_after::read(headers);
+        failure.retry_after = retry_after::read(headers).or(failure.retry_after);
         failure
     }
 

@@ -1,9 +1,10 @@
 //! Reads what an upstream says has gone wrong, in whatever shape it says it; never quotes what was asked of it.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
-use super::redact;
-use super::{Failure, FailureKind};
+use super::{Failure, FailureKind, redact, retry_after};
 
 /// Error bodies are sentences; a longer one is a page, whose beginning is not worth parsing.
 const ERROR_BODY_BYTES_MAX: usize = 64 * 1024;
@@ -15,6 +16,8 @@ pub(crate) struct ErrorText {
     code: String,
     kind: String,
     status: Option<u16>,
+    /// How long it asks us to stay away.
+    retry_after: Option<Duration>,
 }
 
 impl ErrorText {
@@ -67,7 +70,37 @@ impl ErrorText {
             let number = plain(object.get(name)?).parse::<u16>().ok()?;
             (400..600).contains(&number).then_some(number)
         });
-        ErrorText { message: text("message"), code: text("code"), kind: text("type"), status }
+        let mut error = ErrorText {
+            message: text("message"),
+            code: text("code"),
+            kind: text("type"),
+            status,
+            retry_after: None,
+        };
+        if error.kind.is_empty() && object.get("status").is_some_and(Value::is_string) {
+            // Google's: `status` names the error, and the details say more.
+            error.kind = text("status");
+            error.read_details(object.get("details"));
+        }
+        error
+    }
+
+    /// Google's details: the reason is a better code than the status again, and one of them may say when to come back.
+    fn read_details(&mut self, details: Option<&Value>) {
+        let details = details.and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let text = |name: &str| details.iter().find_map(|detail| detail.get(name)?.as_str());
+        if let Some(reason) = text("reason") {
+            reason.clone_into(&mut self.code);
+        }
+        self.retry_after = text("retryDelay").and_then(retry_after::delay);
+    }
+
+    /// Google answers with 400 to what others answer with 401 or 403.
+    fn tells_of_a_bad_account(&self) -> bool {
+        let tells = |what: &[&str]| what.iter().any(|what| self.message.contains(what));
+        self.says(&["API_KEY_INVALID", "API_KEY_EXPIRED", "API_KEY_SERVICE_BLOCKED"])
+            || tells(&["API key not valid", "API key expired"])
+            || self.says(&["FAILED_PRECONDITION"]) && tells(&["location is not supported", "billing"])
     }
 
     fn says(&self, names: &[&str]) -> bool {
@@ -135,6 +168,8 @@ const NOT_NOW: &[&str] = &[
     "timeout_error",
     "UNAVAILABLE",
     "INTERNAL",
+    "DEADLINE_EXCEEDED",
+    "ABORTED",
 ];
 const REFUSED: &[&str] = &[
     "content_filter",
@@ -153,13 +188,15 @@ const REFUSED: &[&str] = &[
     "cyber_policy_violation",
     "BadRequestError",
     "INVALID_ARGUMENT",
+    "FAILED_PRECONDITION",
+    "OUT_OF_RANGE",
 ];
 
 /// Names what happened, from the status where there is one, else from what the error says of itself.
 pub(crate) fn classify(status: Option<u16>, text: &ErrorText, otherwise: FailureKind) -> Failure {
     let by_status = status.or(text.status).and_then(|status| of_status(status, text));
     let kind = by_status.or_else(|| of_names(text)).unwrap_or(otherwise);
-    Failure { kind, status, retry_after: None, detail: redact::detail(&describe(status, text)) }
+    Failure { kind, status, retry_after: text.retry_after, detail: redact::detail(&describe(status, text)) }
 }
 
 fn of_status(status: u16, text: &ErrorText) -> Option<FailureKind> {
@@ -177,6 +214,7 @@ fn of_status(status: u16, text: &ErrorText) -> Option<FailureKind> {
         }
         // Anthropic's way to say 402.
         400 if text.message.contains("credit balance is too low") => FailureKind::Unauthorized,
+        400 if text.tells_of_a_bad_account() => FailureKind::Unauthorized,
         // 402: the account behind the credential is empty, which is no business of the caller's.
         401..=403 => FailureKind::Unauthorized,
         408 | 409 | 425 | 500..=599 => FailureKind::Unavailable,

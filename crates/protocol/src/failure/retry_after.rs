@@ -1,4 +1,4 @@
-//! How long an answer's headers ask us to stay away; never how long we do.
+//! How long an answer asks us to stay away; never how long we do.
 
 use std::time::Duration;
 
@@ -23,6 +23,11 @@ pub(super) fn read(headers: &HeaderMap) -> Option<Duration> {
         })
     })?;
     Some(wait.min(RETRY_AFTER_MAX))
+}
+
+/// Reads a duration as protobuf's JSON writes it: `34.07s`.
+pub(super) fn delay(written: &str) -> Option<Duration> {
+    Some(seconds(written.strip_suffix('s')?, 1.0)?.min(RETRY_AFTER_MAX))
 }
 
 fn seconds(written: &str, unit: f64) -> Option<Duration> {

@@ -80,6 +80,64 @@ fn statuses_and_their_bodies_are_told_apart() {
 }
 
 #[test]
+fn googles_errors_are_told_by_their_details() {
+    use FailureKind::{ModelMissing, RateLimited, Rejected, Unauthorized, Unavailable};
+    let google = |code: u16, status: &str, message: &str, details: &str| {
+        format!(
+            r#"{{"error":{{"code":{code},"message":"{message}","status":"{status}","details":[{details}]}}}}"#
+        )
+    };
+    let reason = |reason: &str| {
+        format!(r#"{{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":"{reason}","domain":"x"}}"#)
+    };
+    for (code, status, message, details, kind) in [
+        (400, "INVALID_ARGUMENT", "bad", String::new(), Rejected),
+        (400, "INVALID_ARGUMENT", "bad", reason("API_KEY_INVALID"), Unauthorized),
+        (
+            400,
+            "INVALID_ARGUMENT",
+            "API key not valid. Please pass a valid API key.",
+            String::new(),
+            Unauthorized,
+        ),
+        (
+            400,
+            "FAILED_PRECONDITION",
+            "User location is not supported for the API use.",
+            String::new(),
+            Unauthorized,
+        ),
+        (400, "FAILED_PRECONDITION", "The file is not in an ACTIVE state.", String::new(), Rejected),
+        (403, "PERMISSION_DENIED", "no", reason("SERVICE_DISABLED"), Unauthorized),
+        (404, "NOT_FOUND", "models/x is not found for API version v1beta", String::new(), ModelMissing),
+        (429, "RESOURCE_EXHAUSTED", "quota", String::new(), RateLimited),
+        (503, "UNAVAILABLE", "The model is overloaded.", String::new(), Unavailable),
+        (504, "DEADLINE_EXCEEDED", "late", String::new(), Unavailable),
+    ] {
+        check(code, &google(code, status, message, &details), kind);
+    }
+    for (delay, wait) in [
+        ("34s", Some(Duration::from_secs(34))),
+        ("0.25s", Some(Duration::from_millis(250))),
+        ("999999s", Some(Duration::from_hours(24))),
+        ("34", None),
+        ("s", None),
+        ("-1s", None),
+    ] {
+        let info =
+            format!(r#"{{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"{delay}"}}"#);
+        let body = google(429, "RESOURCE_EXHAUSTED", "quota", &info);
+        let answer = |headers: &HeaderMap| {
+            Failure::from_answer(StatusCode::TOO_MANY_REQUESTS, headers, body.as_bytes())
+        };
+        assert_eq!(answer(&HeaderMap::new()).retry_after, wait, "{delay}");
+        let mut headers = HeaderMap::new();
+        headers.insert("retry-after", HeaderValue::from_static("7"));
+        assert_eq!(answer(&headers).retry_after, Some(Duration::from_secs(7)), "headers say it better");
+    }
+}
+
+#[test]
 fn errors_without_a_status_are_told_by_what_they_say() {
     use FailureKind::{ErrorAnswer, ModelMissing, RateLimited, Rejected, Unauthorized, Unavailable};
     for (error, kind) in [
@@ -118,7 +176,7 @@ fn the_detail_says_what_helps_and_no_more() {
         (r#"{"error":"Forbidden","message":"not you"}"#, "status 429, not you"),
         (
             r#"[{"error":{"code":429,"message":"quota","status":"RESOURCE_EXHAUSTED"}}]"#,
-            "status 429, 429, quota",
+            "status 429, 429, RESOURCE_EXHAUSTED, quota",
         ),
         (
             r#"{"detail":[{"loc":["body","x"],"msg":"field required","input":{"messages":"the prompt"}}]}"#,
