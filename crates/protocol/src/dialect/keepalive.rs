@@ -11,8 +11,9 @@ pub fn keepalive(dialect: Dialect) -> Bytes {
         | Dialect::OpenAiCompletions
         | Dialect::OpenAiEmbeddings
         | Dialect::OpenAiResponses
-        | Dialect::Gemini
         | Dialect::OpenAiRaw => b": keepalive\n\n",
+        // Google's Python SDK takes a comment for JSON and fails at it; blank lines it skips, and so does a list of JSON.
+        Dialect::Gemini => b"\n\n",
         // Anthropic's own streams have it, and its SDKs know it before the first event, too.
         Dialect::AnthropicMessages => b"event: ping\ndata: {\"type\": \"ping\"}\n\n",
     })
