@@ -63,4 +63,5 @@ fn p06_every_token_is_counted_once() {
     check(Dialect::OpenAiResponses, "golden/openai_responses");
     check(Dialect::OpenAiRaw, "golden/openai_raw");
     check(Dialect::AnthropicMessages, "golden/anthropic_messages");
+    check(Dialect::Gemini, "golden/gemini");
 }

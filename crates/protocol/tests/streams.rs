@@ -29,7 +29,7 @@ fn recordings() -> Vec<Recording> {
     found
 }
 
-const RECORDINGS: usize = 9;
+const RECORDINGS: usize = 13;
 
 fn plans() -> [StreamPlan; 2] {
     let untouched = StreamPlan { withhold_usage: false, rename_model: None, event_bytes_max: 8 << 20 };
@@ -75,14 +75,17 @@ fn marks(recording: &Recording) -> Vec<Mark> {
     for event in recording.text.split_inclusive("\n\n") {
         let data: Vec<&str> = event.lines().filter_map(|line| line.strip_prefix("data:")).collect();
         let value: Value = serde_json::from_str(&data.join("\n")).unwrap_or(Value::Null);
-        for choice in value["choices"].as_array().into_iter().flatten() {
+        let answers = ["choices", "candidates"].map(|name| value[name].as_array().into_iter().flatten());
+        for choice in answers.into_iter().flatten() {
             any = true;
             let index = choice["index"].as_u64().unwrap_or(0);
             open.insert(index);
-            if choice["finish_reason"].as_str().is_some_and(|reason| !reason.is_empty()) {
+            let reason = ["finish_reason", "finishReason"].into_iter().find_map(|name| choice[name].as_str());
+            if reason.is_some_and(|reason| !reason.is_empty()) {
                 open.remove(&index);
             }
         }
+        any |= value["promptFeedback"]["blockReason"].is_string();
         let kind = value["type"].as_str().unwrap_or_default();
         marks.push(Mark {
             start,
@@ -134,7 +137,10 @@ fn an_untouched_stream_keeps_every_byte() {
 fn a_renamed_stream_differs_in_its_models_only() {
     for recording in recordings() {
         let got = run(recording.dialect, &plans()[1], [recording.text.as_bytes()]);
-        let back = got.out.replace(r#""model":"al\"ias""#, r#""model":"m-1""#);
+        let back = got
+            .out
+            .replace(r#""model":"al\"ias""#, r#""model":"m-1""#)
+            .replace(r#""modelVersion": "al\"ias""#, r#""modelVersion": "m-1""#);
         let withheld =
             recording.text.split_inclusive("\n\n").filter(|event| !event.contains(r#""choices":[],"usage""#));
         let mut expected: String = withheld.collect();
@@ -142,7 +148,7 @@ fn a_renamed_stream_differs_in_its_models_only() {
             expected.push_str("data: [DONE]\n\n");
         }
         assert_eq!(back, expected, "{}", recording.name);
-        assert_eq!(got.out.matches("al\\\"ias").count() > 0, recording.text.contains(r#""model":"m-1""#));
+        assert_eq!(got.out.matches("al\\\"ias").count() > 0, recording.text.contains(r#""m-1""#));
     }
 }
 

@@ -14,7 +14,12 @@ fuzz_target!(|input: &[u8]| {
 
     let edited = rewrite(&body, &found, &Edits { model: Some("na\"tive"), ask_usage: true }).concat();
     let again = outline(dialect, &edited).expect("an edited body is still one");
-    assert_eq!(again.model.expect("a model was given").name, "na\"tive");
+    if dialect == Dialect::Gemini {
+        // Its model stands in the path.
+        assert_eq!(edited, body);
+    } else {
+        assert_eq!(again.model.expect("a model was given").name, "na\"tive");
+    }
     let asks = matches!(dialect, Dialect::OpenAiChat | Dialect::OpenAiCompletions) && found.stream;
     assert_eq!(again.usage_asked, found.usage_asked || asks);
     assert_eq!(
