@@ -3,13 +3,13 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use protocol::{Deadline, FailureKind};
+use protocol::{Deadline, FailureKind, Quota, QuotaUnit, Reset};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
 use crate::At;
 use crate::scenario::{Limits, Provider, Says, TroubleKind, Window};
-use crate::traffic::{Request, chance, mix};
+use crate::traffic::{Request, chance, mix, whole};
 
 /// The minute that limits speak of.
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
@@ -19,6 +19,9 @@ pub(crate) const FIRST_EVENT_MAX: Duration = Duration::from_secs(30);
 
 /// How long a provider takes to say no.
 const REFUSAL: Duration = Duration::from_millis(80);
+
+/// What a provider's headers say: of requests, and of tokens.
+pub(crate) type Said = [Option<Quota>; 2];
 
 /// What a call comes to.
 #[derive(Debug, Clone, Copy)]
@@ -32,21 +35,9 @@ pub(crate) struct Reply {
     /// When the provider says to come back.
     pub(crate) retry_after: Option<Duration>,
     /// What it says of its limits.
-    #[expect(dead_code, reason = "policy does not take in headers yet")]
-    pub(crate) said: Option<Said>,
+    pub(crate) said: Said,
     /// Whether it holds a place at the provider until it ends.
     pub(crate) holds_place: bool,
-}
-
-/// What a provider's headers say of its request limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Said {
-    /// Requests a minute.
-    pub limit: u32,
-    /// Requests left now.
-    pub remaining: u32,
-    /// How long until there are as many as `limit`.
-    pub reset: Duration,
 }
 
 /// A provider in one run.
@@ -119,15 +110,18 @@ impl<'a> Truth<'a> {
         self.in_flight -= 1;
     }
 
-    fn said(&self, now: At, limits: Limits) -> Option<Said> {
-        let limit = limits.rpm.filter(|_| self.spec.says == Says::Headers)?;
-        let (remaining, reset) = self.meter.left(now, limit);
-        Some(Said { limit, remaining, reset })
+    fn said(&self, now: At, limits: Limits) -> Said {
+        if self.spec.says != Says::Headers {
+            return [None, None];
+        }
+        let requests = limits.rpm.map(|rpm| (QuotaUnit::Requests, u64::from(rpm)));
+        let tokens = limits.tpm.map(|tpm| (QuotaUnit::Tokens, tpm));
+        [requests, tokens].map(|limit| limit.map(|(unit, limit)| self.meter.quota(now, unit, limit)))
     }
 }
 
 fn failed(kind: FailureKind, after: Duration) -> Reply {
-    let (retry_after, said) = (None, None);
+    let (retry_after, said) = (None, [None, None]);
     Reply { after, ends: after, failure: Some(kind), retry_after, said, holds_place: false }
 }
 
@@ -225,23 +219,34 @@ impl Meter {
         }
     }
 
-    /// What is left of `limit` requests, and how long until all are.
-    fn left(&self, now: At, limit: u32) -> (u32, Duration) {
-        match self {
+    /// What headers say of a limit.
+    fn quota(&self, now: At, unit: QuotaUnit, limit: u64) -> Quota {
+        let (remaining, reset) = match self {
             Self::Sliding(allowed) => {
-                let used = u32::try_from(allowed.len()).unwrap_or(u32::MAX);
+                let used = match unit {
+                    QuotaUnit::Requests => u64::try_from(allowed.len()).unwrap_or(u64::MAX),
+                    QuotaUnit::Tokens => allowed.iter().map(|(_, tokens)| tokens).sum(),
+                };
                 let newest = allowed.back().map(|(at, _)| (*at + MINUTE).saturating_sub(now));
-                (limit.saturating_sub(used), newest.unwrap_or_default())
+                (limit.saturating_sub(used), Reset::Refilled(newest.unwrap_or_default()))
             }
-            Self::Fixed { shift, minute, requests, .. } => {
-                (limit.saturating_sub(*requests), ends(*minute, *shift).saturating_sub(now))
+            Self::Fixed { shift, minute, requests, tokens } => {
+                let used = match unit {
+                    QuotaUnit::Requests => u64::from(*requests),
+                    QuotaUnit::Tokens => *tokens,
+                };
+                (limit.saturating_sub(used), Reset::Renewed(ends(*minute, *shift).saturating_sub(now)))
             }
-            Self::Bucket { burst, requests, .. } => {
-                let whole = (0..limit).take_while(|count| f64::from(*count) + 1.0 <= *requests).count();
-                let seconds = (burst - requests).max(0.0) * 60.0 / f64::from(limit.max(1));
-                (u32::try_from(whole).unwrap_or(u32::MAX), Duration::from_secs_f64(seconds))
+            Self::Bucket { burst, requests, tokens, .. } => {
+                let (full, level) = match unit {
+                    QuotaUnit::Requests => (*burst, *requests),
+                    QuotaUnit::Tokens => (limit as f64, *tokens),
+                };
+                let seconds = (full - level).max(0.0) * 60.0 / (limit.max(1)) as f64;
+                (whole(level.max(0.0)), Reset::Refilled(Duration::from_secs_f64(seconds)))
             }
-        }
+        };
+        Quota { unit, limit: Some(limit), remaining: Some(remaining), period: None, reset: Some(reset) }
     }
 
     fn slide(&mut self, now: At, limits: Limits) {

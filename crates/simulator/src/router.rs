@@ -5,9 +5,11 @@ mod lockgate;
 
 use std::time::Duration;
 
+use policy::{Adaptive, TrafficSettings};
 use protocol::FailureKind;
 
 use crate::At;
+use crate::provider::Said;
 use crate::run::Visible;
 use crate::scenario::Scenario;
 use crate::traffic::Request;
@@ -19,6 +21,9 @@ use lockgate::Lockgate;
 pub(crate) trait Router {
     /// A request came.
     fn arrived(&mut self, request: Asked<'_>, now: At, orders: &mut Vec<Order>);
+
+    /// The headers of an answer came, or those of a failure that is told next.
+    fn heard(&mut self, request: Asked<'_>, said: Said, now: At, orders: &mut Vec<Order>);
 
     /// A call ended.
     fn ended(&mut self, request: Asked<'_>, ended: Ended, now: At, orders: &mut Vec<Order>);
@@ -58,8 +63,12 @@ pub(crate) enum Order {
 /// Who leads the requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Contender {
-    /// Lockgate as it is configured when nothing is.
+    /// Lockgate as it is when nothing is configured.
     Lockgate,
+    /// Lockgate with `adaptive: learned`.
+    Learned,
+    /// Lockgate with `adaptive: off`: what is written down is what is sent.
+    Fixed,
     /// Any backend by lot; one that said 429 or kept failing is left out for five seconds; three tries.
     Shuffle,
     /// The backend that was used least in this minute, as long as what was written down allows.
@@ -70,13 +79,16 @@ pub enum Contender {
 
 impl Contender {
     /// All, in the order of the tables.
-    pub const ALL: [Self; 4] = [Self::Lockgate, Self::Shuffle, Self::Usage, Self::Unlimited];
+    pub const ALL: [Self; 6] =
+        [Self::Lockgate, Self::Learned, Self::Fixed, Self::Shuffle, Self::Usage, Self::Unlimited];
 
     /// Its name in tables.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Lockgate => "lockgate",
+            Self::Learned => "learned",
+            Self::Fixed => "fixed",
             Self::Shuffle => "shuffle",
             Self::Usage => "usage",
             Self::Unlimited => "no limiter",
@@ -87,17 +99,25 @@ impl Contender {
     #[must_use]
     pub fn is_ours(self) -> bool {
         match self {
-            Self::Lockgate => true,
-            Self::Shuffle | Self::Usage | Self::Unlimited => false,
+            Self::Lockgate | Self::Learned => true,
+            Self::Fixed | Self::Shuffle | Self::Usage | Self::Unlimited => false,
         }
     }
 
     pub(crate) fn router(self, scenario: &Scenario, seed: u64) -> Box<dyn Router> {
         match self {
-            Self::Lockgate => Box::new(Lockgate::new(scenario, seed)),
+            Self::Lockgate => Box::new(Lockgate::new(scenario, seed, TrafficSettings::default())),
+            Self::Learned => Box::new(Lockgate::new(scenario, seed, adaptive(Adaptive::Learned))),
+            Self::Fixed => Box::new(Lockgate::new(scenario, seed, adaptive(Adaptive::Off))),
             Self::Shuffle => Box::new(Baseline::shuffle(scenario, seed)),
             Self::Usage => Box::new(Baseline::usage(scenario, seed)),
             Self::Unlimited => Box::new(Baseline::unlimited(scenario, seed)),
         }
     }
+}
+
+fn adaptive(mode: Adaptive) -> TrafficSettings {
+    let mut settings = TrafficSettings::default();
+    settings.adaptive.mode = mode;
+    settings
 }

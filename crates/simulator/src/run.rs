@@ -6,7 +6,7 @@ use std::time::Duration;
 use protocol::FailureKind;
 
 use crate::At;
-use crate::provider::{Reply, Truth};
+use crate::provider::{Reply, Said, Truth};
 use crate::router::{Asked, Contender, Ended, Order, Router};
 use crate::scenario::Scenario;
 use crate::traffic::{Request, chance};
@@ -77,6 +77,8 @@ enum Due {
     Call { number: usize, provider: usize },
     /// A call reaches its provider.
     Reach { number: usize, provider: usize, called: At },
+    /// The headers of an answer come, with its first event.
+    Headers { number: usize, said: Said },
     /// A provider's answer, or its failure, is whole.
     End { number: usize, called: At, provider: usize, reply: Reply },
 }
@@ -178,8 +180,14 @@ impl<'a> Stage<'a> {
                 let mut reply = self.providers[provider].call(&self.requests[number], attempt, now);
                 self.limited_calls += u64::from(reply.failure == Some(FailureKind::RateLimited));
                 let end = now + reply.ends;
+                if reply.failure.is_none() && reply.said.iter().any(Option::is_some) {
+                    self.arrange(now + reply.after, Due::Headers { number, said: reply.said });
+                }
                 reply.after += now - called;
                 self.arrange(end, Due::End { number, called, provider, reply });
+            }
+            Due::Headers { number, said } => {
+                router.heard(Asked { number, request: &self.requests[number] }, said, now, orders);
             }
             Due::End { number, called, provider, reply } => {
                 if reply.holds_place {
@@ -191,6 +199,9 @@ impl<'a> Stage<'a> {
                     self.decide(number, answered(request, called, reply));
                 }
                 let ended = Ended { provider, failure: reply.failure, retry_after: reply.retry_after };
+                if reply.failure.is_some() {
+                    router.heard(Asked { number, request }, reply.said, now, orders);
+                }
                 router.ended(Asked { number, request }, ended, now, orders);
             }
         }

@@ -124,9 +124,9 @@ fn size(sizes: Sizes, rng: &mut SmallRng) -> u64 {
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "sizes are positive; `as` saturates"
+    reason = "it is positive, and `as` saturates"
 )]
-fn whole(number: f64) -> u64 {
+pub(crate) fn whole(number: f64) -> u64 {
     number as u64
 }
 

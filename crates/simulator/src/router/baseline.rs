@@ -9,7 +9,7 @@ use rand::{Rng, SeedableRng};
 
 use super::{Asked, Ended, Order, Router};
 use crate::At;
-use crate::provider::MINUTE;
+use crate::provider::{MINUTE, Said};
 use crate::run::Visible;
 use crate::scenario::Scenario;
 
@@ -184,6 +184,8 @@ impl Router for Baseline {
         self.open.insert(asked.number, Open { pool: 0, tries: 0, tokens });
         self.attempt(asked.number, now, orders);
     }
+
+    fn heard(&mut self, _: Asked<'_>, _: Said, _: At, _: &mut Vec<Order>) {}
 
     fn ended(&mut self, asked: Asked<'_>, ended: Ended, now: At, orders: &mut Vec<Order>) {
         let Some(failure) = ended.failure else {

@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 use policy::{
     Admission, Admitted, BackendId, BackendKind, BackendSpec, Digester, Draft, FailureSummary, Grant,
     Granted, Key, KeySecret, KeySpec, Leased, Live, ModelSpec, Outcome, Route, Secret, Slot, Snapshot,
-    WaiterId, Want,
+    TrafficSettings, WaiterId, Want,
 };
-use protocol::{Dialect, Failure, FailureKind, Needs, Retry};
+use protocol::{Dialect, Failure, FailureKind, Needs, Quotas, Retry};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use smallvec::SmallVec;
 
 use super::{Asked, Ended, Order, Router};
 use crate::At;
-use crate::provider::FIRST_EVENT_MAX;
+use crate::provider::{FIRST_EVENT_MAX, Said};
 use crate::run::Visible;
 use crate::scenario::{Provider, Scenario};
 use crate::traffic::Request;
@@ -49,11 +49,12 @@ struct Open {
 }
 
 impl Lockgate {
-    pub(super) fn new(scenario: &Scenario, seed: u64) -> Self {
+    pub(super) fn new(scenario: &Scenario, seed: u64, settings: TrafficSettings) -> Self {
         let callers: u32 = scenario.streams.iter().map(|stream| stream.callers).sum();
         let mut draft = Draft::new(Digester::new(&[7; 32]));
         draft.backends = scenario.providers.iter().map(backend).collect();
         draft.keys = (0..callers).map(key).collect();
+        draft.settings = settings;
         let live = Live::new();
         #[expect(clippy::disallowed_methods, reason = "an instant to count from; only differences matter")]
         let epoch = Instant::now();
@@ -158,7 +159,7 @@ impl Router for Lockgate {
             key: key.slot,
             concurrency: key.limits.concurrency,
             class: request.class,
-            tokens: request.prompt + request.output,
+            tokens: request.prompt + request.output_max,
             bytes: BYTES,
             deadline: self.instant(request.deadline),
         };
@@ -170,6 +171,13 @@ impl Router for Lockgate {
                 orders.push(Order::Fail { number, visible: Visible::Refused });
             }
         }
+    }
+
+    fn heard(&mut self, asked: Asked<'_>, said: Said, now: At, orders: &mut Vec<Order>) {
+        let Some(slot) = self.open.get(&asked.number).and_then(|open| open.slot.as_ref()) else { return };
+        let quotas: Quotas = said.into_iter().flatten().collect();
+        let grants = self.live.learn(slot, &quotas, self.instant(now));
+        self.deliver(grants, now, orders);
     }
 
     fn ended(&mut self, asked: Asked<'_>, ended: Ended, now: At, orders: &mut Vec<Order>) {
