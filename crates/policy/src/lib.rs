@@ -22,7 +22,7 @@ pub use backend::{
 };
 pub use catalog::{Candidate, Carries, Catalog, ModelListing, NoSuchModel, Route, Tier};
 pub use identity::{Class, Digest, Digester, Identity, Key, KeyLimits, ModelSet, Secret, masked};
-pub use limit::{Adaptive, Pace, RetreatRules, WaiterId};
+pub use limit::{Adaptive, Pace, RateWindow, RetreatRules, WaiterId};
 pub use live::{
     Admission, Admitted, BackendId, BackendStatus, CandidateVerdict, Decision, Event, EventKind, Explanation,
     FailureSummary, Grant, Granted, Health, KeyRate, KeySlot, KeyTokens, Leased, Live, ModelId, ModelStatus,
@@ -35,7 +35,8 @@ pub use receipt::{
     TicketId,
 };
 pub use schedule::{
-    AffinityRules, BreakerRules, CooldownGrowth, CooldownRules, HedgeRules, Strategy, backoff,
+    AffinityRules, BreakerRules, CooldownGrowth, CooldownRules, Failures, HedgeRules, Repeat, RetryAfter,
+    Strategy, backoff,
 };
 pub use snapshot::{
     AdaptiveSettings, BackendSpec, Draft, KeepaliveRules, KeySecret, KeySpec, ModelSpec, PoolSpec,

@@ -4,6 +4,7 @@
 mod allowance;
 mod inflight;
 mod lineup;
+mod minute;
 mod queue;
 mod rate;
 mod reserve;
@@ -17,6 +18,7 @@ pub(crate) use inflight::InFlight;
 pub(crate) use lineup::{Entry, Lineup, Rank};
 pub use queue::WaiterId;
 pub(crate) use queue::{Place, Waiters};
+pub use rate::RateWindow;
 pub(crate) use rate::{Bucket, Rate};
 pub(crate) use reserve::Reserve;
 pub use retreat::{Pace, RetreatRules};

@@ -141,6 +141,12 @@ impl Live {
         self.lock().learn(slot, quotas, now)
     }
 
+    /// The provider took a call: its answer is on the way. What it said 429 for is over, however long the
+    /// answer takes.
+    pub fn accepted(&self, slot: &Slot, now: Instant) -> Vec<Grant> {
+        self.lock().accepted(slot, now)
+    }
+
     /// Takes one retry from a pool's budget, if there is one left.
     pub fn may_retry(&self, pool: &str, now: Instant) -> bool {
         self.lock().may_retry(pool, now)

@@ -14,14 +14,14 @@ pub(crate) use affinity::{Bid, mix};
 pub(crate) use breaker::Breaker;
 pub use breaker::BreakerRules;
 pub(crate) use cooldown::Cooldown;
-pub use cooldown::{CooldownGrowth, CooldownRules};
+pub use cooldown::{CooldownGrowth, CooldownRules, RetryAfter};
 pub use hedge::HedgeRules;
 pub(crate) use hedge::Hedges;
 pub(crate) use pace::Paces;
 pub(crate) use pick::Load;
 pub use pick::Strategy;
 pub(crate) use retry::RetryBudget;
-pub use retry::backoff;
+pub use retry::{Failures, Repeat, backoff};
 pub(crate) use trust::Trust;
 
 use std::time::Instant;

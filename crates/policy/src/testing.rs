@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use crate::backend::BackendKind;
 use crate::identity::{Digester, Secret};
+use crate::limit::{Adaptive, RateWindow};
 use crate::live::Live;
+use crate::schedule::RetryAfter;
 use crate::snapshot::{BackendSpec, Draft, KeySecret, KeySpec, ModelSpec, Snapshot};
 
 /// An instant far enough from the machine's own zero that tests may step back from it.
@@ -19,9 +21,16 @@ pub(crate) fn epoch() -> Instant {
     *EPOCH.get_or_init(|| Instant::now() + Duration::from_hours(1000))
 }
 
-/// A draft without keys, of these backends.
+/// A draft without keys, of these backends. Its rules are those that are easiest to reckon with: long
+/// cooldowns, buckets alone, nothing beyond what is configured, and emergencies.
 pub(crate) fn draft(backends: impl IntoIterator<Item = BackendSpec>) -> Draft {
-    Draft { backends: backends.into_iter().collect(), ..Draft::new(Digester::new(&[7; 32])) }
+    let mut draft = Draft { backends: backends.into_iter().collect(), ..Draft::new(Digester::new(&[7; 32])) };
+    draft.settings.cooldown.base = Duration::from_secs(30);
+    draft.settings.cooldown.retry_after = RetryAfter::Longest;
+    draft.settings.rate_window = RateWindow::Bucket;
+    draft.settings.adaptive.mode = Adaptive::Headers;
+    draft.settings.emergency_percent = 10;
+    draft
 }
 
 /// A backend without a rate limit that maps `models`; `canonical=native` or just a name.

@@ -5,7 +5,7 @@ mod lockgate;
 
 use std::time::Duration;
 
-use policy::{Adaptive, TrafficSettings};
+use policy::{Adaptive, RateWindow, RetryAfter, TrafficSettings};
 use protocol::FailureKind;
 
 use crate::At;
@@ -22,7 +22,10 @@ pub(crate) trait Router {
     /// A request came.
     fn arrived(&mut self, request: Asked<'_>, now: At, orders: &mut Vec<Order>);
 
-    /// The headers of an answer came, or those of a failure that is told next.
+    /// The headers of an answer came.
+    fn accepted(&mut self, request: Asked<'_>, now: At, orders: &mut Vec<Order>);
+
+    /// What the headers of an answer say, or those of a failure that is told next.
     fn heard(&mut self, request: Asked<'_>, said: Said, now: At, orders: &mut Vec<Order>);
 
     /// A call ended.
@@ -65,10 +68,12 @@ pub(crate) enum Order {
 pub enum Contender {
     /// Lockgate as it is when nothing is configured.
     Lockgate,
-    /// Lockgate with `adaptive: learned`.
-    Learned,
+    /// Lockgate with `adaptive: headers`: never more than what is written down.
+    Headers,
     /// Lockgate with `adaptive: off`: what is written down is what is sent.
     Fixed,
+    /// Lockgate with the rules of the sidecars it replaces: a bucket alone, half a minute's cooldown, retreat.
+    Seeds,
     /// Any backend by lot; one that said 429 or kept failing is left out for five seconds; three tries.
     Shuffle,
     /// The backend that was used least in this minute, as long as what was written down allows.
@@ -79,16 +84,24 @@ pub enum Contender {
 
 impl Contender {
     /// All, in the order of the tables.
-    pub const ALL: [Self; 6] =
-        [Self::Lockgate, Self::Learned, Self::Fixed, Self::Shuffle, Self::Usage, Self::Unlimited];
+    pub const ALL: [Self; 7] = [
+        Self::Lockgate,
+        Self::Headers,
+        Self::Fixed,
+        Self::Seeds,
+        Self::Shuffle,
+        Self::Usage,
+        Self::Unlimited,
+    ];
 
     /// Its name in tables.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Lockgate => "lockgate",
-            Self::Learned => "learned",
+            Self::Headers => "headers",
             Self::Fixed => "fixed",
+            Self::Seeds => "seeds",
             Self::Shuffle => "shuffle",
             Self::Usage => "usage",
             Self::Unlimited => "no limiter",
@@ -99,16 +112,19 @@ impl Contender {
     #[must_use]
     pub fn is_ours(self) -> bool {
         match self {
-            Self::Lockgate | Self::Learned => true,
-            Self::Fixed | Self::Shuffle | Self::Usage | Self::Unlimited => false,
+            Self::Lockgate => true,
+            Self::Headers | Self::Fixed | Self::Seeds | Self::Shuffle | Self::Usage | Self::Unlimited => {
+                false
+            }
         }
     }
 
     pub(crate) fn router(self, scenario: &Scenario, seed: u64) -> Box<dyn Router> {
         match self {
             Self::Lockgate => Box::new(Lockgate::new(scenario, seed, TrafficSettings::default())),
-            Self::Learned => Box::new(Lockgate::new(scenario, seed, adaptive(Adaptive::Learned))),
+            Self::Headers => Box::new(Lockgate::new(scenario, seed, adaptive(Adaptive::Headers))),
             Self::Fixed => Box::new(Lockgate::new(scenario, seed, adaptive(Adaptive::Off))),
+            Self::Seeds => Box::new(Lockgate::new(scenario, seed, seeds())),
             Self::Shuffle => Box::new(Baseline::shuffle(scenario, seed)),
             Self::Usage => Box::new(Baseline::usage(scenario, seed)),
             Self::Unlimited => Box::new(Baseline::unlimited(scenario, seed)),
@@ -119,5 +135,15 @@ impl Contender {
 fn adaptive(mode: Adaptive) -> TrafficSettings {
     let mut settings = TrafficSettings::default();
     settings.adaptive.mode = mode;
+    settings
+}
+
+fn seeds() -> TrafficSettings {
+    let mut settings = adaptive(Adaptive::Retreat);
+    settings.rate_window = RateWindow::Bucket;
+    settings.cooldown.base = Duration::from_secs(30);
+    settings.cooldown.retry_after = RetryAfter::Longest;
+    settings.limited_max = 0;
+    settings.emergency_percent = 10;
     settings
 }

@@ -180,14 +180,16 @@ impl<'a> Stage<'a> {
                 let mut reply = self.providers[provider].call(&self.requests[number], attempt, now);
                 self.limited_calls += u64::from(reply.failure == Some(FailureKind::RateLimited));
                 let end = now + reply.ends;
-                if reply.failure.is_none() && reply.said.iter().any(Option::is_some) {
+                if reply.failure.is_none() {
                     self.arrange(now + reply.after, Due::Headers { number, said: reply.said });
                 }
                 reply.after += now - called;
                 self.arrange(end, Due::End { number, called, provider, reply });
             }
             Due::Headers { number, said } => {
-                router.heard(Asked { number, request: &self.requests[number] }, said, now, orders);
+                let asked = Asked { number, request: &self.requests[number] };
+                router.accepted(asked, now, orders);
+                router.heard(asked, said, now, orders);
             }
             Due::End { number, called, provider, reply } => {
                 if reply.holds_place {

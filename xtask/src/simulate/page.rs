@@ -126,6 +126,9 @@ Every request waits at most as long as its client does. Calls take up to 80 ms t
 ## Who plays
 
 - **lockgate**: with its defaults, and what the scenario says was written down of each account's limits.
+- **headers**, **fixed**: lockgate with `adaptive: {mode: headers}` or `off`, which never ask more than what was written down.
+- **seeds**: lockgate with the rules of the sidecars that it replaces: `adaptive: {mode: retreat}`, `cooldown: {base: 30s,
+  retry_after: longest}`, `limits: {rate_window: bucket}`, `retry: {limited_max: 0}`, `routing: {emergency_fraction: 0.1}`.
 - **shuffle**: any backend by lot; one that said 429 or kept failing is left out for 5 s (or as it asked); two retries, no queue.
 - **usage**: the backend used least in this minute of the clock, while what was written down allows; retries likewise.
 - **no limiter**: one backend after the other, no retry.

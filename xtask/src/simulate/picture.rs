@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 /// Colours of contenders, in their order; told apart also by those who see few colours (Okabe and Ito).
-const COLOURS: [&str; 6] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
+const COLOURS: [&str; 7] = ["#0072b2", "#d55e00", "#009e73", "#000000", "#cc79a7", "#e69f00", "#56b4e9"];
 
 const WIDTH: f64 = 760.0;
 const LEFT: f64 = 130.0;

@@ -11,7 +11,7 @@ use super::leaf::{
 use super::quantity::{Count, Interval, Size, Span};
 use super::tree::{Node, Value};
 
-pub use pace::{Adaptive, AdaptiveMode, Breaker, Cooldown, Growth, Retreat};
+pub use pace::{Adaptive, AdaptiveMode, Breaker, Cooldown, Growth, RateWindow, Retreat, RetryAfter};
 pub use traffic::{Affinity, Hedging, ModelRules, Pool, Probe, QueuePolicy, Routing, Spill, Strategy};
 
 const SECOND: u64 = 1000;
@@ -147,6 +147,8 @@ shape! {
         pub ageing: Option<Wait>,
         /// What happens to a request that finds the queue full. Default: reject.
         pub queue_policy: Option<QueuePolicy>,
+        /// How backends' limits by the minute are kept to. Default: minute.
+        pub rate_window: Option<RateWindow>,
         /// The longest request body. Default: 64MiB.
         pub body_max: Option<Size<1024, { 4 * GIB }>>,
         /// The longest request body that carries images or files. Default: 256MiB.
@@ -175,6 +177,8 @@ shape! {
     pub struct Retry {
         /// Attempts per request, the first included. Default: 5.
         pub attempts_max: Option<Count<1, 20>>,
+        /// How many 429s of one request use up neither its attempts nor the budget. Default: 100.
+        pub limited_max: Option<Count<0, 200>>,
         /// How much repeats may add to recent requests, in percent. Default: 20.
         pub budget_percent: Option<Count<0, 100>>,
     }

@@ -1,6 +1,9 @@
 //! What a checked file means for cooldowns, breakers and adaptive rates; it never decides what they do.
 
-use policy::{Adaptive, AdaptiveSettings, BreakerRules, CooldownGrowth, CooldownRules, RetreatRules};
+use policy::{
+    Adaptive, AdaptiveSettings, BreakerRules, CooldownGrowth, CooldownRules, RateWindow, RetreatRules,
+    RetryAfter,
+};
 
 use super::file;
 use super::quantity::{Count, Span};
@@ -16,7 +19,20 @@ pub(crate) fn cooldown(typed: Option<&file::Cooldown>) -> CooldownRules {
             Some(file::Growth::Exponential) => CooldownGrowth::Exponential,
             None => rules.growth,
         },
+        retry_after: match typed.retry_after {
+            Some(file::RetryAfter::Provider) => RetryAfter::Provider,
+            Some(file::RetryAfter::Longest) => RetryAfter::Longest,
+            None => rules.retry_after,
+        },
         precheck: typed.precheck.map_or(rules.precheck, |span| span.0),
+    }
+}
+
+pub(crate) fn rate_window(typed: Option<file::RateWindow>) -> RateWindow {
+    match typed {
+        Some(file::RateWindow::Minute) => RateWindow::Minute,
+        Some(file::RateWindow::Bucket) => RateWindow::Bucket,
+        None => RateWindow::default(),
     }
 }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use policy::{
     AdaptiveSettings, AffinityRules, Amount, BackendSpec, BreakerRules, Class, CooldownRules, Deadlines,
-    HedgeRules, KeepaliveRules, KeyLimits, KeySecret, KeySpec, PoolSpec, ProbeRules, QueuePolicy, Secret,
-    Source, Spill, Strategy, TrafficSettings,
+    HedgeRules, KeepaliveRules, KeyLimits, KeySecret, KeySpec, PoolSpec, ProbeRules, QueuePolicy, RateWindow,
+    Secret, Source, Spill, Strategy, TrafficSettings,
 };
 use store::MasterKeySource;
 
@@ -85,6 +85,8 @@ pub struct Settings {
     pub client_timeouts: ClientTimeouts,
     /// Attempts per request, the first included.
     pub attempts_max: u8,
+    /// 429s of one request that use up neither its attempts nor the budget.
+    pub limited_max: u8,
     /// How much repeats may add to recent requests, in percent.
     pub retry_budget_percent: u8,
     /// How long a backend rests after saying 429.
@@ -142,6 +144,8 @@ pub struct Limits {
     pub ageing: Duration,
     /// What happens to a request that finds the queue full.
     pub queue_policy: QueuePolicy,
+    /// How backends' limits by the minute are kept to.
+    pub rate_window: RateWindow,
     /// The longest request body.
     pub body_bytes_max: u64,
     /// The longest request body that carries images or files.
@@ -243,6 +247,9 @@ impl Settings {
             limits: limits(file.limits.as_ref()),
             client_timeouts: client_timeouts(file.client_timeouts.as_ref()),
             attempts_max: retry.and_then(|retry| retry.attempts_max).map_or(5, |count| narrow(count.0)),
+            limited_max: retry
+                .and_then(|retry| retry.limited_max)
+                .map_or(traffic.limited_max, |count| narrow(count.0)),
             retry_budget_percent: retry
                 .and_then(|retry| retry.budget_percent)
                 .map_or(20, |count| narrow(count.0)),
@@ -294,6 +301,8 @@ impl Settings {
             image_body_bytes_max: self.limits.image_body_bytes_max,
             client_body_timeout: self.client_timeouts.body,
             attempts_max: self.attempts_max,
+            limited_max: self.limited_max,
+            rate_window: self.limits.rate_window,
             retry_share_percent: self.retry_budget_percent,
             cooldown: self.cooldown,
             breaker: self.breaker,
@@ -321,6 +330,7 @@ fn limits(typed: Option<&file::Limits>) -> Limits {
             Some(file::QueuePolicy::Passthrough) => QueuePolicy::Passthrough,
             Some(file::QueuePolicy::Reject) | None => QueuePolicy::Reject,
         },
+        rate_window: pacing::rate_window(typed.and_then(|l| l.rate_window)),
         body_bytes_max: typed.and_then(|l| l.body_max).map_or(DEFAULTS.body_bytes_max, |size| size.0),
         image_body_bytes_max: typed
             .and_then(|l| l.image_body_max)

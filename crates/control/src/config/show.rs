@@ -78,6 +78,7 @@ impl Rows<'_> {
         self.scalar("limits.low_timeout", time(settings.limits.low_timeout));
         self.scalar("limits.ageing", time(settings.limits.ageing));
         self.scalar("limits.queue_policy", settings.limits.queue_policy.name());
+        self.scalar("limits.rate_window", settings.limits.rate_window.name());
         self.scalar("limits.body_max", size_text(settings.limits.body_bytes_max));
         self.scalar("limits.image_body_max", size_text(settings.limits.image_body_bytes_max));
         self.scalar("limits.connections_max", settings.limits.connections_max);
@@ -86,6 +87,7 @@ impl Rows<'_> {
         self.scalar("client_timeouts.body", time(settings.client_timeouts.body));
         self.scalar("client_timeouts.idle", time(settings.client_timeouts.idle));
         self.scalar("retry.attempts_max", settings.attempts_max);
+        self.scalar("retry.limited_max", settings.limited_max);
         self.scalar("retry.budget_percent", settings.retry_budget_percent);
         self.scalar("cooldown.base", time(settings.cooldown.base));
         self.scalar("cooldown.max", time(settings.cooldown.max));
@@ -94,6 +96,7 @@ impl Rows<'_> {
             policy::CooldownGrowth::Linear => "linear",
         };
         self.scalar("cooldown.growth", growth);
+        self.scalar("cooldown.retry_after", settings.cooldown.retry_after.name());
         self.scalar("cooldown.precheck", time(settings.cooldown.precheck));
         self.pacing(settings);
         self.scalar("routing.spill", settings.spill.name());

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt;
-use policy::BackendId;
+use policy::{BackendId, Repeat};
 use protocol::{
     AnswerOutline, Dialect, Edits, Failure, FailureKind, Retry, StreamEnd, StreamFault, StreamPlan,
     StreamRelay, StreamTally,
@@ -99,16 +99,33 @@ impl Failed {
         self.lease.backend()
     }
 
-    /// Closes the attempt.
-    pub(super) fn close(self, ticket: &mut Ticket) {
-        ticket.facts().failed(self.lease, &self.failure, self.tally.as_ref());
+    /// Closes the attempt, and says what it came to.
+    pub(super) fn close(self, ask: &Ask, ticket: &mut Ticket) -> Closed {
+        let Self { lease, failure, passed, tally } = self;
+        let facts = ticket.facts();
+        let backend = lease.backend();
+        facts.failed(lease, &failure, tally.as_ref());
+        if failure.kind == FailureKind::RateLimited {
+            // Its cooldown keeps it away; once that is over it is as good as any.
+            facts.tries.backends.retain(|tried| *tried != backend);
+        }
+        let repeat = facts.tries.failures.add(failure.kind, &ask.view.snapshot.settings);
+        Closed { failure, passed, repeat }
     }
+}
+
+/// What a failed attempt came to.
+pub(super) struct Closed {
+    failure: Failure,
+    passed: Option<Passed>,
+    /// Whether another may follow, as far as the number of failures goes.
+    repeat: Repeat,
 }
 
 /// Opens an attempt on the leased backend; one it has been to is given a pause first.
 pub(super) async fn open(ask: &mut Ask, mut lease: Lease, ticket: &mut Ticket) -> Result<Sending, Failed> {
     let facts = ticket.facts();
-    if facts.tried.contains(&lease.backend()) {
+    if facts.tries.backends.contains(&lease.backend()) {
         let pause = policy::backoff(u32::from(facts.stamp.attempts()), &mut rand::rng());
         tokio::time::sleep(pause).await;
     }
@@ -152,18 +169,19 @@ pub(super) async fn answer(ask: &Ask, sending: Sending) -> Result<Reply, Failed>
 
 /// Closes a failed attempt, and says whether another may be made.
 pub(super) async fn retry(failed: Failed, ask: &Ask, ticket: &mut Ticket) -> Result<(), Refusal> {
-    let Failed { lease, failure, passed, tally } = failed;
-    let pool = lease.tier().pool.clone();
-    let total = lease.serving.deadlines.total;
+    let pool = failed.lease.tier().pool.clone();
+    let total = failed.lease.serving.deadlines.total;
+    let Closed { failure, passed, repeat } = failed.close(ask, ticket);
     let facts = ticket.facts();
-    facts.failed(lease, &failure, tally.as_ref());
-    let attempts_max = ask.view.snapshot.settings.attempts_max;
     let may_help = failure.retry() == Retry::ElsewhereNow
-        && (failure.kind != FailureKind::ModelMissing || is_elsewhere_left(ask, &facts.tried))
-        && facts.stamp.attempts() < attempts_max
+        && (failure.kind != FailureKind::ModelMissing || is_elsewhere_left(ask, &facts.tries.backends))
         && !matches!(ask.payload, Payload::Opaque(None))
         && ask.at.elapsed() < total
-        && facts.gateway.live.may_retry(&pool, tokio::time::Instant::now().into_std());
+        && match repeat {
+            Repeat::Freely => true,
+            Repeat::OnBudget => facts.gateway.live.may_retry(&pool, tokio::time::Instant::now().into_std()),
+            Repeat::Never => false,
+        };
     match (may_help, passed) {
         (true, _) => Ok(()),
         (false, Some(passed)) => Err(Refusal::passed(passed, &failure)),
@@ -225,6 +243,9 @@ fn meters_stream(dialect: Dialect) -> bool {
 
 async fn commit(ask: &Ask, lease: Lease, answer: Answer) -> Result<Reply, Failed> {
     let status = answer.status;
+    if status.is_success() {
+        lease.accepted();
+    }
     lease.learn(&answer.headers);
     let headers = forward::answer_headers(&answer.headers, |value| lease.is_quoted_in(value));
     match content(ask, answer).await {

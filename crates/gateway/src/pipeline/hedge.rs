@@ -55,11 +55,11 @@ async fn race(ask: &Ask, sending: Sending, patience: Duration, ticket: &mut Tick
     match select(first, second).await {
         Either::Left((Ok(reply), _)) | Either::Right((Ok(reply), _)) => Ok(won(reply, &earlier, ticket)),
         Either::Left((Err(failed), second)) => {
-            lost(failed, ticket);
+            lost(failed, ask, ticket);
             second.await
         }
         Either::Right((Err(failed), first)) => {
-            lost(failed, ticket);
+            lost(failed, ask, ticket);
             first.await
         }
     }
@@ -101,8 +101,8 @@ fn won(reply: Reply, earlier: &Earlier, ticket: &mut Ticket) -> Reply {
 }
 
 /// One fails: its line is closed, and the other runs on alone.
-fn lost(failed: Failed, ticket: &mut Ticket) {
+fn lost(failed: Failed, ask: &Ask, ticket: &mut Ticket) {
     ticket.facts().turn_to(failed.backend());
-    failed.close(ticket);
+    failed.close(ask, ticket);
     ticket.facts().turn_to_rival();
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use policy::{BackendId, Candidate, Granted, Leased, Outcome, Refused, Route, Slot, Tier, Want};
+use policy::{BackendId, Candidate, Failures, Granted, Leased, Outcome, Refused, Route, Slot, Tier, Want};
+use smallvec::SmallVec;
 use tokio::time::Instant;
 
 use super::{admit::Ticket, decode::Ask};
@@ -25,12 +26,22 @@ pub(crate) struct Lease {
     pub(super) serving: Arc<Serving>,
 }
 
+/// What the attempts so far mean for the next one.
+#[derive(Debug, Default)]
+pub(super) struct Tries {
+    /// Where this request has been, and failed other than by a 429.
+    pub(super) backends: SmallVec<[BackendId; 5]>,
+    pub(super) failures: Failures,
+    /// Attempts that went beyond a backend's rate because all backends were spent.
+    pub(super) emergencies: u8,
+}
+
 /// Leases a backend that was not tried yet while one is left; waits in the queue up to the ask's deadline.
 pub(super) async fn route(ask: &Ask, ticket: &mut Ticket) -> Result<Lease, Refusal> {
     let facts = ticket.facts();
     let gateway = facts.gateway.clone();
     let asked_at = Instant::now();
-    let slot = match take_slot(&gateway, want(ask, &facts.tried, facts.emergencies)) {
+    let slot = match take_slot(&gateway, want(ask, &facts.tries)) {
         Entry::Slot(slot) => slot,
         Entry::Refused(refused) => return Err(refused.into()),
         Entry::Waiting(place) => match place.granted().await {
@@ -44,7 +55,7 @@ pub(super) async fn route(ask: &Ask, ticket: &mut Ticket) -> Result<Lease, Refus
     };
     let facts = ticket.facts();
     facts.queued += asked_at.elapsed();
-    facts.emergencies += u8::from(slot.emergency);
+    facts.tries.emergencies += u8::from(slot.emergency);
     Lease::new(gateway, slot, ask)
 }
 
@@ -52,23 +63,23 @@ pub(super) async fn route(ask: &Ask, ticket: &mut Ticket) -> Result<Lease, Refus
 pub(super) fn beside(ask: &Ask, first: &Tier, ticket: &mut Ticket) -> Option<Lease> {
     let facts = ticket.facts();
     let gateway = facts.gateway.clone();
-    let want = want(ask, &facts.tried, facts.emergencies);
+    let want = want(ask, &facts.tries);
     let slot = gateway.live.hedge(&want, first, Instant::now().into_std(), &mut rand::rng())?;
     Lease::new(gateway, slot, ask).ok()
 }
 
-fn want(ask: &Ask, tried: &[BackendId], emergencies: u8) -> Want {
+fn want(ask: &Ask, tries: &Tries) -> Want {
     Want {
         route: ask.route.clone(),
         dialect: ask.dialect,
         needs: ask.needs(),
         class: ask.class,
         caller: ask.key.slot,
-        tried: tried.into(),
+        tried: tries.backends.clone(),
         bound: ask.bound,
         tokens: ask.estimate.total(),
         affinity: ask.affinity,
-        emergencies,
+        emergencies: tries.emergencies,
         bytes: ask.body_bytes(),
         deadline: (ask.at + ask.view.snapshot.settings.queue_timeout).into_std(),
     }
@@ -150,6 +161,14 @@ impl Lease {
 
     fn secrets(&self) -> impl Iterator<Item = &str> {
         self.serving.secrets.iter().map(policy::Secret::expose)
+    }
+
+    /// The backend took the call: its answer is on the way.
+    pub(super) fn accepted(&self) {
+        if let Some(slot) = &self.slot {
+            let grants = self.gateway.live.accepted(slot, Instant::now().into_std());
+            self.gateway.deliver(grants);
+        }
     }
 
     /// Takes over what the headers of an answer tell of the provider's limits.

@@ -6,11 +6,10 @@ mod rival;
 use std::{borrow::Cow, pin::Pin, sync::Arc, time::Duration};
 
 use policy::{
-    Amount, AttemptId, AttemptOutcome, BackendId, Bound, Closed, Entry, Key, Opened, Outcome, Price,
-    Progress, Receipt, RequestOutcome, Timestamp,
+    Amount, AttemptId, AttemptOutcome, Bound, Closed, Entry, Key, Opened, Outcome, Price, Progress, Receipt,
+    RequestOutcome, Timestamp,
 };
 use protocol::{Dialect, Failure, FailureKind, StreamTally, Taint, Usage, UsageSource};
-use smallvec::SmallVec;
 use store::{JournalError, Reservation};
 use tokio::time::Instant;
 
@@ -18,7 +17,7 @@ use super::{
     authenticate::Caller,
     decode::{Ask, BYTES_PER_TOKEN, Estimate},
     keepalive::Commitment,
-    route::Lease,
+    route::{Lease, Tries},
 };
 use crate::{gateway::Gateway, identity::Stamp, refusal::Code, view::Serving};
 pub(super) use end::End;
@@ -27,9 +26,7 @@ pub(super) use end::End;
 pub(crate) struct Facts {
     pub(super) gateway: Arc<Gateway>,
     pub(super) stamp: Stamp,
-    pub(super) tried: SmallVec<[BackendId; 5]>,
-    /// Attempts that went beyond a backend's rate because all backends were spent.
-    pub(super) emergencies: u8,
+    pub(super) tries: Tries,
     pub(super) queued: Duration,
     pub(super) first_event: Option<Duration>,
     pub(super) bytes_out: u64,
@@ -103,8 +100,7 @@ impl Facts {
         Self {
             gateway: gateway.clone(),
             stamp: ask.stamp.clone(),
-            tried: SmallVec::new(),
-            emergencies: 0,
+            tries: Tries::default(),
             queued: ask.at.elapsed(),
             first_event: None,
             bytes_out: 0,
@@ -138,7 +134,7 @@ impl Facts {
     pub(super) fn open(&mut self, ask: &Ask, lease: &Lease) -> Result<(), JournalError> {
         let (candidate, backend) = (lease.candidate(), &lease.serving.backend);
         self.stamp.attempt(lease.serving.name.clone());
-        self.tried.push(lease.backend());
+        self.tries.backends.push(lease.backend());
         self.meter = Meter::default();
         self.served = Some(Served {
             serving: lease.serving.clone(),

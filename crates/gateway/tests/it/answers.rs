@@ -269,6 +269,8 @@ async fn a_model_is_hidden_while_all_that_serve_it_are_in_error() {
         models.insert("alone".to_owned(), ModelSpec::default());
         draft.aliases.insert("only".to_owned(), vec!["alone".to_owned()]);
         draft.aliases.insert("either".to_owned(), vec!["alone".to_owned(), MODEL.to_owned()]);
+        // Longer than any request waits.
+        draft.settings.cooldown.base = std::time::Duration::from_secs(60);
     });
     let scene = plan.start().await;
     let all = ["alone", "either", "only", MODEL];

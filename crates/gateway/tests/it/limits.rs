@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use policy::KeySpec;
+use policy::{KeySpec, RetryAfter};
 use serde_json::{Value, json};
 use testkit::{Behaviour, Pace, ScriptedProvider, StillClock, TestAnswer, TestClient};
 use tokio::task::JoinSet;
@@ -194,10 +194,14 @@ async fn a_keys_rate_is_kept() {
 
 #[tokio::test(start_paused = true)]
 async fn the_only_backend_at_its_limit_is_a_503_with_an_honest_wait() {
-    // The first cooldown is 30 s unless the provider asks for more.
+    // The first cooldown is `base`, and with `longest` only longer when the provider asks for more.
     for (asks_for, wait) in [(None, 30), (Some("5"), 30), (Some("45"), 45)] {
         let provider = ScriptedProvider::start().await;
-        let scene = Plan::before(&[&provider]).start().await;
+        let plan = Plan::before(&[&provider]).with(|draft| {
+            draft.settings.cooldown.base = Duration::from_secs(30);
+            draft.settings.cooldown.retry_after = RetryAfter::Longest;
+        });
+        let scene = plan.start().await;
         let limited = Behaviour::json(429, &json!({}));
         provider.then(match asks_for {
             Some(seconds) => limited.header("retry-after", seconds),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use protocol::{Quota, QuotaUnit, Reset};
 use serde::{Deserialize, Serialize};
 
-use super::rate::{Bucket, Rate};
+use super::rate::{Bucket, Rate, RateWindow};
 
 /// A reset that is nearer tells nothing about the rate: the error would be larger than what is measured.
 const MEASURABLE: Duration = Duration::from_millis(50);
@@ -20,13 +20,12 @@ const PERIOD_GUESS: Duration = Duration::from_secs(60);
 pub enum Adaptive {
     /// Nothing but cooldowns: what is configured is what is sent.
     Off,
-    /// Never more than configured; less while the provider says that less is left. The default, for it loses
-    /// nothing where the configuration is right.
-    #[default]
+    /// Never more than configured; less while the provider says that less is left.
     Headers,
     /// The same, and less while the provider keeps saying 429.
     Retreat,
-    /// As much as the provider says, or as a search finds where it says nothing.
+    /// As much as the provider says, or as a search finds where it says nothing; also more than configured.
+    #[default]
     Learned,
 }
 
@@ -52,18 +51,22 @@ pub(crate) struct Rates {
     pub(crate) requests: Rate,
     pub(crate) burst: u64,
     pub(crate) tokens: Rate,
+    pub(crate) window: RateWindow,
 }
 
 impl Rates {
     /// No limits.
-    pub(crate) const UNLIMITED: Self = Self { requests: Rate::UNLIMITED, burst: 1, tokens: Rate::UNLIMITED };
+    pub(crate) const UNLIMITED: Self =
+        Self { requests: Rate::UNLIMITED, burst: 1, tokens: Rate::UNLIMITED, window: RateWindow::Minute };
 }
 
-/// How much was ever taken: what was taken after an answer's call, its headers do not know of.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// How much was ever taken, and when the last of it: what was taken after an answer's call, its headers do
+/// not know of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Mark {
     requests: u64,
     tokens: u64,
+    at: Instant,
 }
 
 /// What one backend, or one model on it, may be sent.
@@ -72,6 +75,7 @@ pub(crate) struct Allowance {
     pub(crate) requests: Meter,
     pub(crate) tokens: Meter,
     taken: Mark,
+    window: RateWindow,
 }
 
 /// One thing that is limited: by us, and by what the provider says.
@@ -93,23 +97,38 @@ pub(crate) struct Theirs {
 impl Allowance {
     /// Full buckets.
     pub(crate) fn of(rates: Rates, now: Instant) -> Self {
-        Self {
+        let mut allowance = Self {
             requests: Meter::of(rates.requests, rates.burst, now),
             tokens: Meter::of(rates.tokens, rates.tokens.a_minute(), now),
-            taken: Mark::default(),
-        }
+            taken: Mark { requests: 0, tokens: 0, at: now },
+            window: rates.window,
+        };
+        allowance.count();
+        allowance
     }
 
     /// Changes our own limits; levels stay.
     pub(crate) fn change(&mut self, rates: Rates, now: Instant) {
         self.requests.own.change(rates.requests, rates.burst, now);
         self.tokens.own.change(rates.tokens, rates.tokens.a_minute(), now);
+        self.window = rates.window;
+        self.count();
+    }
+
+    fn count(&mut self) {
+        self.requests.own.count(self.window);
+        self.tokens.own.count(self.window);
     }
 
     /// Our own limits.
     pub(crate) fn rates(&self) -> Rates {
         let (requests, tokens) = (&self.requests.own, &self.tokens.own);
-        Rates { requests: requests.rate(), burst: requests.capacity(), tokens: tokens.rate() }
+        Rates {
+            requests: requests.rate(),
+            burst: requests.capacity(),
+            tokens: tokens.rate(),
+            window: self.window,
+        }
     }
 
     /// When a request of so many tokens fits.
@@ -123,13 +142,15 @@ impl Allowance {
         self.tokens.spend(tokens, now);
         self.taken.requests = self.taken.requests.wrapping_add(1);
         self.taken.tokens = self.taken.tokens.wrapping_add(tokens);
+        self.taken.at = now;
         self.taken
     }
 
-    /// The tokens of a request turned out to be others. What the provider says of its own bucket it says
-    /// by itself.
-    pub(crate) fn correct(&mut self, reserved: u64, spent: u64, now: Instant) {
+    /// The tokens of the request taken at `mark` turned out to be others. What the provider says of its own
+    /// bucket it says by itself.
+    pub(crate) fn correct(&mut self, reserved: u64, spent: u64, mark: Mark, now: Instant) {
         self.tokens.own.correct(reserved, spent, now);
+        self.tokens.own.recount(mark.at, reserved, spent);
     }
 
     /// An answer to the call that was taken at `mark` told this.
@@ -264,7 +285,8 @@ mod tests {
     }
 
     fn allowance(rpm: u64) -> Allowance {
-        let rates = Rates { requests: Rate::per_minute(rpm), burst: rpm, ..Rates::UNLIMITED };
+        let (requests, window) = (Rate::per_minute(rpm), RateWindow::Bucket);
+        let rates = Rates { requests, burst: rpm, window, ..Rates::UNLIMITED };
         Allowance::of(rates, epoch())
     }
 
@@ -343,14 +365,15 @@ mod tests {
 
     #[test]
     fn tokens_are_reserved_then_corrected() {
-        let rates = Rates { tokens: Rate::per_minute(6000), ..Rates::UNLIMITED };
+        let (tokens, window) = (Rate::per_minute(6000), RateWindow::Bucket);
+        let rates = Rates { tokens, window, ..Rates::UNLIMITED };
         let mut allowance = Allowance::of(rates, epoch());
         let ready = |allowance: &Allowance, tokens| allowance.ready_at(tokens, Adaptive::Retreat, epoch());
-        allowance.take(5000, epoch());
+        let mark = allowance.take(5000, epoch());
         assert_eq!(ready(&allowance, 2000), epoch() + 10 * SECOND);
-        allowance.correct(5000, 3000, epoch());
+        allowance.correct(5000, 3000, mark, epoch());
         assert_eq!(ready(&allowance, 2000), epoch());
-        allowance.correct(0, 4000, epoch());
+        allowance.correct(0, 4000, mark, epoch());
         assert_eq!(ready(&allowance, 1), epoch() + SECOND / 100, "never below nothing");
         assert_eq!(ready(&allowance, 1_000_000), epoch() + 60 * SECOND, "at a full bucket");
     }

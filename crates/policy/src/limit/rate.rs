@@ -1,6 +1,10 @@
-//! Decides whether an amount fits a rate: a token bucket refilled continuously; never a window that resets.
+//! Decides whether an amount fits a rate: a token bucket refilled continuously, and no more in any minute than a minute's amount; never a window that resets.
 
 use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::minute::Minute;
 
 /// One of what is counted, in the bucket's own unit: at a rate of `n` a day exactly `n` units come in each
 /// nanosecond, so nothing is ever rounded and nothing drifts.
@@ -18,7 +22,7 @@ impl Rate {
     pub(crate) const UNLIMITED: Self = Self { per_day: u64::MAX };
 
     /// So many a minute.
-    pub(crate) fn per_minute(amount: u64) -> Self {
+    pub(crate) const fn per_minute(amount: u64) -> Self {
         Self { per_day: amount.saturating_mul(MINUTES_A_DAY) }
     }
 
@@ -77,6 +81,29 @@ impl Rate {
     }
 }
 
+/// How a limit by the minute is kept to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RateWindow {
+    /// In no sixty seconds more than a minute's amount: what is allowed by providers that count a minute in
+    /// any of the usual ways.
+    #[default]
+    Minute,
+    /// A bucket alone: a full one and what comes in meanwhile may go in one minute, up to twice its amount.
+    Bucket,
+}
+
+impl RateWindow {
+    /// Its name in a configuration.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Minute => "minute",
+            Self::Bucket => "bucket",
+        }
+    }
+}
+
 /// A token bucket. It starts full, is never negative, and never holds more than its capacity.
 #[derive(Debug, Clone)]
 pub(crate) struct Bucket {
@@ -84,20 +111,35 @@ pub(crate) struct Bucket {
     capacity: u64,
     level: u128,
     filled_at: Instant,
+    /// What was taken in the last minute, where that counts.
+    minute: Option<Box<Minute>>,
 }
+
+/// Beyond what the minute has room for, a bucket saves up this part of a minute's amount: so that what becomes
+/// free can go at once, and yet a burst is not repeated minute by minute.
+const SAVED_PART: u64 = 16;
 
 impl Bucket {
     /// A full bucket.
     pub(crate) fn full(rate: Rate, capacity: u64, now: Instant) -> Self {
         let capacity = capacity.max(1);
-        Self { rate, capacity, level: units(capacity), filled_at: now }
+        Self { rate, capacity, level: units(capacity), filled_at: now, minute: None }
+    }
+
+    /// Counts minutes from now on, or no longer.
+    pub(crate) fn count(&mut self, window: RateWindow) {
+        match window {
+            RateWindow::Minute => drop(self.minute.get_or_insert_default()),
+            RateWindow::Bucket => self.minute = None,
+        }
     }
 
     /// Changes the rate from `now` on. What is in the bucket stays, as far as it still fits; a bucket
     /// that had no limit starts full.
     pub(crate) fn change(&mut self, rate: Rate, capacity: u64, now: Instant) {
         if self.rate.is_unlimited() {
-            *self = Self::full(rate, capacity, now);
+            let minute = self.minute.take();
+            *self = Self { minute, ..Self::full(rate, capacity, now) };
             return;
         }
         self.refill(now);
@@ -113,16 +155,23 @@ impl Bucket {
         if self.rate.is_unlimited() {
             return true;
         }
-        self.refill(now);
-        let Some(left) = self.level.checked_sub(units(amount.min(self.capacity))) else { return false };
-        self.level = left;
-        true
+        let fits = self.ready_at(amount, now) == now;
+        if fits {
+            self.spend(amount, now);
+        }
+        fits
     }
 
     /// Takes an amount, or what there is of it: it was used, whether it was there or not.
     pub(crate) fn spend(&mut self, amount: u64, now: Instant) {
         self.refill(now);
-        self.level = self.level.saturating_sub(units(amount.min(self.capacity)));
+        let (amount, most) = (amount.min(self.capacity), self.most());
+        self.level = self.level.saturating_sub(units(amount));
+        if let Some(minute) = self.minute.as_mut().filter(|_| !self.rate.is_unlimited()) {
+            minute.take(amount, now);
+            let room = most.saturating_sub(minute.used(now));
+            self.level = self.level.min(units(room.saturating_add((most / SAVED_PART).max(1))));
+        }
     }
 
     /// What was taken for `reserved` turned out to be `spent`: gives back the rest, or takes what is missing.
@@ -131,6 +180,14 @@ impl Bucket {
         let (reserved, spent) = (units(reserved.min(self.capacity)), units(spent.min(self.capacity)));
         let left = (self.level + reserved).saturating_sub(spent);
         self.level = left.min(units(self.capacity));
+    }
+
+    /// What was taken at a time for `reserved` turned out to be `spent`, as far as its minute goes.
+    pub(crate) fn recount(&mut self, taken_at: Instant, reserved: u64, spent: u64) {
+        let capacity = self.capacity;
+        if let Some(minute) = &mut self.minute {
+            minute.correct(taken_at, reserved.min(capacity), spent.min(capacity));
+        }
     }
 
     /// Somebody who knows says how much is in it.
@@ -144,17 +201,21 @@ impl Bucket {
         if self.rate.is_unlimited() {
             return now;
         }
-        let missing = units(amount.min(self.capacity)).saturating_sub(self.level_at(now));
+        let amount = amount.min(self.capacity);
+        let room_at = self.minute.as_ref().map_or(now, |minute| minute.room_at(amount, self.most(), now));
+        let missing = units(amount).saturating_sub(self.level_at(now));
         if missing == 0 {
-            return now;
+            return room_at;
         }
         // A wait counts from the last refill when `now` lies before it.
-        now.max(self.filled_at) + self.time_for(missing)
+        room_at.max(now.max(self.filled_at) + self.time_for(missing))
     }
 
-    /// Whole ones in the bucket.
+    /// How many could be taken now, one after the other.
     pub(crate) fn level(&self, now: Instant) -> u64 {
-        u64::try_from(self.level_at(now) / ONE).unwrap_or(u64::MAX)
+        let level = u64::try_from(self.level_at(now) / ONE).unwrap_or(u64::MAX);
+        let room = self.minute.as_ref().map(|minute| self.most().saturating_sub(minute.used(now)));
+        level.min(room.unwrap_or(level))
     }
 
     /// How long until the bucket is full again.
@@ -163,6 +224,11 @@ impl Bucket {
             return Duration::ZERO;
         }
         self.time_for(units(self.capacity).saturating_sub(self.level_at(now)))
+    }
+
+    /// What may be taken in a minute: its amount, or a bucket that was made larger.
+    fn most(&self) -> u64 {
+        self.rate.a_minute().max(self.capacity)
     }
 
     /// How much a full bucket holds.
@@ -305,6 +371,64 @@ mod tests {
         assert!(bucket.take(1, now) && bucket.take(1, now) && !bucket.take(1, now));
         assert_eq!(bucket.ready_at(1, now), now + Duration::from_secs(1));
         assert_eq!(bucket.full_in(now), Duration::from_secs(2));
+    }
+
+    proptest! {
+        /// However it is asked: no more than a minute's amount in any sixty seconds, and at a steady demand
+        /// hardly less.
+        #[test]
+        fn no_minute_holds_more_than_its_amount(
+            rpm in 1_u64..200,
+            capacity in 1_u64..200,
+            waits in proptest::collection::vec(prop_oneof![9 => 0_u64..3_000, 1 => 0_u64..90_000], 1..400),
+        ) {
+            let mut now = epoch();
+            let mut bucket = Bucket::full(Rate::per_minute(rpm), capacity, now);
+            bucket.count(RateWindow::Minute);
+            let mut taken: Vec<Instant> = Vec::new();
+            for millis in waits {
+                now += Duration::from_millis(millis);
+                let ready_at = bucket.ready_at(1, now);
+                if ready_at > now {
+                    prop_assert!(!bucket.clone().take(1, ready_at - Duration::from_nanos(1)));
+                }
+                now = ready_at;
+                prop_assert!(bucket.take(1, now), "not ready when said");
+                taken.push(now);
+                let minute = taken.iter().filter(|at| now < **at + Duration::from_mins(1)).count();
+                prop_assert!(u64::try_from(minute)? <= rpm.max(capacity), "{minute} in a minute");
+            }
+        }
+    }
+
+    #[test]
+    fn all_of_each_minute_is_used_by_those_who_always_ask() {
+        for (rpm, capacity, asked_every_millis) in
+            [(40, 40, 1_000), (40, 40, 10), (40, 4, 100), (600, 600, 7)]
+        {
+            let end = epoch() + Duration::from_mins(30);
+            let (mut now, mut taken) = (epoch(), 0_u64);
+            let mut bucket = Bucket::full(Rate::per_minute(rpm), capacity, now);
+            bucket.count(RateWindow::Minute);
+            while now < end {
+                taken += u64::from(bucket.take(1, now));
+                now += Duration::from_millis(asked_every_millis);
+            }
+            assert!(taken * 1000 >= rpm * 30 * 985, "{rpm} {capacity}: {taken}");
+        }
+    }
+
+    #[test]
+    fn tokens_given_back_make_room_in_their_minute() {
+        let now = epoch();
+        let mut bucket = Bucket::full(Rate::per_minute(100), 100, now);
+        bucket.count(RateWindow::Minute);
+        bucket.spend(90, now);
+        let later = now + Duration::from_secs(30);
+        assert!(bucket.ready_at(20, later) > later + Duration::from_secs(29));
+        bucket.correct(90, 40, later);
+        bucket.recount(now, 90, 40);
+        assert_eq!((bucket.ready_at(20, later), bucket.level(later)), (later, 60));
     }
 
     #[test]

@@ -17,6 +17,8 @@ const CRUISE_PERCENT: u8 = 97;
 /// same rate, for then the limit is likely to be that.
 const HOLD_MIN: Duration = Duration::from_secs(60);
 const HOLD_MAX: Duration = Duration::from_mins(20);
+/// No rate found is less than this, so that one can be found at all.
+const RATE_MIN: Rate = Rate::per_minute(5);
 /// A rate of which less than this is used tells nothing about what lies above it.
 const USED_PERCENT: u8 = 70;
 /// After a refusal no more than this time's worth goes out at once: what was refused may have been a burst.
@@ -60,6 +62,8 @@ impl Seek {
     pub(crate) fn refused(&mut self, base: Rate, now: Instant) {
         let answered = Rate::of(self.answered.tally(now).total.into(), WINDOW);
         let met_at = match self.rate.unwrap_or(base) {
+            // Too few to know a rate by: its cooldown is answer enough.
+            rate if rate.is_unlimited() && answered < RATE_MIN => return,
             rate if rate.is_unlimited() => answered,
             rate => rate,
         };
@@ -70,7 +74,8 @@ impl Seek {
         self.held_until = Some(now + self.hold);
         self.ceiling = Some(met_at);
         let kept = answered.percent(KEPT_PERCENT).max(met_at.percent(DECREASE_MAX_PERCENT));
-        self.rate = Some(kept.min(met_at.percent(DECREASE_PERCENT)).max(Rate::per_minute(1)));
+        let floor = RATE_MIN.min(met_at);
+        self.rate = Some(kept.min(met_at.percent(DECREASE_PERCENT)).max(floor));
     }
 
     /// Lets the rate grow for the seconds that have passed.

@@ -18,8 +18,33 @@ pub struct CooldownRules {
     pub max: Duration,
     /// How they grow with each 429 in a row.
     pub growth: CooldownGrowth,
+    /// What the provider's own `Retry-After` counts for.
+    pub retry_after: RetryAfter,
     /// With less than this left, a cooling backend is not even an emergency's choice.
     pub precheck: Duration,
+}
+
+/// What the provider's own `Retry-After` counts for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RetryAfter {
+    /// It is believed, also where it is shorter than a cooldown of ours; less so the more often the backend
+    /// refused again after the time that it named: then the cooldown is at least our own of one 429 fewer.
+    #[default]
+    Provider,
+    /// It is kept to where it is longer than a cooldown of ours.
+    Longest,
+}
+
+impl RetryAfter {
+    /// Its name in a configuration.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Provider => "provider",
+            Self::Longest => "longest",
+        }
+    }
 }
 
 /// How cooldowns grow with each 429 in a row.
@@ -36,9 +61,10 @@ pub enum CooldownGrowth {
 impl Default for CooldownRules {
     fn default() -> Self {
         Self {
-            base: Duration::from_secs(30),
+            base: Duration::from_secs(1),
             max: Duration::from_secs(600),
             growth: CooldownGrowth::Exponential,
+            retry_after: RetryAfter::Provider,
             precheck: Duration::from_secs(10),
         }
     }
@@ -47,12 +73,23 @@ impl Default for CooldownRules {
 impl CooldownRules {
     /// The cooldown after `strikes` 429s in a row.
     fn length(&self, strikes: u32, retry_after: Option<Duration>) -> Duration {
+        let Some(asked) = retry_after.map(|asked| asked.min(RETRY_AFTER_MAX)) else {
+            return self.own(strikes);
+        };
+        match self.retry_after {
+            RetryAfter::Provider => asked.max(self.own(strikes.saturating_sub(1))),
+            RetryAfter::Longest => asked.max(self.own(strikes)),
+        }
+    }
+
+    /// The cooldown where the provider says nothing.
+    fn own(&self, strikes: u32) -> Duration {
         let times = match self.growth {
-            CooldownGrowth::Exponential => 1_u32.checked_shl(strikes.saturating_sub(1)).unwrap_or(u32::MAX),
+            CooldownGrowth::Exponential if strikes == 0 => 0,
+            CooldownGrowth::Exponential => 1_u32.checked_shl(strikes - 1).unwrap_or(u32::MAX),
             CooldownGrowth::Linear => strikes,
         };
-        let own = self.base.saturating_mul(times).min(self.max);
-        own.max(retry_after.unwrap_or_default().min(RETRY_AFTER_MAX))
+        self.base.saturating_mul(times).min(self.max)
     }
 }
 
@@ -204,6 +241,12 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
+    /// The figures of the sidecars that Lockgate replaces.
+    fn half_a_minute() -> CooldownRules {
+        let (base, retry_after) = (30 * SECOND, RetryAfter::Longest);
+        CooldownRules { base, retry_after, ..CooldownRules::default() }
+    }
+
     fn check(rules: CooldownRules, strikes: u32, retry_after: Option<u64>, expected: u64) {
         let length = rules.length(strikes, retry_after.map(Duration::from_secs));
         assert_eq!(length.as_secs(), expected, "{rules:?} {strikes} {retry_after:?}");
@@ -211,7 +254,7 @@ mod tests {
 
     #[test]
     fn lengths_grow_to_the_maximum_or_to_what_the_provider_asks() {
-        let rules = CooldownRules::default();
+        let rules = half_a_minute();
         for (strikes, seconds) in [(1, 30), (2, 60), (3, 120), (5, 480), (6, 600), (33, 600), (u32::MAX, 600)]
         {
             check(rules, strikes, None, seconds);
@@ -220,6 +263,19 @@ mod tests {
         check(rules, 1, Some(45), 45);
         check(rules, 6, Some(3600), 3600);
         check(rules, 1, Some(u64::MAX), 86_400);
+        let provider = CooldownRules::default();
+        for (strikes, asked, seconds) in [
+            (1, None, 1),
+            (4, None, 8),
+            (1, Some(0), 0),
+            (1, Some(17), 17),
+            (2, Some(0), 1),
+            (4, Some(3), 4),
+            (40, Some(3), 600),
+            (1, Some(u64::MAX), 86_400),
+        ] {
+            check(provider, strikes, asked, seconds);
+        }
         let linear = CooldownRules { growth: CooldownGrowth::Linear, ..rules };
         for (strikes, seconds) in [(1, 30), (2, 60), (3, 90), (21, 600)] {
             check(linear, strikes, None, seconds);
@@ -228,7 +284,7 @@ mod tests {
 
     #[test]
     fn a_burst_of_refusals_is_one_strike_however_late_they_come() {
-        let rules = CooldownRules::default();
+        let rules = half_a_minute();
         let mut cooldown = Cooldown::default();
         (1..=12).for_each(|lease| cooldown.leased(lease));
         assert!(cooldown.limited(1, None, &rules, epoch()).is_some());
@@ -249,7 +305,7 @@ mod tests {
 
     #[test]
     fn one_probe_follows_and_its_outcome_decides() {
-        let rules = CooldownRules::default();
+        let rules = half_a_minute();
         let mut cooldown = Cooldown::default();
         (1..=2).for_each(|lease| cooldown.leased(lease));
         cooldown.limited(1, None, &rules, epoch());
@@ -275,7 +331,7 @@ mod tests {
 
     #[test]
     fn what_an_operator_ended_no_older_call_brings_back() {
-        let rules = CooldownRules::default();
+        let rules = half_a_minute();
         let mut cooldown = Cooldown::default();
         (1..=3).for_each(|lease| cooldown.leased(lease));
         cooldown.limited(1, None, &rules, epoch());
@@ -311,7 +367,7 @@ mod tests {
             }
             if is_current && !is_cooling {
                 self.strikes += 1;
-                let length = CooldownRules::default().length(self.strikes, Some(asked));
+                let length = half_a_minute().length(self.strikes, Some(asked));
                 self.until = Some(now + length);
                 self.cooldowns += 1;
             } else if is_cooling {
@@ -329,7 +385,7 @@ mod tests {
         fn a_cooldown_agrees_with_a_list_of_calls(
             steps in proptest::collection::vec((0_u8..6, 0_usize..8, 0_u64..90), 1..300),
         ) {
-            let rules = CooldownRules::default();
+            let rules = half_a_minute();
             let (mut cooldown, mut naive, mut now) = (Cooldown::default(), Naive::default(), epoch());
             for (lease, (step, which, seconds)) in (1_u64..).zip(steps) {
                 let wait = Duration::from_secs(seconds);

@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use protocol::FailureKind;
 use rand::{Rng, RngCore};
+
+use crate::snapshot::TrafficSettings;
 
 const BACKOFF_BASE: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(2);
@@ -13,6 +16,36 @@ pub fn backoff(repeat: u32, rng: &mut dyn RngCore) -> Duration {
     let times = 1_u32.checked_shl(repeat.saturating_sub(1)).unwrap_or(u32::MAX);
     let ceiling = BACKOFF_BASE.saturating_mul(times).min(BACKOFF_MAX);
     rng.random_range(Duration::ZERO..=ceiling)
+}
+
+/// How the attempts of one request failed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Failures {
+    limited: u8,
+    others: u8,
+}
+
+/// Whether another attempt may follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeat {
+    /// Whatever the budget says.
+    Freely,
+    /// If its pool's budget has room.
+    OnBudget,
+    /// None may.
+    Never,
+}
+
+impl Failures {
+    /// One more failed, of this kind.
+    pub fn add(&mut self, kind: FailureKind, settings: &TrafficSettings) -> Repeat {
+        if kind == FailureKind::RateLimited && self.limited < settings.limited_max {
+            self.limited += 1;
+            return Repeat::Freely;
+        }
+        self.others = self.others.saturating_add(1);
+        if self.others < settings.attempts_max { Repeat::OnBudget } else { Repeat::Never }
+    }
 }
 
 /// The window over which requests and retries are compared.
@@ -81,6 +114,22 @@ mod tests {
             assert!(drawn.iter().any(|wait| *wait > ceiling * 3 / 4), "{repeat}");
             assert!(drawn.iter().any(|wait| *wait < ceiling / 4), "{repeat}");
         }
+    }
+
+    #[test]
+    fn a_429_uses_up_no_attempt_as_long_as_there_are_not_too_many() {
+        use FailureKind::{Connect, RateLimited};
+        use Repeat::{Freely, Never, OnBudget};
+        let check = |limited_max, kinds: &[FailureKind], expected: &[Repeat]| {
+            let settings = TrafficSettings { attempts_max: 3, limited_max, ..TrafficSettings::default() };
+            let mut failures = Failures::default();
+            let repeats: Vec<Repeat> = kinds.iter().map(|kind| failures.add(*kind, &settings)).collect();
+            assert_eq!(repeats, expected, "{limited_max} {kinds:?}");
+        };
+        check(2, &[Connect, Connect, Connect], &[OnBudget, OnBudget, Never]);
+        check(2, &[RateLimited, Connect, RateLimited, Connect], &[Freely, OnBudget, Freely, OnBudget]);
+        check(2, &[RateLimited; 5], &[Freely, Freely, OnBudget, OnBudget, Never]);
+        check(0, &[RateLimited; 3], &[OnBudget, OnBudget, Never]);
     }
 
     #[test]

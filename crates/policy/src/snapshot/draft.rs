@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::backend::{BackendKind, BackendLimits, Deadlines, HeaderRules, ModelLimits, Source};
 use crate::catalog::Carries;
 use crate::identity::{Class, Digest, Digester, KeyLimits, Secret};
-use crate::limit::{Adaptive, RetreatRules};
+use crate::limit::{Adaptive, RateWindow, RetreatRules};
 use crate::money::{PriceBook, PriceSpec};
 use crate::schedule::{AffinityRules, BreakerRules, CooldownRules, HedgeRules, Strategy};
 use crate::timestamp::Timestamp;
@@ -300,8 +300,11 @@ pub struct TrafficSettings {
     pub image_body_bytes_max: u64,
     /// How long a client may take to send its body.
     pub client_body_timeout: Duration,
-    /// Attempts at most for one request.
+    /// Attempts at most for one request, those not counted that met one of its first `limited_max` 429s.
     pub attempts_max: u8,
+    /// How many 429s of one request use up neither its attempts nor its pool's budget: they cost no tokens,
+    /// the cooldowns that they begin keep them apart, and the deadline ends them.
+    pub limited_max: u8,
     /// Retries at most, as a share of a pool's recent requests.
     pub retry_share_percent: u8,
     /// Retries that a pool has in ten seconds however few its requests were.
@@ -326,6 +329,8 @@ pub struct TrafficSettings {
     pub probe: ProbeRules,
     /// What is sent while an answer is awaited.
     pub keepalive: KeepaliveRules,
+    /// How limits by the minute are kept to.
+    pub rate_window: RateWindow,
 }
 
 /// What is sent while an answer is awaited, so that no proxy on the way takes the connection for dead.
@@ -395,10 +400,11 @@ impl Default for TrafficSettings {
             image_body_bytes_max: 256 * MIB,
             client_body_timeout: Duration::from_secs(60),
             attempts_max: 5,
+            limited_max: 100,
             retry_share_percent: 20,
             retry_floor: 100,
             spill: Spill::Immediate,
-            emergency_percent: 10,
+            emergency_percent: 0,
             emergency_tries: 3,
             affinity: AffinityRules::default(),
             hedging: HedgeRules::default(),
@@ -407,6 +413,7 @@ impl Default for TrafficSettings {
             adaptive: AdaptiveSettings::default(),
             keepalive: KeepaliveRules::default(),
             probe: ProbeRules::default(),
+            rate_window: RateWindow::default(),
         }
     }
 }

@@ -185,6 +185,8 @@ impl Router for Baseline {
         self.attempt(asked.number, now, orders);
     }
 
+    fn accepted(&mut self, _: Asked<'_>, _: At, _: &mut Vec<Order>) {}
+
     fn heard(&mut self, _: Asked<'_>, _: Said, _: At, _: &mut Vec<Order>) {}
 
     fn ended(&mut self, asked: Asked<'_>, ended: Ended, now: At, orders: &mut Vec<Order>) {

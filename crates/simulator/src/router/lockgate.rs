@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use policy::{
-    Admission, Admitted, BackendId, BackendKind, BackendSpec, Digester, Draft, FailureSummary, Grant,
-    Granted, Key, KeySecret, KeySpec, Leased, Live, ModelSpec, Outcome, Route, Secret, Slot, Snapshot,
-    TrafficSettings, WaiterId, Want,
+    Admission, Admitted, BackendId, BackendKind, BackendSpec, Digester, Draft, FailureSummary, Failures,
+    Grant, Granted, Key, KeySecret, KeySpec, Leased, Live, ModelSpec, Outcome, Repeat, Route, Secret, Slot,
+    Snapshot, TrafficSettings, WaiterId, Want,
 };
 use protocol::{Dialect, Failure, FailureKind, Needs, Quotas, Retry};
 use rand::SeedableRng;
@@ -45,6 +45,7 @@ struct Open {
     request: Request,
     tried: SmallVec<[BackendId; 5]>,
     attempts: u32,
+    failures: Failures,
     slot: Option<Slot>,
 }
 
@@ -142,10 +143,15 @@ impl Lockgate {
     }
 
     /// Whether another attempt is made after a failure: the gateway's rule.
-    fn may_retry(&self, number: usize, pool: &str, failure: &Failure, now: At) -> bool {
+    fn may_retry(&mut self, number: usize, pool: &str, failure: &Failure, now: At) -> bool {
+        let open = self.open.get_mut(&number).expect("only open requests call");
+        let repeat = open.failures.add(failure.kind, &self.snapshot.settings);
         failure.retry() == Retry::ElsewhereNow
-            && self.open[&number].attempts < u32::from(self.snapshot.settings.attempts_max)
-            && self.live.may_retry(pool, self.instant(now))
+            && match repeat {
+                Repeat::Freely => true,
+                Repeat::OnBudget => self.live.may_retry(pool, self.instant(now)),
+                Repeat::Never => false,
+            }
     }
 }
 
@@ -153,7 +159,13 @@ impl Router for Lockgate {
     fn arrived(&mut self, asked: Asked<'_>, now: At, orders: &mut Vec<Order>) {
         let Asked { number, request } = asked;
         let key = Arc::clone(&self.callers[request.caller]);
-        let open = Open { request: request.clone(), tried: SmallVec::new(), attempts: 0, slot: None };
+        let open = Open {
+            request: request.clone(),
+            tried: SmallVec::new(),
+            attempts: 0,
+            failures: Failures::default(),
+            slot: None,
+        };
         self.open.insert(number, open);
         let ask = Admission {
             key: key.slot,
@@ -173,6 +185,12 @@ impl Router for Lockgate {
         }
     }
 
+    fn accepted(&mut self, asked: Asked<'_>, now: At, orders: &mut Vec<Order>) {
+        let Some(slot) = self.open.get(&asked.number).and_then(|open| open.slot.as_ref()) else { return };
+        let grants = self.live.accepted(slot, self.instant(now));
+        self.deliver(grants, now, orders);
+    }
+
     fn heard(&mut self, asked: Asked<'_>, said: Said, now: At, orders: &mut Vec<Order>) {
         let Some(slot) = self.open.get(&asked.number).and_then(|open| open.slot.as_ref()) else { return };
         let quotas: Quotas = said.into_iter().flatten().collect();
@@ -190,7 +208,10 @@ impl Router for Lockgate {
             self.deliver(grants, now, orders);
             return self.close(number, None, now, orders);
         };
-        open.tried.push(slot.backend);
+        // One that said 429 is left out by its cooldown.
+        if kind != FailureKind::RateLimited && !open.tried.contains(&slot.backend) {
+            open.tried.push(slot.backend);
+        }
         let pool = Arc::clone(&self.route.tiers[slot.tier].pool);
         let failure = Failure { retry_after: ended.retry_after, ..Failure::new(kind, "") };
         let outcome = Outcome::Failed(FailureSummary::from(&failure));

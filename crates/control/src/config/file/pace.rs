@@ -14,15 +14,27 @@ choice! {
     }
 }
 
+choice! {
+    /// What a provider's `Retry-After` counts for.
+    pub enum RetryAfter {
+        /// It is believed, also where it is shorter than our own cooldown.
+        Provider = "provider",
+        /// It is kept to where it is longer than our own cooldown.
+        Longest = "longest",
+    }
+}
+
 shape! {
     /// How long a backend rests after saying 429.
     pub struct Cooldown {
-        /// After the first. Default: 30s.
+        /// After the first. Default: 1s.
         pub base: Option<Wait>,
         /// At most. Default: 600s.
         pub max: Option<Wait>,
         /// Default: exponential.
         pub growth: Option<Growth>,
+        /// Default: provider.
+        pub retry_after: Option<RetryAfter>,
         /// With less than this left, a backend is not even an emergency's choice. Default: 10s.
         pub precheck: Option<WaitOrNone>,
     }
@@ -47,6 +59,16 @@ shape! {
 }
 
 choice! {
+    /// How a backend's limits by the minute are kept to.
+    pub enum RateWindow {
+        /// In no sixty seconds more than a minute's amount.
+        Minute = "minute",
+        /// By a bucket alone: after a pause up to twice a minute's amount.
+        Bucket = "bucket",
+    }
+}
+
+choice! {
     /// What follows from what providers tell and from their refusals, beside cooldowns.
     pub enum AdaptiveMode {
         /// Nothing.
@@ -63,7 +85,7 @@ choice! {
 shape! {
     /// How rates follow what providers say and refuse.
     pub struct Adaptive {
-        /// Default: headers.
+        /// Default: learned.
         pub mode: Option<AdaptiveMode>,
         /// The figures of a retreat.
         pub retreat: Option<Retreat>,

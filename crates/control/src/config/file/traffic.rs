@@ -31,7 +31,7 @@ shape! {
     pub struct Routing {
         /// When a later pool is used. Default: immediate.
         pub spill: Option<Spill>,
-        /// What emergencies may add to a backend's requests a minute, when all backends are spent; 0 is off. Default: 0.1.
+        /// What emergencies may add to a backend's requests a minute, when all backends are spent; 0 is off. Default: 0.
         pub emergency_fraction: Option<Fraction<0, 100>>,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use policy::Adaptive;
+use policy::{Adaptive, RateWindow, RetryAfter};
 use testkit::{Rate, ScriptedProvider, StillClock};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -24,6 +24,10 @@ async fn limited(rates: &[Rate]) -> (Vec<ScriptedProvider>, Scene) {
         draft.settings.queue_timeout = PATIENCE;
         // What is counted here is who could be asked as far as cooldowns go, whatever else holds them back.
         draft.settings.adaptive.mode = Adaptive::Off;
+        draft.settings.rate_window = RateWindow::Bucket;
+        // Longer than any wait here, so that no request meets a backend twice.
+        draft.settings.cooldown.base = COOLDOWN_MIN;
+        draft.settings.cooldown.retry_after = RetryAfter::Longest;
         for backend in &mut draft.backends {
             "primary".clone_into(&mut backend.pool);
         }
@@ -107,6 +111,29 @@ async fn p10_a_burst_meets_a_limit_once() {
         assert_eq!(scene.client().post(CHAT, &chat()).await.expect("an answer").status, 200);
     }
     assert!(providers[0].count().accepted > 10, "it is asked again after its cooldown");
+    scene.at_rest().await;
+}
+
+/// With nothing configured: a shorter wait that the provider names is kept to, and not a moment longer.
+#[tokio::test(start_paused = true)]
+async fn p10_a_short_wait_is_kept_and_the_request_is_served_after_it() {
+    let provider = ScriptedProvider::start().await;
+    let scene = Plan::before(&[&provider]).start().await;
+    for _ in 0..5 {
+        provider.then(testkit::Behaviour::rate_limited(Duration::from_secs(2)));
+    }
+    let asked_at = Instant::now();
+    let answer = scene.client().post(CHAT, &chat()).await.expect("an answer");
+    assert_eq!(answer.status, 200, "no number of 429s uses up its attempts");
+    let came: Vec<Instant> =
+        provider.received().iter().filter_map(|received| Some(received.fate()?.at)).collect();
+    assert_eq!(came.len(), 6);
+    // What it names is believed less the more often it refused again after that: 1, 2, 4 and 8 s are ours.
+    for (index, pair) in came.windows(2).enumerate() {
+        let least = [2, 2, 2, 4, 8][index];
+        assert!(pair[1] - pair[0] >= Duration::from_secs(least), "{index}: {:?}", pair[1] - pair[0]);
+    }
+    assert!(asked_at.elapsed() < Duration::from_secs(20), "{:?}", asked_at.elapsed());
     scene.at_rest().await;
 }
 

@@ -14,7 +14,7 @@ use super::{State, at};
 use crate::backend::{Backend, BackendKind, ModelLimits};
 use crate::limit::{Adaptive, Allowance, InFlight, Mark, PaceNews, Rate, Rates, Reserve, RetreatRules};
 use crate::schedule::{Bid, Breaker, Cooldown, Load, Paces, Permit, Standing, Trust};
-use crate::snapshot::AdaptiveSettings;
+use crate::snapshot::TrafficSettings;
 
 /// What a lease looks at: small, and side by side with the others.
 #[derive(Debug)]
@@ -162,10 +162,10 @@ impl BackendState {
     }
 
     /// What an attempt used is known.
-    fn settle(&mut self, size: Size, spent: u64, now: Instant) {
-        self.allowance.correct(size.tokens, spent, now);
-        if let Some(model) = size.model.and_then(|model| self.models.get_mut(at(model.0))?.as_mut()) {
-            model.correct(size.tokens, spent, now);
+    fn settle(&mut self, slot: &Slot, spent: u64, now: Instant) {
+        self.allowance.correct(slot.tokens, spent, slot.mark, now);
+        if let Some(model) = slot.model.and_then(|model| self.models.get_mut(at(model.0))?.as_mut()) {
+            model.correct(slot.tokens, spent, slot.mark, now);
         }
     }
 
@@ -209,7 +209,7 @@ impl BackendState {
         self.models.get(at(model?.0))?.as_deref()
     }
 
-    fn adopt(&mut self, backend: &Backend, settings: &AdaptiveSettings, now: Instant) {
+    fn adopt(&mut self, backend: &Backend, settings: &TrafficSettings, now: Instant) {
         let limits = &backend.limits;
         self.kind = backend.kind;
         self.enabled = backend.enabled;
@@ -219,9 +219,10 @@ impl BackendState {
             requests: Rate::per_minute_or_unlimited(limits.rpm.into()),
             burst: limits.burst.unwrap_or(limits.rpm).into(),
             tokens: limits.tpm.map_or(Rate::UNLIMITED, Rate::per_minute),
+            window: settings.rate_window,
         };
-        self.adaptive = settings.mode;
-        self.pacer.adopt(settings.mode, &settings.retreat);
+        self.adaptive = settings.adaptive.mode;
+        self.pacer.adopt(settings.adaptive.mode, &settings.adaptive.retreat);
         self.allowance.change(self.pacer.rates(self.base), now);
         for (id, limits) in &backend.model_limits {
             self.limit_model(*id, *limits, now);
@@ -233,10 +234,13 @@ impl BackendState {
             requests: limits.rpm.map_or(Rate::UNLIMITED, |rpm| Rate::per_minute(rpm.into())),
             burst: limits.rpm.unwrap_or(1).into(),
             tokens: limits.tpm.map_or(Rate::UNLIMITED, Rate::per_minute),
+            window: self.base.window,
         };
         match self.models.get_mut(at(id.0)) {
             Some(Some(model)) => model.change(rates, now),
-            Some(none) if rates != Rates::UNLIMITED => *none = Some(Box::new(Allowance::of(rates, now))),
+            Some(none) if limits != ModelLimits::default() => {
+                *none = Some(Box::new(Allowance::of(rates, now)))
+            }
             Some(None) | None => {}
         }
     }
@@ -258,7 +262,7 @@ impl State {
         }
         for backend in backends {
             let Some(state) = self.backends.get_mut(at(backend.id.0)) else { continue };
-            state.adopt(backend, &self.settings.adaptive, now);
+            state.adopt(backend, &self.settings, now);
             state.reserve.change(backend.limits.rpm, self.settings.emergency_percent);
             let before = replaced.get_mut(at(backend.id.0)).and_then(Option::take);
             let renewed = before.is_some_and(|before| {
@@ -279,7 +283,7 @@ impl State {
         let had_room = backend.in_flight.has_room();
         backend.in_flight.ended();
         let spent = spent(slot, &outcome);
-        backend.settle(Size { model: slot.model, tokens: slot.tokens }, spent, now);
+        backend.settle(slot, spent, now);
         // Otherwise nothing changed for those who wait: not what they can have, nor when.
         let freed = !had_room || slot.probe || spent < slot.tokens;
         let concerns_others = paced || freed || matches!(outcome, Outcome::Failed(_));
@@ -297,6 +301,14 @@ impl State {
     pub(in crate::live) fn learn(&mut self, slot: &Slot, quotas: &[Quota], now: Instant) -> Vec<Grant> {
         let Some(backend) = self.backends.get_mut(at(slot.backend.0)) else { return Vec::new() };
         if !backend.learn(slot, quotas, now) || self.waiters.is_empty() {
+            return Vec::new();
+        }
+        self.serve_those_who_want(slot.backend, now)
+    }
+
+    pub(in crate::live) fn accepted(&mut self, slot: &Slot, now: Instant) -> Vec<Grant> {
+        let Some(backend) = self.backends.get_mut(at(slot.backend.0)) else { return Vec::new() };
+        if !backend.cooldown.succeeded(slot.lease) || self.waiters.is_empty() {
             return Vec::new();
         }
         self.serve_those_who_want(slot.backend, now)

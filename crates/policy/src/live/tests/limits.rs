@@ -4,7 +4,7 @@ use protocol::{Quota, QuotaUnit, Reset};
 
 use super::*;
 use crate::backend::ModelLimits;
-use crate::limit::{Adaptive, Pace};
+use crate::limit::{Adaptive, Pace, RateWindow};
 
 fn sized(world: &World, model: &str, tokens: u64) -> Want {
     Want { tokens, ..world.want(model) }
@@ -30,6 +30,40 @@ fn check(outcome: Outcome, told: Option<u64>, millis: u64) {
     assert_eq!(world.live.next_tick(), Some(world.now + Duration::from_millis(millis)), "{outcome:?}");
     let grants = world.after(Duration::from_millis(millis));
     assert!(matches!(&grants[..], [Grant { waiter: granted, .. }] if *granted == waiter));
+}
+
+#[test]
+fn a_full_bucket_and_its_refill_do_not_go_in_one_minute() {
+    for (window, expected) in [(RateWindow::Bucket, 118), (RateWindow::Minute, 60)] {
+        let mut draft = draft([with(backend("a", &["m"]), |spec| spec.limits.rpm = 60)]);
+        draft.settings.rate_window = window;
+        draft.settings.emergency_percent = 0;
+        let mut world = World::new(draft);
+        let mut started = 0;
+        for _ in 0..118 {
+            match world.live.lease(world.want("m"), world.now, &mut world.rng) {
+                Leased::Now(_) => started += 1,
+                Leased::Wait(waiter) => assert_eq!(world.live.leave(waiter, world.now), []),
+                Leased::Refused(_) => {}
+            }
+            world.now += SECOND / 2;
+        }
+        assert_eq!(started, expected, "{window:?}, in 59 s");
+    }
+}
+
+#[test]
+fn a_probe_that_was_taken_ends_the_cooldown_before_its_answer_does() {
+    let mut world = World::of([backend("a", &["m"])]);
+    let slot = world.slot(world.want("m"));
+    world.release(slot, limited(None));
+    world.now += 30 * SECOND;
+    let probe = world.slot(world.want("m"));
+    let waiter = world.wait(world.want("m"));
+    let grants = world.live.accepted(&probe, world.now);
+    let [Grant { waiter: granted, what: Granted::Slot(slot) }] = &grants[..] else { panic!("{grants:?}") };
+    assert_eq!((*granted, slot.probe, world.shown("a").state), (waiter, false, Health::Healthy));
+    assert_eq!(world.live.accepted(slot, world.now), []);
 }
 
 #[test]
@@ -89,7 +123,9 @@ fn what_a_provider_says_is_left_is_kept_to_before_it_refuses() {
     assert_eq!(world.live.learn(&slot, &[left(0)], world.now), []);
     let waiter = world.wait(world.want("m"));
     world.slot(world.want("n"));
-    assert_eq!(world.shown("a").models[0].told.requests_remaining, Some(0));
+    let shown = world.shown("a").models;
+    let model = shown.iter().find(|model| &*model.native == "m").expect("it was leased");
+    assert_eq!(model.told.requests_remaining, Some(0));
     let grants = world.live.learn(&slot, &[left(3)], world.now);
     assert!(matches!(&grants[..], [Grant { waiter: granted, what: Granted::Slot(_) }] if *granted == waiter));
 }

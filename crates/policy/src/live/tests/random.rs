@@ -6,6 +6,7 @@ use proptest::prelude::{Just, Strategy as Generator, prop_oneof, proptest};
 use proptest::test_runner::Config;
 
 use super::*;
+use crate::limit::{Adaptive, RateWindow};
 
 const MODELS: [&str; 3] = ["m", "n", "o"];
 const KEYS: [(&str, Option<u32>); 3] = [("one", Some(1)), ("two", Some(3)), ("three", None)];
@@ -40,16 +41,22 @@ struct Limits {
     max_in_flight: u32,
     queue_max: usize,
     present: usize,
+    window: RateWindow,
+    adaptive: Adaptive,
 }
 
 fn limits() -> impl Generator<Value = Limits> {
-    (1_u32..120, 1_u32..4, 1_u32..6, 0_usize..6, 1_usize..=4).prop_map(
-        |(rpm, concurrency, max_in_flight, queue_max, present)| Limits {
+    let window = proptest::sample::select(vec![RateWindow::Minute, RateWindow::Bucket]);
+    let adaptive = proptest::sample::select(Adaptive::ALL.to_vec());
+    (1_u32..120, 1_u32..4, 1_u32..6, 0_usize..6, 1_usize..=4, window, adaptive).prop_map(
+        |(rpm, concurrency, max_in_flight, queue_max, present, window, adaptive)| Limits {
             rpm,
             concurrency,
             max_in_flight,
             queue_max,
             present,
+            window,
+            adaptive,
         },
     )
 }
@@ -142,6 +149,8 @@ fn draft_of(limits: &Limits) -> Draft {
     draft.keys = KEYS.iter().map(|(name, _)| key(name)).collect();
     draft.settings.max_in_flight = limits.max_in_flight;
     draft.settings.queue_max = limits.queue_max;
+    draft.settings.rate_window = limits.window;
+    draft.settings.adaptive.mode = limits.adaptive;
     draft
 }
 
