@@ -1,8 +1,8 @@
-//! What a checked file means for cooldowns, breakers and adaptive rates; it never decides what they do.
+//! What a checked file means for cooldowns, breakers, adaptive rates, hedging and probes; it never decides what they do.
 
 use policy::{
-    Adaptive, AdaptiveSettings, BreakerRules, CooldownGrowth, CooldownRules, RateWindow, RetreatRules,
-    RetryAfter,
+    Adaptive, AdaptiveSettings, BreakerRules, CooldownGrowth, CooldownRules, HedgeRules, ProbeRules,
+    RateWindow, RetreatRules, RetryAfter,
 };
 
 use super::file;
@@ -76,6 +76,26 @@ fn retreat(typed: Option<&file::Retreat>) -> RetreatRules {
         step_rpm: or(typed.step_rpm, rules.step_rpm),
         alert_percent: percent(typed.alert_percent, rules.alert_percent),
         samples_min: or(typed.samples_min, rules.samples_min),
+    }
+}
+
+pub(crate) fn hedging(typed: Option<&file::Hedging>, default: HedgeRules) -> HedgeRules {
+    let Some(typed) = typed else { return default };
+    let percent = |count: Count<0, 100>| u8::try_from(count.0).unwrap_or(u8::MAX);
+    HedgeRules {
+        enabled: typed.enabled.unwrap_or(default.enabled),
+        quantile_percent: typed.quantile.map_or(default.quantile_percent, |share| share.0),
+        spend_max_percent: typed.spend_max_percent.map_or(default.spend_max_percent, percent),
+    }
+}
+
+/// A timeout ends with its interval.
+pub(crate) fn probe(typed: Option<&file::Probe>, default: ProbeRules) -> ProbeRules {
+    let interval = typed.and_then(|p| p.interval).map_or(default.interval, |span| span.0);
+    ProbeRules {
+        enabled: typed.and_then(|p| p.enabled).unwrap_or(default.enabled),
+        interval,
+        timeout: typed.and_then(|p| p.timeout).map_or(default.timeout, |span| span.0).min(interval),
     }
 }
 

@@ -19,7 +19,6 @@ use super::file::{self, Durability, File, LogFormat, LogLevel};
 use super::leaf::{ModelName, OneOrMany};
 use super::pacing;
 use super::providers::is_from_environment;
-use super::quantity::Count;
 use super::tree::{Node, Path};
 
 /// Above every rank that can be written.
@@ -274,8 +273,8 @@ impl Settings {
                 .and_then(|routing| routing.emergency_fraction)
                 .map_or(traffic.emergency_percent, |fraction| fraction.0),
             affinity: affinity(file.affinity.as_ref(), traffic.affinity),
-            hedging: hedging(file.hedging.as_ref(), traffic.hedging),
-            probe: probe(file.probe.as_ref(), traffic.probe),
+            hedging: pacing::hedging(file.hedging.as_ref(), traffic.hedging),
+            probe: pacing::probe(file.probe.as_ref(), traffic.probe),
             budgets: file.budgets.iter().flat_map(List::iter).map(|(_, typed)| budget(typed)).collect(),
         }
     }
@@ -473,26 +472,6 @@ fn affinity(typed: Option<&file::Affinity>, default: AffinityRules) -> AffinityR
     AffinityRules {
         enabled: typed.and_then(|a| a.enabled).unwrap_or(default.enabled),
         cold_cache: typed.and_then(|a| a.cold_cache).map_or(default.cold_cache, |span| span.0),
-    }
-}
-
-fn hedging(typed: Option<&file::Hedging>, default: HedgeRules) -> HedgeRules {
-    let Some(typed) = typed else { return default };
-    let percent = |count: Count<0, 100>| u8::try_from(count.0).unwrap_or(u8::MAX);
-    HedgeRules {
-        enabled: typed.enabled.unwrap_or(default.enabled),
-        quantile_percent: typed.quantile.map_or(default.quantile_percent, |share| share.0),
-        spend_max_percent: typed.spend_max_percent.map_or(default.spend_max_percent, percent),
-    }
-}
-
-/// A timeout ends with its interval.
-fn probe(typed: Option<&file::Probe>, default: ProbeRules) -> ProbeRules {
-    let interval = typed.and_then(|p| p.interval).map_or(default.interval, |span| span.0);
-    ProbeRules {
-        enabled: typed.and_then(|p| p.enabled).unwrap_or(default.enabled),
-        interval,
-        timeout: typed.and_then(|p| p.timeout).map_or(default.timeout, |span| span.0).min(interval),
     }
 }
 
