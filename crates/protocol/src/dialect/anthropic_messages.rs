@@ -7,7 +7,6 @@ mod error;
 mod finish;
 mod halves;
 mod look;
-mod object;
 mod request;
 mod stream;
 mod usage;

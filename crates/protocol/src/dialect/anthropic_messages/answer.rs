@@ -1,24 +1,24 @@
 //! Reads and writes whole messages; never their streams.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::finish::{self, Calls};
-use super::object::{Object, malformed};
 use super::request::CALL_SEAL;
 use super::usage::Written as WrittenUsage;
 use super::wire::{Block, Input, Item, id};
 use super::{citation, usage};
 use crate::conversation::answer::{Answer, AnswerPlan, Finish};
-use crate::conversation::loss::Place;
 use crate::conversation::part::{Content, Json, Native, Part, Takes, Text, Thinking, ToolCall};
 use crate::conversation::seal::{Seal, SealKind};
 use crate::dialect::Dialect;
 use crate::dialect::answer::inspect_answer;
 use crate::dialect::ask::DecodeError;
+use crate::dialect::object::{Field, Fields};
 use crate::dialect::write::json;
 use crate::failure::{Failure, FailureKind};
 
@@ -31,42 +31,42 @@ pub(super) fn decode(text: &str) -> Result<Answer, Failure> {
 }
 
 fn message(text: &str) -> Result<Answer, DecodeError> {
-    let mut fields = Object::root(text)?;
+    let mut fields = Fields::body(text)?;
     let mut answer = Answer {
-        id: fields.text("id")?.unwrap_or_default(),
-        model: fields.text("model")?.unwrap_or_default(),
+        id: fields.string("id")?.unwrap_or_default(),
+        model: fields.string("model")?.unwrap_or_default(),
         ..Answer::default()
     };
-    for (_, raw) in fields.list("content")? {
-        answer.parts.extend(block(raw).map(Part::new));
+    for field in fields.list("content")? {
+        answer.parts.extend(block(&field).map(Part::new));
     }
-    let sequence = fields.text("stop_sequence")?;
-    answer.finish = match fields.text("stop_reason")? {
+    let sequence = fields.string("stop_sequence")?;
+    answer.finish = match fields.string("stop_reason")? {
         Some(reason) => finish::read(&reason, sequence),
         None => Finish::Stop,
     };
     if let Some(mut details) = fields.object("stop_details")? {
-        let said = details.text("explanation")?.filter(|said| !said.is_empty());
+        let said = details.string("explanation")?.filter(|said| !said.is_empty());
         answer.parts.extend(said.map(|said| Part::new(Content::Refusal(said))));
     }
     if let Some(raw) = fields.take("usage") {
-        answer.usage = usage::read(raw.get(), None);
-        answer.service_tier = usage::tier(raw);
+        answer.usage = usage::read(raw.text, None);
+        answer.service_tier = usage::tier(raw.text);
     }
     Ok(answer)
 }
 
-fn block(raw: &RawValue) -> Option<Content> {
-    let mut fields = Object::read(raw, Place::default()).ok()?;
-    let kind = fields.text("type").ok()??;
-    let mut text = |name: &str| fields.text(name).ok().flatten();
+fn block(field: &Field<'_>) -> Option<Content> {
+    let mut fields = field.clone().object().ok()?;
+    let kind = fields.string("type").ok()??;
+    let mut text = |name: &str| fields.string(name).ok().flatten();
     Some(match kind.as_str() {
         "text" => {
             let text = text("text").unwrap_or_default();
             let citations = fields.list("citations").unwrap_or_default();
             Content::Text(Text {
                 text,
-                citations: citations.into_iter().filter_map(|(_, raw)| citation::read(raw)).collect(),
+                citations: citations.into_iter().filter_map(|field| citation::read(field.text)).collect(),
             })
         }
         "thinking" => Content::Thinking(Thinking {
@@ -85,11 +85,11 @@ fn block(raw: &RawValue) -> Option<Content> {
         "tool_use" => Content::ToolCall(ToolCall {
             id: text("id").unwrap_or_default(),
             name: text("name")?,
-            arguments: fields.take("input").map_or("{}", RawValue::get).to_owned(),
+            arguments: fields.take("input").map_or("{}", |input| input.text).to_owned(),
             takes: Takes::Object,
             seal: None,
         }),
-        _ => Content::Native(Native { dialect: OWN, json: Json(raw.to_owned()) }),
+        _ => Content::Native(Native { dialect: OWN, json: field.json().ok()? }),
     })
 }
 
@@ -183,15 +183,9 @@ pub(super) fn call_seal(seal: &Seal) -> Block<'static> {
     Block::RedactedThinking { data: Cow::Owned(format!("{CALL_SEAL}{}", seal.shown_in(OWN))) }
 }
 
-/// The same block with another input, as it is written.
+/// The same block with another input.
 pub(super) fn with_input(block: &RawValue, input: &str) -> Option<Json> {
-    let mut fields = Object::read(block, Place::default()).ok()?;
-    fields.take("input");
-    let mut written = String::from("{");
-    for (name, value) in fields.left() {
-        let name = serde_json::to_string(name).ok()?;
-        written.push_str(&format!("{name}:{},", value.get()));
-    }
-    written.push_str(&format!("\"input\":{input}}}"));
-    RawValue::from_string(written).map_err(|_| malformed("input")).ok().map(Json)
+    let mut fields: BTreeMap<String, Box<RawValue>> = serde_json::from_str(block.get()).ok()?;
+    fields.insert("input".to_owned(), RawValue::from_string(input.to_owned()).ok()?);
+    serde_json::value::to_raw_value(&fields).ok().map(Json)
 }

@@ -1,21 +1,26 @@
 //! Reads and writes where a text has it from; never the text.
 
-use serde::Serialize;
-use serde_json::value::RawValue;
+use serde::{Deserialize, Serialize};
 
-use super::object::Object;
-use crate::conversation::loss::Place;
 use crate::conversation::part::Citation;
 
-/// Reads a citation of any type: of a page in the web, of a search result, of a document of the request.
-pub(super) fn read(raw: &RawValue) -> Option<Citation> {
-    let mut fields = Object::read(raw, Place::default()).ok()?;
-    let mut text = |name| fields.text(name).ok().flatten();
-    let url = text("url").or_else(|| text("source"));
+/// A citation of any type: of a page in the web, of a search result, of a document of the request.
+#[derive(Deserialize)]
+struct Wire {
+    url: Option<String>,
+    source: Option<String>,
+    title: Option<String>,
+    document_title: Option<String>,
+    cited_text: Option<String>,
+}
+
+/// Reads a citation.
+pub(super) fn read(written: &str) -> Option<Citation> {
+    let wire: Wire = serde_json::from_str(written).ok()?;
     Some(Citation {
-        url: url.unwrap_or_default(),
-        title: text("title").or_else(|| text("document_title")),
-        quote: text("cited_text"),
+        url: wire.url.or(wire.source).unwrap_or_default(),
+        title: wire.title.or(wire.document_title),
+        quote: wire.cited_text,
         range: None,
     })
 }

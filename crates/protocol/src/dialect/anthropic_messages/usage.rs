@@ -110,12 +110,12 @@ fn inner<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Option<T> {
 }
 
 /// The tier an answer was served in.
-pub(super) fn tier(usage: &RawValue) -> Option<String> {
+pub(super) fn tier(usage: &str) -> Option<String> {
     #[derive(Deserialize)]
     struct Tier {
         service_tier: Option<String>,
     }
-    serde_json::from_str::<Tier>(usage.get()).ok()?.service_tier
+    serde_json::from_str::<Tier>(usage).ok()?.service_tier
 }
 
 /// Usage as clients read it.

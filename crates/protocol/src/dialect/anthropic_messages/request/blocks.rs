@@ -1,17 +1,16 @@
 //! Reads the blocks that a turn consists of; never who says them.
 
-use serde_json::value::RawValue;
-
-use crate::conversation::loss::{Loss, Place};
+use crate::conversation::loss::Loss;
 use crate::conversation::part::{
-    Cache, Citation, Content, Document, Image, Json, Native, Part, Source, Takes, Text, Thinking, ToolCall,
+    Cache, Citation, Content, Document, Image, Native, Part, Source, Takes, Text, Thinking, ToolCall,
     ToolResult,
 };
 use crate::conversation::seal::{Seal, SealKind};
 use crate::dialect::Dialect;
 use crate::dialect::anthropic_messages::citation;
-use crate::dialect::anthropic_messages::object::{Object, elements, string, wrong};
 use crate::dialect::ask::DecodeError;
+use crate::dialect::object::{Field, Fields};
+use crate::json::Kind;
 
 const OWN: Dialect = Dialect::AnthropicMessages;
 
@@ -19,14 +18,14 @@ const OWN: Dialect = Dialect::AnthropicMessages;
 pub(crate) const CALL_SEAL: &str = "lgcall.";
 
 /// Reads a string, or a list of blocks.
-pub(super) fn content(raw: &RawValue, at: &Place, losses: &mut Vec<Loss>) -> Result<Vec<Part>, DecodeError> {
-    if let Some(text) = string(raw) {
-        return Ok(vec![said(text, at.clone())]);
+pub(super) fn content(field: &Field<'_>, losses: &mut Vec<Loss>) -> Result<Vec<Part>, DecodeError> {
+    if field.kind() == Kind::String {
+        return Ok(vec![said(field)?]);
     }
-    let list = elements(raw, at).ok_or_else(|| wrong(at, "a string or a list of blocks"))?;
-    let mut parts: Vec<Part> = Vec::with_capacity(list.len());
-    for (at, raw) in list {
-        match block(raw, at, losses)? {
+    let blocks = elements(field)?;
+    let mut parts: Vec<Part> = Vec::with_capacity(blocks.len());
+    for field in blocks {
+        match block(&field, losses)? {
             Read::Part(part) => parts.push(part),
             Read::CallSeal(seal) => {
                 if let Some(Part { content: Content::ToolCall(call), .. }) = parts.last_mut() {
@@ -38,6 +37,13 @@ pub(super) fn content(raw: &RawValue, at: &Place, losses: &mut Vec<Loss>) -> Res
     Ok(parts)
 }
 
+fn elements<'a>(field: &Field<'a>) -> Result<Vec<Field<'a>>, DecodeError> {
+    if field.kind() != Kind::Array {
+        return Err(field.wrong("a string or a list of blocks"));
+    }
+    field.clone().list()
+}
+
 /// What one block is.
 enum Read {
     Part(Part),
@@ -45,12 +51,12 @@ enum Read {
     CallSeal(Seal),
 }
 
-fn block(raw: &RawValue, at: Place, losses: &mut Vec<Loss>) -> Result<Read, DecodeError> {
-    if let Some(text) = string(raw) {
-        return Ok(Read::Part(said(text, at)));
+fn block(field: &Field<'_>, losses: &mut Vec<Loss>) -> Result<Read, DecodeError> {
+    if field.kind() == Kind::String {
+        return said(field).map(Read::Part);
     }
-    let mut fields = Object::read(raw, at.clone())?;
-    let kind = fields.text("type")?.ok_or_else(|| wrong(&at.field("type"), "the type of a block"))?;
+    let mut fields = field.clone().object()?;
+    let kind = required(&mut fields, "type")?;
     let content = match kind.as_str() {
         "text" => text(&mut fields)?,
         "image" => Content::Image(Image { source: source(&mut fields, losses)?, detail: None }),
@@ -64,59 +70,58 @@ fn block(raw: &RawValue, at: Place, losses: &mut Vec<Loss>) -> Result<Read, Deco
             Redacted::CallSeal(seal) => return Ok(Read::CallSeal(seal)),
         },
         _ => {
-            let content = Content::Native(Native { dialect: OWN, json: Json(raw.to_owned()) });
-            return Ok(Read::Part(Part { content, cache: None, at }));
+            let content = Content::Native(Native { dialect: OWN, json: field.json()? });
+            return Ok(Read::Part(Part { content, cache: None, at: field.at.clone() }));
         }
     };
     let cache = cache(&mut fields, losses)?;
-    fields.rest(losses);
-    Ok(Read::Part(Part { content, cache, at }))
+    fields.leave(losses);
+    Ok(Read::Part(Part { content, cache, at: field.at.clone() }))
 }
 
-fn said(text: String, at: Place) -> Part {
-    Part { content: Content::Text(Text { text, citations: Vec::new() }), cache: None, at }
+fn said(field: &Field<'_>) -> Result<Part, DecodeError> {
+    let text = Text { text: field.string()?, citations: Vec::new() };
+    Ok(Part { content: Content::Text(text), cache: None, at: field.at.clone() })
 }
 
-fn text(fields: &mut Object<'_>) -> Result<Content, DecodeError> {
+fn text(fields: &mut Fields<'_>) -> Result<Content, DecodeError> {
     let text = required(fields, "text")?;
     let citations: Vec<Citation> =
-        fields.list("citations")?.into_iter().filter_map(|(_, raw)| citation::read(raw)).collect();
+        fields.list("citations")?.into_iter().filter_map(|field| citation::read(field.text)).collect();
     Ok(Content::Text(Text { text, citations }))
 }
 
-fn document(fields: &mut Object<'_>, losses: &mut Vec<Loss>) -> Result<Content, DecodeError> {
+fn document(fields: &mut Fields<'_>, losses: &mut Vec<Loss>) -> Result<Content, DecodeError> {
     Ok(Content::Document(Document {
         source: source(fields, losses)?,
-        title: fields.text("title")?,
-        context: fields.text("context")?,
+        title: fields.string("title")?,
+        context: fields.string("context")?,
         citations: cites(fields)?,
     }))
 }
 
 /// A search result is a document that somebody has found; where, other dialects cannot say.
-fn search_result(fields: &mut Object<'_>, losses: &mut Vec<Loss>) -> Result<Content, DecodeError> {
-    let title = fields.text("title")?;
+fn search_result(fields: &mut Fields<'_>, losses: &mut Vec<Loss>) -> Result<Content, DecodeError> {
+    let title = fields.string("title")?;
     let mut text = String::new();
-    for (_, raw) in fields.list("content")? {
-        text.push_str(&words(raw));
+    for field in fields.list("content")? {
+        text.push_str(&words(field));
     }
-    let found_at = fields.text("source")?;
-    losses.extend(found_at.is_some().then(|| Loss::At(fields.at.field("source"))));
+    losses.extend(fields.take("source").map(Field::lost));
     let citations = cites(fields)?;
     Ok(Content::Document(Document { source: Source::Text(text), title, context: None, citations }))
 }
 
-fn cites(fields: &mut Object<'_>) -> Result<bool, DecodeError> {
+fn cites(fields: &mut Fields<'_>) -> Result<bool, DecodeError> {
     Ok(match fields.object("citations")? {
         Some(mut citations) => citations.flag("enabled")?.unwrap_or_default(),
         None => false,
     })
 }
 
-fn source(fields: &mut Object<'_>, losses: &mut Vec<Loss>) -> Result<Source, DecodeError> {
-    let at = fields.at.field("source");
-    let mut source = fields.object("source")?.ok_or_else(|| wrong(&at, "an object"))?;
-    let read = match source.text("type")?.as_deref() {
+fn source(fields: &mut Fields<'_>, losses: &mut Vec<Loss>) -> Result<Source, DecodeError> {
+    let mut source = fields.object("source")?.ok_or_else(|| missing(fields, "source", "an object"))?;
+    let read = match source.string("type")?.as_deref() {
         Some("base64") => Source::Base64 {
             media_type: required(&mut source, "media_type")?,
             data: required(&mut source, "data")?,
@@ -128,37 +133,38 @@ fn source(fields: &mut Object<'_>, losses: &mut Vec<Loss>) -> Result<Source, Dec
             Source::Text(required(&mut source, "data")?)
         }
         Some("content") => Source::Text(inline(&mut source, losses)?),
-        Some(_) | None => return Err(wrong(&at.field("type"), "the type of a source")),
+        Some(_) | None => return Err(missing(&source, "type", "the type of a source")),
     };
-    source.rest(losses);
+    source.leave(losses);
     Ok(read)
 }
 
 /// A document that is given as blocks: its text is kept, its pictures are lost.
-fn inline(source: &mut Object<'_>, losses: &mut Vec<Loss>) -> Result<String, DecodeError> {
-    let at = source.at.field("content");
-    let Some(raw) = source.take("content") else { return Ok(String::new()) };
-    if let Some(text) = string(raw) {
-        return Ok(text);
+fn inline(source: &mut Fields<'_>, losses: &mut Vec<Loss>) -> Result<String, DecodeError> {
+    let Some(content) = source.take("content") else { return Ok(String::new()) };
+    if content.kind() == Kind::String {
+        return content.string();
     }
-    let blocks = elements(raw, &at).ok_or_else(|| wrong(&at, "a string or a list of blocks"))?;
     let mut text = String::new();
-    for (at, raw) in blocks {
-        let words = words(raw);
-        losses.extend(words.is_empty().then_some(Loss::At(at)));
+    for field in elements(&content)? {
+        let words = words(field.clone());
+        losses.extend(words.is_empty().then(|| field.lost()));
         text.push_str(&words);
     }
     Ok(text)
 }
 
-fn words(block: &RawValue) -> String {
-    let fields = Object::read(block, Place::default());
-    fields.and_then(|mut fields| fields.text("text")).ok().flatten().unwrap_or_default()
+fn words(block: Field<'_>) -> String {
+    block.object().and_then(|mut fields| fields.string("text")).ok().flatten().unwrap_or_default()
 }
 
-fn tool_use(fields: &mut Object<'_>) -> Result<Content, DecodeError> {
+fn tool_use(fields: &mut Fields<'_>) -> Result<Content, DecodeError> {
     fields.take("caller");
-    let arguments = fields.json_object("input")?.map_or_else(|| "{}".to_owned(), |json| json.as_str().into());
+    let input = fields.take("input");
+    if let Some(bad) = input.as_ref().filter(|input| input.kind() != Kind::Object) {
+        return Err(bad.wrong("an object"));
+    }
+    let arguments = input.map_or("{}", |input| input.text).to_owned();
     Ok(Content::ToolCall(ToolCall {
         id: required(fields, "id")?,
         name: required(fields, "name")?,
@@ -168,11 +174,10 @@ fn tool_use(fields: &mut Object<'_>) -> Result<Content, DecodeError> {
     }))
 }
 
-fn tool_result(fields: &mut Object<'_>, losses: &mut Vec<Loss>) -> Result<Content, DecodeError> {
+fn tool_result(fields: &mut Fields<'_>, losses: &mut Vec<Loss>) -> Result<Content, DecodeError> {
     let call_id = required(fields, "tool_use_id")?;
-    let at = fields.at.field("content");
     let parts = match fields.take("content") {
-        Some(raw) => result_parts(raw, &at, losses)?,
+        Some(content) => result_parts(&content, losses)?,
         None => Vec::new(),
     };
     let is_error = fields.flag("is_error")?.unwrap_or_default();
@@ -180,19 +185,16 @@ fn tool_result(fields: &mut Object<'_>, losses: &mut Vec<Loss>) -> Result<Conten
 }
 
 /// What a result consists of. Results and calls inside of it mean nothing, and would nest without end.
-fn result_parts(raw: &RawValue, at: &Place, losses: &mut Vec<Loss>) -> Result<Vec<Part>, DecodeError> {
-    if let Some(text) = string(raw) {
-        return Ok(vec![said(text, at.clone())]);
+fn result_parts(content: &Field<'_>, losses: &mut Vec<Loss>) -> Result<Vec<Part>, DecodeError> {
+    if content.kind() == Kind::String {
+        return Ok(vec![said(content)?]);
     }
     let mut parts = Vec::new();
-    for (at, raw) in elements(raw, at).ok_or_else(|| wrong(at, "a string or a list of blocks"))? {
-        let nested = |kind: Option<String>| matches!(kind.as_deref(), Some("tool_result" | "tool_use"));
-        let fields = Object::read(raw, at.clone());
-        if fields.is_ok_and(|mut fields| fields.text("type").is_ok_and(nested)) {
-            losses.push(Loss::At(at));
-            continue;
-        }
-        if let Read::Part(part) = block(raw, at, losses)? {
+    for field in elements(content)? {
+        let kind = field.clone().object().and_then(|mut fields| fields.string("type"));
+        if matches!(kind, Ok(Some(kind)) if matches!(kind.as_str(), "tool_result" | "tool_use")) {
+            losses.push(field.lost());
+        } else if let Read::Part(part) = block(&field, losses)? {
             parts.push(part);
         }
     }
@@ -200,10 +202,10 @@ fn result_parts(raw: &RawValue, at: &Place, losses: &mut Vec<Loss>) -> Result<Ve
 }
 
 /// A signature may be empty: clients keep the thoughts of providers that do not sign.
-fn thinking(fields: &mut Object<'_>) -> Result<Content, DecodeError> {
-    let signature = fields.text("signature")?.filter(|signature| !signature.is_empty());
+fn thinking(fields: &mut Fields<'_>) -> Result<Content, DecodeError> {
+    let signature = fields.string("signature")?.filter(|signature| !signature.is_empty());
     Ok(Content::Thinking(Thinking {
-        text: fields.text("thinking")?.unwrap_or_default(),
+        text: fields.string("thinking")?.unwrap_or_default(),
         is_summary: true,
         seal: signature.map(|signature| Seal::kept(OWN, SealKind::Signature, &signature)),
         id: None,
@@ -215,7 +217,7 @@ enum Redacted {
     CallSeal(Seal),
 }
 
-fn redacted(fields: &mut Object<'_>) -> Result<Redacted, DecodeError> {
+fn redacted(fields: &mut Fields<'_>) -> Result<Redacted, DecodeError> {
     let data = required(fields, "data")?;
     Ok(match data.strip_prefix(CALL_SEAL) {
         Some(seal) => Redacted::CallSeal(Seal::kept(OWN, SealKind::Signature, seal)),
@@ -227,15 +229,19 @@ fn redacted(fields: &mut Object<'_>) -> Result<Redacted, DecodeError> {
 }
 
 /// Takes `cache_control`.
-pub(super) fn cache(fields: &mut Object<'_>, losses: &mut Vec<Loss>) -> Result<Option<Cache>, DecodeError> {
+pub(super) fn cache(fields: &mut Fields<'_>, losses: &mut Vec<Loss>) -> Result<Option<Cache>, DecodeError> {
     let Some(mut control) = fields.object("cache_control")? else { return Ok(None) };
     control.take("type");
-    let ttl = control.text("ttl")?;
-    control.rest(losses);
+    let ttl = control.string("ttl")?;
+    control.leave(losses);
     Ok(Some(if ttl.as_deref() == Some("1h") { Cache::Hour } else { Cache::Usual }))
 }
 
-fn required(fields: &mut Object<'_>, name: &str) -> Result<String, DecodeError> {
-    let text = fields.text(name)?;
-    text.ok_or_else(|| wrong(&fields.at.field(name), "a string"))
+fn required(fields: &mut Fields<'_>, name: &str) -> Result<String, DecodeError> {
+    fields.string(name)?.ok_or_else(|| missing(fields, name, "a string"))
+}
+
+/// What is said of a field that must be there.
+pub(super) fn missing(fields: &Fields<'_>, name: &str, expected: &'static str) -> DecodeError {
+    DecodeError::WrongType { param: fields.at(name).to_string(), expected }
 }

@@ -2,20 +2,19 @@
 
 use std::collections::HashMap;
 
-use serde_json::value::RawValue;
-
-use super::blocks::{self, cache};
+use super::blocks::{self, cache, missing};
 use crate::conversation::loss::{Loss, Place};
 use crate::conversation::part::{Content, Json, Native, Part, ToolCall};
 use crate::conversation::request::{Amount, Format, Reasoning, Request, Role, Sampling, Turn};
 use crate::conversation::tool::{Function, Tool, ToolChoice, ToolKind};
 use crate::dialect::Dialect;
-use crate::dialect::anthropic_messages::object::{Object, wrong};
 use crate::dialect::ask::DecodeError;
+use crate::dialect::object::{Field, Fields};
+use crate::json::Kind;
 
 /// Reads a request.
 pub(crate) fn decode(text: &str) -> Result<Request, DecodeError> {
-    let mut body = Object::root(text)?;
+    let mut body = Fields::body(text)?;
     let mut losses = Vec::new();
     let turns = turns(&mut body, &mut losses)?;
     let (tool_choice, parallel_tool_calls) = tool_choice(&mut body, &mut losses)?;
@@ -30,48 +29,47 @@ pub(crate) fn decode(text: &str) -> Result<Request, DecodeError> {
         sampling: sampling(&mut body)?,
         stream: body.flag("stream")?.unwrap_or_default(),
         user: user(&mut body, &mut losses)?,
-        service_tier: body.text("service_tier")?,
+        service_tier: body.string("service_tier")?,
         ..Request::default()
     };
     body.take("model");
     mark_end(&mut body, &mut request, &mut losses)?;
-    body.rest(&mut losses);
+    body.leave(&mut losses);
     request.losses = losses;
     Ok(request)
 }
 
-fn turns(body: &mut Object<'_>, losses: &mut Vec<Loss>) -> Result<Vec<Turn>, DecodeError> {
+fn turns(body: &mut Fields<'_>, losses: &mut Vec<Loss>) -> Result<Vec<Turn>, DecodeError> {
     let mut turns = Vec::new();
     if let Some(system) = body.take("system") {
-        let at = Place::new("system");
-        let parts = blocks::content(system, &at, losses)?;
-        turns.push(Turn { role: Role::System, name: None, parts, at });
+        let parts = blocks::content(&system, losses)?;
+        turns.push(Turn { role: Role::System, name: None, parts, at: system.at });
     }
     let messages = body.list("messages")?;
     if messages.is_empty() {
         return Err(DecodeError::EmptyMessages);
     }
-    for (at, raw) in messages {
-        turns.push(turn(raw, at, losses)?);
+    for message in messages {
+        turns.push(turn(message, losses)?);
     }
     name_results(&mut turns);
     Ok(turns)
 }
 
-fn turn(raw: &RawValue, at: Place, losses: &mut Vec<Loss>) -> Result<Turn, DecodeError> {
-    let mut message = Object::read(raw, at.clone())?;
-    let role = match message.text("role")?.as_deref() {
+fn turn(field: Field<'_>, losses: &mut Vec<Loss>) -> Result<Turn, DecodeError> {
+    let at = field.at.clone();
+    let mut message = field.object()?;
+    let role = match message.string("role")?.as_deref() {
         Some("user") => Role::User,
         Some("assistant") => Role::Assistant,
         Some("system") => Role::System,
-        Some(_) | None => return Err(wrong(&at.field("role"), "`user`, `assistant` or `system`")),
+        Some(_) | None => return Err(missing(&message, "role", "`user`, `assistant` or `system`")),
     };
-    let place = at.field("content");
     let parts = match message.take("content") {
-        Some(content) => blocks::content(content, &place, losses)?,
+        Some(content) => blocks::content(&content, losses)?,
         None => Vec::new(),
     };
-    message.rest(losses);
+    message.leave(losses);
     Ok(Turn { role, name: None, parts, at })
 }
 
@@ -95,78 +93,81 @@ fn name_results(turns: &mut [Turn]) {
     }
 }
 
-fn tools(body: &mut Object<'_>, losses: &mut Vec<Loss>) -> Result<Vec<Tool>, DecodeError> {
+fn tools(body: &mut Fields<'_>, losses: &mut Vec<Loss>) -> Result<Vec<Tool>, DecodeError> {
     let list = body.list("tools")?;
-    list.into_iter().map(|(at, raw)| tool(raw, at, losses)).collect()
+    list.into_iter().map(|field| tool(field, losses)).collect()
 }
 
 /// A tool without a type, or of type `custom`, takes what its schema says; all other types have meanings of their own.
-fn tool(raw: &RawValue, at: Place, losses: &mut Vec<Loss>) -> Result<Tool, DecodeError> {
-    let mut fields = Object::read(raw, at.clone())?;
-    if fields.text("type")?.is_some_and(|kind| kind != "custom") {
-        let native = Native { dialect: Dialect::AnthropicMessages, json: Json(raw.to_owned()) };
+fn tool(field: Field<'_>, losses: &mut Vec<Loss>) -> Result<Tool, DecodeError> {
+    let at = field.at.clone();
+    let mut fields = field.clone().object()?;
+    if fields.string("type")?.is_some_and(|kind| kind != "custom") {
+        let native = Native { dialect: Dialect::AnthropicMessages, json: field.json()? };
         return Ok(Tool { kind: ToolKind::Builtin(native), cache: None, at });
     }
     let cache = cache(&mut fields, losses)?;
-    let name = fields.text("name")?.ok_or_else(|| wrong(&at.field("name"), "a string"))?;
+    let name = fields.string("name")?.ok_or_else(|| missing(&fields, "name", "a string"))?;
     let function = Function {
         name,
-        description: fields.text("description")?,
-        parameters: fields.json_object("input_schema")?,
+        description: fields.string("description")?,
+        parameters: json_object(&mut fields, "input_schema")?,
         strict: fields.flag("strict")?,
     };
-    fields.rest(losses);
+    fields.leave(losses);
     Ok(Tool { kind: ToolKind::Function(function), cache, at })
 }
 
 type Choice = (Option<ToolChoice>, Option<bool>);
 
-fn tool_choice(body: &mut Object<'_>, losses: &mut Vec<Loss>) -> Result<Choice, DecodeError> {
+fn tool_choice(body: &mut Fields<'_>, losses: &mut Vec<Loss>) -> Result<Choice, DecodeError> {
     let Some(mut fields) = body.object("tool_choice")? else { return Ok((None, None)) };
-    let choice = match fields.text("type")?.as_deref() {
+    let choice = match fields.string("type")?.as_deref() {
         Some("auto") => ToolChoice::Auto,
         Some("any") => ToolChoice::Required,
         Some("none") => ToolChoice::None,
         Some("tool") => {
-            let name = fields.text("name")?;
-            ToolChoice::Named(name.ok_or_else(|| wrong(&fields.at.field("name"), "a string"))?)
+            let name = fields.string("name")?;
+            ToolChoice::Named(name.ok_or_else(|| missing(&fields, "name", "a string"))?)
         }
-        Some(_) | None => return Err(wrong(&fields.at.field("type"), "`auto`, `any`, `tool` or `none`")),
+        Some(_) | None => return Err(missing(&fields, "type", "`auto`, `any`, `tool` or `none`")),
     };
     let parallel = fields.flag("disable_parallel_tool_use")?.map(|disabled| !disabled);
-    fields.rest(losses);
+    fields.leave(losses);
     Ok((Some(choice), parallel))
 }
 
 /// The form of the answer and how much is thought about it: both stand partly in `output_config`.
 fn output(
-    body: &mut Object<'_>,
+    body: &mut Fields<'_>,
     losses: &mut Vec<Loss>,
 ) -> Result<(Option<Format>, Option<Reasoning>), DecodeError> {
-    let (mut form, mut effort) = (body.object("output_format")?, None);
+    let (mut form, mut effort) = (body.take("output_format"), None);
     if let Some(mut config) = body.object("output_config")? {
-        form = config.object("format")?.or(form);
-        effort = config.text("effort")?;
-        config.rest(losses);
+        form = config.take("format").or(form);
+        effort = config.string("effort")?;
+        config.leave(losses);
     }
     let format = form.map(|form| format(form, losses)).transpose()?.flatten();
     Ok((format, reasoning(body, effort, losses)?))
 }
 
-fn format(mut fields: Object<'_>, losses: &mut Vec<Loss>) -> Result<Option<Format>, DecodeError> {
-    let kind = fields.text("type")?;
-    let schema = fields.json_object("schema")?;
+fn format(field: Field<'_>, losses: &mut Vec<Loss>) -> Result<Option<Format>, DecodeError> {
+    let lost = field.clone().lost();
+    let mut fields = field.object()?;
+    let kind = fields.string("type")?;
+    let schema = json_object(&mut fields, "schema")?;
     let (Some("json_schema"), Some(schema)) = (kind.as_deref(), schema) else {
-        losses.push(Loss::At(fields.at));
+        losses.push(lost);
         return Ok(None);
     };
-    fields.rest(losses);
+    fields.leave(losses);
     Ok(Some(Format::JsonSchema { name: None, description: None, schema, strict: Some(true) }))
 }
 
 /// Thoughts are shown unless the client says otherwise, and their signatures always come with them.
 fn reasoning(
-    body: &mut Object<'_>,
+    body: &mut Fields<'_>,
     effort: Option<String>,
     losses: &mut Vec<Loss>,
 ) -> Result<Option<Reasoning>, DecodeError> {
@@ -176,10 +177,10 @@ fn reasoning(
             effort.map(|effort| Reasoning { amount: Some(Amount::Effort(effort)), ..Reasoning::default() })
         );
     };
-    let amount = match fields.text("type")?.as_deref() {
+    let amount = match fields.string("type")?.as_deref() {
         Some("enabled") => {
             losses.extend(effort.map(|_| effort_at()));
-            fields.whole("budget_tokens")?.map_or(Amount::Adaptive, Amount::Tokens)
+            fields.count("budget_tokens")?.map_or(Amount::Adaptive, Amount::Tokens)
         }
         Some("adaptive") => effort.map_or(Amount::Adaptive, Amount::Effort),
         Some("disabled") => {
@@ -187,43 +188,52 @@ fn reasoning(
             Amount::Off
         }
         Some(_) | None => {
-            losses.push(Loss::At(fields.at.field("type")));
+            losses.push(Loss::At(fields.at("type")));
             effort.map_or(Amount::Adaptive, Amount::Effort)
         }
     };
     let is_on = amount != Amount::Off;
-    let shown = match fields.text("display")?.as_deref() {
+    let shown = match fields.string("display")?.as_deref() {
         Some("omitted") => "none",
         Some(_) | None => "auto",
     };
-    fields.rest(losses);
+    fields.leave(losses);
     Ok(Some(Reasoning { amount: Some(amount), shown: is_on.then(|| shown.to_owned()), encrypted: is_on }))
 }
 
-fn sampling(body: &mut Object<'_>) -> Result<Sampling, DecodeError> {
+fn sampling(body: &mut Fields<'_>) -> Result<Sampling, DecodeError> {
     Ok(Sampling {
-        max_output_tokens: body.whole("max_tokens")?,
+        max_output_tokens: body.count("max_tokens")?,
         temperature: body.number("temperature")?,
         top_p: body.number("top_p")?,
-        top_k: body.whole("top_k")?,
-        stop: body.texts("stop_sequences")?,
+        top_k: body.count("top_k")?,
+        stop: body.list("stop_sequences")?.iter().map(Field::string).collect::<Result<_, _>>()?,
         ..Sampling::default()
     })
 }
 
-fn user(body: &mut Object<'_>, losses: &mut Vec<Loss>) -> Result<Option<String>, DecodeError> {
+fn user(body: &mut Fields<'_>, losses: &mut Vec<Loss>) -> Result<Option<String>, DecodeError> {
     let Some(mut metadata) = body.object("metadata")? else { return Ok(None) };
-    let user = metadata.text("user_id")?;
-    metadata.rest(losses);
+    let user = metadata.string("user_id")?;
+    metadata.leave(losses);
     Ok(user)
 }
 
 /// A `cache_control` beside the messages marks the last thing that can be marked.
-fn mark_end(body: &mut Object<'_>, request: &mut Request, losses: &mut Vec<Loss>) -> Result<(), DecodeError> {
+fn mark_end(body: &mut Fields<'_>, request: &mut Request, losses: &mut Vec<Loss>) -> Result<(), DecodeError> {
     let Some(cache) = cache(body, losses)? else { return Ok(()) };
     let mut parts = request.turns.iter_mut().flat_map(|turn| &mut turn.parts);
     if let Some(Part { cache: mark, .. }) = parts.next_back() {
         mark.get_or_insert(cache);
     }
     Ok(())
+}
+
+/// Takes a field that must be an object, as it is written.
+fn json_object(fields: &mut Fields<'_>, name: &str) -> Result<Option<Json>, DecodeError> {
+    let Some(field) = fields.take(name) else { return Ok(None) };
+    if field.kind() != Kind::Object {
+        return Err(field.wrong("an object"));
+    }
+    field.json().map(Some)
 }

@@ -13,8 +13,8 @@ use crate::conversation::part::Json;
 use crate::conversation::request::{Format, Request};
 use crate::conversation::tool::{Function, Tool, ToolChoice, ToolKind};
 use crate::dialect::Dialect;
-use crate::dialect::anthropic_messages::object::Object;
 use crate::dialect::anthropic_messages::wire::{CacheControl, Item};
+use crate::dialect::object::Fields;
 use crate::dialect::write::json;
 use crate::translate::{Encoded, Target};
 
@@ -201,7 +201,7 @@ fn input_schema(function: &Function) -> Cow<'_, RawValue> {
         return Cow::Owned(raw(r#"{"type":"object","properties":{}}"#.to_owned()));
     };
     let inner = schema.get().trim().strip_prefix('{').unwrap_or("}").trim_start();
-    let has_type = Object::root(schema.get()).is_ok_and(|mut fields| fields.take("type").is_some());
+    let has_type = Fields::body(schema.get()).is_ok_and(|mut fields| fields.take("type").is_some());
     match (has_type, inner) {
         (true, _) => Cow::Borrowed(schema),
         (false, "}") => Cow::Owned(raw(r#"{"type":"object","properties":{}}"#.to_owned())),

@@ -182,7 +182,7 @@ fn a_request_of_a_wrong_type_says_where() {
         (r#"{"messages":[{"role":"user","content":"x"}],"tools":[{"input_schema":{}}]}"#, "tools[0].name"),
         (r#"{"messages":[{"role":"user","content":"x"}],"tool_choice":{"type":"x"}}"#, "tool_choice.type"),
         (r#"{"messages":[{"role":"user","content":"x"}],"max_tokens":"1"}"#, "max_tokens"),
-        (r#"{"messages":[{"role":"user","content":"x"}],"stop_sequences":[1]}"#, "stop_sequences"),
+        (r#"{"messages":[{"role":"user","content":"x"}],"stop_sequences":[1]}"#, "stop_sequences[0]"),
         (r#"{"messages":7}"#, "messages"),
         (r#"{"messages":[]}"#, "messages"),
     ] {

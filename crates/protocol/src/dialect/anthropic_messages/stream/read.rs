@@ -10,7 +10,6 @@ use crate::conversation::seal::SealKind;
 use crate::conversation::usage::Usage;
 use crate::dialect::Dialect;
 use crate::dialect::anthropic_messages::answer::{own, with_input};
-use crate::dialect::anthropic_messages::object::malformed;
 use crate::dialect::anthropic_messages::{citation, finish, usage};
 use crate::dialect::openai::error;
 use crate::json::Malformed;
@@ -129,6 +128,11 @@ fn failure(error: Option<&RawValue>) -> crate::failure::Failure {
     error.and_then(|error| error::failure(error.get())).unwrap_or_else(error::unexplained)
 }
 
+/// Why an event is none.
+fn malformed(what: &'static str) -> Malformed {
+    Malformed { at: 0, what, cut: false }
+}
+
 impl Reader {
     fn start(&mut self, message: Option<Message<'_>>, out: &mut Vec<Event>) {
         if std::mem::replace(&mut self.has_begun, true) {
@@ -216,7 +220,8 @@ impl Reader {
         let text = text.filter(|text| !text.is_empty()).map(Delta::Text);
         let seal = delta.signature.filter(|_| delta.r#type == Some("signature_delta"));
         let seal = seal.map(|value| Delta::Seal(own(SealKind::Signature, value)));
-        let citation = delta.citation.and_then(citation::read).map(Delta::Citation);
+        let citation =
+            delta.citation.and_then(|citation| citation::read(citation.get())).map(Delta::Citation);
         out.extend([text, seal, citation].into_iter().flatten().map(|delta| Event::Delta { part, delta }));
         Ok(())
     }
