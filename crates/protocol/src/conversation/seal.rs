@@ -44,6 +44,11 @@ impl Seal {
         format!("{PREFIX}{}.{kind}.{id}.{}", self.dialect.name(), self.value)
     }
 
+    /// Whether a client's opaque field holds another dialect's seal.
+    pub fn is_wrapped(text: &str) -> bool {
+        text.starts_with(PREFIX)
+    }
+
     /// What a client of dialect `shown_in` kept in a field of `kind`.
     pub fn kept(shown_in: Dialect, kind: SealKind, text: &str) -> Self {
         unwrap(text).unwrap_or_else(|| Seal { dialect: shown_in, kind, value: text.to_owned(), id: None })

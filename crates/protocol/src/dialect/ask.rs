@@ -110,6 +110,9 @@ pub(crate) struct Places {
     pub(crate) stream_options: StreamOptions,
     /// What the conversation begins with: the system prompt, else the first message.
     pub(crate) beginning: Beginning,
+    /// What was made of other dialects' seals for this client, each with a comma beside it: no server of its own dialect
+    /// can read them.
+    pub(crate) foreign: Vec<Range<usize>>,
 }
 
 /// What a conversation begins with, as it is written; that of the greatest standing which was met.

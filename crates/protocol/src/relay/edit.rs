@@ -25,7 +25,8 @@ struct Edit {
     with: Bytes,
 }
 
-/// Writes the edits into a request, as slices of the body with small new pieces between them.
+/// Writes the edits into a request, as slices of the body with small new pieces between them. Seals that were wrapped for
+/// the client are the gateway's, too, and stay here.
 ///
 /// `outline` must be the one made of this very body.
 pub fn rewrite(body: &Bytes, outline: &Outline, edits: &Edits<'_>) -> Segments {
@@ -34,13 +35,14 @@ pub fn rewrite(body: &Bytes, outline: &Outline, edits: &Edits<'_>) -> Segments {
     if edits.ask_usage && outline.stream {
         list.extend(ask_usage(outline));
     }
+    list.extend(outline.places.foreign.iter().map(|place| Edit { place: place.clone(), with: Bytes::new() }));
     list.sort_by_key(|edit| edit.place.start);
     let mut segments = Segments::new();
     let mut at = 0;
     for edit in list {
         push(&mut segments, body, at..edit.place.start);
         at = edit.place.end;
-        segments.push(edit.with);
+        segments.extend((!edit.with.is_empty()).then_some(edit.with));
     }
     push(&mut segments, body, at..body.len());
     segments

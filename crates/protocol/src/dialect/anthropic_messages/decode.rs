@@ -1,6 +1,10 @@
 //! Reads a messages request, or one to count its tokens: what it weighs and demands; never judges a field, role or block
 //! it does not know.
 
+use std::ops::Range;
+
+use super::request::CALL_SEAL;
+use crate::conversation::seal::Seal;
 use crate::dialect::Dialect;
 use crate::dialect::ask::{DecodeError, MEDIA_BYTES, Outline, Role};
 use crate::dialect::fields::{self, wrong_type};
@@ -53,10 +57,15 @@ fn messages(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<Option<usize>,
     let mut count = 0;
     match scan.kind() {
         Kind::Array => {
+            let mut cuts = Cuts::default();
             scan.array(|scan, number| {
                 count = number + 1;
-                message(scan, number, outline)
+                let start = scan.place();
+                let origin = message(scan, number, outline)?;
+                cuts.note(start..scan.at(), origin, &mut outline.places.foreign);
+                Ok::<_, DecodeError>(())
             })?;
+            cuts.end(&mut outline.places.foreign);
             Ok(Some(count))
         }
         Kind::Null => {
@@ -69,15 +78,15 @@ fn messages(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<Option<usize>,
     }
 }
 
-fn message(scan: &mut Scan<'_>, number: usize, outline: &mut Outline) -> Result<(), DecodeError> {
+fn message(scan: &mut Scan<'_>, number: usize, outline: &mut Outline) -> Result<Origin, DecodeError> {
     if scan.kind() != Kind::Object {
         return Err(wrong_type(scan, &format!("messages[{number}]"), "an object"));
     }
-    let (mut said, mut role) = (None, Role::default());
+    let (mut said, mut role, mut origin) = (None, Role::default(), Origin::default());
     scan.object(|scan, key| match &*key.value() {
         "content" => {
             let start = scan.place();
-            content(scan, outline, || format!("messages[{number}].content"))?;
+            origin = content(scan, outline, || format!("messages[{number}].content"))?;
             said = Some(start..scan.at());
             Ok(())
         }
@@ -88,31 +97,49 @@ fn message(scan: &mut Scan<'_>, number: usize, outline: &mut Outline) -> Result<
         _ => weigh::bulk(scan, outline),
     })?;
     outline.places.beginning.meet(role, said);
-    Ok(())
+    Ok(origin)
 }
 
-/// Takes what a message, a system prompt, a tool's result or a document consists of.
+/// Takes what a message, a system prompt, a tool's result or a document consists of. It is foreign if all of it is.
 fn content(
     scan: &mut Scan<'_>,
     outline: &mut Outline,
     param: impl Fn() -> String,
-) -> Result<(), DecodeError> {
+) -> Result<Origin, DecodeError> {
     match scan.kind() {
         Kind::String => weigh(outline, scan.string()?.value_bytes()),
-        Kind::Array => scan.array(|scan, _| block(scan, outline))?,
-        Kind::Object => block(scan, outline)?,
+        Kind::Array => return blocks(scan, outline),
+        Kind::Object => return block(scan, outline),
         Kind::Null => scan.skip()?,
         Kind::Number | Kind::True | Kind::False | Kind::Nothing => {
             return Err(wrong_type(scan, &param(), "a string, a list of blocks, or null"));
         }
     }
-    Ok(())
+    Ok(Origin::Own)
 }
 
-fn block(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<(), DecodeError> {
-    if scan.kind() != Kind::Object {
-        return weigh::bulk(scan, outline);
+fn blocks(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<Origin, DecodeError> {
+    let before = outline.places.foreign.len();
+    let mut cuts = Cuts::default();
+    scan.array(|scan, _| {
+        let start = scan.place();
+        let origin = block(scan, outline)?;
+        cuts.note(start..scan.at(), origin, &mut outline.places.foreign);
+        Ok::<_, DecodeError>(())
+    })?;
+    if cuts.leading.is_some() {
+        // Nothing would be left, so the whole goes.
+        outline.places.foreign.truncate(before);
+        return Ok(Origin::Foreign);
     }
+    Ok(Origin::Own)
+}
+
+fn block(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<Origin, DecodeError> {
+    if scan.kind() != Kind::Object {
+        return weigh::bulk(scan, outline).map(|()| Origin::Own);
+    }
+    let mut origin = Origin::default();
     scan.object(|scan, key| match (&*key.value(), scan.kind()) {
         ("type", Kind::String) => {
             match &*scan.string()?.value() {
@@ -122,14 +149,63 @@ fn block(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<(), DecodeError> 
             }
             Ok(())
         }
-        ("content", Kind::String | Kind::Array | Kind::Object) => content(scan, outline, String::new),
+        ("content", Kind::String | Kind::Array | Kind::Object) => {
+            content(scan, outline, String::new).map(|_| ())
+        }
         ("source", Kind::Object) => source(scan, outline),
-        (_, Kind::String) => {
-            weigh(outline, scan.string()?.value_bytes());
+        (name, Kind::String) => {
+            let text = scan.string()?;
+            if matches!(name, "signature" | "data") {
+                let seal = text.value();
+                let is_wrapped = Seal::is_wrapped(seal.strip_prefix(CALL_SEAL).unwrap_or(&seal));
+                origin = if is_wrapped { Origin::Foreign } else { origin };
+            }
+            weigh(outline, text.value_bytes());
             Ok(())
         }
         _ => weigh::bulk(scan, outline),
-    })
+    })?;
+    Ok(origin)
+}
+
+/// Whose words these are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Origin {
+    #[default]
+    Own,
+    /// Another dialect's, wrapped for this client.
+    Foreign,
+}
+
+/// Says which bytes of a list go, so that what is left is one.
+#[derive(Debug, Default)]
+struct Cuts {
+    /// Where foreign elements began that stand before all others.
+    leading: Option<usize>,
+    previous_end: Option<usize>,
+    keeps_any: bool,
+}
+
+impl Cuts {
+    fn note(&mut self, element: Range<usize>, origin: Origin, cuts: &mut Vec<Range<usize>>) {
+        match (origin, self.previous_end.filter(|_| self.keeps_any)) {
+            (Origin::Foreign, Some(previous_end)) => cuts.push(previous_end..element.end),
+            (Origin::Foreign, None) => {
+                self.leading.get_or_insert(element.start);
+            }
+            (Origin::Own, _) => {
+                cuts.extend(self.leading.take().map(|start| start..element.start));
+                self.keeps_any = true;
+            }
+        }
+        self.previous_end = Some(element.end);
+    }
+
+    fn end(self, cuts: &mut Vec<Range<usize>>) {
+        if let (Some(start), Some(end)) = (self.leading, self.previous_end) {
+            cuts.push(start..end);
+        }
+    }
 }
 
 /// Takes the source of a picture or document: text counts as such, everything else has the one size of media.
@@ -139,7 +215,9 @@ fn source(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<(), DecodeError>
         match (&*key.value(), scan.kind()) {
             ("type", Kind::String) => is_text = matches!(&*scan.string()?.value(), "text" | "content"),
             ("data", Kind::String) => bytes = scan.string()?.value_bytes(),
-            ("content", Kind::String | Kind::Array | Kind::Object) => content(scan, outline, String::new)?,
+            ("content", Kind::String | Kind::Array | Kind::Object) => {
+                content(scan, outline, String::new)?;
+            }
             _ => scan.skip()?,
         }
         Ok::<_, DecodeError>(())

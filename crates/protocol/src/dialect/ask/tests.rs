@@ -161,6 +161,40 @@ fn a_messages_request_says_what_it_is() {
     assert_eq!(edited, String::from_utf8_lossy(&body).replace(r#""claude""#, r#""native""#).as_bytes());
 }
 
+/// A client of two providers sends the seals of both to each; each is spared what it cannot read.
+#[test]
+fn wrapped_seals_do_not_reach_a_server_of_the_clients_dialect() {
+    let own = r#"{"type":"thinking","thinking":"a","signature":"EqQB"}"#;
+    let text = r#"{"type":"text","text":"a"}"#;
+    let thought = r#"{"type":"thinking","thinking":"b","signature":"lg1.openai_chat.s..reasoning_content"}"#;
+    let sealed = r#"{"data":"lgcall.lg1.gemini.s..CoQ","type":"redacted_thinking"}"#;
+    let image = r#"{"type":"image","source":{"type":"base64","data":"lg1.openai_chat.s..x"}}"#;
+    for (blocks, kept) in [
+        (&[own, text][..], Some(&[own, text][..])),
+        (&[thought, text], Some(&[text])),
+        (&[text, thought], Some(&[text])),
+        (&[thought, own, sealed, sealed, text, thought], Some(&[own, text])),
+        (&[thought, sealed, own], Some(&[own])),
+        (&[thought, sealed], None),
+        (&[image], Some(&[image])),
+        (&[], Some(&[])),
+    ] {
+        let message =
+            |blocks: &[&str]| format!(r#"{{"role":"assistant","content":[{}]}}"#, blocks.join(" , "));
+        let user = r#"{"role":"user","content":"hi"}"#.to_owned();
+        let body = |between: Vec<String>| {
+            let messages: Vec<String> =
+                [user.clone()].into_iter().chain(between).chain([user.clone()]).collect();
+            format!(r#"{{"messages":[{}],"max_tokens":1}}"#, messages.join(","))
+        };
+        let sent = Bytes::from(body(vec![message(blocks)]));
+        let found = outline(Dialect::AnthropicMessages, &sent).unwrap();
+        let passed = rewrite(&sent, &found, &Edits::default()).concat();
+        let expected = body(kept.map(message).into_iter().collect());
+        assert_eq!(String::from_utf8(passed).unwrap(), expected, "{blocks:?}");
+    }
+}
+
 #[test]
 fn what_a_request_needs_is_seen() {
     use Dialect::{OpenAiChat, OpenAiResponses};
