@@ -128,3 +128,93 @@ fn config(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<(), DecodeError>
         Ok(())
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::ask::Needs;
+
+    fn read(body: &str) -> Outline {
+        outline(body).expect("a test's request is one")
+    }
+
+    fn check(body: &str, needs: Needs, prompt_bytes: u64, max_output_tokens: Option<u64>) {
+        let found = read(body);
+        assert_eq!((found.needs, found.prompt_bytes), (needs, prompt_bytes), "{body}");
+        assert_eq!((found.max_output_tokens, found.model), (max_output_tokens, None), "{body}");
+    }
+
+    #[test]
+    fn a_request_says_what_it_weighs_and_demands() {
+        let none = Needs::default();
+        check("{}", none, 0, None);
+        check(r#"{"contents":[{"parts":[{"text":"abc"}]}],"model":"m"}"#, none, 3, None);
+        check(
+            r#"{"contents":{"parts":{"text":"abc"}},"generation_config":{"max_output_tokens":"7"}}"#,
+            none,
+            3,
+            Some(7),
+        );
+        check(r#"{"system_instruction":{"parts":[{"text":"a\u00fc"}]},"contents":null}"#, none, 3, None);
+        let media = Needs { images: true, audio: true, files: true, ..none };
+        check(
+            r#"{"contents":[{"parts":[{"inlineData":{"mimeType":"image/png","data":"iiii"}},{"inline_data":{"mime_type":"audio/wav","data":""}},{"fileData":{"mimeType":"application/pdf","fileUri":"u"}}]}]}"#,
+            media,
+            3 * MEDIA_BYTES,
+            None,
+        );
+        let images = Needs { images: true, ..none };
+        check(
+            r#"{"contents":[{"parts":[{"functionResponse":{"response":{"a":1},"parts":[{"inlineData":{"mimeType":"image/png"}}]}}]}]}"#,
+            images,
+            MEDIA_BYTES + 7,
+            None,
+        );
+        check(r#"{"tools":[{"googleSearch":{}}]}"#, Needs { tools: true, ..none }, 21, None);
+        check(r#"{"tools":[]}"#, none, 2, None);
+        let schema = Needs { json_schema: true, audio: true, ..none };
+        check(
+            r#"{"generationConfig":{"responseSchema":{},"responseModalities":["AUDIO"],"maxOutputTokens":9}}"#,
+            schema,
+            2,
+            Some(9),
+        );
+    }
+
+    #[test]
+    fn a_conversation_begins_with_its_instructions() {
+        let beginning = |body: &str| read(body).beginning(body.as_bytes());
+        let asked = r#"{"parts":[{"text":"hi"}]}"#;
+        let with = |more: &str| format!(r#"{{"contents":[{asked},{{"parts":[]}}]{more}}}"#);
+        assert_eq!(beginning(&with("")), Some(crate::digest(asked.as_bytes())));
+        let told = r#"{"parts":[{"text":"be brief"}]}"#;
+        for name in ["systemInstruction", "system_instruction"] {
+            let body = with(&format!(r#","{name}":{told}"#));
+            assert_eq!(beginning(&body), Some(crate::digest(told.as_bytes())));
+        }
+        assert_eq!(beginning(r#"{"contents":[]}"#), None);
+    }
+
+    #[test]
+    fn what_is_written_twice_is_refused_in_either_spelling() {
+        for body in [
+            r#"{"contents":[],"contents":[]}"#,
+            r#"{"systemInstruction":{},"system_instruction":{}}"#,
+            r#"{"tools":[],"to\u006fls":[]}"#,
+            r#"{"generation_config":{},"generationConfig":{}}"#,
+        ] {
+            let error = outline(body).expect_err("it says two things");
+            assert!(matches!(error, DecodeError::Duplicate { .. }), "{body}: {error}");
+        }
+        assert_eq!(outline("[]"), Err(DecodeError::NotAnObject));
+        assert!(outline(r#"{"x":1,"x":2}"#).is_ok());
+    }
+
+    #[test]
+    fn nesting_does_not_overflow_the_stack() {
+        for piece in [r#"{"contents":"#, r#"{"parts":["#, r#"{"functionResponse":{"parts":["#] {
+            let body = format!(r#"{{"contents":[{{"parts":[{}"#, piece.repeat(100_000));
+            assert!(outline(&body).is_err());
+        }
+    }
+}

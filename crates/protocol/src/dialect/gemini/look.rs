@@ -91,3 +91,54 @@ fn part(scan: &mut Scan<'_>, bytes: &mut u64) -> Result<(), Malformed> {
         _ => scan.skip(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::glance::Choices;
+
+    fn check(text: &str, is_answer: bool, output_bytes: u64, begun: u128, finished: u128) {
+        let found = answer(text).expect("it is JSON");
+        assert_eq!((found.is_answer, found.output_bytes), (is_answer, output_bytes), "{text}");
+        assert_eq!(found.choices, Choices { begun, finished }, "{text}");
+        assert!(!found.terminal && found.failure.is_none(), "{text}");
+    }
+
+    #[test]
+    fn what_the_model_wrote_is_counted_and_its_end_seen() {
+        check("{}", false, 0, 0, 0);
+        check(r#"{"candidates":[]}"#, true, 0, 0, 0);
+        check(
+            r#"{"candidates":[{"content":{"parts":[{"text":"a\u00fc"},{"text":"b","thought":true}]}}]}"#,
+            true,
+            4,
+            1,
+            0,
+        );
+        check(r#"{"candidates":[{"finishReason":"STOP","index":1},{"finishReason":""}]}"#, true, 0, 3, 2);
+        check(r#"{"candidates":[{"finish_reason":"FINISH_REASON_UNSPECIFIED"}]}"#, true, 0, 1, 0);
+        check(
+            r#"{"candidates":[{"content":{"parts":[{"functionCall":{"a":1},"thoughtSignature":"QUJD"}]}}]}"#,
+            true,
+            7,
+            1,
+            0,
+        );
+        check(r#"{"promptFeedback":{"blockReason":"SAFETY"}}"#, true, 0, 1, 1);
+        check(r#"{"promptFeedback":{"safetyRatings":[]}}"#, false, 0, 0, 0);
+        check(r#"{"totalTokens":31}"#, true, 0, 0, 0);
+        check(r#"{"embedding":{"values":[0.1]}}"#, true, 0, 0, 0);
+        check(r#"{"embeddings":[]}"#, true, 0, 0, 0);
+    }
+
+    #[test]
+    fn names_and_errors_are_found() {
+        let text = r#"{"modelVersion":"m-1","responseId":"r","usageMetadata":{"totalTokenCount":0}}"#;
+        let found = answer(text).expect("it is JSON");
+        assert_eq!(found.model.and_then(|place| text.get(place)), Some("\"m-1\""));
+        assert_eq!((found.id.as_deref(), found.usage), (Some("r"), Some(crate::Usage::default())));
+        let failed = answer(r#"{"error":{"code":503,"status":"UNAVAILABLE"}}"#).expect("it is JSON");
+        assert_eq!(failed.failure.map(|failure| failure.kind), Some(crate::FailureKind::Unavailable));
+        assert!(answer(r#"{"candidates":[{]}"#).is_err());
+    }
+}

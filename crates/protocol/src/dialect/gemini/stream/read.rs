@@ -68,12 +68,13 @@ impl EventReader for Reader {
             let model = reply.model.unwrap_or_default().into_owned();
             out.push(Event::Start { id: self.id.clone(), model });
         }
+        // Before the content: some dialects tell at the very start what was read.
+        out.extend(reply.usage.map(Event::Usage));
         match (reply.candidate, reply.blocked) {
             (Some(candidate), _) => self.candidate(candidate, out),
             (None, Some(_)) => self.finish = Some(Finish::ContentFilter),
             (None, None) => {}
         }
-        out.extend(reply.usage.map(Event::Usage));
         Ok(())
     }
 

@@ -1,0 +1,177 @@
+//! Conversations of several turns between Google's dialect and the others: what a provider wants back must come back to
+//! it, whichever dialect the client keeps it in; how one turn is written is tested beside the code.
+
+use std::sync::Arc;
+
+use protocol::conversation::answer::AnswerPlan;
+use protocol::conversation::request::Request;
+use protocol::{
+    Dialect, Manner, Target, decode_answer, decode_request, encode_answer, encode_request, loss_paths,
+};
+use serde_json::{Value, json};
+
+const OTHERS: [Dialect; 2] = [Dialect::OpenAiChat, Dialect::AnthropicMessages];
+
+/// What an upstream of `from` answers, as a client of `to` reads it.
+fn answer(from: Dialect, body: &Value, to: Dialect) -> Value {
+    let answer = decode_answer(from, body.to_string().as_bytes()).expect("it is an answer");
+    let request = Arc::new(Request::default());
+    let plan = AnswerPlan { model: "alias".into(), id: "req-1".into(), created: 1, request };
+    let written = encode_answer(to, &answer, &plan).expect("the dialect converses");
+    serde_json::from_slice(&written).expect("an answer is JSON")
+}
+
+/// What a client of `from` asks, as an upstream of `to` reads it, and what was lost.
+fn request(from: Dialect, body: &Value, to: Dialect, model: &str) -> (Value, Vec<String>) {
+    let request = decode_request(from, body.to_string().as_bytes())
+        .expect("the dialect converses")
+        .expect("it is a request");
+    let target = Target { model, max_output_tokens: 100, manner: Manner::default() };
+    let encoded = encode_request(to, &request, &target).expect("the dialect converses");
+    let lost = loss_paths(from, request.losses.iter().chain(&encoded.losses));
+    (serde_json::from_slice(&encoded.body).expect("a request is JSON"), lost)
+}
+
+/// The next request of a client who was answered with `answer` and has the result of each call.
+fn follow_up(dialect: Dialect, answer: &Value) -> Value {
+    match dialect {
+        Dialect::OpenAiChat => {
+            let said = &answer["choices"][0]["message"];
+            let mut messages = vec![json!({"role": "user", "content": "go"}), said.clone()];
+            for call in said["tool_calls"].as_array().into_iter().flatten() {
+                messages.push(json!({"role": "tool", "tool_call_id": call["id"], "content": "done"}));
+            }
+            json!({"model": "m", "messages": messages})
+        }
+        Dialect::AnthropicMessages => {
+            let said = answer["content"].as_array().expect("it has blocks");
+            let calls = said.iter().filter(|block| block["type"] == "tool_use");
+            let results = calls
+                .map(|call| json!({"type": "tool_result", "tool_use_id": call["id"], "content": "done"}));
+            json!({"model": "m", "max_tokens": 9, "messages": [
+                {"role": "user", "content": "go"},
+                {"role": "assistant", "content": said},
+                {"role": "user", "content": results.collect::<Vec<_>>()},
+            ]})
+        }
+        Dialect::Gemini => {
+            let said = &answer["candidates"][0]["content"];
+            let calls =
+                said["parts"].as_array().expect("it has parts").iter().map(|part| &part["functionCall"]);
+            let results = calls.filter(|call| call.is_object()).map(|call| {
+                json!({"functionResponse": {"id": call["id"], "name": call["name"], "response": {"output": "done"}}})
+            });
+            json!({"contents": [
+                {"role": "user", "parts": [{"text": "go"}]},
+                said,
+                {"role": "user", "parts": results.collect::<Vec<_>>()},
+            ]})
+        }
+        Dialect::OpenAiResponses
+        | Dialect::OpenAiCompletions
+        | Dialect::OpenAiEmbeddings
+        | Dialect::OpenAiRaw => panic!("no follow-up in {dialect}"),
+    }
+}
+
+#[test]
+fn googles_signatures_come_back_to_it_through_every_client() {
+    let parts = json!([
+        {"text": "hm", "thought": true, "thoughtSignature": "R0hJ"},
+        {"text": "I look.", "thoughtSignature": "QUJD"},
+        {"functionCall": {"id": "c1", "name": "f", "args": {"city": "Köln"}}, "thoughtSignature": "REVG"},
+        {"functionCall": {"id": "c2", "name": "g", "args": {}}},
+    ]);
+    let body = json!({
+        "candidates": [{"content": {"parts": parts, "role": "model"}, "finishReason": "STOP", "index": 0}],
+        "responseId": "r1", "modelVersion": "m",
+    });
+    for client in OTHERS {
+        let shown = answer(Dialect::Gemini, &body, client);
+        let (asked, lost) = request(client, &follow_up(client, &shown), Dialect::Gemini, "gemini-3.8-flash");
+        let contents = asked["contents"].as_array().expect("there are some");
+        assert_eq!(contents.len(), 3, "{client}: {asked}");
+        let said = contents[1]["parts"].as_array().expect("there are some");
+        let calls: Vec<&Value> = said.iter().filter(|part| part["functionCall"].is_object()).collect();
+        let signatures: Vec<&Value> = calls.iter().map(|call| &call["thoughtSignature"]).collect();
+        assert_eq!(signatures, [&json!("REVG"), &Value::Null], "{client}: {asked}");
+        assert!(said.iter().any(|part| part["thoughtSignature"] == "QUJD"), "{client}: {asked}");
+        assert!(said.iter().any(|part| part["text"] == "I look."), "{client}: {asked}");
+        assert!(
+            said.iter().any(|part| part["text"] == "hm" && part["thoughtSignature"] == "R0hJ"),
+            "{client}: {asked}"
+        );
+        let results = contents[2]["parts"].as_array().expect("there are some");
+        let named: Vec<&Value> = results.iter().map(|part| &part["functionResponse"]["name"]).collect();
+        assert_eq!(named, ["f", "g"], "{client}: {asked}");
+        assert_eq!(results[0]["functionResponse"]["response"], json!({"output": "done"}));
+        assert!(lost.is_empty(), "{client}: {lost:?}");
+    }
+}
+
+#[test]
+fn anthropics_signatures_come_back_to_it_through_googles_clients() {
+    let content = json!([
+        {"type": "thinking", "thinking": "hm", "signature": "EqQB+/=="},
+        {"type": "redacted_thinking", "data": "EmwK"},
+        {"type": "text", "text": "I look."},
+        {"type": "tool_use", "id": "toolu_1", "name": "f", "input": {"city": "Köln"}},
+    ]);
+    let body = json!({
+        "id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": content,
+        "stop_reason": "tool_use", "stop_sequence": null, "usage": {"input_tokens": 1, "output_tokens": 2},
+    });
+    let shown = answer(Dialect::AnthropicMessages, &body, Dialect::Gemini);
+    let next = follow_up(Dialect::Gemini, &shown);
+    let (asked, lost) = request(Dialect::Gemini, &next, Dialect::AnthropicMessages, "claude");
+    assert_eq!(asked["messages"][1]["content"], content, "{asked}");
+    assert_eq!(asked["messages"][2]["content"][0]["tool_use_id"], "toolu_1");
+    assert!(lost.is_empty(), "{lost:?}");
+}
+
+#[test]
+fn a_chat_request_asks_google_for_the_same() {
+    let (asked, lost) = request(
+        Dialect::OpenAiChat,
+        &json!({
+            "model": "m",
+            "messages": [
+                {"role": "system", "content": "be brief"},
+                {"role": "user", "content": [
+                    {"type": "text", "text": "what is it?"},
+                    {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBO"}},
+                    {"type": "image_url", "image_url": {"url": "https://example.com/a.webp"}},
+                ]},
+            ],
+            "tools": [{"type": "function", "function": {
+                "name": "f", "parameters": {"type": "object", "properties": {"a": {"type": ["string", "null"]}}},
+            }}],
+            "tool_choice": {"type": "function", "function": {"name": "f"}},
+            "max_completion_tokens": 50, "temperature": 0.1, "seed": 3, "stop": "x", "n": 2,
+            "reasoning_effort": "low", "logit_bias": {"1": 2}, "user": "u",
+        }),
+        Dialect::Gemini,
+        "gemini-3.8-flash",
+    );
+    assert_eq!(
+        asked,
+        json!({
+            "systemInstruction": {"parts": [{"text": "be brief"}]},
+            "contents": [{"role": "user", "parts": [
+                {"text": "what is it?"},
+                {"inlineData": {"mimeType": "image/png", "data": "iVBO"}},
+                {"fileData": {"mimeType": "image/webp", "fileUri": "https://example.com/a.webp"}},
+            ]}],
+            "tools": [{"functionDeclarations": [{
+                "name": "f",
+                "parametersJsonSchema": {"type": "object", "properties": {"a": {"type": ["string", "null"]}}},
+            }]}],
+            "toolConfig": {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": ["f"]}},
+            "generationConfig": {
+                "maxOutputTokens": 50, "temperature": 0.1, "seed": 3, "stopSequences": ["x"],
+                "thinkingConfig": {"thinkingLevel": "low"},
+            },
+        })
+    );
+    assert_eq!(lost, ["logit_bias", "n", "user"]);
+}
