@@ -37,6 +37,8 @@ pub struct AttemptLine {
     pub usage_source: String,
     /// Picodollars.
     pub cost: i128,
+    /// What went wrong.
+    pub error_code: Option<String>,
 }
 
 /// One request.
@@ -66,7 +68,7 @@ pub struct Sums {
 }
 
 const ATTEMPTS: &str = "SELECT r.request_id, a.number, a.backend, a.outcome, a.input + a.cached_input + a.cache_write \
-     + a.cache_write_1h + a.audio_input, a.output, a.usage_source, a.cost_micros, a.cost_picos \
+     + a.cache_write_1h + a.audio_input, a.output, a.usage_source, a.cost_micros, a.cost_picos, a.error_code \
      FROM attempts a LEFT JOIN receipts r ON r.ticket = a.ticket ORDER BY a.ticket, a.number";
 const RECEIPTS: &str = "SELECT request_id, outcome, attempts FROM receipts ORDER BY ticket";
 const SUMS: &str = "SELECT coalesce(sum(requests), 0), coalesce(sum(attempts), 0), \
@@ -109,6 +111,7 @@ fn attempt(row: &Row<'_>) -> Result<AttemptLine, rusqlite::Error> {
         output: count(row, 5)?,
         usage_source: row.get(6)?,
         cost: picos(row, 7)?,
+        error_code: row.get(9)?,
     })
 }
 

@@ -11,7 +11,7 @@ use testkit::{Behaviour, Ending, Pace, ScriptedProvider, StillClock, TestAnswer}
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::scene::{Plan, Scene, chat, chat_stream};
+use crate::scene::{MODEL, Plan, Scene, chat, chat_stream};
 
 const CHAT: &str = "/v1/chat/completions";
 /// Enough to know how soon a stream begins, and for one second attempt at 3 %.
@@ -19,6 +19,9 @@ const WARM: usize = 40;
 
 /// Later than any of these streams begins.
 const LATE: Duration = Duration::from_secs(1);
+
+/// Another model of both, which none of these tests has warmed up.
+const SLUGGISH: &str = "sluggish";
 
 /// Two backends, the first preferred, that have answered [`WARM`] streams at once.
 struct Stage {
@@ -33,6 +36,9 @@ async fn stage(rules: HedgeRules) -> Stage {
     let still = StillClock::hold();
     let (first, second) = (ScriptedProvider::start().await, ScriptedProvider::start().await);
     let plan = Plan::before(&[&first, &second]).unforgetting();
+    let plan = plan.backends(|spec| {
+        spec.models.get_or_insert_default().insert(SLUGGISH.to_owned(), policy::ModelSpec::default());
+    });
     let scene = plan.with(|draft| draft.settings.hedging = rules).start().await;
     for _ in 0..WARM {
         let mut answer = scene.client().post(CHAT, &chat_stream()).await.expect("an answer");
@@ -122,6 +128,39 @@ async fn a_late_first_event_is_raced_and_the_second_backend_answers() {
     assert_eq!(stage.hedges(), (1, 1));
     let slow = stage.scene.backend("b0");
     assert_eq!((slow.failures, slow.consecutive_failures), (0, 0), "late is not broken");
+}
+
+/// What is late for one model is not for another, and nothing is while too little was seen.
+#[tokio::test(start_paused = true)]
+async fn late_is_what_is_late_for_this_model() {
+    let stage = hedging().await;
+    let mut ask = chat_stream();
+    ask["model"] = SLUGGISH.into();
+    // Its streams begin after three seconds, the other model's at once.
+    let begins = 3 * LATE;
+    for _ in 0..WARM {
+        let gate = Pace::new();
+        stage.first.then(Behaviour::healthy().paced_by(&gate));
+        let call = stage.send(ask.clone());
+        stage.first.next_request().await;
+        tokio::time::advance(begins).await;
+        gate.step(1000);
+        whole(&stage, answered(call).await).await;
+    }
+    assert_eq!(stage.hedges(), (0, 0));
+    stage.first.otherwise(Behaviour::healthy().ending(Ending::HangFirst));
+    let sluggish = stage.send(ask);
+    stage.first.next_request().await;
+    let brisk = stage.send(chat_stream());
+    stage.first.next_request().await;
+    tokio::time::advance(LATE).await;
+    assert_eq!(stage.second.next_request().await.json()["model"], MODEL, "this one is late by now");
+    answered(brisk).await.body().await.expect("a body");
+    assert_eq!(stage.second.received().len(), 1, "the other is not");
+    tokio::time::advance(begins).await;
+    assert_eq!(stage.second.next_request().await.json()["model"], SLUGGISH);
+    whole(&stage, answered(sluggish).await).await;
+    assert_eq!(stage.hedges(), (2, 2));
 }
 
 #[tokio::test(start_paused = true)]

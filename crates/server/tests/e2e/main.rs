@@ -1,6 +1,7 @@
 //! The binary as people and programs use it, one module for each feature; never looks inside it.
 
 mod cli;
+mod hedging;
 mod promises;
 mod real_model;
 mod restarts;

@@ -44,7 +44,23 @@ impl Scene {
         Self::start_with(seed, leaving, |load| load).await
     }
 
+    /// With every stream raced that is later than the median.
+    async fn start_racing(seed: u64, leaving: Leaving) -> Self {
+        const RACING: &str = "hedging: {enabled: true, quantile: 0.5, spend_max_percent: 100}\n";
+        Self::start_by(RACING, seed, leaving, |load| load).await
+    }
+
     async fn start_with(seed: u64, leaving: Leaving, changed: impl FnOnce(Load) -> Load) -> Self {
+        Self::start_by("", seed, leaving, changed).await
+    }
+
+    /// With these lines in its configuration.
+    async fn start_by(
+        further: &str,
+        seed: u64,
+        leaving: Leaving,
+        changed: impl FnOnce(Load) -> Load,
+    ) -> Self {
         let mut providers = Vec::new();
         for _ in 0..BACKENDS {
             providers.push(Arc::new(ScriptedProvider::start().await));
@@ -62,7 +78,8 @@ impl Scene {
                 }
             });
         }
-        let settings = GatewaySettings::new(env!("CARGO_BIN_EXE_lockgate")).config(config(&providers));
+        let settings = GatewaySettings::new(env!("CARGO_BIN_EXE_lockgate"))
+            .config(further.to_owned() + &config(&providers));
         let gateway = settings.start().await.expect("a gateway");
         let load = Arc::new(changed(Load::new(seed, leaving, calls, Arc::clone(&fuse))));
         Self { gateway, providers, load, fuse, seen: Vec::new(), _listeners: listeners }
@@ -203,6 +220,28 @@ async fn p03_each_client_that_leaves_has_its_lines() {
     println!("{tally:?}");
     assert!(tally.cancelled > 25, "{tally:?}");
     assert_eq!(tally.interrupted, 0, "{tally:?}");
+}
+
+#[tokio::test]
+async fn p03_attempts_that_race_have_a_line_each() {
+    let seed = seed();
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mut scene = Scene::start_racing(seed, Leaving::Some).await;
+    for round in 0..6 {
+        let first = round * 1_000_000;
+        // How late is late is learned anew with each start.
+        scene.ask(first..first + 1000).await;
+        scene.disturb(&mut rng, Hangs::None);
+        let process = scene.gateway.process_id().expect("it runs");
+        scene.fuse.light(process, Trigger::Talk, rng.random_range(1..=150));
+        scene.ask(first + 1000..first + 1_000_000).await;
+        timeout(PATIENCE, scene.gateway.ended()).await.expect("killed in time").expect("killed");
+        assert!(scene.fuse.is_blown(), "round {round}: nobody killed it:\n{}", scene.gateway.output());
+        scene.gateway.restart().await.expect("a start");
+    }
+    let tally = scene.close().await;
+    println!("{tally:?}");
+    assert!(tally.outrun > 10 && tally.interrupted > 2, "{tally:?}");
 }
 
 /// Moves the database with its log from one folder to the other, as far as they exist.

@@ -26,6 +26,8 @@ pub(super) struct Tally {
     pub(super) failed: u64,
     pub(super) cancelled: u64,
     pub(super) interrupted: u64,
+    /// Those of them that another one was faster than.
+    pub(super) outrun: u64,
     /// Calls whose answers showed their usage and went out whole, by the providers' count.
     pub(super) counted: u64,
     /// Prompt and completion tokens of these whose lines must agree, and do.
@@ -95,6 +97,7 @@ impl<'a> Books<'a> {
 impl Tally {
     fn add(&mut self, line: &AttemptLine) {
         self.attempts += 1;
+        self.outrun += u64::from(is_outrun(line));
         match line.outcome.as_str() {
             "succeeded" => self.succeeded += 1,
             "failed" => self.failed += 1,
@@ -105,12 +108,22 @@ impl Tally {
     }
 }
 
+fn is_cut_off(line: &AttemptLine) -> bool {
+    matches!(line.outcome.as_str(), "cancelled" | "interrupted")
+}
+
+/// Two raced, and this one was given up.
+fn is_outrun(line: &AttemptLine) -> bool {
+    line.error_code.as_deref() == Some("hedge_lost")
+}
+
 /// What the client knows of its request, the ledger knows too.
 fn against_client(seen: &Seen, lines: &[&AttemptLine]) {
     if let Some(attempts) = seen.attempts {
         assert_eq!(lines.len(), attempts, "{seen:?}: {lines:?}");
     }
-    let Some(last) = lines.last() else {
+    // One that was outrun may be the later one.
+    let Some(last) = lines.iter().rfind(|line| !is_outrun(line)) else {
         assert!(matches!(seen.end, End::Refused(_) | End::Left | End::Lost), "{seen:?} has no line");
         return;
     };
@@ -136,10 +149,11 @@ fn against_providers(
         let calls = taken.entry(&line.backend).or_insert_with(|| {
             left.remove(&(id.clone(), line.backend.clone())).unwrap_or_default().into_iter()
         });
-        let cut_off = matches!(line.outcome.as_str(), "cancelled" | "interrupted");
+        let cut_off = is_cut_off(line);
         let Some(call) = calls.next() else {
-            // It died, or its client left, between the line and the call.
-            assert!(cut_off && index + 1 == lines.len(), "{seen:?}: nobody was called for {line:?}");
+            // It died, its client left, or the other of two answered, between the line and the call.
+            let is_last = lines[index + 1..].iter().all(|later| is_cut_off(later));
+            assert!(cut_off && is_last, "{seen:?}: nobody was called for {line:?}");
             continue;
         };
         let (input, output) = tokens(seen);
