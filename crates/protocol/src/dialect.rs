@@ -21,7 +21,7 @@ mod openai_chat;
 mod openai_completions;
 mod openai_embeddings;
 mod openai_raw;
-mod openai_responses;
+pub(crate) mod openai_responses;
 mod weigh;
 pub(crate) mod write;
 

@@ -52,6 +52,11 @@ pub(crate) trait EventWriter: Send {
 
     /// Ends the stream honestly, wherever it broke off.
     fn fail(&mut self, error: &WireError<'_>, out: &mut Vec<u8>);
+
+    /// The whole answer as an object of the dialect, once it has ended well; none in dialects that do not tell it.
+    fn response(&self) -> Option<&Bytes> {
+        None
+    }
 }
 
 /// To whom a request is written.

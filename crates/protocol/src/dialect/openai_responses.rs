@@ -1,11 +1,21 @@
 //! The dialect `openai_responses`: what it alone has; never what all OpenAI dialects share.
 
+mod answer;
 pub(crate) mod decode;
 pub(crate) mod error;
+mod item;
+pub mod kept;
+mod object;
+mod request;
+mod response;
 pub(crate) mod stream;
+mod tool;
+mod usage;
+mod wire;
 
 use super::grammar::{Answers, Ending, Grammar, ModelIn, StreamUsage};
 use super::openai;
+use crate::translate::Halves;
 
 pub(crate) const GRAMMAR: Grammar = Grammar {
     outline: decode::outline,
@@ -17,5 +27,15 @@ pub(crate) const GRAMMAR: Grammar = Grammar {
     answers: Answers::Known,
     error: openai::error::encode,
     stream_error: error::encode_events,
-    halves: None,
+    halves: Some(&HALVES),
+};
+
+const HALVES: Halves = Halves {
+    decode_request: request::decode,
+    encode_request: request::encode,
+    field_path: request::field_path,
+    decode_answer: answer::decode,
+    encode_answer: answer::encode,
+    reader: stream::read::reader,
+    writer: stream::write::writer,
 };

@@ -84,6 +84,11 @@ impl StreamTranslator {
         self.is_done
     }
 
+    /// The whole answer as the client's dialect has it, once it has ended well; none in dialects that do not tell it.
+    pub fn response(&self) -> Option<&Bytes> {
+        self.writer.response()
+    }
+
     /// The events that end this stream honestly after what was written of it.
     pub fn encode_error(&mut self, error: &WireError<'_>) -> Bytes {
         let mut frames = Vec::new();

@@ -42,20 +42,12 @@ struct ResponseError<'a> {
 
 /// Ends a stream: an `error` event, and for a response that was begun the `response.failed` that clients wait for.
 pub(crate) fn encode_events(error: &WireError<'_>, place: StreamPlace<'_>) -> Bytes {
-    let event = ErrorEvent {
-        r#type: "error",
-        code: error.code,
-        message: error.message,
-        param: error.param,
-        sequence_number: place.sequence,
-        error: Fields::of(error),
-    };
-    let mut frames = Vec::new();
-    push_event(&mut frames, "error", &event);
+    let (mut frames, mut sequence_number) = (Vec::new(), place.sequence);
+    push_error(error, &mut sequence_number, &mut frames);
     if let Some(id) = place.response_id {
         let failed = FailedEvent {
             r#type: "response.failed",
-            sequence_number: place.sequence.saturating_add(1),
+            sequence_number,
             response: FailedResponse {
                 id,
                 object: "response",
@@ -67,4 +59,18 @@ pub(crate) fn encode_events(error: &WireError<'_>, place: StreamPlace<'_>) -> By
         push_event(&mut frames, "response.failed", &failed);
     }
     frames.into()
+}
+
+/// Writes the event that tells of an error, as the next one.
+pub(crate) fn push_error(error: &WireError<'_>, sequence: &mut u64, out: &mut Vec<u8>) {
+    let event = ErrorEvent {
+        r#type: "error",
+        code: error.code,
+        message: error.message,
+        param: error.param,
+        sequence_number: *sequence,
+        error: Fields::of(error),
+    };
+    push_event(out, "error", &event);
+    *sequence = sequence.saturating_add(1);
 }

@@ -1,5 +1,8 @@
 //! Looks at the events and the response objects of `openai_responses`; never at what they say.
 
+pub(crate) mod read;
+pub(crate) mod write;
+
 use crate::dialect::glance::{EventAt, Glance};
 use crate::dialect::openai::choices::generated;
 use crate::dialect::openai::{error, usage};

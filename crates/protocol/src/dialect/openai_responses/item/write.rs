@@ -1,0 +1,171 @@
+//! Writes the parts of an answer as items of an output; never what the parts of a request become.
+
+use std::borrow::Cow;
+
+use crate::conversation::answer::{AnswerPlan, Finish};
+use crate::conversation::loss::Place;
+use crate::conversation::part::{Content, Part, Takes, Text, Thinking, ToolCall};
+use crate::conversation::seal::Seal;
+use crate::conversation::tool::ToolKind;
+use crate::dialect::Dialect;
+use crate::dialect::openai_responses::object::Object;
+use crate::dialect::openai_responses::response::Ids;
+use crate::dialect::openai_responses::wire::{Annotation, Item, Mark, Piece, Status, characters};
+
+/// One item of an output, and what it is made of.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) id: String,
+    /// The part, by its place in the answer.
+    pub(crate) part: usize,
+    /// It is not the part itself but keeps the part's seal.
+    pub(crate) keeps_seal: bool,
+}
+
+impl Entry {
+    /// The items that the parts of an answer become.
+    pub(crate) fn all(parts: &[Part], ids: &Ids, plan: &AnswerPlan) -> Vec<Self> {
+        let mut entries = Vec::new();
+        for (part, Part { content, .. }) in parts.iter().enumerate() {
+            let Some(kind) = kind(content, plan) else { continue };
+            entries.push(Entry { id: ids.item(kind, entries.len()), part, keeps_seal: false });
+            if matches!(content, Content::ToolCall(call) if call.seal.is_some()) {
+                entries.push(Entry { id: ids.item(THOUGHT, entries.len()), part, keeps_seal: true });
+            }
+        }
+        entries
+    }
+
+    /// The item as far as its part has come.
+    pub(crate) fn item<'a>(
+        &'a self,
+        parts: &'a [Part],
+        status: Status,
+        plan: &'a AnswerPlan,
+    ) -> Option<Item<'a>> {
+        let mark = Mark { id: Some(&self.id), status: Some(status) };
+        let content = &parts.get(self.part)?.content;
+        Some(match content {
+            Content::ToolCall(call) if self.keeps_seal => sealed_call(call, call.seal.as_ref()?, mark),
+            Content::Text(text) => message(mark, output_text(text)),
+            Content::Refusal(refusal) => message(mark, Piece::Refusal { refusal }),
+            Content::Thinking(thinking) => reasoning(thinking, mark),
+            Content::ToolCall(call) => tool_call(call, mark, plan),
+            Content::Native(native) => Item::Native(&native.json),
+            Content::Image(_) | Content::Document(_) | Content::Audio(_) | Content::ToolResult(_) => {
+                return None;
+            }
+        })
+    }
+}
+
+/// What the id of a thought begins with.
+pub(crate) const THOUGHT: &str = "rs";
+
+/// What the id of a part's item begins with; none for parts that are no item. No model answers in pictures here, and
+/// what only another dialect has a meaning for is not written.
+pub(crate) fn kind(content: &Content, plan: &AnswerPlan) -> Option<&'static str> {
+    match content {
+        Content::Text(_) | Content::Refusal(_) => Some("msg"),
+        Content::Thinking(_) => Some(THOUGHT),
+        Content::ToolCall(call) => Some(match takes(call.takes, &call.name, plan) {
+            Takes::Object => "fc",
+            Takes::Text => "ctc",
+        }),
+        Content::Native(native) => (native.dialect == Dialect::OpenAiResponses).then_some("item"),
+        Content::Image(_) | Content::Document(_) | Content::Audio(_) | Content::ToolResult(_) => None,
+    }
+}
+
+/// How an answer ends, and why where it does so too early.
+pub(crate) fn status_of(finish: &Finish) -> (Status, Option<&'static str>) {
+    match finish {
+        Finish::Length => (Status::Incomplete, Some("max_output_tokens")),
+        Finish::ContentFilter => (Status::Incomplete, Some("content_filter")),
+        Finish::Stop | Finish::StopSequence(_) | Finish::ToolCalls | Finish::Refusal | Finish::Paused => {
+            (Status::Completed, None)
+        }
+    }
+}
+
+fn message<'a>(mark: Mark<'a>, piece: Piece<'a>) -> Item<'a> {
+    Item::Message { mark, role: "assistant", content: vec![piece] }
+}
+
+/// A text that the model has said.
+pub(crate) fn output_text(text: &Text) -> Piece<'_> {
+    let length = if text.citations.is_empty() { 0 } else { characters(&text.text) };
+    let annotations = text.citations.iter().map(|citation| Annotation::of(citation, length)).collect();
+    Piece::OutputText { text: &text.text, annotations, logprobs: [] }
+}
+
+fn reasoning<'a>(thinking: &'a Thinking, mark: Mark<'a>) -> Item<'a> {
+    let text = Some(thinking.text.as_str()).filter(|text| !text.is_empty());
+    let (summary, content) = match (text, thinking.is_summary) {
+        (None, _) => (Vec::new(), None),
+        (Some(text), true) => (vec![Piece::SummaryText { text }], None),
+        (Some(text), false) => (Vec::new(), Some(vec![Piece::ReasoningText { text }])),
+    };
+    Item::Reasoning { mark, summary, content, encrypted_content: thinking.seal.as_ref().map(shown) }
+}
+
+/// The item that keeps the seal of a call, for which a call has no field: a thought without words.
+fn sealed_call<'a>(call: &ToolCall, seal: &Seal, mark: Mark<'a>) -> Item<'a> {
+    let seal = Seal { id: Some(call.id.clone()), ..seal.clone() };
+    let sealed = Some(Cow::Owned(seal.shown_in(Dialect::OpenAiResponses)));
+    Item::Reasoning { mark, summary: Vec::new(), content: None, encrypted_content: sealed }
+}
+
+fn shown(seal: &Seal) -> Cow<'_, str> {
+    Cow::Owned(seal.shown_in(Dialect::OpenAiResponses))
+}
+
+fn tool_call<'a>(call: &'a ToolCall, mark: Mark<'a>, plan: &'a AnswerPlan) -> Item<'a> {
+    let kept = plan.request.namespaced.iter().find(|kept| kept.name == call.name);
+    let (name, namespace) = match kept {
+        Some(kept) => (kept.inner.as_str(), Some(kept.namespace.as_str())),
+        None => (call.name.as_str(), None),
+    };
+    match takes(call.takes, &call.name, plan) {
+        Takes::Object => {
+            let arguments = object_text(&call.arguments);
+            Item::FunctionCall { mark, call_id: &call.id, name, namespace, arguments }
+        }
+        Takes::Text => Item::CustomToolCall {
+            mark: Mark { status: None, ..mark },
+            call_id: &call.id,
+            name,
+            namespace,
+            input: match call.takes {
+                Takes::Text => Cow::Borrowed(&call.arguments),
+                Takes::Object => Cow::Owned(unwrapped(&call.arguments)),
+            },
+        },
+    }
+}
+
+/// What the tool takes for the client: an upstream that knows functions only was offered a custom tool as one of those.
+pub(crate) fn takes(called_with: Takes, name: &str, plan: &AnswerPlan) -> Takes {
+    let is_custom = plan
+        .request
+        .tools
+        .iter()
+        .any(|tool| matches!(&tool.kind, ToolKind::Custom { name: known, .. } if known == name));
+    if is_custom { Takes::Text } else { called_with }
+}
+
+/// The text in arguments that are an object with nothing but a text in it; else the arguments themselves.
+pub(crate) fn unwrapped(arguments: &str) -> String {
+    let Ok(mut object) = Object::read(arguments, Place::default()) else {
+        return arguments.to_owned();
+    };
+    match object.string("input") {
+        Ok(Some(input)) => input,
+        Ok(None) | Err(_) => arguments.to_owned(),
+    }
+}
+
+/// Arguments that a function takes none of are an empty object.
+pub(crate) fn object_text(arguments: &str) -> &str {
+    if arguments.trim().is_empty() { "{}" } else { arguments }
+}

@@ -1,0 +1,36 @@
+//! What a request of this dialect means, and how one is written; never which backend serves it.
+
+mod decode;
+mod encode;
+
+use crate::conversation::loss::Field;
+pub(crate) use decode::{decode, history, settle};
+pub(crate) use encode::encode;
+
+/// Where this dialect writes a wish. What it has no field for stands where others put it.
+pub(crate) fn field_path(field: Field) -> &'static str {
+    match field {
+        Field::MaxOutputTokens => "max_output_tokens",
+        Field::Temperature => "temperature",
+        Field::TopP => "top_p",
+        Field::TopK => "top_k",
+        Field::Seed => "seed",
+        Field::PresencePenalty => "presence_penalty",
+        Field::FrequencyPenalty => "frequency_penalty",
+        Field::Stop => "stop",
+        Field::Candidates => "n",
+        Field::Logprobs => "top_logprobs",
+        Field::LogitBias => "logit_bias",
+        Field::ToolChoice => "tool_choice",
+        Field::ParallelToolCalls => "parallel_tool_calls",
+        Field::Format => "text.format",
+        Field::Reasoning => "reasoning",
+        Field::Verbosity => "text.verbosity",
+        Field::Metadata => "metadata",
+        Field::ServiceTier => "service_tier",
+        Field::PromptCacheKey => "prompt_cache_key",
+        Field::Store => "store",
+        Field::PreviousResponseId => "previous_response_id",
+        Field::User => "safety_identifier",
+    }
+}
