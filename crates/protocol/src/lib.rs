@@ -19,13 +19,9 @@ mod translate;
 pub use conversation::usage::{Usage, UsageSource};
 pub use dialect::answer::{AnswerOutline, inspect_answer};
 pub use dialect::ask::{DecodeError, MEDIA_BYTES, ModelField, Needs, Outline, outline};
-<<<<<<< HEAD
 pub use dialect::error::{WireError, encode_error, encode_error_event, error_message};
 pub use dialect::keepalive::keepalive;
-=======
-pub use dialect::error::{WireError, encode_error};
 pub use dialect::openai_responses::kept;
->>>>>>> edb11af (protocol: openai_responses takes part in the conversation)
 pub use dialect::{Dialect, UnknownDialect};
 pub use digest::digest;
 pub use failure::{Deadline, Failure, FailureKind, Fault, Retry, Taint};

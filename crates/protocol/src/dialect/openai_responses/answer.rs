@@ -9,8 +9,8 @@ use crate::conversation::answer::{Answer, AnswerPlan, Finish};
 use crate::conversation::loss::Place;
 use crate::conversation::part::{Content, Part};
 use crate::dialect::ask::DecodeError;
-use crate::dialect::openai_responses::object::Object;
 use crate::dialect::openai::{error, usage};
+use crate::dialect::openai_responses::object::Object;
 use crate::dialect::write;
 use crate::failure::{Failure, FailureKind};
 

@@ -6,9 +6,9 @@ use std::borrow::Cow;
 
 use serde_json::Number;
 
-use crate::dialect::ask::DecodeError;
 use crate::conversation::loss::{Loss, Place};
 use crate::conversation::part::Json;
+use crate::dialect::ask::DecodeError;
 use crate::json::{Kind, Malformed, Scan};
 
 /// An object whose fields are taken one by one. A field that is null is none; the last one of a name counts.
@@ -176,9 +176,12 @@ pub(crate) fn string(written: &str) -> Option<Cow<'_, str>> {
     }
 }
 
-/// A value that was scanned, for keeps.
+/// A value that was scanned, for keeps, and on one line: it may go out in an event.
 pub(crate) fn json(written: &str) -> Json {
-    let raw = serde_json::value::RawValue::from_string(written.to_owned());
+    // Inside of strings line ends are escaped, so that those which are not stand between values.
+    let line =
+        if written.contains(['\n', '\r']) { written.replace(['\n', '\r'], " ") } else { written.to_owned() };
+    let raw = serde_json::value::RawValue::from_string(line);
     Json(raw.expect("what was scanned is valid JSON"))
 }
 
@@ -207,6 +210,11 @@ mod tests {
         let mut losses = Vec::new();
         object.left_over(&mut losses);
         assert_eq!(losses, ["p.e", "p.f"].map(|path| Loss::At(Place::new(path))));
+    }
+
+    #[test]
+    fn what_is_kept_fits_on_a_line() {
+        assert_eq!(json("{\r\n \"a\": \"\\n\"\n}").as_str(), "{   \"a\": \"\\n\" }");
     }
 
     #[test]

@@ -209,11 +209,9 @@ pub(crate) fn encode(tool: &Tool) -> Option<WireTool<'_>> {
             },
             strict: function.strict.unwrap_or(false),
         },
-        ToolKind::Custom { name, description, format } => WireTool::Custom {
-            name,
-            description: description.as_deref(),
-            format: format.as_ref(),
-        },
+        ToolKind::Custom { name, description, format } => {
+            WireTool::Custom { name, description: description.as_deref(), format: format.as_ref() }
+        }
         ToolKind::Builtin(native) if native.dialect == Dialect::OpenAiResponses => {
             WireTool::Builtin(&native.json)
         }

@@ -8,8 +8,8 @@ use crate::conversation::request::{Amount, Format, Reasoning, Request, Role, Sam
 use crate::conversation::seal::Seal;
 use crate::dialect::Dialect;
 use crate::dialect::ask::DecodeError;
-use crate::dialect::openai_responses::object::{self, Object};
 use crate::dialect::openai_responses::item::Reader;
+use crate::dialect::openai_responses::object::{self, Object};
 use crate::dialect::openai_responses::tool;
 use crate::json::Kind;
 

@@ -6,8 +6,8 @@ use crate::conversation::loss::Place;
 use crate::conversation::part::{Citation, Content, Takes};
 use crate::conversation::seal::Seal;
 use crate::dialect::ask::DecodeError;
-use crate::dialect::openai_responses::object::Object;
 use crate::dialect::openai_responses::item::{PARAGRAPH, Reader};
+use crate::dialect::openai_responses::object::Object;
 
 /// The place of a part in its item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

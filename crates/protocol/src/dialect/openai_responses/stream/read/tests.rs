@@ -159,7 +159,7 @@ fn failures_are_told_as_such() {
             r#"{"type":"response.failed","response":{"error":{"code":"server_error","message":"boom"}}}"#,
             "boom",
         ),
-        (r#"{"type":"response.failed","response":{}}"#, "error"),
+        (r#"{"type":"response.failed","response":{}}"#, "response.failed"),
         (r#"{"type":"error","code":"x","message":"bang","param":null}"#, "bang"),
         (r#"{"type":"error","error":{"message":"bing"}}"#, "bing"),
         (r#"{"error":{"message":"bong"}}"#, "bong"),
