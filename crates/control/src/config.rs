@@ -16,6 +16,7 @@ mod schema;
 mod settings;
 mod show;
 mod sources;
+mod streaming;
 mod tree;
 mod url;
 
@@ -33,10 +34,11 @@ pub use leaf::SecretText;
 pub use problem::{Notice, Problem, Report};
 pub use read::Format;
 pub use schema::{example, schema};
-pub use settings::{BudgetSettings, ClientTimeouts, Keepalive, Limits, Settings};
+pub use settings::{BudgetSettings, ClientTimeouts, Limits, Settings};
 pub use show::Effective;
 pub(crate) use show::time as duration_of;
 pub use sources::Overrides;
+pub use streaming::{Keepalive, Streams};
 pub use tree::{Origin, Path};
 
 use bind::{Bind, Binder, References};

@@ -13,6 +13,7 @@ use crate::pipeline::{
     keepalive::{Heart, Kept, KeptBody},
     respond::{OpaqueBody, StreamBody, WholeBody},
 };
+use crate::spool::Reader;
 
 /// The body of any response of the gateway's listeners.
 pub struct Body(Form);
@@ -23,6 +24,7 @@ enum Form {
     Stream(Box<StreamBody>),
     Opaque(Box<OpaqueBody>),
     Kept(Box<KeptBody>),
+    Resumable(Reader),
     Foreign(UnsyncBoxBody<Bytes, BoxError>),
 }
 
@@ -61,6 +63,11 @@ impl Body {
         Self(Form::Kept(Box::new(body)))
     }
 
+    /// A stream that is kept for its client.
+    pub(crate) fn kept_stream(reader: Reader) -> Self {
+        Self(Form::Resumable(reader))
+    }
+
     /// Keeps a stream alive; what is all here needs nothing.
     pub(crate) fn kept_by(mut self, heart: Heart) -> Self {
         if let Form::Stream(stream) = &mut self.0 {
@@ -91,6 +98,7 @@ impl http_body::Body for Body {
             Form::Settling(whole) => ready!(whole.poll_next(cx)).map(Ok),
             Form::Stream(stream) => ready!(stream.poll_next(cx)).map(Ok),
             Form::Opaque(opaque) => ready!(opaque.poll_next(cx)).map(|next| next.map_err(Into::into)),
+            Form::Resumable(reader) => ready!(reader.poll_next(cx)).map(|next| next.map_err(Into::into)),
             Form::Foreign(foreign) => return Pin::new(foreign).poll_frame(cx),
         };
         Poll::Ready(next.map(|bytes| bytes.map(Frame::data)))
@@ -100,7 +108,7 @@ impl http_body::Body for Body {
         match &self.0 {
             Form::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
             Form::Settling(whole) => whole.is_sent(),
-            Form::Stream(_) | Form::Opaque(_) | Form::Kept(_) => false,
+            Form::Stream(_) | Form::Opaque(_) | Form::Kept(_) | Form::Resumable(_) => false,
             Form::Foreign(foreign) => foreign.is_end_stream(),
         }
     }
@@ -109,7 +117,7 @@ impl http_body::Body for Body {
         match &self.0 {
             Form::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
             Form::Settling(whole) => SizeHint::with_exact(whole.left()),
-            Form::Stream(_) | Form::Kept(_) => SizeHint::default(),
+            Form::Stream(_) | Form::Kept(_) | Form::Resumable(_) => SizeHint::default(),
             Form::Opaque(opaque) => opaque.length().map(SizeHint::with_exact).unwrap_or_default(),
             Form::Foreign(foreign) => foreign.size_hint(),
         }

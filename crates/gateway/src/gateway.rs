@@ -18,6 +18,7 @@ use crate::{
     clock::{Clock, Ids},
     metrics::Metrics,
     pipeline::drain::Abandoned,
+    spool::Spools,
     tasks::Tasks,
     view::{UnusableBackend, View},
     waiters::Waiters,
@@ -57,6 +58,8 @@ pub struct Gateway {
     pub(crate) waiters: Waiters,
     pub(crate) bindings: Bindings,
     pub(crate) settler: mpsc::Sender<Abandoned>,
+    /// Streams that can be continued on another connection.
+    pub(crate) spools: Spools,
     /// Places for streams that are read to their end without a client.
     pub(crate) drains: Arc<Semaphore>,
     pub(crate) tasks: Tasks,
@@ -88,6 +91,7 @@ impl Gateway {
             waiters: Waiters::default(),
             bindings: Bindings::new(parts.bindings),
             settler,
+            spools: Spools::default(),
             drains: Arc::new(Semaphore::new(DRAINS_MAX)),
             tasks: parts.tasks,
             queue_changed: Notify::new(),
@@ -116,6 +120,7 @@ impl Gateway {
     /// From now on new requests are refused with `shutting_down`; those in flight go on.
     pub fn stop_admitting(&self) {
         self.is_stopping.store(true, Ordering::Release);
+        self.spools.stop();
     }
 
     /// Resolves when every request whose client has left by now is settled, or goes on as a drain of its own.
@@ -145,6 +150,11 @@ impl Gateway {
     /// Requests that wait for a grant. At rest, as many as the live state has queued: none.
     pub fn waiting(&self) -> usize {
         self.waiters.len()
+    }
+
+    /// Streams that are kept so that they can be continued.
+    pub fn kept_streams(&self) -> usize {
+        self.spools.len()
     }
 
     /// Wakes the timekeeper when a change brought its next tick forward.

@@ -14,6 +14,7 @@ mod pipeline;
 mod probe;
 mod refusal;
 mod routes;
+mod spool;
 mod tasks;
 mod view;
 mod waiters;

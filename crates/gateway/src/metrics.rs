@@ -20,6 +20,7 @@ pub struct Metrics {
     requests: Family<RequestLabels, Counter>,
     refused: Family<CodeLabel, Counter>,
     kept: Family<RequestLabels, Counter>,
+    resumed: Counter,
     first_event: Family<DialectLabel, Histogram>,
     total: Family<DialectLabel, Histogram>,
     queue_wait: Histogram,
@@ -170,6 +171,7 @@ impl Metrics {
             requests: Family::default(),
             refused: Family::default(),
             kept: Family::default(),
+            resumed: Counter::default(),
             first_event: Family::new_with_constructor(latency),
             total: Family::new_with_constructor(latency),
             queue_wait: latency(),
@@ -193,6 +195,7 @@ impl Metrics {
             "Requests whose status a keepalive had told before their outcome was known",
             self.kept.clone(),
         );
+        registry.register("streams_resumed", "Streams continued on another connection", self.resumed.clone());
         let seconds = Unit::Seconds;
         registry.register_with_unit(
             "first_event",
@@ -291,6 +294,10 @@ impl Metrics {
 
     pub(crate) fn refused(&self, code: &'static str) {
         self.refused.get_or_create(&CodeLabel { code }).inc();
+    }
+
+    pub(crate) fn resumed(&self) {
+        self.resumed.inc();
     }
 
     pub(crate) fn settled(&self, receipt: &Receipt) {

@@ -11,6 +11,7 @@ pub(crate) mod keepalive;
 mod models;
 mod rate;
 pub(crate) mod respond;
+pub(crate) mod resume;
 mod route;
 pub(crate) mod settle;
 
@@ -57,10 +58,18 @@ async fn lead(
 ) -> Result<Response<Body>, Refused> {
     match decode::decode(gateway, arrival, body, &caller).await? {
         Decoded::Models(question) => Ok(models::answer(gateway, &question, &caller)?),
-        Decoded::Ask(ask) => match Heart::of(&ask) {
-            Some(heart) => keepalive::lead(gateway, caller, *ask, heart).await,
-            None => generate(gateway.clone(), caller, *ask).await,
-        },
+        Decoded::Resume(wish) => Ok(resume::answer(gateway, wish, &caller)?),
+        Decoded::Ask(ask) => {
+            let offer = resume::Offer::of(&ask);
+            let response = match Heart::of(&ask) {
+                Some(heart) => keepalive::lead(gateway, caller, *ask, heart).await?,
+                None => generate(gateway.clone(), caller, *ask).await?,
+            };
+            Ok(match offer {
+                Some(offer) => offer.keep(gateway, response),
+                None => response,
+            })
+        }
     }
 }
 

@@ -30,6 +30,8 @@ codes! {
     MODEL_NOT_FOUND = 404 "model_not_found";
     NOT_FOUND = 404 "not_found";
     BODY_TIMEOUT = 408 "body_timeout";
+    STREAM_BUSY = 409 "stream_busy";
+    STREAM_GONE = 410 "stream_gone";
     BODY_TOO_LARGE = 413 "body_too_large";
     UPGRADE_REQUIRED = 426 "upgrade_required";
     RATE_LIMITED = 429 "rate_limited";

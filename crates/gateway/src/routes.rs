@@ -1,6 +1,7 @@
 //! Decides what a URL of the data plane means, from one table; never looks at a body or a header.
 
 use http::Method;
+use policy::TicketId;
 use protocol::Dialect;
 
 /// What a request asks the gateway to do.
@@ -14,6 +15,8 @@ pub(crate) enum Operation {
     ListModels,
     /// `GET /v1/models/{id}`, answered here.
     ShowModel,
+    /// A stream that is continued on another connection, addressed by the id in the path.
+    Resume,
     /// Anything relayed as it is: images, audio, moderations, rerank, files, batches.
     Relay,
     /// A WebSocket upgrade on `/v1/responses`, refused with 426 so that clients fall back at once.
@@ -51,6 +54,7 @@ pub(crate) fn find(method: &Method, path: &str) -> Option<Destination> {
         return match tail {
             "/models" => destination(Operation::ListModels, Dialect::OpenAiChat),
             "/responses" => destination(Operation::WebSocket, Dialect::OpenAiResponses),
+            _ if stream_id(tail).is_some() => destination(Operation::Resume, Dialect::OpenAiChat),
             _ if tail.strip_prefix("/models/").is_some_and(|id| !id.is_empty()) => {
                 destination(Operation::ShowModel, Dialect::OpenAiChat)
             }
@@ -70,6 +74,18 @@ pub(crate) fn find(method: &Method, path: &str) -> Option<Destination> {
     }
     None
 }
+
+/// Where the stream that answers `ticket` can be continued.
+pub(crate) fn stream_path(ticket: TicketId) -> String {
+    format!("/v1{STREAMS}{ticket}")
+}
+
+/// The ticket of the stream that `tail` addresses.
+pub(crate) fn stream_id(tail: &str) -> Option<TicketId> {
+    tail.strip_prefix(STREAMS)?.parse().ok()
+}
+
+const STREAMS: &str = "/streams/";
 
 /// The id of the stored response that `tail` addresses.
 pub(crate) fn response_id(tail: &str) -> Option<&str> {
@@ -162,6 +178,11 @@ mod tests {
         check(post, "/v1chat/completions", None);
         check(get, "/v1/models/", None);
         check(get, "/dashboard", None);
+        let stream = stream_path(TicketId(7));
+        check(get, &stream, Some((Operation::Resume, &stream["/v1".len()..])));
+        assert_eq!(stream_id(&stream["/v1".len()..]), Some(TicketId(7)));
+        check(get, "/v1/streams/7", None);
+        check(post, &stream, None);
         assert_eq!(response_id("/responses/r1/cancel"), Some("r1"));
     }
 }

@@ -40,6 +40,6 @@ pub use schedule::{
 };
 pub use snapshot::{
     AdaptiveSettings, BackendSpec, Draft, KeepaliveRules, KeySecret, KeySpec, ModelSpec, PoolSpec,
-    ProbeRules, Problem, QueuePolicy, Snapshot, Spill, TeamSpec, TrafficSettings,
+    ProbeRules, Problem, QueuePolicy, ResumeRules, Snapshot, Spill, TeamSpec, TrafficSettings,
 };
 pub use timestamp::Timestamp;

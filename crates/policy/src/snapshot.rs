@@ -11,7 +11,7 @@ use std::time::Instant;
 
 pub use draft::{
     AdaptiveSettings, BackendSpec, Draft, KeepaliveRules, KeySecret, KeySpec, ModelSpec, PoolSpec,
-    ProbeRules, QueuePolicy, Spill, TeamSpec, TrafficSettings,
+    ProbeRules, QueuePolicy, ResumeRules, Spill, TeamSpec, TrafficSettings,
 };
 
 use crate::backend::{Backend, MODELS_PATH, ModelLimits, Source, vendor_named, vendor_of_host};

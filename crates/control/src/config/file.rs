@@ -59,6 +59,8 @@ shape! {
         pub deadlines: Option<Deadlines>,
         /// What keeps idle proxies from cutting answers that think long.
         pub keepalive: Option<Keepalive>,
+        /// What becomes of streams whose clients lose their connections.
+        pub streams: Option<Streams>,
         /// How receipts are kept.
         pub ledger: Option<Ledger>,
         /// Gateway keys without any further setting.
@@ -207,6 +209,20 @@ shape! {
         pub nonstream: Option<Interval<{ 5 * SECOND }, MINUTE>>,
         /// Plain answers of single endpoints.
         pub endpoints: Option<Table<Interval<{ 5 * SECOND }, MINUTE>>>,
+    }
+}
+
+shape! {
+    /// What becomes of streams whose clients lose their connections.
+    pub struct Streams {
+        /// Whether they can be continued on another connection. Default: false.
+        pub resumable: Option<bool>,
+        /// How much is kept of each for that. Default: 1MiB.
+        pub buffer: Option<Size<{ 64 << 10 }, { 64 << 20 }>>,
+        /// How long a stream goes on, and is kept, while nobody reads it. Default: 30s.
+        pub grace: Option<Span<SECOND, { 10 * MINUTE }>>,
+        /// How many streams are kept at once; further ones cannot be continued. Default: 256.
+        pub resumable_max: Option<Count<1, 65_536>>,
     }
 }
 

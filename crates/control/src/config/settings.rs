@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use policy::{
     AdaptiveSettings, AffinityRules, Amount, BackendSpec, BreakerRules, Class, CooldownRules, Deadlines,
-    HedgeRules, KeepaliveRules, KeyLimits, KeySecret, KeySpec, PoolSpec, ProbeRules, QueuePolicy, RateWindow,
-    Secret, Source, Spill, Strategy, TrafficSettings,
+    HedgeRules, KeyLimits, KeySecret, KeySpec, PoolSpec, ProbeRules, QueuePolicy, RateWindow, Secret, Source,
+    Spill, Strategy, TrafficSettings,
 };
 use store::MasterKeySource;
 
@@ -19,6 +19,7 @@ use super::file::{self, Durability, File, LogFormat, LogLevel};
 use super::leaf::{ModelName, OneOrMany};
 use super::pacing;
 use super::providers::is_from_environment;
+use super::streaming::{self, Keepalive, Streams};
 use super::tree::{Node, Path};
 
 /// Above every rank that can be written.
@@ -98,6 +99,8 @@ pub struct Settings {
     pub deadlines: Deadlines,
     /// What keeps idle proxies from cutting answers.
     pub keepalive: Keepalive,
+    /// How streams outlive their clients' connections.
+    pub streams: Streams,
     /// What a receipt survives.
     pub durability: Durability,
     /// How far the journal may grow.
@@ -166,33 +169,6 @@ pub struct ClientTimeouts {
     pub idle: Duration,
 }
 
-/// Intervals of what is sent while nothing else is; zero is off.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Keepalive {
-    /// In a silent stream.
-    pub stream: Duration,
-    /// Before a plain answer.
-    pub nonstream: Duration,
-    /// Before plain answers of single endpoints.
-    pub endpoints: Vec<(String, Duration)>,
-}
-
-impl Keepalive {
-    fn rules(&self) -> KeepaliveRules {
-        let on = |interval: Duration| Some(interval).filter(|interval| !interval.is_zero());
-        let behind_v1 = |path: &str| path.strip_prefix("/v1").unwrap_or(path).into();
-        KeepaliveRules {
-            stream: on(self.stream),
-            plain: on(self.nonstream),
-            endpoints: self
-                .endpoints
-                .iter()
-                .map(|(path, interval)| (behind_v1(path), on(*interval)))
-                .collect(),
-        }
-    }
-}
-
 /// What may be spent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BudgetSettings {
@@ -256,7 +232,8 @@ impl Settings {
             breaker: pacing::breaker(file.breaker.as_ref()),
             adaptive: pacing::adaptive(file.adaptive.as_ref()),
             deadlines: common,
-            keepalive: keepalive(file.keepalive.as_ref()),
+            keepalive: streaming::keepalive(file.keepalive.as_ref()),
+            streams: streaming::streams(file.streams.as_ref()),
             durability: ledger.and_then(|ledger| ledger.durability).unwrap_or(Durability::Process),
             journal_bytes_max: ledger
                 .and_then(|ledger| ledger.journal_bytes_max)
@@ -307,6 +284,7 @@ impl Settings {
             breaker: self.breaker,
             adaptive: self.adaptive,
             keepalive: self.keepalive.rules(),
+            resume: self.streams.resumable.then_some(self.streams.resume),
             ..TrafficSettings::default()
         }
     }
@@ -347,17 +325,6 @@ fn client_timeouts(typed: Option<&file::ClientTimeouts>) -> ClientTimeouts {
         headers: or(typed.and_then(|t| t.headers), 10),
         body: or(typed.and_then(|t| t.body), 60),
         idle: or(typed.and_then(|t| t.idle), 75),
-    }
-}
-
-fn keepalive(typed: Option<&file::Keepalive>) -> Keepalive {
-    Keepalive {
-        stream: typed.and_then(|k| k.stream).map_or(Duration::from_secs(15), |interval| interval.0),
-        nonstream: typed.and_then(|k| k.nonstream).map_or(Duration::ZERO, |interval| interval.0),
-        endpoints: typed
-            .and_then(|k| k.endpoints.as_ref())
-            .map(|table| table.0.iter().map(|(name, interval)| (name.clone(), interval.0)).collect())
-            .unwrap_or_default(),
     }
 }
 

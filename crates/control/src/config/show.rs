@@ -114,6 +114,10 @@ impl Rows<'_> {
         for (endpoint, interval) in &settings.keepalive.endpoints {
             self.add(Path::dotted("keepalive.endpoints").then(endpoint.as_str()), time(*interval));
         }
+        self.scalar("streams.resumable", settings.streams.resumable);
+        self.scalar("streams.buffer", size_text(settings.streams.resume.buffer_bytes as u64));
+        self.scalar("streams.grace", time(settings.streams.resume.grace));
+        self.scalar("streams.resumable_max", settings.streams.resume.streams_max);
         self.scalar("ledger.durability", settings.durability.name());
         self.scalar("ledger.journal_bytes_max", size_text(settings.journal_bytes_max));
     }

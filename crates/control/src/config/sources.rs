@@ -96,6 +96,10 @@ pub(crate) const SCALARS: &[&str] = &[
     "deadlines.total",
     "keepalive.stream",
     "keepalive.nonstream",
+    "streams.resumable",
+    "streams.buffer",
+    "streams.grace",
+    "streams.resumable_max",
     "ledger.durability",
     "ledger.journal_bytes_max",
 ];

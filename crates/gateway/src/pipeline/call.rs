@@ -282,7 +282,7 @@ async fn content(ask: &Ask, answer: Answer) -> Result<Content, NoContent> {
             Ok(whole_unchecked(answer).await?)
         }
         Operation::Stored | Operation::Relay => Ok(Content::Opaque(answer)),
-        Operation::ListModels | Operation::ShowModel | Operation::WebSocket => {
+        Operation::ListModels | Operation::ShowModel | Operation::Resume | Operation::WebSocket => {
             Err(Failure::new(FailureKind::Rejected, "this operation calls no backend").into())
         }
     }

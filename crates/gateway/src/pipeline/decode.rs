@@ -9,7 +9,7 @@ use policy::{BackendId, Class, Key, Refused, RefusedReason, Route, TicketId, Tim
 use protocol::{Dialect, Needs, Outline};
 use tokio::time::Instant;
 
-use super::{accept::Arrival, authenticate::Caller, keepalive::Commitment, models::Question};
+use super::{accept::Arrival, authenticate::Caller, keepalive::Commitment, models::Question, resume::Wish};
 use crate::{
     forward,
     gateway::Gateway,
@@ -23,6 +23,7 @@ use crate::{
 /// What came of decoding: a question answered here, or an ask that needs a backend.
 pub(crate) enum Decoded {
     Models(Question),
+    Resume(Wish),
     Ask(Box<Ask>),
 }
 
@@ -120,6 +121,7 @@ pub(super) async fn decode(
     let ask = match arrival.operation {
         Operation::ListModels => return Ok(Decoded::Models(Question::all(arrival))),
         Operation::ShowModel => return Ok(Decoded::Models(Question::one(arrival))),
+        Operation::Resume => return Ok(Decoded::Resume(Wish::of(&arrival))),
         Operation::WebSocket => return Err(no_websocket()),
         Operation::Generate => door.generate(arrival, body).await?,
         Operation::Stored => door.stored(arrival, body).await?,

@@ -327,10 +327,10 @@ async fn no_sign_of_life_stands_inside_an_event() {
     };
     let first_end = whole.find("\n\n").expect("an event") + 2;
     let second_end = first_end + whole[first_end..].find("\n\n").expect("an event") + 2;
+    let provider = ScriptedProvider::start().await;
+    let scene = Plan::before(&[&provider]).kept().unforgetting().start().await;
     for at in first_end..=second_end {
-        let provider = ScriptedProvider::start().await;
         provider.otherwise(Behaviour::healthy().ending(Ending::HangAt(at as u64)));
-        let scene = Plan::before(&[&provider]).kept().start().await;
         let mut answer = scene.client().post(CHAT, &chat_stream()).await.expect("an answer");
         let said = text(&mut answer).await;
         let kept = said.matches(COMMENT).count();

@@ -8,4 +8,5 @@ mod keepalive;
 mod limits;
 mod lookout;
 mod promises;
+mod resume;
 mod scene;

@@ -338,6 +338,9 @@ fn settings(settings: &TrafficSettings, problems: &mut Vec<Problem>) {
     probe(settings.probe, problems);
     retreat(&settings.adaptive.retreat, problems);
     keepalive(&settings.keepalive, problems);
+    if settings.resume.is_some_and(|rules| rules.grace > WAIT_MAX) {
+        problems.push(Problem::new("streams.grace".to_owned(), "must be at most 24 h"));
+    }
 }
 
 fn keepalive(rules: &KeepaliveRules, problems: &mut Vec<Problem>) {

@@ -331,6 +331,25 @@ pub struct TrafficSettings {
     pub keepalive: KeepaliveRules,
     /// How limits by the minute are kept to.
     pub rate_window: RateWindow,
+    /// How streams outlive their clients' connections; none: they do not.
+    pub resume: Option<ResumeRules>,
+}
+
+/// How a stream outlives the connection of its client, so that it can be continued on another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ResumeRules {
+    /// What is kept of one stream.
+    pub buffer_bytes: usize,
+    /// How long a stream goes on, and is kept, while nobody reads it.
+    pub grace: Duration,
+    /// How many streams are kept at once.
+    pub streams_max: usize,
+}
+
+impl Default for ResumeRules {
+    fn default() -> Self {
+        Self { buffer_bytes: 1024 * 1024, grace: Duration::from_secs(30), streams_max: 256 }
+    }
 }
 
 /// What is sent while an answer is awaited, so that no proxy on the way takes the connection for dead.
@@ -414,6 +433,7 @@ impl Default for TrafficSettings {
             keepalive: KeepaliveRules::default(),
             probe: ProbeRules::default(),
             rate_window: RateWindow::default(),
+            resume: None,
         }
     }
 }

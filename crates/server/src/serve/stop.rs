@@ -39,6 +39,8 @@ pub(super) async fn drain(assembled: Assembled, mut requests: Requests) -> anyho
     let drained = async {
         assembled.tasks.drained("listener").await;
         assembled.tasks.drained("connection").await;
+        // Streams that wait for clients who cannot come back.
+        assembled.tasks.drained("resumable").await;
         assembled.gateway.abandoned_taken_up().await;
         // Streams whose clients left, on backends that are to be heard to the end.
         assembled.tasks.drained("drain").await;

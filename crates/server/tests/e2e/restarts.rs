@@ -93,3 +93,39 @@ async fn a_follow_up_finds_its_backend_after_a_kill() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_stream_that_could_be_continued_ends_with_the_process_and_is_accounted_for_once() {
+    let provider = ScriptedProvider::start().await;
+    provider.otherwise(Behaviour::healthy().paced());
+    provider.step(2);
+    let config = format!(
+        "admin: {{token: the-admin-token}}\nstreams: {{resumable: true}}\nbackends:\n  - {{name: a, kind: openai_compatible, base_url: '{}', models: {{m: null}}}}\n",
+        provider.base_url()
+    );
+    let mut gateway = GatewaySettings::new(LOCKGATE).config(config).start().await.expect("a gateway");
+    let ask = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}], "stream": true});
+    let mut answer = gateway.client().post("/v1/chat/completions", &ask).await.expect("an answer");
+    let place = answer.header("x-lockgate-resume").expect("a place to continue at").to_owned();
+    for _ in 0..2 {
+        answer.event().await.expect("an event").expect("a whole event");
+    }
+    answer.abort();
+    let back = gateway.client().with_header("last-event-id", "1").with_header("x-lockgate-take-over", "1");
+    let mut again = back.get(&place).await.expect("an answer");
+    assert!(again.event().await.expect("an event").expect("a whole event").ends_with(b"id: 2\n\n"));
+    gateway.kill().await.expect("it can be killed");
+    gateway.restart().await.expect("a second start");
+    let lost = gateway.client().with_header("last-event-id", "2").get(&place).await.expect("an answer");
+    assert_eq!(lost.status, 404);
+    let total = loop {
+        let admin = gateway.client().with_key("the-admin-token");
+        let mut answer = admin.get("/api/admin/stats/total").await.expect("the admin API answers");
+        let said = answer.json().await.expect("totals");
+        if said["total"]["requests"].as_u64().unwrap_or_else(|| panic!("no totals: {said}")) > 0 {
+            break said["total"].clone();
+        }
+    };
+    assert_eq!((&total["requests"], &total["interrupted"]), (&json!(1), &json!(1)), "{total}");
+    assert_eq!(provider.received().len(), 1);
+}

@@ -1,0 +1,70 @@
+//! What a checked file means for silent and for lost connections; it never decides what becomes of them.
+
+use std::time::Duration;
+
+use policy::{KeepaliveRules, ResumeRules};
+
+use super::file;
+
+/// Intervals of what is sent while nothing else is; zero is off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keepalive {
+    /// In a silent stream.
+    pub stream: Duration,
+    /// Before a plain answer.
+    pub nonstream: Duration,
+    /// Before plain answers of single endpoints.
+    pub endpoints: Vec<(String, Duration)>,
+}
+
+impl Keepalive {
+    /// The same, as the data plane reads it.
+    pub(crate) fn rules(&self) -> KeepaliveRules {
+        let on = |interval: Duration| Some(interval).filter(|interval| !interval.is_zero());
+        let behind_v1 = |path: &str| path.strip_prefix("/v1").unwrap_or(path).into();
+        KeepaliveRules {
+            stream: on(self.stream),
+            plain: on(self.nonstream),
+            endpoints: self
+                .endpoints
+                .iter()
+                .map(|(path, interval)| (behind_v1(path), on(*interval)))
+                .collect(),
+        }
+    }
+}
+
+/// How streams outlive their clients' connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Streams {
+    /// Whether they do.
+    pub resumable: bool,
+    /// With what limits.
+    pub resume: ResumeRules,
+}
+
+pub(crate) fn keepalive(typed: Option<&file::Keepalive>) -> Keepalive {
+    Keepalive {
+        stream: typed.and_then(|k| k.stream).map_or(Duration::from_secs(15), |interval| interval.0),
+        nonstream: typed.and_then(|k| k.nonstream).map_or(Duration::ZERO, |interval| interval.0),
+        endpoints: typed
+            .and_then(|k| k.endpoints.as_ref())
+            .map(|table| table.0.iter().map(|(name, interval)| (name.clone(), interval.0)).collect())
+            .unwrap_or_default(),
+    }
+}
+
+pub(crate) fn streams(typed: Option<&file::Streams>) -> Streams {
+    let default = ResumeRules::default();
+    let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    Streams {
+        resumable: typed.and_then(|s| s.resumable).unwrap_or(false),
+        resume: ResumeRules {
+            buffer_bytes: typed.and_then(|s| s.buffer).map_or(default.buffer_bytes, |size| count(size.0)),
+            grace: typed.and_then(|s| s.grace).map_or(default.grace, |span| span.0),
+            streams_max: typed
+                .and_then(|s| s.resumable_max)
+                .map_or(default.streams_max, |number| count(number.0)),
+        },
+    }
+}
