@@ -1,4 +1,4 @@
-//! Conversations of several turns between Google's dialect and the others: what a provider wants back must come back to
+//! Conversations of several turns between the dialects: what a provider wants back must come back to
 //! it, whichever dialect the client keeps it in; how one turn is written is tested beside the code.
 
 use std::sync::Arc;
@@ -67,10 +67,19 @@ fn follow_up(dialect: Dialect, answer: &Value) -> Value {
                 {"role": "user", "parts": results.collect::<Vec<_>>()},
             ]})
         }
-        Dialect::OpenAiResponses
-        | Dialect::OpenAiCompletions
-        | Dialect::OpenAiEmbeddings
-        | Dialect::OpenAiRaw => panic!("no follow-up in {dialect}"),
+        Dialect::OpenAiResponses => {
+            let said = answer["output"].as_array().expect("it has items");
+            let calls = said.iter().filter(|item| item["type"] == "function_call");
+            let results = calls.map(
+                |call| json!({"type": "function_call_output", "call_id": call["call_id"], "output": "done"}),
+            );
+            let begun = [json!({"role": "user", "content": "go"})];
+            let input: Vec<Value> = begun.into_iter().chain(said.iter().cloned()).chain(results).collect();
+            json!({"model": "m", "input": input})
+        }
+        Dialect::OpenAiCompletions | Dialect::OpenAiEmbeddings | Dialect::OpenAiRaw => {
+            panic!("no follow-up in {dialect}")
+        }
     }
 }
 
@@ -110,7 +119,7 @@ fn googles_signatures_come_back_to_it_through_every_client() {
 }
 
 #[test]
-fn anthropics_signatures_come_back_to_it_through_googles_clients() {
+fn anthropics_signatures_come_back_to_it_through_every_client() {
     let content = json!([
         {"type": "thinking", "thinking": "hm", "signature": "EqQB+/=="},
         {"type": "redacted_thinking", "data": "EmwK"},
@@ -121,11 +130,38 @@ fn anthropics_signatures_come_back_to_it_through_googles_clients() {
         "id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": content,
         "stop_reason": "tool_use", "stop_sequence": null, "usage": {"input_tokens": 1, "output_tokens": 2},
     });
-    let shown = answer(Dialect::AnthropicMessages, &body, Dialect::Gemini);
-    let next = follow_up(Dialect::Gemini, &shown);
-    let (asked, lost) = request(Dialect::Gemini, &next, Dialect::AnthropicMessages, "claude");
-    assert_eq!(asked["messages"][1]["content"], content, "{asked}");
-    assert_eq!(asked["messages"][2]["content"][0]["tool_use_id"], "toolu_1");
+    for client in [Dialect::Gemini, Dialect::OpenAiChat, Dialect::OpenAiResponses] {
+        let shown = answer(Dialect::AnthropicMessages, &body, client);
+        let next = follow_up(client, &shown);
+        let (asked, lost) = request(client, &next, Dialect::AnthropicMessages, "claude");
+        assert_eq!(asked["messages"][1]["content"], content, "{client}: {asked}");
+        assert_eq!(asked["messages"][2]["content"][0]["tool_use_id"], "toolu_1", "{client}");
+        assert!(lost.is_empty(), "{client}: {lost:?}");
+    }
+}
+
+#[test]
+fn the_seals_of_openai_come_back_to_it_through_anthropics_clients() {
+    let client = Dialect::AnthropicMessages;
+    let output = json!([
+        {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "hm"}], "encrypted_content": "gAAA.b/c+="},
+        {"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "f", "arguments": "{}", "status": "completed"},
+    ]);
+    let body = json!({"id": "resp_1", "object": "response", "status": "completed", "model": "m", "output": output,
+        "usage": {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}});
+    let shown = answer(Dialect::OpenAiResponses, &body, client);
+    let (asked, lost) = request(client, &follow_up(client, &shown), Dialect::OpenAiResponses, "gpt");
+    assert_eq!(asked["input"][1]["encrypted_content"], "gAAA.b/c+=", "{asked}");
+    assert_eq!(asked["input"][1]["id"], "rs_1", "{asked}");
+    assert_eq!(asked["input"][1]["summary"][0]["text"], "hm", "{asked}");
+    assert_eq!(asked["input"][2]["call_id"], "call_1", "{asked}");
+    assert!(lost.is_empty(), "{lost:?}");
+
+    let message = json!({"role": "assistant", "content": "hi", "reasoning_content": "hm"});
+    let body = json!({"id": "c", "model": "m", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]});
+    let shown = answer(Dialect::OpenAiChat, &body, client);
+    let (asked, lost) = request(client, &follow_up(client, &shown), Dialect::OpenAiChat, "deepseek");
+    assert_eq!(asked["messages"][1]["reasoning_content"], "hm", "{asked}");
     assert!(lost.is_empty(), "{lost:?}");
 }
 

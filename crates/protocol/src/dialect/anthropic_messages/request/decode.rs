@@ -165,7 +165,7 @@ fn format(field: Field<'_>, losses: &mut Vec<Loss>) -> Result<Option<Format>, De
     Ok(Some(Format::JsonSchema { name: None, description: None, schema, strict: Some(true) }))
 }
 
-/// Thoughts are shown unless the client says otherwise, and their signatures always come with them.
+/// Thoughts are shown unless the client says otherwise. Their signatures come unasked, so nobody asks for them.
 fn reasoning(
     body: &mut Fields<'_>,
     effort: Option<String>,
@@ -198,7 +198,7 @@ fn reasoning(
         Some(_) | None => "auto",
     };
     fields.leave(losses);
-    Ok(Some(Reasoning { amount: Some(amount), shown: is_on.then(|| shown.to_owned()), encrypted: is_on }))
+    Ok(Some(Reasoning { amount: Some(amount), shown: is_on.then(|| shown.to_owned()), encrypted: false }))
 }
 
 fn sampling(body: &mut Fields<'_>) -> Result<Sampling, DecodeError> {
