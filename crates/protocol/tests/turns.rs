@@ -211,3 +211,43 @@ fn a_chat_request_asks_google_for_the_same() {
     );
     assert_eq!(lost, ["logit_bias", "n", "user"]);
 }
+
+#[test]
+fn a_tool_that_takes_text_is_offered_as_a_function() {
+    let custom = json!({"type": "custom", "custom": {"name": "patch", "description": "d"}});
+    let (asked, lost) = request(
+        Dialect::OpenAiChat,
+        &json!({
+            "model": "m",
+            "messages": [
+                {"role": "user", "content": "go"},
+                {"role": "assistant", "content": null, "tool_calls": [
+                    {"id": "c", "type": "custom", "custom": {"name": "patch", "input": "{\"a\":1}"}},
+                ]},
+                {"role": "tool", "tool_call_id": "c", "content": "{\"ok\": true}"},
+            ],
+            "tools": [custom],
+        }),
+        Dialect::Gemini,
+        "gemini-2.5-flash",
+    );
+    assert_eq!(
+        asked,
+        json!({
+            "contents": [
+                {"role": "user", "parts": [{"text": "go"}]},
+                {"role": "model", "parts": [
+                    {"functionCall": {"id": "c", "name": "patch", "args": {"input": "{\"a\":1}"}}},
+                ]},
+                {"role": "user", "parts": [
+                    {"functionResponse": {"id": "c", "name": "patch", "response": {"ok": true}}},
+                ]},
+            ],
+            "tools": [{"functionDeclarations": [{
+                "name": "patch", "description": "d",
+                "parameters": {"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]},
+            }]}],
+        })
+    );
+    assert!(lost.is_empty(), "{lost:?}");
+}

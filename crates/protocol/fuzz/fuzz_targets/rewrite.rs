@@ -15,7 +15,7 @@ fuzz_target!(|input: &[u8]| {
     let body = Bytes::copy_from_slice(body);
     let Ok(found) = outline(dialect, &body) else { return };
     // Seals that were wrapped for the client are taken out; the unit tests say how.
-    if contains(&body, b"lg1.") {
+    if contains(&body, b"lg1.") || contains(&body, b"bGcx") {
         return;
     }
     assert_eq!(rewrite(&body, &found, &Edits::default()).concat(), body);

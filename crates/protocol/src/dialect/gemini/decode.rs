@@ -1,6 +1,9 @@
 //! Reads a request of `generateContent`, or of what hangs beside it: what it weighs and demands; never the model, which
 //! its path names.
 
+use std::ops::Range;
+
+use super::seal;
 use super::wire::{count, each, name};
 use crate::dialect::Dialect;
 use crate::dialect::ask::{DecodeError, MEDIA_BYTES, Outline, Role};
@@ -31,7 +34,9 @@ pub(super) fn outline(text: &str) -> Result<Outline, DecodeError> {
             return Err(DecodeError::Duplicate { param });
         }
         match &*field {
-            "contents" => each(scan, |scan, _| content(scan, Role::Other, &mut outline))?,
+            // Embeddings have one `content`, or several in `requests`.
+            "contents" | "content" => each(scan, |scan, _| content(scan, Role::Other, &mut outline))?,
+            "requests" => weigh::bulk(scan, &mut outline)?,
             "systemInstruction" => content(scan, Role::System, &mut outline)?,
             "tools" => {
                 let kind = scan.kind();
@@ -68,23 +73,71 @@ fn part(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<(), DecodeError> {
     if scan.kind() != Kind::Object {
         return weigh::bulk(scan, outline);
     }
-    scan.object(|scan, key| match (&*name(&key), scan.kind()) {
-        ("inlineData" | "fileData", Kind::Object) => media(scan, outline),
-        ("functionResponse", Kind::Object) => scan.object(|scan, key| match (&*name(&key), scan.kind()) {
-            // Only media may stand there, so that nothing nests.
-            ("parts", _) => each(scan, |scan, _| match scan.kind() {
-                Kind::Object => scan.object(|scan, key| match (&*name(&key), scan.kind()) {
-                    ("inlineData" | "fileData", Kind::Object) => media(scan, outline),
-                    _ => weigh::bulk(scan, outline),
-                }),
+    let mut cut = Cut::default();
+    scan.object(|scan, key| {
+        let mut is_foreign = false;
+        match (&*name(&key), scan.kind()) {
+            ("inlineData" | "fileData", Kind::Object) => media(scan, outline)?,
+            ("functionResponse", Kind::Object) => result(scan, outline)?,
+            (name, Kind::String) => {
+                let text = scan.string()?;
+                is_foreign = name == "thoughtSignature" && seal::is_wrapped(&text.value());
+                weigh(outline, text.value_bytes());
+            }
+            _ => weigh::bulk(scan, outline)?,
+        }
+        let (field, cuts) = (key.span().start..scan.at(), &mut outline.places.foreign);
+        if is_foreign {
+            cut.cut(field, cuts);
+        } else {
+            cut.keep(field, cuts);
+        }
+        Ok::<_, DecodeError>(())
+    })?;
+    cut.end(&mut outline.places.foreign);
+    Ok(())
+}
+
+/// Which bytes of a part go: a signature that another dialect gave, which Google would refuse. The part stays.
+#[derive(Debug, Default)]
+struct Cut {
+    /// A signature with nothing before it.
+    leading: Option<Range<usize>>,
+    previous_end: Option<usize>,
+}
+
+impl Cut {
+    fn keep(&mut self, field: Range<usize>, cuts: &mut Vec<Range<usize>>) {
+        cuts.extend(self.leading.take().map(|leading| leading.start..field.start));
+        self.previous_end = Some(field.end);
+    }
+
+    fn cut(&mut self, field: Range<usize>, cuts: &mut Vec<Range<usize>>) {
+        match (self.previous_end, &mut self.leading) {
+            (Some(previous_end), _) => {
+                cuts.push(previous_end..field.end);
+                self.previous_end = Some(field.end);
+            }
+            (None, Some(leading)) => leading.end = field.end,
+            (None, None) => self.leading = Some(field),
+        }
+    }
+
+    fn end(self, cuts: &mut Vec<Range<usize>>) {
+        cuts.extend(self.leading);
+    }
+}
+
+/// Takes the result of a function. Only media may stand in its parts, so that nothing nests.
+fn result(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<(), DecodeError> {
+    scan.object(|scan, key| match &*name(&key) {
+        "parts" => each(scan, |scan, _| match scan.kind() {
+            Kind::Object => scan.object(|scan, key| match (&*name(&key), scan.kind()) {
+                ("inlineData" | "fileData", Kind::Object) => media(scan, outline),
                 _ => weigh::bulk(scan, outline),
             }),
             _ => weigh::bulk(scan, outline),
         }),
-        (_, Kind::String) => {
-            weigh(outline, scan.string()?.value_bytes());
-            Ok(())
-        }
         _ => weigh::bulk(scan, outline),
     })
 }
@@ -148,6 +201,8 @@ mod tests {
     fn a_request_says_what_it_weighs_and_demands() {
         let none = Needs::default();
         check("{}", none, 0, None);
+        check(r#"{"content":{"parts":[{"text":"abc"}]},"taskType":"X"}"#, none, 3, None);
+        check(r#"{"requests":[{}]}"#, none, 4, None);
         check(r#"{"contents":[{"parts":[{"text":"abc"}]}],"model":"m"}"#, none, 3, None);
         check(
             r#"{"contents":{"parts":{"text":"abc"}},"generation_config":{"max_output_tokens":"7"}}"#,
@@ -179,6 +234,50 @@ mod tests {
             2,
             Some(9),
         );
+    }
+
+    #[track_caller]
+    fn check_relayed(body: &str, expected: &str) {
+        let body = bytes::Bytes::copy_from_slice(body.as_bytes());
+        let found = crate::outline(Dialect::Gemini, &body).expect("a test's request is one");
+        let edits = crate::Edits { model: Some("native"), ..crate::Edits::default() };
+        assert_eq!(crate::rewrite(&body, &found, &edits).concat(), expected.as_bytes());
+    }
+
+    #[test]
+    fn signatures_of_others_do_not_reach_google() {
+        let seal = crate::conversation::seal::Seal {
+            dialect: Dialect::AnthropicMessages,
+            kind: crate::conversation::seal::SealKind::Signature,
+            value: "EqQB".to_owned(),
+            id: None,
+        };
+        let foreign = seal::shown(&seal);
+        let parts = |parts: &str| format!(r#"{{"contents":[{{"role":"model","parts":[{parts}]}}]}}"#);
+        for (part, left) in [
+            (
+                format!(r#"{{"text":"a", "thought":true, "thoughtSignature":"{foreign}"}}"#),
+                r#"{"text":"a", "thought":true}"#,
+            ),
+            (format!(r#"{{"thought_signature" : "{foreign}" , "text":""}}"#), r#"{"text":""}"#),
+            (
+                format!(r#"{{ "text":"a","thoughtSignature":"{foreign}","thought":true}}"#),
+                r#"{ "text":"a","thought":true}"#,
+            ),
+            (format!(r#"{{"thoughtSignature":"{foreign}"}}"#), "{}"),
+            (format!(r#"{{"thoughtSignature":"{foreign}","thoughtSignature":"{foreign}"}}"#), "{}"),
+            (
+                format!(r#"{{"thoughtSignature":"{foreign}","thoughtSignature":"{foreign}","text":""}}"#),
+                r#"{"text":""}"#,
+            ),
+        ] {
+            check_relayed(&parts(&part), &parts(left));
+            check_relayed(&parts(&format!("{part}, {part}")), &parts(&format!("{left}, {left}")));
+        }
+        let own = parts(
+            r#"{"text":"a","thoughtSignature":"bGcxLg=="},{"functionCall":{"name":"f"},"thoughtSignature":"QUJD"}"#,
+        );
+        check_relayed(&own, &own);
     }
 
     #[test]

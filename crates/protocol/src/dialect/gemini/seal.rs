@@ -37,6 +37,11 @@ pub(super) fn kept(signature: &str) -> Seal {
     })
 }
 
+/// Whether a client keeps another dialect's seal there.
+pub(super) fn is_wrapped(signature: &str) -> bool {
+    signature.starts_with(WRAPPED) && kept(signature).dialect != SELF
+}
+
 fn unwrapped(signature: &str) -> Option<String> {
     let engine = if signature.contains(['-', '_']) { &LENIENT_URL_SAFE } else { &LENIENT_STANDARD };
     String::from_utf8(engine.decode(signature).ok()?).ok()

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::seal;
-use crate::conversation::part::{Audio, Native, Source, Thinking, ToolCall};
+use crate::conversation::part::{Audio, Native, Source, Takes, Thinking, ToolCall};
 use crate::conversation::seal::Seal;
 
 /// One content: what one side says.
@@ -105,7 +105,10 @@ pub(super) fn thought<'a>(thought: &'a Thinking, seal: Option<&Seal>) -> PartOut
 
 /// A call with its signature.
 pub(super) fn call<'a>(call: &'a ToolCall, signature: Option<Cow<'a, str>>) -> PartOut<'a> {
-    let (args, _) = arguments(&call.arguments);
+    let args = match call.takes {
+        Takes::Object => arguments(&call.arguments).0,
+        Takes::Text => Cow::Owned(holding("input", &call.arguments)),
+    };
     Piece {
         function_call: Some(Call { id: &call.id, name: &call.name, args }),
         thought_signature: signature,

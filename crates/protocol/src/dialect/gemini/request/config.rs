@@ -261,7 +261,10 @@ fn encode_form<'a>(request: &'a Request, model: Model, config: &mut ConfigOut<'a
             Some(description.as_ref().map_or(Cow::Borrowed(schema), |text| described(schema, text)))
         }
     };
-    let has_functions = request.tools.iter().any(|tool| matches!(tool.kind, ToolKind::Function(_)));
+    let has_functions = request.tools.iter().any(|tool| match tool.kind {
+        ToolKind::Function(_) | ToolKind::Custom { .. } => true,
+        ToolKind::Builtin(_) => false,
+    });
     if has_functions && !model.takes_form_beside_functions() {
         losses.push(Loss::Field(Field::Format));
         return;

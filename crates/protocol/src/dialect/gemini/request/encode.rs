@@ -9,7 +9,9 @@ use serde_json::value::RawValue;
 use super::config::{self, ConfigOut};
 use super::tools::{self, ChoiceOut, ToolOut};
 use crate::conversation::loss::{Field, Loss};
-use crate::conversation::part::{Content, Document, Image, Part, Text, Thinking, ToolCall, ToolResult};
+use crate::conversation::part::{
+    Content, Document, Image, Part, Takes, Text, Thinking, ToolCall, ToolResult,
+};
 use crate::conversation::request::{Request, Role, Turn};
 use crate::dialect::gemini::model::Model;
 use crate::dialect::gemini::write::{self, ContentOut, PartOut, Piece, Response};
@@ -203,7 +205,7 @@ impl<'a> Writer<'a> {
 
     fn call(&mut self, call: &'a ToolCall, part: &Part) -> PartOut<'a> {
         let (_, is_object) = write::arguments(&call.arguments);
-        if !is_object {
+        if !is_object && call.takes == Takes::Object {
             self.lose(part, "arguments");
         }
         let own = call.seal.as_ref().filter(|seal| seal.dialect == SELF);

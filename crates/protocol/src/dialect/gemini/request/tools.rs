@@ -1,5 +1,7 @@
 //! Reads and writes the functions on offer and which of them are to be called; never a call.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -53,7 +55,7 @@ fn function(scan: &mut Scan<'_>, at: Place, losses: &mut Vec<Loss>) -> Result<To
             (_, Kind::Null) => scan.skip()?,
             ("name", _) => function.name = text(scan, &param("name"))?.unwrap_or_default().into_owned(),
             ("description", _) => {
-                function.description = text(scan, &param("description"))?.map(std::borrow::Cow::into_owned);
+                function.description = text(scan, &param("description"))?.map(Cow::into_owned);
             }
             ("parameters", Kind::Object) => {
                 function.parameters = Some(json(&schema::to_json_schema(scan.written()?))?);
@@ -88,7 +90,7 @@ pub(super) fn decode_choice(scan: &mut Scan<'_>, request: &mut Request) -> Resul
                         "mode" => mode = text(scan, at.field("mode").as_str())?,
                         "allowedFunctionNames" => each(scan, |scan, _| {
                             let name = text(scan, at.field("allowedFunctionNames").as_str())?;
-                            names.extend(name.map(std::borrow::Cow::into_owned));
+                            names.extend(name.map(Cow::into_owned));
                             Ok::<_, DecodeError>(())
                         })?,
                         "streamFunctionCallArguments" if scan.kind() != Kind::True => {
@@ -160,7 +162,7 @@ pub(super) struct Declaration<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    parameters: Option<&'a Json>,
+    parameters: Option<Cow<'a, Json>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     parameters_json_schema: Option<&'a Json>,
 }
@@ -177,11 +179,26 @@ pub(super) fn encode<'a>(request: &'a Request, losses: &mut Vec<Loss>) -> Vec<To
             ToolKind::Builtin(native) if native.dialect == SELF => {
                 natives.push(ToolOut::Native(&native.json.0))
             }
-            ToolKind::Builtin(_) | ToolKind::Custom { .. } => losses.push(Loss::At(tool.at.clone())),
+            ToolKind::Builtin(_) => losses.push(Loss::At(tool.at.clone())),
+            ToolKind::Custom { name, description, format } => {
+                losses.extend(format.is_some().then(|| Loss::At(tool.at.field("format"))));
+                functions.push(Declaration {
+                    name,
+                    description: description.as_deref(),
+                    parameters: Some(Cow::Owned(text_schema())),
+                    parameters_json_schema: None,
+                });
+            }
         }
     }
     let functions = (!functions.is_empty()).then_some(ToolOut::Functions { functions });
     functions.into_iter().chain(natives).collect()
+}
+
+/// A tool that takes text takes an object with that text.
+fn text_schema() -> Json {
+    let schema = r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}"#;
+    json(schema).expect("a constant that is JSON")
 }
 
 fn declaration(function: &Function) -> Declaration<'_> {
@@ -190,7 +207,7 @@ fn declaration(function: &Function) -> Declaration<'_> {
     Declaration {
         name: &function.name,
         description: function.description.as_deref(),
-        parameters: schema.filter(|_| fit == Fit::Subset),
+        parameters: schema.filter(|_| fit == Fit::Subset).map(Cow::Borrowed),
         parameters_json_schema: schema.filter(|_| fit == Fit::Beyond),
     }
 }
@@ -220,9 +237,13 @@ pub(super) fn encode_choice<'a>(request: &'a Request, losses: &mut Vec<Loss>) ->
             ToolKind::Custom { .. } | ToolKind::Builtin(_) => None,
         })
     };
-    let any = functions().next().is_some();
+    let any = request.tools.iter().any(|tool| match tool.kind {
+        ToolKind::Function(_) | ToolKind::Custom { .. } => true,
+        ToolKind::Builtin(_) => false,
+    });
     let strict = functions().filter(|(_, function)| function.strict == Some(true));
-    let all_strict = any && functions().all(|(_, function)| function.strict == Some(true));
+    let all_strict =
+        functions().next().is_some() && functions().all(|(_, function)| function.strict == Some(true));
     let choice = request.tool_choice.as_ref();
     let (mode, names): (_, &[String]) = match choice {
         // Google binds all functions to their schemas or none.

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use crate::conversation::answer::{AnswerPlan, Finish};
 use crate::conversation::event::{Delta, Event, Opening};
-use crate::conversation::part::{Citation, Takes, Thinking, ToolCall};
+use crate::conversation::part::{Citation, Thinking, ToolCall};
 use crate::conversation::seal::Seal;
 use crate::conversation::usage::Usage;
 use crate::dialect::error::WireError;
@@ -159,8 +159,8 @@ impl Writer {
                     }
                 }
             }
-            Opening::ToolCall { id, name, .. } => {
-                let call = ToolCall { id, name, arguments: text, takes: Takes::Object, seal: None };
+            Opening::ToolCall { id, name, takes } => {
+                let call = ToolCall { id, name, arguments: text, takes, seal: None };
                 let signature = seal.as_ref().map(|seal| seal::shown(seal).into());
                 self.part(&write::call(&call, signature), out);
             }
