@@ -37,12 +37,12 @@ impl PriceTable {
     /// that is neither (a local server, a proxy) has only the prices that its mappings write.
     pub fn provider(label: &str, base_url: &str) -> Option<&'static str> {
         let at = |url: &str| Calculator::bundled().find_provider(None, Some(url)).ok().flatten();
-        let vendor = vendor_named(label);
+        let vendor = vendor_named(label).filter(|vendor| vendor.base_url.is_some_and(|url| !is_local(url)));
         if vendor.is_none() && is_local(base_url) {
             // A gateway before local servers only never unpacks the table: milliseconds and megabytes.
             return None;
         }
-        let by_label = || vendor.and_then(|vendor| at(vendor.base_url));
+        let by_label = || vendor.and_then(|vendor| at(vendor.base_url?));
         at(base_url).or_else(by_label).map(ProviderInfo::id)
     }
 
@@ -212,7 +212,10 @@ mod tests {
             ("gemini", "https://generativelanguage.googleapis.com/v1beta/openai", Some("google")),
             ("xai", "https://api.x.ai/v1", Some("x-ai")),
             ("moonshot", "https://api.moonshot.ai/v1", Some("moonshotai")),
+            ("gemini", "https://generativelanguage.googleapis.com/v1beta", Some("google")),
             ("anthropic", "https://api.anthropic.com/v1", Some("anthropic")),
+            ("azure", "https://mine.openai.azure.com/openai/v1", Some("azure")),
+            ("ollama", "http://127.0.0.1:11434/v1", None),
             ("nvidia", "https://integrate.api.nvidia.com/v1", None),
         ] {
             assert_eq!(PriceTable::provider(label, base_url), expected, "{label} at {base_url}");

@@ -2,13 +2,20 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use policy::HeaderRules;
+use protocol::Dialect;
 
 use crate::identity::Stamp;
 
-/// Request headers that go upstream by name; `x-*`, `openai-*` and `anthropic-*` go by prefix. A backend's own rules may
-/// add to them or take from them.
+/// Request headers that go upstream by name; `x-*` go by prefix, and each provider's own to those who speak its dialect. A
+/// backend's own rules may add to them or take from them.
 const REQUEST_ALLOWED: &[&str] = &["accept", "content-type", "traceparent", "tracestate", "user-agent"];
-const REQUEST_PREFIXES: &[&str] = &["x-", "openai-", "anthropic-"];
+/// What headers that begin so belong to.
+const REQUEST_PREFIXES: &[(&str, Family)] = &[
+    ("openai-", Family::OpenAi),
+    ("anthropic-", Family::Anthropic),
+    ("x-goog-", Family::Google),
+    ("x-", Family::Any),
+];
 
 /// Kept back though a prefix would allow them, unless a backend's rules ask for them.
 const REQUEST_DENIED: &[&str] = &["x-priority", "x-forwarded-*", "x-real-ip*"];
@@ -55,24 +62,62 @@ const ANSWER_DENIED_PREFIXES: &[&str] = &[
 
 static UPSTREAM_REQUEST_ID: HeaderName = HeaderName::from_static("x-upstream-request-id");
 
-/// The client's headers that go to a backend with these rules, with the request's own id and what the rules set.
-pub(crate) fn request_headers(from: &HeaderMap, stamp: &Stamp, rules: &HeaderRules) -> HeaderMap {
+/// Whose headers those of a prefix are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Family {
+    Any,
+    OpenAi,
+    Anthropic,
+    Google,
+}
+
+impl Family {
+    fn of(dialect: Dialect) -> Self {
+        match dialect {
+            Dialect::OpenAiChat
+            | Dialect::OpenAiCompletions
+            | Dialect::OpenAiEmbeddings
+            | Dialect::OpenAiResponses
+            | Dialect::OpenAiRaw => Self::OpenAi,
+            Dialect::AnthropicMessages => Self::Anthropic,
+            Dialect::Gemini => Self::Google,
+        }
+    }
+}
+
+/// What Anthropic's dialect is spoken in when the client does not say.
+const ANTHROPIC_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
+
+/// The client's headers that go to a backend with these rules that is spoken to in `dialect`, with the request's own id
+/// and what the rules set.
+pub(crate) fn request_headers(
+    from: &HeaderMap,
+    stamp: &Stamp,
+    rules: &HeaderRules,
+    dialect: Dialect,
+) -> HeaderMap {
     let mut forwarded = HeaderMap::with_capacity(from.len() + rules.set.len() + 2);
     for (name, value) in from {
-        if goes_upstream(name.as_str(), rules) {
+        if goes_upstream(name.as_str(), rules, Family::of(dialect)) {
             forwarded.append(name.clone(), value.clone());
         }
     }
     forwarded.insert("x-request-id", stamp.header());
+    if dialect == Dialect::AnthropicMessages && !forwarded.contains_key("anthropic-version") {
+        forwarded.insert("anthropic-version", ANTHROPIC_VERSION);
+    }
     // Usage is read from the answer, so it must come as plain text.
     forwarded.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     set_fixed(rules, &mut forwarded);
     forwarded
 }
 
-/// The headers of a call of our own to a backend with these rules.
-pub(crate) fn own_headers(rules: &HeaderRules) -> HeaderMap {
+/// The headers of a call of our own to a backend with these rules that is spoken to in `dialect`.
+pub(crate) fn own_headers(rules: &HeaderRules, dialect: Option<Dialect>) -> HeaderMap {
     let mut headers = HeaderMap::new();
+    if dialect == Some(Dialect::AnthropicMessages) {
+        headers.insert("anthropic-version", ANTHROPIC_VERSION);
+    }
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     set_fixed(rules, &mut headers);
     headers
@@ -97,10 +142,20 @@ pub(crate) fn answer_headers(from: &HeaderMap, quotes_secret: impl Fn(&[u8]) -> 
             forwarded.append(name.clone(), value.clone());
         }
     }
-    if let Some(id) = from.get("x-request-id").filter(|id| !quotes_secret(id.as_bytes())) {
+    let id = ["x-request-id", "request-id"].iter().find_map(|name| from.get(*name));
+    if let Some(id) = id.filter(|id| !quotes_secret(id.as_bytes())) {
         forwarded.insert(UPSTREAM_REQUEST_ID.clone(), id.clone());
     }
     forwarded
+}
+
+/// Takes from an answer in another dialect what would be wrong or foreign in the client's.
+pub(crate) fn keep_own(headers: &mut HeaderMap) {
+    let id = headers.remove(&UPSTREAM_REQUEST_ID);
+    headers.clear();
+    if let Some(id) = id {
+        headers.insert(UPSTREAM_REQUEST_ID.clone(), id);
+    }
 }
 
 /// The path and query below a backend's base URL; the gateway's own `key` parameter stays here.
@@ -113,9 +168,10 @@ pub(crate) fn path(tail: &str, query: Option<&str>) -> Box<str> {
     }
 }
 
-fn goes_upstream(name: &str, rules: &HeaderRules) -> bool {
-    let by_default =
-        (REQUEST_ALLOWED.contains(&name) || has_prefix(name)) && !is_listed(name, REQUEST_DENIED);
+fn goes_upstream(name: &str, rules: &HeaderRules, to: Family) -> bool {
+    let of_prefix = REQUEST_PREFIXES.iter().find(|(prefix, _)| name.starts_with(prefix));
+    let by_prefix = of_prefix.is_some_and(|(_, family)| *family == Family::Any || *family == to);
+    let by_default = (REQUEST_ALLOWED.contains(&name) || by_prefix) && !is_listed(name, REQUEST_DENIED);
     (by_default || is_listed(name, &rules.allow))
         && !is_listed(name, &rules.deny)
         && !is_listed(name, REQUEST_NEVER)
@@ -129,12 +185,9 @@ fn is_listed<P: AsRef<str>>(name: &str, list: &[P]) -> bool {
     })
 }
 
-fn has_prefix(name: &str) -> bool {
-    REQUEST_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-}
-
 fn comes_back(name: &str) -> bool {
-    let is_allowed = ANSWER_ALLOWED.contains(&name) || has_prefix(name);
+    let has_prefix = REQUEST_PREFIXES.iter().any(|(prefix, _)| name.starts_with(prefix));
+    let is_allowed = ANSWER_ALLOWED.contains(&name) || has_prefix;
     is_allowed && !ANSWER_DENIED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
@@ -164,7 +217,6 @@ mod tests {
         let go = [
             "x-stainless-lang",
             "openai-beta",
-            "anthropic-beta",
             "user-agent",
             "accept",
             "traceparent",
@@ -175,13 +227,37 @@ mod tests {
         let all = HeaderRules { allow: vec!["*".to_owned()], ..HeaderRules::default() };
         let nothing = HeaderRules { deny: vec!["*".to_owned()], ..all.clone() };
         for name in stay {
-            assert!(!goes_upstream(name, &none), "{name}");
-            assert_eq!(goes_upstream(name, &all), name == "x-forwarded-for", "{name}");
+            assert!(!goes_upstream(name, &none, Family::OpenAi), "{name}");
+            assert_eq!(goes_upstream(name, &all, Family::OpenAi), name == "x-forwarded-for", "{name}");
         }
         for name in go {
-            assert!(goes_upstream(name, &none) && goes_upstream(name, &all), "{name}");
-            assert!(!goes_upstream(name, &nothing), "{name}");
+            let goes = |rules| goes_upstream(name, rules, Family::OpenAi);
+            assert!(goes(&none) && goes(&all), "{name}");
+            assert!(!goes(&nothing), "{name}");
         }
+    }
+
+    #[test]
+    fn a_providers_own_headers_go_to_who_speaks_its_dialect() {
+        let mut sent = HeaderMap::new();
+        for name in ["anthropic-beta", "openai-beta", "x-goog-api-client", "x-vendor"] {
+            sent.insert(name, HeaderValue::from_static("1"));
+        }
+        let stamp = Stamp::new(&sent, policy::TicketId(1));
+        for (dialect, go, version) in [
+            (Dialect::AnthropicMessages, &["anthropic-beta", "x-vendor"][..], Some("2023-06-01")),
+            (Dialect::OpenAiChat, &["openai-beta", "x-vendor"], None),
+            (Dialect::Gemini, &["x-goog-api-client", "x-vendor"], None),
+        ] {
+            let went = request_headers(&sent, &stamp, &HeaderRules::default(), dialect);
+            for name in sent.keys() {
+                assert_eq!(went.contains_key(name), go.contains(&name.as_str()), "{name} to {dialect}");
+            }
+            assert_eq!(went.get("anthropic-version").and_then(|value| value.to_str().ok()), version);
+        }
+        sent.insert("anthropic-version", HeaderValue::from_static("2026-10-21"));
+        let went = request_headers(&sent, &stamp, &HeaderRules::default(), Dialect::AnthropicMessages);
+        assert_eq!(went["anthropic-version"], "2026-10-21");
     }
 
     #[test]
@@ -200,7 +276,7 @@ mod tests {
             ("x-stainles", true),
             ("accept-language", false),
         ] {
-            assert_eq!(goes_upstream(name, &rules), goes, "{name}");
+            assert_eq!(goes_upstream(name, &rules, Family::Any), goes, "{name}");
         }
     }
 

@@ -42,7 +42,11 @@ pub use view::{Unusable, UnusableBackend, View};
 pub fn not_found(gateway: &Gateway, request: &Request<Incoming>) -> Response<Body> {
     let stamp = Stamp::new(request.headers(), gateway.ids.ticket());
     let message = format!("{} {} is not served here.", request.method(), request.uri().path());
-    Refusal::new(Code::NOT_FOUND, message).into_response(Dialect::OpenAiChat, &stamp)
+    let dialect = match request.headers().contains_key("anthropic-version") {
+        true => Dialect::AnthropicMessages,
+        false => routes::dialect_of(request.uri().path()),
+    };
+    Refusal::new(Code::NOT_FOUND, message).into_response(dialect, &stamp)
 }
 
 /// Answers `request` when its URL belongs to the data plane, or gives it back.

@@ -98,7 +98,8 @@ impl Lookout {
     /// Asks a backend how it is; one that serves what it lists, also for that.
     async fn look(&self, serving: Arc<Serving>) {
         let rules = self.gateway.view().snapshot.settings.probe;
-        let Serving { backend, endpoint, .. } = &*serving;
+        let backend = &serving.backend;
+        let Some(endpoint) = serving.first_endpoint() else { return };
         let is_list = &*backend.health_path == MODELS_PATH;
         if !is_list {
             let probed = self.probe.health(endpoint, backend, rules.timeout).await;

@@ -3,7 +3,8 @@
 mod accept;
 mod admit;
 mod authenticate;
-mod call;
+pub(crate) mod call;
+mod count;
 mod decode;
 pub(crate) mod drain;
 mod hedge;
@@ -21,7 +22,13 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use protocol::Dialect;
 
-use crate::{body::Body, gateway::Gateway, identity::Stamp, refusal::Refusal, routes::Destination};
+use crate::{
+    body::Body,
+    gateway::Gateway,
+    identity::Stamp,
+    refusal::Refusal,
+    routes::{Destination, Operation},
+};
 use accept::Arrival;
 use admit::Ticket;
 use authenticate::Caller;
@@ -35,6 +42,9 @@ pub(crate) async fn serve(
     destination: Destination,
     peer: IpAddr,
 ) -> Response<Body> {
+    if destination.operation == Operation::Hello {
+        return Response::new(Body::whole(""));
+    }
     let (arrival, body) = accept::accept(gateway, request, destination, peer);
     let (dialect, stamp) = (arrival.dialect, arrival.stamp.clone());
     let caller = match authenticate::authenticate(gateway, &arrival) {
@@ -47,6 +57,12 @@ pub(crate) async fn serve(
         Err(refused) => refuse(gateway, refused, dialect, stamp),
     };
     rate::write(gateway, &key, response.headers_mut());
+    if dialect == Dialect::AnthropicMessages
+        && let Some(id) = response.headers().get("x-request-id").cloned()
+    {
+        // Where its SDKs look.
+        response.headers_mut().insert("request-id", id);
+    }
     response
 }
 
@@ -59,6 +75,7 @@ async fn lead(
     match decode::decode(gateway, arrival, body, &caller).await? {
         Decoded::Models(question) => Ok(models::answer(gateway, &question, &caller)?),
         Decoded::Resume(wish) => Ok(resume::answer(gateway, wish, &caller)?),
+        Decoded::Tokens(counted) => Ok(count::answer(&counted)),
         Decoded::Ask(ask) => {
             let offer = resume::Offer::of(&ask);
             let response = match Heart::of(&ask) {
@@ -97,6 +114,7 @@ async fn generate(gateway: Arc<Gateway>, caller: Caller, mut ask: Ask) -> Result
 async fn attempt(ask: &mut Ask, ticket: &mut Ticket) -> Result<call::Reply, Refusal> {
     loop {
         let lease = route::route(ask, ticket).await?;
+        ask.is_understood_by(lease.dialect())?;
         match hedge::call(ask, lease, ticket).await {
             Ok(reply) => return Ok(reply),
             Err(failed) => call::retry(failed, ask, ticket).await?,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, StatusCode};
 use policy::{Backend, MODELS_PATH, ProbeResult, Probed};
-use protocol::{Failure, FailureKind};
+use protocol::{Dialect, Failure, FailureKind};
 use serde::Deserialize;
 use tokio::time::Instant;
 use upstream::{Call, CallBody, Client, Deadlines, Endpoint};
@@ -33,15 +33,54 @@ pub struct Listing {
     pub models: Result<Vec<String>, String>,
 }
 
-/// What is read of a list of models.
+/// What is read of a list of models: OpenAI's and Anthropic's form, or Gemini's.
 #[derive(Deserialize)]
-struct Models {
-    data: Vec<Model>,
+#[serde(untagged)]
+enum Models {
+    ById { data: Vec<Model> },
+    ByName { models: Vec<Resource> },
 }
 
 #[derive(Deserialize)]
 struct Model {
     id: String,
+}
+
+#[derive(Deserialize)]
+struct Resource {
+    name: String,
+}
+
+impl Models {
+    fn names(self) -> Vec<String> {
+        let bare = |name: String| name.strip_prefix("models/").map(str::to_owned).unwrap_or(name);
+        match self {
+            Models::ById { data } => data.into_iter().map(|model| model.id).collect(),
+            Models::ByName { models } => models.into_iter().map(|model| bare(model.name)).collect(),
+        }
+    }
+}
+
+/// What asks for the list on one page as long as it can be.
+fn models_path(backend: &Backend) -> String {
+    let page = match first_dialect(backend) {
+        Some(Dialect::AnthropicMessages) => "?limit=1000",
+        Some(Dialect::Gemini) => "?pageSize=1000",
+        Some(
+            Dialect::OpenAiChat
+            | Dialect::OpenAiCompletions
+            | Dialect::OpenAiEmbeddings
+            | Dialect::OpenAiResponses
+            | Dialect::OpenAiRaw,
+        )
+        | None => "",
+    };
+    format!("{MODELS_PATH}{page}")
+}
+
+/// The dialect at whose place a backend is asked.
+fn first_dialect(backend: &Backend) -> Option<Dialect> {
+    backend.spoken.first().map(|spoken| spoken.dialect)
 }
 
 /// A question that was answered with a success, or not.
@@ -71,7 +110,7 @@ impl Probe {
         backend: &Backend,
         timeout: Duration,
     ) -> Listing {
-        let asked = self.ask(endpoint, backend, MODELS_PATH, timeout).await;
+        let asked = self.ask(endpoint, backend, &models_path(backend), timeout).await;
         let listed = match &asked.said {
             Ok((_status, body)) => serde_json::from_slice::<Models>(body)
                 .map_err(|error| format!("its list of models cannot be read: {error}")),
@@ -81,10 +120,7 @@ impl Probe {
         if listed.is_err() && probed.result == ProbeResult::Passed {
             probed.result = ProbeResult::Unclear;
         }
-        Listing {
-            probed,
-            models: listed.map(|models| models.data.into_iter().map(|model| model.id).collect()),
-        }
+        Listing { probed, models: listed.map(Models::names) }
     }
 
     /// Asks a backend how it is.
@@ -105,10 +141,15 @@ impl Probe {
         path: &str,
         timeout: Duration,
     ) -> Result<(StatusCode, Bytes), Failure> {
+        let from_root = path.starts_with('/');
+        let path = match from_root {
+            true => path.to_owned(),
+            false => backend.addressing.path(path, ""),
+        };
         let call = Call {
             method: Method::GET,
-            path,
-            headers: forward::own_headers(&backend.headers),
+            path: &path,
+            headers: forward::own_headers(&backend.headers, first_dialect(backend)),
             body: CallBody::Empty,
             deadlines: Deadlines {
                 connect: backend.deadlines.connect.min(timeout),
@@ -118,7 +159,7 @@ impl Probe {
             },
             started: Instant::now(),
         };
-        let mut answer = match path.starts_with('/') {
+        let mut answer = match from_root {
             true => self.client.call(&endpoint.clone().at_root(), call).await?,
             false => self.client.call(endpoint, call).await?,
         };

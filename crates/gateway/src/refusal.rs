@@ -5,9 +5,9 @@ use std::{borrow::Cow, time::Duration};
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use policy::{Denial, NoSuchModel, Refused, RefusedReason};
-use protocol::{Deadline, DecodeError, Dialect, Failure, FailureKind, StreamRelay, WireError};
+use protocol::{Deadline, DecodeError, Dialect, Failure, FailureKind, WireError};
 
-use crate::{body::Body, identity::Stamp};
+use crate::{body::Body, identity::Stamp, pipeline::call::Passage};
 
 /// A stable error code and the status it goes out with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,9 +49,11 @@ codes! {
     UPSTREAM_TIMEOUT = 504 "upstream_timeout";
 }
 
-/// An answer of the upstream that no other backend could better: it is passed on as it came.
+/// An answer of the upstream that no other backend could better: it is passed on, as it came where the client speaks its
+/// dialect.
 #[derive(Debug)]
 pub(crate) struct Passed {
+    pub(crate) dialect: Dialect,
     pub(crate) status: StatusCode,
     pub(crate) content_type: Option<HeaderValue>,
     pub(crate) body: Bytes,
@@ -117,7 +119,10 @@ impl Refusal {
     }
 
     /// What the caller reads, in its own dialect, for an answer that has not begun.
-    pub(crate) fn into_response(self, dialect: Dialect, stamp: &Stamp) -> http::Response<Body> {
+    pub(crate) fn into_response(mut self, dialect: Dialect, stamp: &Stamp) -> http::Response<Body> {
+        if self.passed.as_ref().is_some_and(|passed| passed.dialect != dialect) {
+            self = self.in_own_words();
+        }
         let (status, content_type, body) = match self.passed {
             Some(passed) => (passed.status, passed.content_type, passed.body),
             None => {
@@ -142,8 +147,8 @@ impl Refusal {
     }
 
     /// What the caller reads inside a stream that has begun, in its proper place there.
-    pub(crate) fn into_stream_event(self, relay: &StreamRelay, stamp: &Stamp) -> Bytes {
-        relay.encode_error(&self.wire(stamp))
+    pub(crate) fn into_stream_event(self, passage: &mut Passage, stamp: &Stamp) -> Bytes {
+        passage.encode_error(&self.wire(stamp))
     }
 
     /// What the caller reads inside a stream in which nothing but keepalives was sent.
@@ -155,7 +160,7 @@ impl Refusal {
     /// What the caller reads as the body of an answer whose head has told of JSON, and of success.
     pub(crate) fn into_json(self, dialect: Dialect, stamp: &Stamp) -> Bytes {
         match &self.passed {
-            Some(passed) if passed.is_json() => passed.body.clone(),
+            Some(passed) if passed.dialect == dialect && passed.is_json() => passed.body.clone(),
             Some(_) | None => protocol::encode_error(dialect, &self.in_own_words().wire(stamp)),
         }
     }

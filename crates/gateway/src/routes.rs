@@ -7,20 +7,24 @@ use protocol::Dialect;
 /// What a request asks the gateway to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Operation {
-    /// A JSON request with a `model`, whose answer is metered: chat, completions, embeddings, responses.
+    /// A JSON request for a model, whose answer is metered: chat, completions, embeddings, responses, messages.
     Generate,
+    /// How many tokens a prompt has.
+    CountTokens,
     /// A stored response, addressed by the id in the path: it lives on the backend that made it.
     Stored,
-    /// `GET /v1/models`, answered here.
+    /// The list of models, answered here.
     ListModels,
-    /// `GET /v1/models/{id}`, answered here.
+    /// One of them, answered here.
     ShowModel,
     /// A stream that is continued on another connection, addressed by the id in the path.
     Resume,
-    /// Anything relayed as it is: images, audio, moderations, rerank, files, batches.
+    /// Anything relayed as it is: images, audio, moderations, rerank, files, batches, Gemini's embeddings.
     Relay,
     /// A WebSocket upgrade on `/v1/responses`, refused with 426 so that clients fall back at once.
     WebSocket,
+    /// `HEAD /api/hello`: Claude Code looks whether anybody is there, without a key.
+    Hello,
 }
 
 /// Where a URL leads.
@@ -28,51 +32,71 @@ pub(crate) enum Operation {
 pub(crate) struct Destination {
     pub(crate) operation: Operation,
     pub(crate) dialect: Dialect,
-    /// Where in the path the part behind `/v1` begins, which is also the path below a backend's base URL.
+    /// Where in the path the part behind the version begins, which is also the path below a backend's base URL.
     pub(crate) tail_start: usize,
 }
 
 /// Finds the destination of `method` and `path`, or `None` when the data plane does not serve it.
 pub(crate) fn find(method: &Method, path: &str) -> Option<Destination> {
-    let tail = tail(path);
-    let tail_start = path.len() - tail.len();
-    let destination = |operation, dialect| Some(Destination { operation, dialect, tail_start });
-    if method == Method::POST {
-        return match tail {
-            "/chat/completions" => destination(Operation::Generate, Dialect::OpenAiChat),
-            "/completions" => destination(Operation::Generate, Dialect::OpenAiCompletions),
-            "/embeddings" => destination(Operation::Generate, Dialect::OpenAiEmbeddings),
-            "/responses" | "/responses/compact" => destination(Operation::Generate, Dialect::OpenAiResponses),
-            _ if stored_response(tail) == Some(StoredPath::Cancel) => {
-                destination(Operation::Stored, Dialect::OpenAiResponses)
-            }
-            _ if is_relayed(tail) => destination(Operation::Relay, Dialect::OpenAiRaw),
-            _ => None,
-        };
-    }
-    if method == Method::GET {
-        return match tail {
-            "/models" => destination(Operation::ListModels, Dialect::OpenAiChat),
-            "/responses" => destination(Operation::WebSocket, Dialect::OpenAiResponses),
-            _ if stream_id(tail).is_some() => destination(Operation::Resume, Dialect::OpenAiChat),
-            _ if tail.strip_prefix("/models/").is_some_and(|id| !id.is_empty()) => {
-                destination(Operation::ShowModel, Dialect::OpenAiChat)
-            }
-            _ if matches!(stored_response(tail), Some(StoredPath::Whole | StoredPath::InputItems)) => {
-                destination(Operation::Stored, Dialect::OpenAiResponses)
-            }
-            _ if is_relayed(tail) => destination(Operation::Relay, Dialect::OpenAiRaw),
-            _ => None,
-        };
-    }
-    if method == Method::DELETE {
-        return match stored_response(tail) {
-            Some(StoredPath::Whole) => destination(Operation::Stored, Dialect::OpenAiResponses),
-            _ if is_relayed(tail) => destination(Operation::Relay, Dialect::OpenAiRaw),
-            _ => None,
-        };
-    }
-    None
+    let (tail, family) = tail(path);
+    let (operation, dialect) = match *method {
+        Method::POST => posted(tail)?,
+        Method::GET => got(tail, family)?,
+        Method::DELETE => match stored_response(tail) {
+            Some(StoredPath::Whole) => (Operation::Stored, Dialect::OpenAiResponses),
+            _ if is_relayed(tail) => (Operation::Relay, Dialect::OpenAiRaw),
+            _ => return None,
+        },
+        Method::HEAD if path == "/api/hello" => (Operation::Hello, Dialect::AnthropicMessages),
+        _ => return None,
+    };
+    Some(Destination { operation, dialect, tail_start: path.len() - tail.len() })
+}
+
+fn posted(tail: &str) -> Option<(Operation, Dialect)> {
+    Some(match tail {
+        "/chat/completions" => (Operation::Generate, Dialect::OpenAiChat),
+        "/completions" => (Operation::Generate, Dialect::OpenAiCompletions),
+        "/embeddings" => (Operation::Generate, Dialect::OpenAiEmbeddings),
+        "/responses" | "/responses/compact" => (Operation::Generate, Dialect::OpenAiResponses),
+        "/messages" => (Operation::Generate, Dialect::AnthropicMessages),
+        "/messages/count_tokens" => (Operation::CountTokens, Dialect::AnthropicMessages),
+        _ if stored_response(tail) == Some(StoredPath::Cancel) => {
+            (Operation::Stored, Dialect::OpenAiResponses)
+        }
+        _ if is_relayed(tail) => (Operation::Relay, Dialect::OpenAiRaw),
+        _ => match method_of_model(tail)?.1 {
+            "generateContent" | "streamGenerateContent" => (Operation::Generate, Dialect::Gemini),
+            "countTokens" => (Operation::CountTokens, Dialect::Gemini),
+            "embedContent" | "batchEmbedContents" => (Operation::Relay, Dialect::Gemini),
+            _ => return None,
+        },
+    })
+}
+
+fn got(tail: &str, family: Dialect) -> Option<(Operation, Dialect)> {
+    Some(match tail {
+        "/models" => (Operation::ListModels, family),
+        "/responses" => (Operation::WebSocket, Dialect::OpenAiResponses),
+        _ if stream_id(tail).is_some() => (Operation::Resume, Dialect::OpenAiChat),
+        _ if tail.strip_prefix("/models/").is_some_and(|id| !id.is_empty()) => (Operation::ShowModel, family),
+        _ if matches!(stored_response(tail), Some(StoredPath::Whole | StoredPath::InputItems)) => {
+            (Operation::Stored, Dialect::OpenAiResponses)
+        }
+        _ if is_relayed(tail) => (Operation::Relay, Dialect::OpenAiRaw),
+        _ => return None,
+    })
+}
+
+/// The dialect in which a path that is not served is refused.
+pub(crate) fn dialect_of(path: &str) -> Dialect {
+    let (tail, family) = tail(path);
+    if tail.starts_with("/messages") { Dialect::AnthropicMessages } else { family }
+}
+
+/// The model and the method of `/models/{model}:{method}`. A model's name may hold slashes and colons.
+pub(crate) fn method_of_model(tail: &str) -> Option<(&str, &str)> {
+    tail.strip_prefix("/models/")?.rsplit_once(':').filter(|(model, _)| !model.is_empty())
 }
 
 /// Where the stream that answers `ticket` can be continued.
@@ -105,10 +129,20 @@ pub(crate) fn keeps_objects(path: &str) -> bool {
     matches!(path.split(['/', '?']).nth(1), Some("files" | "batches" | "uploads"))
 }
 
-/// Takes `/openai` and `/v1` off: clients are configured with and without either.
-fn tail(path: &str) -> &str {
-    let path = strip_segment(path, "/openai").unwrap_or(path);
-    strip_segment(path, "/v1").unwrap_or(path)
+/// Takes what stands before the endpoint off: clients are configured with and without `/openai`, `/anthropic` and a
+/// version. Says whose errors and lists such a client reads.
+fn tail(path: &str) -> (&str, Dialect) {
+    for version in ["/v1beta", "/v1alpha"] {
+        if let Some(tail) = strip_segment(path, version) {
+            return (tail, Dialect::Gemini);
+        }
+    }
+    let (path, family) = match (strip_segment(path, "/openai"), strip_segment(path, "/anthropic")) {
+        (Some(rest), _) => (rest, Dialect::OpenAiChat),
+        (None, Some(rest)) => (rest, Dialect::AnthropicMessages),
+        (None, None) => (path, Dialect::OpenAiChat),
+    };
+    (strip_segment(path, "/v1").unwrap_or(path), family)
 }
 
 fn strip_segment<'a>(path: &'a str, segment: &str) -> Option<&'a str> {
@@ -183,6 +217,45 @@ mod tests {
         assert_eq!(stream_id(&stream["/v1".len()..]), Some(TicketId(7)));
         check(get, "/v1/streams/7", None);
         check(post, &stream, None);
+        for prefix in ["/v1", "/anthropic/v1", "/anthropic"] {
+            let count = Some((Operation::CountTokens, "/messages/count_tokens"));
+            check(post, &format!("{prefix}/messages"), Some((Operation::Generate, "/messages")));
+            check(post, &format!("{prefix}/messages/count_tokens"), count);
+        }
+        let stream = "/models/gemini:latest:streamGenerateContent";
+        check(post, &format!("/v1beta{stream}"), Some((Operation::Generate, stream)));
+        check(post, &format!("/v1alpha{stream}"), Some((Operation::Generate, stream)));
+        check(
+            post,
+            "/v1beta/models/a/b:countTokens",
+            Some((Operation::CountTokens, "/models/a/b:countTokens")),
+        );
+        check(post, "/v1beta/models/e:embedContent", Some((Operation::Relay, "/models/e:embedContent")));
+        check(post, "/v1beta/models/e:other", None);
+        check(post, "/v1beta/models/:generateContent", None);
+        check(&Method::HEAD, "/api/hello", Some((Operation::Hello, "/api/hello")));
+        check(&Method::HEAD, "/v1/models", None);
+        assert_eq!(method_of_model(stream), Some(("gemini:latest", "streamGenerateContent")));
         assert_eq!(response_id("/responses/r1/cancel"), Some("r1"));
+    }
+
+    #[test]
+    fn a_path_tells_whose_words_its_client_reads() {
+        for (path, dialect) in [
+            ("/v1/nothing", Dialect::OpenAiChat),
+            ("/v1/messages/batches", Dialect::AnthropicMessages),
+            ("/anthropic/v1/nothing", Dialect::AnthropicMessages),
+            ("/v1beta/nothing", Dialect::Gemini),
+            ("/openai/v1/nothing", Dialect::OpenAiChat),
+        ] {
+            assert_eq!(dialect_of(path), dialect, "{path}");
+        }
+        for (path, dialect) in [
+            ("/v1/models", Dialect::OpenAiChat),
+            ("/anthropic/v1/models", Dialect::AnthropicMessages),
+            ("/v1beta/models", Dialect::Gemini),
+        ] {
+            assert_eq!(find(&Method::GET, path).map(|found| found.dialect), Some(dialect), "{path}");
+        }
     }
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use http::HeaderValue;
-use policy::{Backend, BackendId, Secret, Snapshot};
+use policy::{Backend, BackendId, Dialects, Secret, Shown, Snapshot, Spoken};
+use protocol::Dialect;
 use upstream::{Auth, Endpoint, EndpointError};
 
 use crate::metrics::{BackendMetrics, Metrics};
@@ -18,7 +19,8 @@ pub struct View {
 /// One backend, ready to be called.
 pub(crate) struct Serving {
     pub(crate) backend: Arc<Backend>,
-    pub(crate) endpoint: Endpoint,
+    /// One for each dialect that it speaks, in their order.
+    endpoints: Vec<Endpoint>,
     pub(crate) deadlines: upstream::Deadlines,
     /// What no answer of this backend may quote to a client.
     pub(crate) secrets: Vec<Secret>,
@@ -49,8 +51,8 @@ impl View {
 
 impl Serving {
     fn new(backend: Arc<Backend>, metrics: &Metrics) -> Result<Self, UnusableBackend> {
-        let endpoint =
-            endpoint(&backend).map_err(|reason| UnusableBackend { name: backend.name.clone(), reason })?;
+        let endpoints =
+            endpoints(&backend).map_err(|reason| UnusableBackend { name: backend.name.clone(), reason })?;
         let deadlines = upstream::Deadlines {
             connect: backend.deadlines.connect,
             first_event: backend.deadlines.first_event,
@@ -59,7 +61,22 @@ impl Serving {
         };
         let name = HeaderValue::try_from(&*backend.name).unwrap_or(HeaderValue::from_static("unprintable"));
         let metrics = metrics.backend(&backend.name, &backend.label);
-        Ok(Self { secrets: secrets(&backend), backend, endpoint, deadlines, name, metrics })
+        Ok(Self { secrets: secrets(&backend), backend, endpoints, deadlines, name, metrics })
+    }
+}
+
+impl Serving {
+    /// Where it is asked how it is: at the place of its best dialect.
+    pub(crate) fn first_endpoint(&self) -> Option<&Endpoint> {
+        self.endpoints.first()
+    }
+
+    /// How and where it is called for a client of `dialect`: in that, else in the best of `others`.
+    pub(crate) fn place_for(&self, dialect: Dialect, others: Dialects) -> Option<(Dialect, Endpoint)> {
+        let spoken = &self.backend.spoken;
+        let own = spoken.iter().position(|one| one.dialect == dialect);
+        let index = own.or_else(|| spoken.iter().position(|one| others.holds(one.dialect)))?;
+        Some((spoken.get(index)?.dialect, self.endpoints.get(index)?.clone()))
     }
 }
 
@@ -73,14 +90,31 @@ fn secrets(backend: &Backend) -> Vec<Secret> {
     credential.chain(words.filter(|word| word.len() > FLAG_BYTES_MAX).map(Secret::from)).collect()
 }
 
-/// The endpoint of `backend`: its address, its credential, its certificates.
+/// An endpoint for each dialect of a backend: its address there, its credential, its certificates.
+fn endpoints(backend: &Backend) -> Result<Vec<Endpoint>, Unusable> {
+    let certificates = match &backend.ca_file {
+        Some(path) => Some(std::fs::read(&**path).map_err(Unusable::CaFile)?),
+        None => None,
+    };
+    let endpoint = |spoken: &Spoken| {
+        let secret = backend.credential.as_ref().map(Secret::expose);
+        let auth = match (secret, spoken.shown) {
+            (None, _) => Auth::None,
+            (Some(secret), Shown::Bearer) => Auth::Bearer(secret),
+            (Some(value), Shown::Header(name)) => Auth::Header { name, value },
+        };
+        let endpoint = Endpoint::new(&spoken.base_url, auth)?;
+        Ok(match &certificates {
+            Some(pem) => endpoint.with_certificates(pem)?,
+            None => endpoint,
+        })
+    };
+    backend.spoken.iter().map(endpoint).collect()
+}
+
+/// The endpoint at which a backend is asked what it serves: that of its best dialect.
 pub(crate) fn endpoint(backend: &Backend) -> Result<Endpoint, Unusable> {
-    let auth = backend.credential.as_ref().map_or(Auth::None, |secret| Auth::Bearer(secret.expose()));
-    let endpoint = Endpoint::new(&backend.base_url, auth)?;
-    match &backend.ca_file {
-        Some(path) => Ok(endpoint.with_certificates(&std::fs::read(&**path).map_err(Unusable::CaFile)?)?),
-        None => Ok(endpoint),
-    }
+    endpoints(backend)?.into_iter().next().ok_or(Unusable::Mute)
 }
 
 /// A backend that no endpoint can be made of.
@@ -99,6 +133,9 @@ pub enum Unusable {
     /// Its address, its credential or its certificates.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
+    /// It speaks nothing.
+    #[error("it speaks no dialect")]
+    Mute,
     /// Its `ca_file` cannot be read.
     #[error("its ca_file cannot be read: {0}")]
     CaFile(std::io::Error),

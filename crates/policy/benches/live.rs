@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use policy::{
-    Admission, Admitted, BackendKind, BackendSpec, Class, Digester, Draft, Granted, Key, KeySecret, KeySpec,
-    Leased, Live, ModelSpec, Outcome, Secret, Slot, Snapshot, Want,
+    Admission, Admitted, BackendKind, BackendSpec, Class, Dialects, Digester, Draft, Granted, Key, KeySecret,
+    KeySpec, Leased, Live, ModelSpec, Outcome, Purpose, Secret, Slot, Snapshot, Want,
 };
 use protocol::{Dialect, Needs};
 use rand::SeedableRng;
@@ -61,7 +61,8 @@ impl World {
         let key = Arc::clone(self.key(number));
         let want = Want {
             route: self.snapshot.catalog.resolve("model", &key).expect("every backend serves it"),
-            dialect: Dialect::OpenAiChat,
+            dialects: Dialects::only(Dialect::OpenAiChat),
+            purpose: Purpose::Answer,
             needs: Needs::default(),
             class: Class::Normal,
             caller: key.slot,

@@ -1,16 +1,21 @@
 //! Decides what a backend is: who provides it, how it is reached and within which limits; never whether it is well.
 
+mod address;
+mod spoken;
 mod vendor;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::Dialect;
+use protocol::Manner;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::Secret;
 use crate::live::{BackendId, ModelId};
 
+pub use address::{Addressing, answer_path, gemini_path, stream_path};
+pub use spoken::{Dialects, Shown, Spoken};
+pub(crate) use spoken::{known, spoken};
 pub(crate) use vendor::host_of;
 pub use vendor::{MODELS_PATH, VENDORS, Vendor, vendor_named, vendor_of_host};
 
@@ -27,6 +32,12 @@ pub struct Backend {
     pub kind: BackendKind,
     /// Where it is, version path included.
     pub base_url: Arc<str>,
+    /// What it speaks, best first, and where.
+    pub spoken: Arc<[Spoken]>,
+    /// How its calls are addressed.
+    pub addressing: Addressing,
+    /// In what it differs from the services whose dialects it speaks.
+    pub manner: Manner,
     /// What it is shown.
     pub credential: Option<Secret>,
     /// Its tier.
@@ -55,7 +66,7 @@ pub struct Backend {
     pub source: Source,
 }
 
-/// What sort of provider a backend is: which dialects it speaks and whose prefix it answers to.
+/// What sort of provider a backend is: what it is known to speak and whose prefix it answers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BackendKind {
     /// OpenAI itself.
@@ -64,7 +75,7 @@ pub enum BackendKind {
     OpenAiCompatible,
     /// The simulated provider of a demonstration.
     Demo,
-    /// A provider of the vendor table, which speaks as OpenAI does.
+    /// A provider of the vendor table.
     Vendor(&'static Vendor),
 }
 
@@ -95,24 +106,24 @@ impl BackendKind {
     #[must_use]
     pub fn base_url(self) -> Option<&'static str> {
         match self {
-            Self::OpenAi => vendor_named("openai").map(|vendor| vendor.base_url),
+            Self::OpenAi => vendor_named("openai").and_then(|vendor| vendor.base_url),
             Self::OpenAiCompatible | Self::Demo => None,
-            Self::Vendor(vendor) => Some(vendor.base_url),
+            Self::Vendor(vendor) => vendor.base_url,
         }
     }
+}
 
-    /// Whether it can be sent this dialect. Lenient: a provider that lacks an endpoint says so itself
-    /// with a 404, and the attempt moves on.
+impl Backend {
+    /// The dialects it speaks.
     #[must_use]
-    pub fn speaks(self, dialect: Dialect) -> bool {
-        match dialect {
-            Dialect::OpenAiChat
-            | Dialect::OpenAiCompletions
-            | Dialect::OpenAiEmbeddings
-            | Dialect::OpenAiResponses
-            | Dialect::OpenAiRaw => true,
-            Dialect::AnthropicMessages | Dialect::Gemini => false,
-        }
+    pub fn dialects(&self) -> Dialects {
+        self.spoken.iter().map(|spoken| spoken.dialect).collect()
+    }
+
+    /// Those in which it also counts tokens.
+    #[must_use]
+    pub fn counts(&self) -> Dialects {
+        self.spoken.iter().filter(|spoken| spoken.counts).map(|spoken| spoken.dialect).collect()
     }
 }
 

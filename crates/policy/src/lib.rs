@@ -17,8 +17,9 @@ mod timestamp;
 
 pub use access::{Denial, may_enter, may_take, may_use};
 pub use backend::{
-    Backend, BackendKind, BackendLimits, Deadlines, HeaderRules, MODELS_PATH, ModelLimits, Source, VENDORS,
-    Vendor, vendor_named, vendor_of_host,
+    Addressing, Backend, BackendKind, BackendLimits, Deadlines, Dialects, HeaderRules, MODELS_PATH,
+    ModelLimits, Shown, Source, Spoken, VENDORS, Vendor, answer_path, gemini_path, stream_path, vendor_named,
+    vendor_of_host,
 };
 pub use catalog::{Candidate, Carries, Catalog, ModelListing, NoSuchModel, Route, Tier};
 pub use identity::{Class, Digest, Digester, Identity, Key, KeyLimits, ModelSet, Secret, masked};
@@ -26,10 +27,12 @@ pub use limit::{Adaptive, Pace, RateWindow, RetreatRules, WaiterId};
 pub use live::{
     Admission, Admitted, BackendId, BackendStatus, CandidateVerdict, Decision, Event, EventKind, Explanation,
     FailureSummary, Grant, Granted, Health, KeyRate, KeySlot, KeyTokens, Leased, Live, ModelId, ModelStatus,
-    Outcome, ProbeResult, ProbeStatus, Probed, QueueStatus, Reach, Refused, RefusedReason, Slot, Status,
-    Told, Verdict, WaitingByClass, Want,
+    Outcome, ProbeResult, ProbeStatus, Probed, Purpose, QueueStatus, Reach, Refused, RefusedReason, Slot,
+    Status, Told, Verdict, WaitingByClass, Want,
 };
 pub use money::{Amount, AmountError, Price, PriceBook, PriceSpec};
+/// What backends speak is said in protocol's words.
+pub use protocol::Dialect;
 pub use receipt::{
     AttemptId, AttemptOutcome, Bound, Closed, Entry, NotAnId, Opened, Progress, Receipt, RequestOutcome,
     TicketId,

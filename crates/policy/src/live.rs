@@ -23,7 +23,7 @@ use rand::RngCore;
 
 pub use asks::{
     Admission, Admitted, BackendId, FailureSummary, Grant, Granted, KeyRate, KeySlot, KeyTokens, Leased,
-    ModelId, Outcome, ProbeResult, Probed, Refused, RefusedReason, Slot, Want,
+    ModelId, Outcome, ProbeResult, Probed, Purpose, Refused, RefusedReason, Slot, Want,
 };
 pub use explain::{CandidateVerdict, Decision, Explanation, Verdict};
 pub use probes::{ProbeStatus, Reach};

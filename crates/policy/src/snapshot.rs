@@ -14,7 +14,9 @@ pub use draft::{
     ProbeRules, QueuePolicy, ResumeRules, Spill, TeamSpec, TrafficSettings,
 };
 
-use crate::backend::{Backend, MODELS_PATH, ModelLimits, Source, vendor_named, vendor_of_host};
+use crate::backend::{
+    Addressing, Backend, MODELS_PATH, ModelLimits, Source, known, spoken, vendor_named, vendor_of_host,
+};
 use crate::catalog::{Catalog, CatalogDraft, Served};
 use crate::identity::{Class, Digest, Identity, Key, KeyLimits, ModelSet};
 use crate::live::{BackendId, KeySlot, Live, ModelId};
@@ -132,8 +134,16 @@ fn served(spec: BackendSpec, live: &Live, now: Instant) -> Served {
     let id = live.backend_id(&spec.name, now);
     let health_path = health_path_of(&spec).into();
     let models = model_ids(&spec, id, live);
+    let vendor = known(spec.kind, &spec.base_url);
+    let addressing = match vendor.name {
+        "azure" => Addressing::azure(spec.api_version.as_deref()),
+        _ => Addressing::Plain,
+    };
     let backend = Backend {
         id,
+        spoken: spoken(spec.kind, &spec.base_url, &addressing, spec.dialects.as_deref()).into(),
+        addressing,
+        manner: vendor.manner,
         model_limits: models.values().copied().collect(),
         name: spec.name.into(),
         label: label.into(),
@@ -147,7 +157,8 @@ fn served(spec: BackendSpec, live: &Live, now: Instant) -> Served {
         deadlines: spec.deadlines,
         headers: spec.headers,
         drain_on_disconnect: spec.drain_on_disconnect,
-        lists_models: spec.models.is_none(),
+        // What Azure lists is what could be deployed, not what is.
+        lists_models: spec.models.is_none() && vendor.name != "azure",
         health_path,
         ca_file: spec.ca_file.map(Arc::from),
         source: spec.source,

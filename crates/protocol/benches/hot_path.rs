@@ -45,7 +45,7 @@ fn requests(criterion: &mut Criterion) {
     }
     let body = chat_request(512 << 10, 1 << 10);
     let found = outline(Dialect::OpenAiChat, &body).expect("the body is valid");
-    let edits = Edits { model: Some("native"), ask_usage: true };
+    let edits = Edits { model: Some("native"), ask_usage: true, ..Edits::default() };
     group.bench_function("rewrite-512K", |bench| bench.iter(|| rewrite(black_box(&body), &found, &edits)));
     group.finish();
 }

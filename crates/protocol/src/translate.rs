@@ -72,6 +72,7 @@ pub struct Target<'a> {
 
 /// What servers of one dialect differ in; the default is what the dialect's maker accepts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent habits of servers, as data")]
 pub struct Manner {
     /// `openai_chat`: the limit of an answer is called `max_tokens`, not `max_completion_tokens`.
     pub takes_max_tokens: bool,
@@ -79,6 +80,21 @@ pub struct Manner {
     pub lacks_developer: bool,
     /// `openai_chat`: parts may be marked with `cache_control`, as at OpenRouter.
     pub takes_cache_control: bool,
+    /// `openai_chat`: `stream_options` is refused; usage comes unasked.
+    pub refuses_stream_options: bool,
+    /// A null is not as good as nothing: top-level fields that are null are left out of what is relayed, too.
+    pub refuses_nulls: bool,
+}
+
+impl Manner {
+    /// That of the dialect's maker.
+    pub const ORIGINAL: Self = Manner {
+        takes_max_tokens: false,
+        lacks_developer: false,
+        takes_cache_control: false,
+        refuses_stream_options: false,
+        refuses_nulls: false,
+    };
 }
 
 /// A request as it goes to the upstream.

@@ -149,7 +149,7 @@ proptest! {
 
         let options = request.fields.iter().find(|field| field.0 == OPTIONS).unwrap().1.clone();
         let expected = request.with(MODEL, r#""native/😀""#).with(OPTIONS, &usage_asked(&options));
-        let edited = joined(rewrite(&text, &found, &Edits { model: Some("native/😀"), ask_usage: true }));
+        let edited = joined(rewrite(&text, &found, &Edits { model: Some("native/😀"), ask_usage: true, ..Edits::default() }));
         prop_assert_eq!(&edited, &expected.render());
 
         let again = outline(Dialect::OpenAiChat, edited.as_bytes()).unwrap();
@@ -161,7 +161,7 @@ proptest! {
     fn p08_missing_fields_are_put_in_front(rest in body(vec![(r#""stream""#, Just("true".to_owned()).boxed())])) {
         let text = Bytes::from(rest.render());
         let found = outline(Dialect::OpenAiCompletions, &text).unwrap();
-        let edited = joined(rewrite(&text, &found, &Edits { model: Some("native"), ask_usage: true }));
+        let edited = joined(rewrite(&text, &found, &Edits { model: Some("native"), ask_usage: true, ..Edits::default() }));
         let fields = r#"{"model":"native","stream_options":{"include_usage":true},"#;
         prop_assert_eq!(edited, rest.render().replacen('{', fields, 1));
     }

@@ -23,7 +23,7 @@ impl Front {
 
 /// Paths under which clients of the data plane expect its errors.
 fn is_api(path: &str) -> bool {
-    ["/v1/", "/openai/"].iter().any(|prefix| path.starts_with(prefix))
+    ["/v1/", "/openai/", "/anthropic/", "/v1beta/"].iter().any(|prefix| path.starts_with(prefix))
 }
 
 impl Handler for Front {

@@ -3,6 +3,7 @@
 mod behaviour;
 mod connection;
 mod control;
+mod foreign;
 mod limiter;
 mod openai;
 mod received;
@@ -32,7 +33,7 @@ pub struct ProviderSettings {
     pub transport: Transport,
     /// The port; 0 takes a free one.
     pub port: u16,
-    /// Refuses calls without this bearer key.
+    /// Refuses calls without this key.
     pub key: Option<String>,
     /// Keeps nothing of what comes in, for runs that are measured.
     pub forgetful: bool,
@@ -229,6 +230,7 @@ impl Stage {
         }
         if let Some(key) = &self.key
             && request.header("authorization") != Some(&format!("Bearer {key}"))
+            && ["x-api-key", "x-goog-api-key", "api-key"].iter().all(|name| request.header(name) != Some(key))
         {
             return Behaviour::error(401, "Incorrect API key provided");
         }

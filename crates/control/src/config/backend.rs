@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use policy::{
-    Amount, BackendKind, BackendLimits, BackendSpec, Deadlines, HeaderRules, ModelLimits, ModelSpec,
+    Amount, BackendKind, BackendLimits, BackendSpec, Deadlines, Dialect, HeaderRules, ModelLimits, ModelSpec,
     PriceSpec, Source,
 };
 
@@ -34,6 +34,8 @@ pub(crate) fn backend(typed: &file::Backend, common: Deadlines, source: Source) 
     };
     let mut spec = BackendSpec::new(&typed.name.0, kind, &base_url);
     spec.label = typed.label.as_ref().map(|label| label.0.clone());
+    spec.dialects = typed.dialects.as_ref().map(|listed| listed.iter().map(|one| dialect(*one)).collect());
+    spec.api_version = typed.api_version.as_ref().map(|version| version.0.clone());
     spec.credential = typed.api_key.as_ref().map(|key| key.0.clone());
     if let Some(pool) = &typed.pool {
         spec.pool = pool.0.clone();
@@ -51,6 +53,18 @@ pub(crate) fn backend(typed: &file::Backend, common: Deadlines, source: Source) 
         models.map(|table| table.0.iter().map(|(name, typed)| (name.clone(), model(typed))).collect());
     spec.source = source;
     Some(spec)
+}
+
+fn dialect(spoken: file::Spoken) -> Dialect {
+    match spoken {
+        file::Spoken::OpenAiChat => Dialect::OpenAiChat,
+        file::Spoken::OpenAiCompletions => Dialect::OpenAiCompletions,
+        file::Spoken::OpenAiEmbeddings => Dialect::OpenAiEmbeddings,
+        file::Spoken::OpenAiResponses => Dialect::OpenAiResponses,
+        file::Spoken::AnthropicMessages => Dialect::AnthropicMessages,
+        file::Spoken::Gemini => Dialect::Gemini,
+        file::Spoken::OpenAiRaw => Dialect::OpenAiRaw,
+    }
 }
 
 fn backend_limits(typed: Option<&file::BackendLimits>) -> BackendLimits {

@@ -14,7 +14,7 @@ use super::tree::{Node, Path};
 use super::url::{self, LinkLocal};
 
 /// Kinds that later versions speak to; known, so that the answer can be better than "unknown".
-const KINDS_TO_COME: &[&str] = &["anthropic", "azure_openai", "process"];
+const KINDS_TO_COME: &[&str] = &["process"];
 /// Headers that the gateway itself writes.
 const OWN_HEADERS: &[&str] =
     &["host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"];
@@ -188,6 +188,17 @@ impl Checker<'_> {
             Some(known) => self.base_url(backend, known, path),
             None => self.unknown_kind(kind, path),
         }
+        if backend.dialects.as_ref().is_some_and(Vec::is_empty) {
+            self.refuse(&path.then("dialects"), "a backend must speak something", None);
+        }
+        if backend.api_version.is_some() && known.is_some_and(|known| known.name() != "azure") {
+            let suggestion = "leave it out, or write `kind: azure`";
+            self.refuse(
+                &path.then("api_version"),
+                "only Azure has versions of its API",
+                Some(suggestion.to_owned()),
+            );
+        }
         let pools = pools.unwrap_or_default();
         if let Some(pool) =
             backend.pool.as_ref().filter(|pool| !pools.is_empty() && !pools.contains(&pool.0.as_str()))
@@ -243,9 +254,9 @@ impl Checker<'_> {
     fn unknown_kind(&mut self, kind: &str, path: &Path) {
         let path = path.then("kind");
         if KINDS_TO_COME.contains(&kind) {
-            let message = format!("{} is not spoken by this version", quoted(kind));
-            let suggestion =
-                "this version speaks OpenAI's dialects: openai, openai_compatible, or a provider's name";
+            let message = format!("{} is not served by this version", quoted(kind));
+            let suggestion = "this version serves what is reached over HTTP: anthropic, gemini, azure, openai, \
+                              openai_compatible, or a provider's name";
             return self.refuse(&path, message, Some(suggestion.to_owned()));
         }
         let mut known = vec!["openai", "openai_compatible"];

@@ -298,17 +298,42 @@ shape! {
     }
 }
 
+choice! {
+    /// A wire format that a backend speaks.
+    pub enum Spoken {
+        /// `/chat/completions`
+        OpenAiChat = "openai_chat",
+        /// `/completions`
+        OpenAiCompletions = "openai_completions",
+        /// `/embeddings`
+        OpenAiEmbeddings = "openai_embeddings",
+        /// `/responses`
+        OpenAiResponses = "openai_responses",
+        /// `/messages`
+        AnthropicMessages = "anthropic_messages",
+        /// `/models/{model}:generateContent`
+        Gemini = "gemini",
+        /// What is only relayed: images, audio, files and the like.
+        OpenAiRaw = "openai_raw",
+    }
+}
+
 shape! {
     /// One thing that can serve: an account at a provider, or a local server.
     pub struct Backend {
         /// Its name, unique.
         pub name: Name,
-        /// `openai`, `openai_compatible`, or a provider's name such as `nvidia`. Default: openai_compatible.
+        /// `openai`, `openai_compatible`, `anthropic`, `gemini`, `azure`, or a provider's name such as `nvidia`. Default:
+        /// openai_compatible.
         pub kind: Option<Text>,
         /// Its provider tag, also a prefix for models. Default: the provider's name.
         pub label: Option<Name>,
         /// Where its API is, version path included. Left out: the provider's own.
         pub base_url: Option<Text>,
+        /// What it speaks, best first. Default: what its provider is known to speak.
+        pub dialects: Option<Vec<Spoken>>,
+        /// The version of Azure's API, such as `2024-10-21`. Default: its undated `v1`.
+        pub api_version: Option<Text>,
         /// Allows addresses that reach the host's own cloud metadata. Default: false.
         pub allow_link_local: Option<bool>,
         /// What it is shown.

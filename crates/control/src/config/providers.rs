@@ -8,9 +8,6 @@ use super::problem::Notice;
 use super::sources::{from_variable, map_node, old_name, seconds_text};
 use super::tree::{Node, Origin, Path, Value};
 
-/// Not in the vendor table, whose rows speak nothing but OpenAI's dialects.
-const ANTHROPIC: &str = "ANTHROPIC_API_KEY";
-
 /// Adds to the tree what the environment's keys make. A list of backends from a stronger hand is left
 /// alone: its author has decided what is used, and the same key twice would be counted twice.
 pub(crate) fn from_environment(
@@ -23,7 +20,7 @@ pub(crate) fn from_environment(
     let mut made = Vec::new();
     sidecar(variables, notices, &mut made);
     if !listed && made.is_empty() {
-        made = provider_keys(variables, notices);
+        made = provider_keys(variables);
     }
     if made.is_empty() {
         return;
@@ -46,47 +43,23 @@ fn present<'v>(variables: &'v BTreeMap<String, String>, name: &str) -> Option<&'
 }
 
 /// One backend for each provider whose key is in the environment.
-fn provider_keys(variables: &BTreeMap<String, String>, notices: &mut Vec<Notice>) -> Vec<Node> {
-    let mut made: Vec<Node> = Vec::new();
-    for vendor in VENDORS {
-        let Some(key) = present(variables, vendor.env) else { continue };
-        let origin = from_variable(vendor.env);
+fn provider_keys(variables: &BTreeMap<String, String>) -> Vec<Node> {
+    let made = VENDORS.iter().filter_map(|vendor| {
+        let env = vendor.env.filter(|_| vendor.base_url.is_some())?;
+        let key = present(variables, env)?;
+        let origin = from_variable(env);
         let text = |text: &str| Value::Text(text.to_owned());
         // Providers' own limits are learned; a paid key must not start out at a free tier's rate.
         let limits = map_node(&origin, vec![("rpm", Value::Number("0".to_owned()))]).value;
-        made.push(map_node(
-            &origin,
-            vec![
-                ("name", text(vendor.name)),
-                ("kind", text(vendor.name)),
-                ("api_key", text(key)),
-                ("limits", limits),
-            ],
-        ));
-    }
-    if let Some(key) = present(variables, ANTHROPIC) {
-        let origin = from_variable(ANTHROPIC);
-        let text = |text: &str| Value::Text(text.to_owned());
-        let limits = map_node(&origin, vec![("rpm", Value::Number("0".to_owned()))]).value;
-        made.push(map_node(
-            &origin,
-            vec![
-                ("name", text("anthropic")),
-                ("label", text("anthropic")),
-                ("base_url", text("https://api.anthropic.com/v1")),
-                ("api_key", text(key)),
-                ("limits", limits),
-            ],
-        ));
-        let message = "makes a backend at Anthropic's OpenAI-compatible endpoint, which carries less than its own \
-                       dialect; that is not spoken by this version";
-        notices.push(Notice { subject: ANTHROPIC.to_owned(), message: message.to_owned() });
-    }
-    if present(variables, "GEMINI_API_KEY").is_some() {
-        let message = "makes a backend at Gemini's OpenAI-compatible endpoint; its own dialect is not spoken by this version";
-        notices.push(Notice { subject: "GEMINI_API_KEY".to_owned(), message: message.to_owned() });
-    }
-    made
+        let fields = vec![
+            ("name", text(vendor.name)),
+            ("kind", text(vendor.name)),
+            ("api_key", text(key)),
+            ("limits", limits),
+        ];
+        Some(map_node(&origin, fields))
+    });
+    made.collect()
 }
 
 /// The older sidecar had one upstream, given by variables.

@@ -190,6 +190,12 @@ impl Rows<'_> {
             self.add(path.then("label"), label.clone());
         }
         self.add(path.then("base_url"), backend.base_url.clone());
+        for (index, dialect) in backend.dialects.iter().flatten().enumerate() {
+            self.add(path.then("dialects").then(index), dialect.name().to_owned());
+        }
+        if let Some(version) = &backend.api_version {
+            self.add(path.then("api_version"), version.clone());
+        }
         self.add(path.then("api_key"), secret(backend.credential.as_ref()));
         self.add(path.then("pool"), backend.pool.clone());
         self.add(path.then("weight"), backend.weight.to_string());

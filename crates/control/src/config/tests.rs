@@ -140,7 +140,7 @@ const BAD: &[(&str, &str, &str)] = &[
     (
         "parts_that_do_not_fit",
         "a.yaml",
-        "listen: 0.0.0.0:9190\nmetrics_listen: 127.0.0.1:9190\ncooldown: {base: 20m, max: 10m}\nlimits: {body_max: 1GiB}\nkeys:\n  - {name: a, key: one, team: red}\n  - {name: a, key: one, team: red}\napi_keys: [one]\nbackends:\n  - {name: b, kind: opnai}\n  - {name: b, kind: openai, pool: primry, models: {m: null}}\n  - {name: c, kind: anthropic}\n  - {name: d, deadlines: {idle: 20m, total: 10m}}\n  - {name: e, kind: openai, headers: {set: {Host: x, 'b@d': y}}}\npools: {primary: {rank: 3}, 'a/b': {}}\nbudgets: [{key: app, amount: 5}, {key: a, team: blue, amount: -1}]\n",
+        "listen: 0.0.0.0:9190\nmetrics_listen: 127.0.0.1:9190\ncooldown: {base: 20m, max: 10m}\nlimits: {body_max: 1GiB}\nkeys:\n  - {name: a, key: one, team: red}\n  - {name: a, key: one, team: red}\napi_keys: [one]\nbackends:\n  - {name: b, kind: opnai}\n  - {name: b, kind: openai, pool: primry, models: {m: null}}\n  - {name: c, kind: process}\n  - {name: g, kind: groq, api_version: v1, dialects: [openai_chat, anthropic]}\n  - {name: d, deadlines: {idle: 20m, total: 10m}}\n  - {name: e, kind: openai, headers: {set: {Host: x, 'b@d': y}}}\npools: {primary: {rank: 3}, 'a/b': {}}\nbudgets: [{key: app, amount: 5}, {key: a, team: blue, amount: -1}]\n",
     ),
     (
         "references_that_lead_nowhere",
@@ -371,9 +371,9 @@ fn provider_keys_alone_make_backends_unless_a_file_lists_its_own() {
         made,
         [
             ("openai", "https://api.openai.com/v1"),
-            ("nvidia", "https://integrate.api.nvidia.com/v1"),
-            ("gemini", "https://generativelanguage.googleapis.com/v1beta/openai"),
             ("anthropic", "https://api.anthropic.com/v1"),
+            ("gemini", "https://generativelanguage.googleapis.com/v1beta"),
+            ("nvidia", "https://integrate.api.nvidia.com/v1"),
         ]
     );
     assert!(loaded.settings.backends.iter().all(|backend| backend.source == Source::Env));

@@ -24,7 +24,7 @@ pub(crate) struct Arrival {
     pub(super) peer: IpAddr,
     pub(super) operation: Operation,
     pub(super) dialect: Dialect,
-    /// Where the path behind `/v1` begins in the request's own path.
+    /// Where the path behind the version begins in the request's own path.
     pub(super) tail_start: usize,
     pub(super) head: Parts,
     pub(super) view: Arc<View>,
@@ -39,6 +39,21 @@ pub(super) fn accept(
 ) -> (Arrival, Incoming) {
     let ticket = gateway.ids.ticket();
     let (head, body) = request.into_parts();
+    let dialect = match destination.operation {
+        // The list has a form for each; its path is the same.
+        Operation::ListModels | Operation::ShowModel if head.headers.contains_key("anthropic-version") => {
+            Dialect::AnthropicMessages
+        }
+        Operation::Generate
+        | Operation::CountTokens
+        | Operation::Stored
+        | Operation::ListModels
+        | Operation::ShowModel
+        | Operation::Resume
+        | Operation::Relay
+        | Operation::WebSocket
+        | Operation::Hello => destination.dialect,
+    };
     let arrival = Arrival {
         ticket,
         stamp: Stamp::new(&head.headers, ticket),
@@ -46,7 +61,7 @@ pub(super) fn accept(
         wall: gateway.clock.wall(),
         peer,
         operation: destination.operation,
-        dialect: destination.dialect,
+        dialect,
         tail_start: destination.tail_start,
         head,
         view: gateway.view(),
@@ -55,7 +70,7 @@ pub(super) fn accept(
 }
 
 impl Arrival {
-    /// The path behind `/v1`.
+    /// The path behind the version.
     pub(super) fn tail(&self) -> &str {
         self.head.uri.path().get(self.tail_start..).unwrap_or_default()
     }

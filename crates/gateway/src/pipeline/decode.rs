@@ -1,12 +1,17 @@
 //! Decides what is being asked, from one borrowed scan of the body; never copies or reorders what the client wrote.
 
-use std::{net::IpAddr, sync::Arc};
+mod speech;
+
+use std::{
+    net::IpAddr,
+    sync::{Arc, OnceLock},
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 use hyper::body::Incoming;
-use policy::{BackendId, Class, Key, Refused, RefusedReason, Route, TicketId, Timestamp};
-use protocol::{Dialect, Needs, Outline};
+use policy::{BackendId, Class, Dialects, Key, Purpose, Refused, RefusedReason, Route, TicketId, Timestamp};
+use protocol::{DecodeError, Dialect, Needs, Outline, conversation::request::Request};
 use tokio::time::Instant;
 
 use super::{accept::Arrival, authenticate::Caller, keepalive::Commitment, models::Question, resume::Wish};
@@ -24,7 +29,15 @@ use crate::{
 pub(crate) enum Decoded {
     Models(Question),
     Resume(Wish),
+    Tokens(Counted),
     Ask(Box<Ask>),
+}
+
+/// A prompt whose tokens no backend of its model counts: estimated here.
+pub(crate) struct Counted {
+    pub(super) stamp: Stamp,
+    pub(super) dialect: Dialect,
+    pub(super) tokens: u64,
 }
 
 /// A decoded, validated request.
@@ -39,6 +52,14 @@ pub(crate) struct Ask {
     pub(super) class: Class,
     pub(super) operation: Operation,
     pub(super) dialect: Dialect,
+    /// The dialects in which it may go to a backend, its own among them.
+    pub(super) dialects: Dialects,
+    pub(super) purpose: Purpose,
+    /// How a stream is framed for the client.
+    pub(super) framing: Framing,
+    /// What Gemini's path says besides the model.
+    pub(super) method_of_model: Option<MethodOfModel>,
+    conversation: OnceLock<Option<Result<Arc<Request>, DecodeError>>>,
     pub(super) method: Method,
     /// The path and query below a backend's base URL.
     pub(super) path: Box<str>,
@@ -55,6 +76,22 @@ pub(crate) struct Ask {
     pub(super) is_debug: bool,
     /// What has gone out before the answer.
     pub(super) commitment: Commitment,
+}
+
+/// How the events of a stream reach the client.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// As server-sent events.
+    #[default]
+    Events,
+    /// As elements of one JSON list: Gemini without `alt=sse`.
+    Array,
+}
+
+/// A method of a model, as Gemini's paths name it, and the query for the backend.
+pub(super) struct MethodOfModel {
+    pub(super) name: Box<str>,
+    pub(super) query: Option<Box<str>>,
 }
 
 /// The body of an ask.
@@ -87,6 +124,29 @@ impl Ask {
     /// Whether the client asked for an event stream.
     pub(super) fn is_stream(&self) -> bool {
         matches!(&self.payload, Payload::Json { outline, .. } if outline.stream)
+    }
+
+    /// What is asked for, in the words that all dialects share; read when it is first needed. None where the dialect does
+    /// not converse.
+    pub(super) fn conversation(&self) -> Option<&Result<Arc<Request>, DecodeError>> {
+        let read = || {
+            let Payload::Json { body, outline } = &self.payload else { return None };
+            let decoded = protocol::decode_request(self.dialect, body)?;
+            // Gemini says it in the path.
+            Some(decoded.map(|request| Arc::new(Request { stream: outline.stream, ..request })))
+        };
+        self.conversation.get_or_init(read).as_ref()
+    }
+
+    /// Refuses what cannot be put in a backend's dialect because it is no request in the client's own.
+    pub(super) fn is_understood_by(&self, dialect: Dialect) -> Result<(), Refusal> {
+        if dialect == self.dialect {
+            return Ok(());
+        }
+        match self.conversation() {
+            Some(Err(error)) => Err(error.clone().into()),
+            Some(Ok(_)) | None => Ok(()),
+        }
     }
 
     /// Whether the answer may name an id that only its backend understands.
@@ -122,8 +182,9 @@ pub(super) async fn decode(
         Operation::ListModels => return Ok(Decoded::Models(Question::all(arrival))),
         Operation::ShowModel => return Ok(Decoded::Models(Question::one(arrival))),
         Operation::Resume => return Ok(Decoded::Resume(Wish::of(&arrival))),
-        Operation::WebSocket => return Err(no_websocket()),
+        Operation::WebSocket | Operation::Hello => return Err(no_websocket()),
         Operation::Generate => door.generate(arrival, body).await?,
+        Operation::CountTokens => return door.count(arrival, body).await,
         Operation::Stored => door.stored(arrival, body).await?,
         Operation::Relay => door.relay(arrival, body).await?,
     };
@@ -142,24 +203,55 @@ struct Door<'a> {
 impl Door<'_> {
     async fn generate(&self, arrival: Arrival, body: Incoming) -> Result<Ask, Refusal> {
         let body = self.read(&arrival, body).await?;
-        let outline = protocol::outline(arrival.dialect, &body)?;
-        let asked = match (&outline.model, &self.caller.key.default_model) {
-            (Some(field), _) => field.name.as_str(),
-            (None, Some(default)) => default,
-            (None, None) => {
-                return Err(
-                    Refusal::new(Code::INVALID_REQUEST, "The field `model` is missing.").about("model")
-                );
-            }
-        };
-        let route = self.route(&arrival, asked)?;
+        let mut outline = protocol::outline(arrival.dialect, &body)?;
+        let path = ModelPath::of(&arrival);
+        outline.stream |= path.as_ref().is_some_and(|path| &*path.method == "streamGenerateContent");
+        let route = self.route(&arrival, self.asked(path.as_ref(), &outline)?)?;
         let bound = self.home(&arrival, outline.previous_response_id.as_deref())?;
         let estimate = Estimate {
             prompt: outline.prompt_bytes.div_ceil(BYTES_PER_TOKEN),
             output_max: outline.max_output_tokens.unwrap_or_default(),
         };
         let affinity = affinity(&outline, &body, &arrival.head.headers);
-        Ok(Ask { estimate, bound, affinity, ..self.ask(arrival, Payload::Json { body, outline }, route) })
+        let framing = match path.as_ref().is_some_and(ModelPath::wants_array) {
+            true => Framing::Array,
+            false => Framing::Events,
+        };
+        let method_of_model = path.as_ref().map(ModelPath::method);
+        let is_strict = self.caller.key.strict
+            || arrival.head.headers.get("x-lockgate-strict").is_some_and(|value| value == "1");
+        let ask = self.ask(arrival, Payload::Json { body, outline }, route);
+        let mut ask = Ask { estimate, bound, affinity, framing, method_of_model, ..ask };
+        ask.dialects = speech::translatable(&ask);
+        if is_strict {
+            ask.dialects = speech::lossless(&ask)?;
+        }
+        Ok(ask)
+    }
+
+    /// Tokens are counted by a backend that can, else estimated here.
+    async fn count(&self, arrival: Arrival, body: Incoming) -> Result<Decoded, Refusal> {
+        let body = self.read(&arrival, body).await?;
+        let outline = protocol::outline(arrival.dialect, &body)?;
+        let path = ModelPath::of(&arrival);
+        let route = self.route(&arrival, self.asked(path.as_ref(), &outline)?)?;
+        if !speech::is_counted(&arrival, &route) {
+            let tokens = outline.prompt_bytes.div_ceil(BYTES_PER_TOKEN);
+            return Ok(Decoded::Tokens(Counted { stamp: arrival.stamp, dialect: arrival.dialect, tokens }));
+        }
+        let method_of_model = path.as_ref().map(ModelPath::method);
+        let ask = self.ask(arrival, Payload::Json { body, outline }, route);
+        // Nobody pays for a count.
+        Ok(Decoded::Ask(Box::new(Ask { purpose: Purpose::Count, method_of_model, ..ask })))
+    }
+
+    /// The model that is asked for: in the path, in the body, or the key's own.
+    fn asked<'a>(&'a self, path: Option<&'a ModelPath>, outline: &'a Outline) -> Result<&'a str, Refusal> {
+        let named = path.map(|path| &*path.model);
+        let named = named.or_else(|| outline.model.as_ref().map(|field| field.name.as_str()));
+        named.or(self.caller.key.default_model.as_deref()).ok_or_else(|| {
+            Refusal::new(Code::INVALID_REQUEST, "The field `model` is missing.").about("model")
+        })
     }
 
     /// A stored response lives on the backend that made it; an id that nobody bound is asked of the default route.
@@ -175,6 +267,13 @@ impl Door<'_> {
     }
 
     async fn relay(&self, arrival: Arrival, body: Incoming) -> Result<Ask, Refusal> {
+        if let Some(path) = ModelPath::of(&arrival) {
+            let body = self.read(&arrival, body).await?;
+            let outline = protocol::outline(Dialect::OpenAiRaw, &body)?;
+            let route = self.route(&arrival, &path.model)?;
+            let ask = self.ask(arrival, Payload::Json { body, outline }, route);
+            return Ok(Ask { method_of_model: Some(path.method()), ..ask });
+        }
         let object = routes::object_id(arrival.tail());
         if arrival.head.method != Method::POST || object.is_some() {
             let bound = self.home(&arrival, object)?;
@@ -260,6 +359,11 @@ impl Door<'_> {
             class: self.caller.class,
             operation: arrival.operation,
             dialect: arrival.dialect,
+            dialects: Dialects::only(arrival.dialect),
+            purpose: Purpose::Answer,
+            framing: Framing::default(),
+            method_of_model: None,
+            conversation: OnceLock::new(),
             method: arrival.head.method,
             headers: arrival.head.headers,
             payload,
@@ -268,6 +372,44 @@ impl Door<'_> {
             affinity: None,
             estimate: Estimate::default(),
             commitment: Commitment::default(),
+        }
+    }
+}
+
+/// What Gemini's paths say.
+struct ModelPath {
+    model: String,
+    method: Box<str>,
+    query: Option<Box<str>>,
+}
+
+impl ModelPath {
+    fn of(arrival: &Arrival) -> Option<Self> {
+        let (model, method) =
+            routes::method_of_model(arrival.tail()).filter(|_| arrival.dialect == Dialect::Gemini)?;
+        let model = percent_encoding::percent_decode_str(model).decode_utf8_lossy().into_owned();
+        let query = forward::path("", arrival.head.uri.query());
+        let query = query.strip_prefix('?').map(Box::from);
+        Some(Self { model, method: method.into(), query })
+    }
+
+    /// Streams are events only for who asks for them.
+    fn wants_array(&self) -> bool {
+        &*self.method == "streamGenerateContent" && !self.pairs().any(|pair| pair == "alt=sse")
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = &str> {
+        self.query.iter().flat_map(|query| query.split('&')).filter(|pair| !pair.is_empty())
+    }
+
+    /// Streams come from the backend as events, whatever the client reads.
+    fn method(&self) -> MethodOfModel {
+        let kept = self.pairs().filter(|pair| !pair.starts_with("alt="));
+        let alt = (&*self.method == "streamGenerateContent").then_some("alt=sse");
+        let query = kept.chain(alt).collect::<Vec<_>>().join("&");
+        MethodOfModel {
+            name: self.method.clone(),
+            query: Some(query.into_boxed_str()).filter(|query| !query.is_empty()),
         }
     }
 }

@@ -4,12 +4,11 @@
 use std::time::Duration;
 
 use policy::Outcome;
-use protocol::StreamRelay;
 use tokio::sync::{mpsc, oneshot};
 use upstream::Answer;
 
 use super::{
-    call::{Ended, advance},
+    call::{Ended, Passage, advance},
     route::Lease,
     settle::{End, Facts, outcome_of, settle},
 };
@@ -33,7 +32,7 @@ pub(crate) enum Abandoned {
 /// An event stream as it comes from the upstream.
 pub(super) struct Flow {
     pub(super) answer: Answer,
-    pub(super) relay: StreamRelay,
+    pub(super) passage: Passage,
 }
 
 /// A stream that is read for its usage alone.
@@ -64,7 +63,7 @@ impl Drain {
         counted.run(async move {
             let _place = place;
             let read = tokio::time::timeout(DRAIN_TIME_MAX, read(&mut flow, &mut facts)).await;
-            facts.streamed(flow.relay.tally());
+            facts.streamed(flow.passage.tally());
             lease.used(Some(facts.tokens()));
             match read.unwrap_or_default() {
                 Some(Ended::Complete) => {
@@ -86,12 +85,12 @@ async fn read(flow: &mut Flow, facts: &mut Facts) -> Option<Ended> {
     loop {
         let came = flow.answer.chunk().await;
         bytes += came.as_ref().and_then(|chunk| chunk.as_ref().ok()).map_or(0, bytes::Bytes::len);
-        if let Some(ended) = advance(&mut flow.relay, came, &mut ready) {
+        if let Some(ended) = advance(&mut flow.passage, came, &mut ready) {
             return Some(ended);
         }
         ready.clear();
-        facts.progress(flow.relay.tally(), tokio::time::Instant::now());
-        if flow.relay.is_done() {
+        facts.progress(flow.passage.tally(), tokio::time::Instant::now());
+        if flow.passage.is_done() {
             return Some(Ended::Complete);
         }
         if bytes > DRAIN_BYTES_MAX {

@@ -17,7 +17,12 @@ use http::{HeaderValue, Response, header};
 use protocol::Dialect;
 use tokio::time::{Instant, Sleep};
 
-use super::{Refused, authenticate::Caller, decode::Ask, generate, respond, turned_away};
+use super::{
+    Refused,
+    authenticate::Caller,
+    decode::{Ask, Framing},
+    generate, respond, turned_away,
+};
 use crate::{body::Body, gateway::Gateway, identity::Stamp, routes::Operation};
 
 /// White space may stand before JSON; a line end makes proxies pass it on.
@@ -52,7 +57,10 @@ impl Heart {
         }
         let rules = &ask.view.snapshot.settings.keepalive;
         let (interval, beat, form) = if ask.is_stream() {
-            (rules.stream?, protocol::keepalive(ask.dialect), Form::Stream)
+            match ask.framing {
+                Framing::Events => (rules.stream?, protocol::keepalive(ask.dialect), Form::Stream),
+                Framing::Array => (rules.stream?, BLANK_LINE, Form::Plain),
+            }
         } else {
             let path = ask.path.split('?').next().unwrap_or_default();
             (rules.before_plain(path)?, BLANK_LINE, Form::Plain)

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Response, header};
 use policy::ModelListing;
+use protocol::Dialect;
 use serde_json::{Value, json};
 
 use super::{accept::Arrival, authenticate::Caller};
@@ -19,23 +20,24 @@ use crate::{
 pub(crate) struct Question {
     view: Arc<View>,
     stamp: Stamp,
+    dialect: Dialect,
     model: Option<String>,
 }
 
 impl Question {
     /// All models.
     pub(super) fn all(arrival: Arrival) -> Self {
-        Self { view: arrival.view, stamp: arrival.stamp, model: None }
+        Self { view: arrival.view, stamp: arrival.stamp, dialect: arrival.dialect, model: None }
     }
 
     /// The model named in the path; a name may hold slashes.
     pub(super) fn one(arrival: Arrival) -> Self {
         let model = arrival.tail().strip_prefix("/models/").map(unescape);
-        Self { model, view: arrival.view, stamp: arrival.stamp }
+        Self { model, view: arrival.view, stamp: arrival.stamp, dialect: arrival.dialect }
     }
 }
 
-/// Answers in OpenAI's shape.
+/// Answers in the shape of the client's dialect.
 pub(super) fn answer(
     gateway: &Gateway,
     question: &Question,
@@ -43,9 +45,9 @@ pub(super) fn answer(
 ) -> Result<Response<Body>, Refusal> {
     let listed = served(gateway, question, caller);
     let body = match &question.model {
-        None => json!({ "object": "list", "data": listed.iter().map(shape).collect::<Vec<_>>() }),
+        None => list(question.dialect, &listed),
         Some(asked) => match listed.iter().find(|listing| *listing.id == **asked) {
-            Some(listing) => shape(listing),
+            Some(listing) => shape(question.dialect, listing),
             None => {
                 return Err(Refusal::new(
                     Code::MODEL_NOT_FOUND,
@@ -77,8 +79,55 @@ fn served(gateway: &Gateway, question: &Question, caller: &Caller) -> Vec<ModelL
     listed
 }
 
-fn shape(listing: &ModelListing) -> Value {
-    json!({ "id": &*listing.id, "object": "model", "created": 0, "owned_by": &*listing.owned_by })
+fn list(dialect: Dialect, listed: &[ModelListing]) -> Value {
+    let shapes: Vec<Value> = listed.iter().map(|listing| shape(dialect, listing)).collect();
+    match dialect {
+        // Everything is on one page, whatever page was asked for.
+        Dialect::AnthropicMessages => json!({
+            "data": shapes,
+            "has_more": false,
+            "first_id": listed.first().map(|listing| &*listing.id),
+            "last_id": listed.last().map(|listing| &*listing.id),
+        }),
+        Dialect::Gemini => json!({ "models": shapes }),
+        Dialect::OpenAiChat
+        | Dialect::OpenAiCompletions
+        | Dialect::OpenAiEmbeddings
+        | Dialect::OpenAiResponses
+        | Dialect::OpenAiRaw => json!({ "object": "list", "data": shapes }),
+    }
+}
+
+fn shape(dialect: Dialect, listing: &ModelListing) -> Value {
+    let id = &*listing.id;
+    match dialect {
+        Dialect::AnthropicMessages => {
+            json!({ "type": "model", "id": id, "display_name": id, "created_at": "1970-01-01T00:00:00Z" })
+        }
+        Dialect::Gemini => {
+            let methods = ["generateContent", "streamGenerateContent", "countTokens", "embedContent"];
+            let mut shape = json!({
+                "name": format!("models/{id}"),
+                "displayName": id,
+                "supportedGenerationMethods": methods,
+            });
+            for (field, tokens) in
+                [("inputTokenLimit", listing.context), ("outputTokenLimit", listing.max_output)]
+            {
+                if let Some(tokens) = tokens {
+                    shape[field] = tokens.into();
+                }
+            }
+            shape
+        }
+        Dialect::OpenAiChat
+        | Dialect::OpenAiCompletions
+        | Dialect::OpenAiEmbeddings
+        | Dialect::OpenAiResponses
+        | Dialect::OpenAiRaw => {
+            json!({ "id": id, "object": "model", "created": 0, "owned_by": &*listing.owned_by })
+        }
+    }
 }
 
 /// Clients escape the slashes of a model's name.

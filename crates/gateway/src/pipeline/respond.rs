@@ -10,7 +10,7 @@ use protocol::Segments;
 use super::{
     admit::Ticket,
     call::{Content, Reply},
-    decode::Ask,
+    decode::{Ask, Framing},
 };
 use crate::body::Body;
 pub(crate) use opaque::OpaqueBody;
@@ -44,9 +44,15 @@ pub(super) fn respond(ask: Ask, reply: Reply, mut ticket: Ticket) -> Response<Bo
         }
         Content::Stream(stream) => {
             facts.stream_began(&lease);
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+            let content_type = match ask.framing {
+                Framing::Events => "text/event-stream",
+                Framing::Array => "application/json",
+            };
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
             unbuffered(&mut headers);
-            let minting = if ask.mints_ids() { Minting::Awaited } else { Minting::None };
+            // An id that was made here leads to no backend.
+            let mints = ask.mints_ids() && lease.dialect() == ask.dialect;
+            let minting = if mints { Minting::Awaited } else { Minting::None };
             Body::stream(StreamBody::new(*stream, minting, lease, ticket))
         }
         Content::Opaque(answer) if answer.is_ended() => {

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::HeaderMap;
 use policy::{BackendId, Candidate, Failures, Granted, Leased, Outcome, Refused, Route, Slot, Tier, Want};
+use protocol::Dialect;
 use smallvec::SmallVec;
 use tokio::time::Instant;
+use upstream::Endpoint;
 
 use super::{admit::Ticket, decode::Ask};
 use crate::{
@@ -24,6 +26,8 @@ pub(crate) struct Lease {
     tier: usize,
     candidate: usize,
     pub(super) serving: Arc<Serving>,
+    dialect: Dialect,
+    endpoint: Endpoint,
 }
 
 /// What the attempts so far mean for the next one.
@@ -71,7 +75,8 @@ pub(super) fn beside(ask: &Ask, first: &Tier, ticket: &mut Ticket) -> Option<Lea
 fn want(ask: &Ask, tries: &Tries) -> Want {
     Want {
         route: ask.route.clone(),
-        dialect: ask.dialect,
+        dialects: ask.dialects,
+        purpose: ask.purpose,
         needs: ask.needs(),
         class: ask.class,
         caller: ask.key.slot,
@@ -107,11 +112,26 @@ fn take_slot(gateway: &Arc<Gateway>, want: Want) -> Entry {
 impl Lease {
     fn new(gateway: Arc<Gateway>, slot: Slot, ask: &Ask) -> Result<Self, Refusal> {
         let (tier, candidate) = (slot.tier, slot.candidate);
-        let Some(serving) = ask.view.serving(slot.backend).cloned() else {
+        let serving = ask.view.serving(slot.backend).cloned();
+        let Some((serving, (dialect, endpoint))) = serving.and_then(|serving| {
+            let place = serving.place_for(ask.dialect, ask.dialects)?;
+            Some((serving, place))
+        }) else {
             gateway.give_back(Granted::Slot(slot));
             return Err(no_backend());
         };
-        Ok(Self { gateway, slot: Some(slot), route: ask.route.clone(), tier, candidate, serving })
+        let route = ask.route.clone();
+        Ok(Self { gateway, slot: Some(slot), route, tier, candidate, serving, dialect, endpoint })
+    }
+
+    /// What the backend is spoken to in.
+    pub(super) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Where it is called.
+    pub(super) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
     }
 
     /// The backend this lease is on.

@@ -82,6 +82,7 @@ struct Served {
     pool: Arc<str>,
     model: Arc<str>,
     price: Option<Arc<Price>>,
+    dialect: Dialect,
 }
 
 /// Tokens seen so far.
@@ -141,6 +142,7 @@ impl Facts {
             pool: lease.tier().pool.clone(),
             model: lease.tier().model.clone(),
             price: candidate.price.clone(),
+            dialect: lease.dialect(),
         });
         let now = Instant::now();
         let id = AttemptId { ticket: ask.ticket, number: self.stamp.attempts() };
@@ -157,7 +159,7 @@ impl Facts {
             model: lease.tier().model.clone(),
             native: candidate.native.clone(),
             dialect_in: self.caller.dialect,
-            dialect_out: self.caller.dialect,
+            dialect_out: lease.dialect(),
             stream: self.caller.is_stream,
             at: self.caller.wall.after(now - self.caller.at),
             estimate: Usage { input: self.caller.estimate.prompt, ..Usage::default() },
@@ -332,7 +334,7 @@ impl Facts {
             backend: served.map(|served| served.serving.backend.name.clone()),
             pool: served.map(|served| served.pool.clone()),
             dialect_in: self.caller.dialect,
-            dialect_out: served.map(|_| self.caller.dialect),
+            dialect_out: served.map(|served| served.dialect),
             stream: self.caller.is_stream,
             status: end.status,
             outcome: end.outcome,

@@ -2,6 +2,7 @@
 
 mod answers;
 mod bad_clients;
+mod dialects;
 mod disconnects;
 mod hedging;
 mod keepalive;

@@ -1,56 +1,227 @@
-//! Decides which providers are known by name, prefix and host; never how their requests are signed.
+//! Decides which providers are known by name, prefix and host, and what each speaks and where; never how a call is made.
 
-/// One provider that speaks as OpenAI does.
+use protocol::{Dialect, Manner};
+
+use super::spoken::Shown;
+
+/// One provider.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Vendor {
     /// Its name: a backend kind, a label and a model prefix.
     pub name: &'static str,
     /// Other prefixes for the same provider.
     pub aliases: &'static [&'static str],
-    /// Where its API is.
-    pub base_url: &'static str,
-    /// The environment variable its users keep their key in.
-    pub env: &'static str,
+    /// Where its API is; none where each account has an address of its own.
+    pub base_url: Option<&'static str>,
+    /// The environment variable its users keep their key in; none where there is no usual one, or no key.
+    pub env: Option<&'static str>,
     /// What a probe asks for below its API: answered only to a good credential, where there is such a thing.
     pub health_path: &'static str,
+    /// What it speaks; what is translated goes to the first of them that can take it.
+    pub(crate) tongues: &'static [Tongue],
+    /// In what it differs from the services that its dialects come from.
+    pub(crate) manner: Manner,
 }
 
-/// The list of models, below an API of OpenAI's kind.
+/// The list of models, below an API of any of these kinds.
 pub const MODELS_PATH: &str = "models";
+
+/// One dialect as a provider speaks it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Tongue {
+    pub(crate) dialect: Dialect,
+    /// The path, version included, under which it is spoken.
+    pub(crate) path: &'static str,
+    /// How the credential is shown there.
+    pub(crate) shown: Shown,
+    /// Whether it counts tokens there, too.
+    pub(crate) counts: bool,
+}
+
+const fn bearer(dialect: Dialect, path: &'static str) -> Tongue {
+    Tongue { dialect, path, shown: Shown::Bearer, counts: false }
+}
+
+/// Chat and what every server of OpenAI's sort has beside it.
+const fn chat(path: &'static str) -> [Tongue; 4] {
+    [
+        bearer(Dialect::OpenAiChat, path),
+        bearer(Dialect::OpenAiCompletions, path),
+        bearer(Dialect::OpenAiEmbeddings, path),
+        bearer(Dialect::OpenAiRaw, path),
+    ]
+}
+
+/// The same, and Responses, which are preferred to `chat` where the provider made both.
+const fn openai(path: &'static str, shown: Shown) -> [Tongue; 5] {
+    let [chat, completions, embeddings, raw] = chat(path);
+    let all = [bearer(Dialect::OpenAiResponses, path), chat, completions, embeddings, raw];
+    let [a, b, c, d, e] = all;
+    [
+        Tongue { shown, ..a },
+        Tongue { shown, ..b },
+        Tongue { shown, ..c },
+        Tongue { shown, ..d },
+        Tongue { shown, ..e },
+    ]
+}
+
+/// The same, where Responses came later.
+const fn chat_and_responses(path: &'static str) -> [Tongue; 5] {
+    let [chat, completions, embeddings, raw] = chat(path);
+    [chat, bearer(Dialect::OpenAiResponses, path), completions, embeddings, raw]
+}
+
+/// The same, and Messages at a path of their own.
+const fn chat_and_messages(path: &'static str, messages: &'static str) -> [Tongue; 5] {
+    let [chat, completions, embeddings, raw] = chat(path);
+    [chat, bearer(Dialect::AnthropicMessages, messages), completions, embeddings, raw]
+}
+
+/// Servers for one's own machine: everything at one address.
+const fn local(path: &'static str) -> [Tongue; 6] {
+    let [chat, responses, completions, embeddings, raw] = chat_and_responses(path);
+    [chat, responses, bearer(Dialect::AnthropicMessages, path), completions, embeddings, raw]
+}
+
+const CHAT: &[Tongue] = &chat("/v1");
+const LOCAL: &[Tongue] = &local("/v1");
+
+/// What is said to a provider of OpenAI's sort that is not known by name.
+pub(crate) const COMPATIBLE: &Vendor = &Vendor {
+    name: "openai_compatible",
+    aliases: &[],
+    base_url: None,
+    env: None,
+    health_path: MODELS_PATH,
+    tongues: &chat_and_responses("/v1"),
+    manner: USUAL,
+};
 
 /// Known providers. A prefix that is neither here nor a backend's own name or label is part of the model's name.
 pub const VENDORS: &[Vendor] = &[
-    vendor("openai", &[], "https://api.openai.com/v1", "OPENAI_API_KEY"),
+    Vendor {
+        tongues: &openai("/v1", Shown::Bearer),
+        manner: Manner::ORIGINAL,
+        ..vendor("openai", &[], "https://api.openai.com/v1", "OPENAI_API_KEY")
+    },
+    Vendor {
+        tongues: &[Tongue {
+            dialect: Dialect::AnthropicMessages,
+            path: "/v1",
+            shown: Shown::Header("x-api-key"),
+            counts: true,
+        }],
+        ..vendor("anthropic", &[], "https://api.anthropic.com/v1", "ANTHROPIC_API_KEY")
+    },
+    Vendor {
+        tongues: &[
+            Tongue {
+                dialect: Dialect::Gemini,
+                path: "/v1beta",
+                shown: Shown::Header("x-goog-api-key"),
+                counts: true,
+            },
+            bearer(Dialect::OpenAiChat, "/v1beta/openai"),
+            bearer(Dialect::OpenAiEmbeddings, "/v1beta/openai"),
+        ],
+        ..vendor("gemini", &["google"], "https://generativelanguage.googleapis.com/v1beta", "GEMINI_API_KEY")
+    },
+    Vendor {
+        tongues: &openai("/openai/v1", Shown::Header("api-key")),
+        manner: Manner::ORIGINAL,
+        base_url: None,
+        env: None,
+        ..vendor("azure", &["azure_openai"], "", "")
+    },
     vendor("nvidia", &["nvidia_nim", "nim"], "https://integrate.api.nvidia.com/v1", "NVIDIA_API_KEY"),
-    // It lists its models to everybody, and tells of a key only to its holder.
-    vendor("openrouter", &[], "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY").probed_at("key"),
-    vendor("deepseek", &[], "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY"),
-    vendor("groq", &[], "https://api.groq.com/openai/v1", "GROQ_API_KEY"),
-    vendor(
-        "gemini",
-        &["google"],
-        "https://generativelanguage.googleapis.com/v1beta/openai",
-        "GEMINI_API_KEY",
-    ),
-    vendor("mistral", &["mistralai"], "https://api.mistral.ai/v1", "MISTRAL_API_KEY"),
+    Vendor {
+        // It lists its models to everybody, and tells of a key only to its holder.
+        health_path: "key",
+        tongues: &local("/api/v1"),
+        manner: Manner { takes_cache_control: true, ..USUAL },
+        ..vendor("openrouter", &[], "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY")
+    },
+    Vendor {
+        tongues: &chat_and_messages("/v1", "/anthropic/v1"),
+        ..vendor("deepseek", &[], "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY")
+    },
+    Vendor {
+        tongues: &chat_and_responses("/openai/v1"),
+        manner: Manner { lacks_developer: true, ..Manner::ORIGINAL },
+        ..vendor("groq", &[], "https://api.groq.com/openai/v1", "GROQ_API_KEY")
+    },
+    Vendor {
+        // It always sends its usage, and refuses fields that it does not know.
+        manner: Manner { refuses_stream_options: true, ..USUAL },
+        ..vendor("mistral", &["mistralai"], "https://api.mistral.ai/v1", "MISTRAL_API_KEY")
+    },
     vendor("together", &["together_ai", "togetherai"], "https://api.together.xyz/v1", "TOGETHER_API_KEY"),
-    vendor("fireworks", &["fireworks_ai"], "https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY"),
-    vendor("cerebras", &[], "https://api.cerebras.ai/v1", "CEREBRAS_API_KEY"),
-    vendor("xai", &["x-ai", "grok"], "https://api.x.ai/v1", "XAI_API_KEY"),
-    vendor("deepinfra", &[], "https://api.deepinfra.com/v1/openai", "DEEPINFRA_API_KEY"),
+    Vendor {
+        tongues: &chat_and_responses("/inference/v1"),
+        ..vendor("fireworks", &["fireworks_ai"], "https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY")
+    },
+    Vendor {
+        manner: Manner { lacks_developer: true, ..Manner::ORIGINAL },
+        ..vendor("cerebras", &[], "https://api.cerebras.ai/v1", "CEREBRAS_API_KEY")
+    },
+    Vendor {
+        tongues: &chat_and_responses("/v1"),
+        ..vendor("xai", &["x-ai", "grok"], "https://api.x.ai/v1", "XAI_API_KEY")
+    },
+    Vendor {
+        tongues: &chat("/v1/openai"),
+        ..vendor("deepinfra", &[], "https://api.deepinfra.com/v1/openai", "DEEPINFRA_API_KEY")
+    },
     vendor("sambanova", &[], "https://api.sambanova.ai/v1", "SAMBANOVA_API_KEY"),
-    vendor("moonshot", &["moonshotai", "kimi"], "https://api.moonshot.ai/v1", "MOONSHOT_API_KEY"),
-    vendor("zhipu", &["z-ai", "zai"], "https://open.bigmodel.cn/api/paas/v4", "ZHIPU_API_KEY"),
-    vendor(
-        "dashscope",
-        &["alibaba"],
-        "https://dashscope.aliyuncs.com/compatible-mode/v1",
-        "DASHSCOPE_API_KEY",
-    ),
-    vendor("siliconflow", &[], "https://api.siliconflow.cn/v1", "SILICONFLOW_API_KEY"),
+    Vendor {
+        tongues: &chat_and_messages("/v1", "/anthropic/v1"),
+        ..vendor("moonshot", &["moonshotai", "kimi"], "https://api.moonshot.ai/v1", "MOONSHOT_API_KEY")
+    },
+    Vendor {
+        tongues: &chat_and_messages("/api/paas/v4", "/api/anthropic/v1"),
+        ..vendor("zhipu", &["bigmodel"], "https://open.bigmodel.cn/api/paas/v4", "ZHIPU_API_KEY")
+    },
+    Vendor {
+        tongues: &chat_and_messages("/api/paas/v4", "/api/anthropic/v1"),
+        ..vendor("zai", &["z-ai"], "https://api.z.ai/api/paas/v4", "ZAI_API_KEY")
+    },
+    Vendor {
+        tongues: &chat_and_messages("/v1", "/anthropic/v1"),
+        ..vendor("minimax", &[], "https://api.minimax.io/v1", "MINIMAX_API_KEY")
+    },
+    Vendor {
+        tongues: &chat_and_messages("/compatible-mode/v1", "/apps/anthropic/v1"),
+        ..vendor(
+            "dashscope",
+            &["alibaba"],
+            "https://dashscope.aliyuncs.com/compatible-mode/v1",
+            "DASHSCOPE_API_KEY",
+        )
+    },
+    Vendor {
+        tongues: &chat_and_messages("/v1", "/v1"),
+        ..vendor("siliconflow", &[], "https://api.siliconflow.cn/v1", "SILICONFLOW_API_KEY")
+    },
     vendor("hyperbolic", &[], "https://api.hyperbolic.xyz/v1", "HYPERBOLIC_API_KEY"),
     vendor("nebius", &[], "https://api.studio.nebius.com/v1", "NEBIUS_API_KEY"),
+    on_this_machine("ollama", &[], "http://127.0.0.1:11434/v1"),
+    on_this_machine("vllm", &[], "http://127.0.0.1:8000/v1"),
+    on_this_machine("lmstudio", &["lm_studio"], "http://127.0.0.1:1234/v1"),
+    Vendor {
+        // https://github.com/ggml-org/llama.cpp/tree/master/tools/server: Messages and their count are its own, and a
+        // null is not as good as nothing.
+        tongues: &{
+            let [chat, responses, messages, completions, embeddings, raw] = local("/v1");
+            [chat, responses, Tongue { counts: true, ..messages }, completions, embeddings, raw]
+        },
+        manner: Manner { refuses_nulls: true, ..USUAL },
+        ..on_this_machine("llama_cpp", &["llamacpp", "llama.cpp"], "http://127.0.0.1:8080/v1")
+    },
 ];
+
+/// That of most who followed OpenAI.
+const USUAL: Manner = Manner { takes_max_tokens: true, lacks_developer: true, ..Manner::ORIGINAL };
 
 const fn vendor(
     name: &'static str,
@@ -58,13 +229,23 @@ const fn vendor(
     base_url: &'static str,
     env: &'static str,
 ) -> Vendor {
-    Vendor { name, aliases, base_url, env, health_path: MODELS_PATH }
+    Vendor {
+        name,
+        aliases,
+        base_url: Some(base_url),
+        env: Some(env),
+        health_path: MODELS_PATH,
+        tongues: CHAT,
+        manner: USUAL,
+    }
 }
 
-impl Vendor {
-    const fn probed_at(self, health_path: &'static str) -> Self {
-        Self { health_path, ..self }
-    }
+const fn on_this_machine(
+    name: &'static str,
+    aliases: &'static [&'static str],
+    base_url: &'static str,
+) -> Vendor {
+    Vendor { tongues: LOCAL, env: None, ..vendor(name, aliases, base_url, "") }
 }
 
 /// The provider of that name or alias.
@@ -73,11 +254,16 @@ pub fn vendor_named(name: &str) -> Option<&'static Vendor> {
     VENDORS.iter().find(|vendor| vendor.name == name || vendor.aliases.contains(&name))
 }
 
-/// The provider whose API a URL leads to.
+/// The provider whose API a URL leads to. What runs on this machine is nobody's in particular.
 #[must_use]
 pub fn vendor_of_host(url: &str) -> Option<&'static Vendor> {
     let host = host_of(url)?;
-    VENDORS.iter().find(|vendor| host_of(vendor.base_url) == Some(host))
+    if host.ends_with(".openai.azure.com") {
+        return vendor_named("azure");
+    }
+    let of_all = VENDORS.iter().filter_map(|vendor| Some((vendor, vendor.base_url?)));
+    let mut public = of_all.filter(|(_, base_url)| base_url.starts_with("https://"));
+    public.find(|(_, base_url)| host_of(base_url) == Some(host)).map(|(vendor, _)| vendor)
 }
 
 /// The host of an absolute http(s) URL, without user, port or path.
@@ -107,6 +293,20 @@ mod tests {
     }
 
     #[test]
+    fn every_base_url_ends_with_the_path_of_its_first_tongue() {
+        for vendor in VENDORS {
+            let first = vendor.tongues.first().expect("a provider speaks something");
+            if let Some(base_url) = vendor.base_url {
+                assert!(base_url.ends_with(first.path), "{}", vendor.name);
+            }
+            let mut dialects: Vec<Dialect> = vendor.tongues.iter().map(|tongue| tongue.dialect).collect();
+            dialects.sort_unstable();
+            dialects.dedup();
+            assert_eq!(dialects.len(), vendor.tongues.len(), "{}", vendor.name);
+        }
+    }
+
+    #[test]
     fn hosts_are_found_in_urls() {
         for (url, host) in [
             ("https://api.openai.com/v1", Some("api.openai.com")),
@@ -117,7 +317,13 @@ mod tests {
         ] {
             assert_eq!(host_of(url), host, "{url}");
         }
-        assert_eq!(vendor_of_host("https://integrate.api.nvidia.com/v1").map(|v| v.name), Some("nvidia"));
+        for (url, vendor) in [
+            ("https://integrate.api.nvidia.com/v1", Some("nvidia")),
+            ("https://my-account.openai.azure.com/openai/v1", Some("azure")),
+            ("http://127.0.0.1:11434/v1", None),
+        ] {
+            assert_eq!(vendor_of_host(url).map(|v| v.name), vendor, "{url}");
+        }
         assert_eq!(vendor_named("nvidia_nim").map(|v| v.name), Some("nvidia"));
     }
 }

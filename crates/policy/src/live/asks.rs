@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use protocol::{Dialect, Failure, FailureKind, Needs, Taint};
 use smallvec::SmallVec;
 
+use crate::backend::Dialects;
 use crate::catalog::Route;
 use crate::identity::{Class, Key};
 use crate::limit::{Mark, WaiterId};
@@ -50,13 +51,25 @@ pub enum Admitted {
     Refused(Refused),
 }
 
+/// What an attempt wants of a backend.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Purpose {
+    /// What the dialect is for.
+    #[default]
+    Answer,
+    /// How many tokens the prompt has, which not all who speak the dialect tell.
+    Count,
+}
+
 /// An attempt that wants a backend.
 #[derive(Debug, Clone)]
 pub struct Want {
     /// Where it may go, best tier first.
     pub route: Arc<Route>,
-    /// What the client speaks.
-    pub dialect: Dialect,
+    /// The dialects it can be put in, that of the client among them.
+    pub dialects: Dialects,
+    /// What it wants of a backend.
+    pub purpose: Purpose,
     /// What the backend must be able to carry.
     pub needs: Needs,
     /// How much it is worth waiting for.
@@ -85,7 +98,8 @@ impl Want {
     pub fn plain(route: Arc<Route>, key: &Key, deadline: Instant) -> Self {
         Self {
             route,
-            dialect: Dialect::OpenAiChat,
+            dialects: Dialects::conversing().and(Dialect::OpenAiChat),
+            purpose: Purpose::Answer,
             needs: Needs::default(),
             class: Class::Normal.capped(key.priority_max),
             caller: key.slot,

@@ -6,13 +6,14 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use protocol::{Dialect, Needs};
+use protocol::Needs;
 use smallvec::SmallVec;
 
 use contest::{Contests, Leader};
 
-use super::asks::{BackendId, ModelId, RefusedReason, Want};
+use super::asks::{BackendId, ModelId, Purpose, RefusedReason, Want};
 use super::state::{BackendState, Size};
+use crate::backend::Dialects;
 use crate::catalog::{Candidate, Route, Tier};
 use crate::limit::Lineup;
 use crate::schedule::Standing;
@@ -26,7 +27,8 @@ pub(super) type RoutingQueue = Lineup<Demand, Waiting>;
 #[derive(Debug, Clone)]
 pub(super) struct Demand {
     route: Arc<Route>,
-    dialect: Dialect,
+    dialects: Dialects,
+    purpose: Purpose,
     needs: Needs,
     tried: SmallVec<[BackendId; 5]>,
     bound: Option<BackendId>,
@@ -48,7 +50,8 @@ impl Demand {
         Self {
             window: Some(want.tokens).filter(|tokens| want.route.some_fit_only(*tokens)),
             route: Arc::clone(&want.route),
-            dialect: want.dialect,
+            dialects: want.dialects,
+            purpose: want.purpose,
             needs: want.needs,
             tried: want.tried.clone(),
             bound: want.bound,
@@ -70,6 +73,15 @@ impl Demand {
         self.bound.is_none_or(|bound| bound == backend) && self.route.holds(backend)
     }
 
+    /// Whether a backend can be told what is wanted.
+    fn is_understood_by(&self, backend: &BackendState) -> bool {
+        let spoken = match self.purpose {
+            Purpose::Answer => backend.dialects,
+            Purpose::Count => backend.counts,
+        };
+        !spoken.common(self.dialects).is_empty()
+    }
+
     fn suits(&self, candidate: &Candidate) -> bool {
         candidate.carries.all(&self.needs) && self.fits(candidate)
     }
@@ -83,7 +95,8 @@ impl PartialEq for Demand {
     fn eq(&self, other: &Self) -> bool {
         // A name that is passed through gets a route of its own with each request.
         (Arc::ptr_eq(&self.route, &other.route) || self.route == other.route)
-            && self.dialect == other.dialect
+            && self.dialects == other.dialects
+            && self.purpose == other.purpose
             && self.needs == other.needs
             && self.tried == other.tried
             && self.bound == other.bound
@@ -310,7 +323,7 @@ impl<'a> Search<'a> {
         if !backend.usable() {
             return Err(if backend.enabled { Bar::InError } else { Bar::Disabled });
         }
-        if !backend.kind.speaks(demand.dialect) {
+        if !demand.is_understood_by(backend) {
             return Err(Bar::Dialect);
         }
         if !demand.suits(candidate) {
@@ -324,7 +337,13 @@ impl<'a> Search<'a> {
             return RefusedReason::BoundBackendGone;
         }
         let mut candidates = self.demand.route.tiers.iter().flat_map(|tier| &tier.candidates).peekable();
-        if candidates.peek().is_some() && candidates.all(|candidate| !self.demand.suits(candidate)) {
+        let understands = |candidate: &Candidate| {
+            let backend =
+                usize::try_from(candidate.backend.0).ok().and_then(|index| self.backends.get(index));
+            backend.is_none_or(|backend| self.demand.is_understood_by(backend))
+        };
+        let can_serve = |candidate: &Candidate| self.demand.suits(candidate) && understands(candidate);
+        if candidates.peek().is_some() && !candidates.any(can_serve) {
             return RefusedReason::Unsupported;
         }
         RefusedReason::NoBackend

@@ -13,6 +13,7 @@ use rand::rngs::SmallRng;
 use smallvec::SmallVec;
 
 use super::*;
+use crate::backend::Dialects;
 use crate::identity::Class;
 use crate::snapshot::{BackendSpec, Draft, PoolSpec, Snapshot, Spill};
 use crate::testing::{backend, draft, epoch, key, snapshot};
@@ -47,7 +48,8 @@ impl World {
         let caller = self.snapshot.identity.anonymous();
         Want {
             route: self.snapshot.catalog.resolve(model, caller).expect("a model of this world"),
-            dialect: Dialect::OpenAiChat,
+            dialects: Dialects::only(Dialect::OpenAiChat),
+            purpose: Purpose::Answer,
             needs: Needs::default(),
             class: Class::Normal,
             caller: caller.slot,

@@ -183,6 +183,9 @@ fn backend(path: &str, spec: &BackendSpec, problems: &mut Vec<Problem>) {
         let message = format!("`{}` is not an http or https URL", spec.base_url);
         problems.push(Problem::new(format!("{path}.base_url"), message));
     }
+    if spec.dialects.as_ref().is_some_and(Vec::is_empty) {
+        problems.push(Problem::new(format!("{path}.dialects"), "a backend must speak something"));
+    }
     if spec.weight == 0 {
         problems.push(Problem::new(format!("{path}.weight"), "must be at least 1"));
     }

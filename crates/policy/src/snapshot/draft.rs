@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use protocol::Dialect;
 use serde::{Deserialize, Serialize};
 
 use crate::backend::{BackendKind, BackendLimits, Deadlines, HeaderRules, ModelLimits, Source};
@@ -66,6 +67,10 @@ pub struct BackendSpec {
     pub kind: BackendKind,
     /// Where it is, version path included.
     pub base_url: String,
+    /// What it speaks; left out: what its provider is known to speak.
+    pub dialects: Option<Vec<Dialect>>,
+    /// Which version of its API is asked for, where the provider has several (Azure).
+    pub api_version: Option<String>,
     /// What it is shown.
     pub credential: Option<Secret>,
     /// Its tier.
@@ -103,6 +108,8 @@ impl BackendSpec {
             label: None,
             kind,
             base_url: base_url.to_owned(),
+            dialects: None,
+            api_version: None,
             credential: None,
             pool: "primary".to_owned(),
             weight: 1,

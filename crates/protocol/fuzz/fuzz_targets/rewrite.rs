@@ -20,7 +20,7 @@ fuzz_target!(|input: &[u8]| {
     }
     assert_eq!(rewrite(&body, &found, &Edits::default()).concat(), body);
 
-    let edited = rewrite(&body, &found, &Edits { model: Some("na\"tive"), ask_usage: true }).concat();
+    let edited = rewrite(&body, &found, &Edits { model: Some("na\"tive"), ask_usage: true, ..Edits::default() }).concat();
     let again = outline(dialect, &edited).expect("an edited body is still one");
     if dialect == Dialect::Gemini {
         // Its model stands in the path.

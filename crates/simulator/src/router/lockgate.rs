@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use policy::{
-    Admission, Admitted, BackendId, BackendKind, BackendSpec, Digester, Draft, FailureSummary, Failures,
-    Grant, Granted, Key, KeySecret, KeySpec, Leased, Live, ModelSpec, Outcome, Repeat, Route, Secret, Slot,
-    Snapshot, TrafficSettings, WaiterId, Want,
+    Admission, Admitted, BackendId, BackendKind, BackendSpec, Dialects, Digester, Draft, FailureSummary,
+    Failures, Grant, Granted, Key, KeySecret, KeySpec, Leased, Live, ModelSpec, Outcome, Purpose, Repeat,
+    Route, Secret, Slot, Snapshot, TrafficSettings, WaiterId, Want,
 };
 use protocol::{Dialect, Failure, FailureKind, Needs, Quotas, Retry};
 use rand::SeedableRng;
@@ -91,7 +91,8 @@ impl Lockgate {
         let open = &self.open[&number];
         let want = Want {
             route: Arc::clone(&self.route),
-            dialect: Dialect::OpenAiChat,
+            dialects: Dialects::only(Dialect::OpenAiChat),
+            purpose: Purpose::Answer,
             needs: Needs::default(),
             class: open.request.class,
             caller: self.callers[open.request.caller].slot,

@@ -4,17 +4,18 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::behaviour::{Behaviour, Newline, UsageShown};
+use super::foreign;
 use super::received::Received;
 
 /// The content type, the pieces of the body, and the usage shown in it.
-type Answer = (&'static str, Vec<Bytes>, Option<(u64, u64)>);
+pub(super) type Answer = (&'static str, Vec<Bytes>, Option<(u64, u64)>);
 
 const CREATED: u64 = 1_700_000_000;
 
 /// The healthy answer to `request`.
 pub(super) fn answer(behaviour: &Behaviour, request: &Received) -> Answer {
     let path = request.path.split('?').next().unwrap_or_default();
-    let path = path.strip_prefix("/v1").unwrap_or(path);
+    let path = tail(path);
     let asked = request.json();
     let say = Say::new(behaviour, &asked);
     match path {
@@ -28,7 +29,17 @@ pub(super) fn answer(behaviour: &Behaviour, request: &Received) -> Answer {
         }
         "/responses" if say.streams => say.stream(say.response_events()),
         "/responses" | "/responses/compact" => say.whole(say.response("completed")),
-        _ => other(path, request, &say),
+        _ => foreign::answer(path, &say).unwrap_or_else(|| other(path, request, &say)),
+    }
+}
+
+/// What stands behind the version, or whatever else a provider has before its endpoints.
+fn tail(path: &str) -> &str {
+    const ENDPOINTS: &[&str] = &["/chat/completions", "/messages", "/models", "/responses", "/embeddings"];
+    let found = ENDPOINTS.iter().filter_map(|endpoint| path.find(endpoint)).min();
+    match found {
+        Some(at) => path.get(at..).unwrap_or(path),
+        None => path.strip_prefix("/v1").unwrap_or(path),
     }
 }
 
@@ -62,7 +73,7 @@ fn other(path: &str, request: &Received, say: &Say<'_>) -> Answer {
     }
 }
 
-fn plain(body: &Value) -> Answer {
+pub(super) fn plain(body: &Value) -> Answer {
     ("application/json", vec![Bytes::from(body.to_string())], None)
 }
 
@@ -105,7 +116,7 @@ fn base64(bytes: &[u8]) -> String {
 }
 
 /// The words of all strings in a value but its labels: our tokens.
-fn words(value: &Value) -> u64 {
+pub(super) fn words(value: &Value) -> u64 {
     match value {
         Value::String(text) => text.split_whitespace().count() as u64,
         Value::Array(values) => values.iter().map(words).sum(),
@@ -117,20 +128,31 @@ fn words(value: &Value) -> u64 {
     }
 }
 
+/// Whose dialect an answer is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Speech {
+    OpenAi,
+    Anthropic,
+    Gemini,
+}
+
 /// What is to be said, and how.
-struct Say<'a> {
-    behaviour: &'a Behaviour,
-    asked: &'a Value,
-    model: &'a str,
-    streams: bool,
-    input: u64,
-    output: u64,
+pub(super) struct Say<'a> {
+    pub(super) speech: Speech,
+    pub(super) behaviour: &'a Behaviour,
+    pub(super) asked: &'a Value,
+    pub(super) model: &'a str,
+    pub(super) streams: bool,
+    pub(super) input: u64,
+    pub(super) output: u64,
 }
 
 impl<'a> Say<'a> {
     fn new(behaviour: &'a Behaviour, asked: &'a Value) -> Self {
-        let prompt = ["messages", "prompt", "input", "instructions"];
+        let prompt =
+            ["messages", "prompt", "input", "instructions", "system", "contents", "systemInstruction"];
         Self {
+            speech: Speech::OpenAi,
             behaviour,
             asked,
             model: asked["model"].as_str().unwrap_or("scripted-model"),
@@ -140,13 +162,13 @@ impl<'a> Say<'a> {
         }
     }
 
-    fn whole(&self, body: Value) -> Answer {
+    pub(super) fn whole(&self, body: Value) -> Answer {
         let shown = self.behaviour.usage != UsageShown::Never;
         ("application/json", vec![Bytes::from(body.to_string())], shown.then_some((self.input, self.output)))
     }
 
     /// Frames events as a stream, with what the behaviour wants to go wrong in it.
-    fn stream(&self, events: Vec<Event>) -> Answer {
+    pub(super) fn stream(&self, events: Vec<Event>) -> Answer {
         let line = match self.behaviour.newline {
             Newline::Lf => "\n",
             Newline::CrLf => "\r\n",
@@ -155,8 +177,7 @@ impl<'a> Say<'a> {
         let mut chunks = Vec::new();
         for (index, event) in events.into_iter().enumerate() {
             if self.behaviour.error_event_at == Some(index) {
-                let error = error_object(500, "The server had an error while processing your request");
-                chunks.push(Event::data(error.to_string()).framed(line));
+                chunks.push(self.error_event().framed(line));
                 return ("text/event-stream; charset=utf-8", chunks, None);
             }
             if self.behaviour.bad_line_at == Some(index) {
@@ -166,6 +187,22 @@ impl<'a> Say<'a> {
             chunks.push(event.framed(line));
         }
         ("text/event-stream; charset=utf-8", chunks, usage)
+    }
+
+    /// The error that stands in place of an event, as the dialect's own service words it.
+    fn error_event(&self) -> Event {
+        let message = "The server had an error while processing your request";
+        match self.speech {
+            Speech::OpenAi => Event::data(error_object(500, message).to_string()),
+            Speech::Anthropic => {
+                let error = json!({"type": "error", "error": {"type": "api_error", "message": message}});
+                Event { name: Some("error".to_owned()), ..Event::data(error.to_string()) }
+            }
+            Speech::Gemini => {
+                let error = json!({"error": {"code": 500, "message": message, "status": "INTERNAL"}});
+                Event::data(error.to_string())
+            }
+        }
     }
 
     fn usage(&self) -> Value {
@@ -185,7 +222,7 @@ impl<'a> Say<'a> {
     }
 
     /// The text in pieces, each with the blank before it.
-    fn pieces(&self) -> Vec<String> {
+    pub(super) fn pieces(&self) -> Vec<String> {
         self.behaviour
             .text
             .split_whitespace()
@@ -349,10 +386,10 @@ impl<'a> Say<'a> {
 }
 
 /// One event of a stream, and the usage that it shows.
-struct Event {
-    name: Option<String>,
-    data: String,
-    usage: Option<(u64, u64)>,
+pub(super) struct Event {
+    pub(super) name: Option<String>,
+    pub(super) data: String,
+    pub(super) usage: Option<(u64, u64)>,
 }
 
 impl Event {

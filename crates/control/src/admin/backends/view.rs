@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use policy::live::BackendStatus;
-use policy::{Amount, BackendLimits, BackendSpec, ModelSpec, PriceSpec, Secret, Source};
+use policy::{Amount, BackendLimits, BackendSpec, Dialect, ModelSpec, PriceSpec, Secret, Source};
 use serde::Serialize;
 use store::directory::StoredBackend;
 
@@ -38,6 +38,10 @@ struct SpecView {
     kind: &'static str,
     label: Option<String>,
     base_url: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dialects: Option<Vec<Dialect>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api_version: Option<String>,
     api_key: Option<String>,
     pool: String,
     weight: u32,
@@ -127,6 +131,8 @@ impl SpecView {
             kind: spec.kind.name(),
             label: spec.label.clone(),
             base_url: spec.base_url.clone(),
+            dialects: spec.dialects.clone(),
+            api_version: spec.api_version.clone(),
             api_key: spec.credential.as_ref().map(Secret::masked),
             pool: spec.pool.clone(),
             weight: spec.weight,

@@ -51,9 +51,9 @@ pub(crate) struct StreamBody {
 
 impl StreamBody {
     pub(super) fn new(stream: Stream, minting: Minting, lease: Lease, ticket: Ticket) -> Self {
-        let Stream { answer, relay, ready, ended } = stream;
+        let Stream { answer, passage, ready, ended } = stream;
         let mut body = Self {
-            flow: Some(Flow { answer, relay }),
+            flow: Some(Flow { answer, passage }),
             ready: Vec::new().into_iter(),
             spare: Vec::new(),
             held: Some((lease, ticket)),
@@ -85,10 +85,10 @@ impl StreamBody {
             if self.is_ended {
                 return Poll::Ready(None);
             }
-            let Some(Flow { answer, relay }) = &mut self.flow else { return Poll::Ready(None) };
+            let Some(Flow { answer, passage }) = &mut self.flow else { return Poll::Ready(None) };
             let came = match answer.poll_chunk(cx) {
                 Poll::Ready(came) => came,
-                Poll::Pending if relay.is_done() => {
+                Poll::Pending if passage.is_done() => {
                     ready!(self.linger(cx));
                     self.is_ended = true;
                     continue;
@@ -96,18 +96,18 @@ impl StreamBody {
                 Poll::Pending => return self.poll_beat(cx).map(Some),
             };
             let mut ready = std::mem::take(&mut self.spare);
-            let ended = advance(relay, came, &mut ready);
+            let ended = advance(passage, came, &mut ready);
             self.take(ready, ended);
         }
     }
 
     /// Queues what is ready; settles as soon as the end is known, so that the close line precedes the end of the answer.
     fn take(&mut self, mut ready: Vec<Bytes>, ended: Option<Ended>) {
-        let Some(Flow { relay, .. }) = &self.flow else { return };
+        let Some(Flow { passage, .. }) = &self.flow else { return };
         if let Some((lease, ticket)) = &mut self.held {
             let facts = ticket.facts();
             if self.minting == Minting::Awaited
-                && let Some(id) = &relay.tally().response_id
+                && let Some(id) = &passage.tally().response_id
             {
                 // Before the client hears of it: it may cancel or follow up while the stream still goes on.
                 facts.bind(id, lease);
@@ -115,15 +115,15 @@ impl StreamBody {
             }
             facts.bytes_out += ready.iter().map(|event| event.len() as u64).sum::<u64>();
             let now = Instant::now();
-            if ended.is_none() && !relay.is_done() {
-                facts.progress(relay.tally(), now);
+            if ended.is_none() && !passage.is_done() {
+                facts.progress(passage.tally(), now);
             }
             if let Some(heart) = self.heart.as_mut().filter(|_| !ready.is_empty()) {
                 heart.spoke(now);
             }
         }
         match ended {
-            None if relay.is_done() => self.complete(),
+            None if passage.is_done() => self.complete(),
             None => {}
             Some(Ended::Complete) => {
                 self.complete();
@@ -144,7 +144,10 @@ impl StreamBody {
                     None => raw,
                 };
                 self.broken(&failure);
-                ready.push(raw);
+                ready.push(match &mut self.flow {
+                    Some(Flow { passage, .. }) => passage.told(raw),
+                    None => raw,
+                });
                 self.is_ended = true;
             }
         }
@@ -154,7 +157,7 @@ impl StreamBody {
     fn complete(&mut self) {
         let (Some(flow), Some((lease, mut ticket))) = (&self.flow, self.held.take()) else { return };
         let facts = ticket.facts();
-        facts.streamed(flow.relay.tally());
+        facts.streamed(flow.passage.tally());
         facts.end = Some(End::completed(200));
         lease.finish(Outcome::Success { tokens: Some(facts.tokens()) });
         self.flush = ticket.settle();
@@ -162,10 +165,10 @@ impl StreamBody {
 
     /// Settles a stream that broke off, and gives the event that tells the client so.
     fn broken(&mut self, failure: &Failure) -> Option<Bytes> {
-        let Flow { relay, .. } = self.flow.as_ref()?;
+        let Flow { passage, .. } = self.flow.as_mut()?;
         let (mut lease, mut ticket) = self.held.take()?;
         let facts = ticket.facts();
-        facts.streamed(relay.tally());
+        facts.streamed(passage.tally());
         lease.used(Some(facts.tokens()));
         let refusal = Refusal::from(failure);
         tracing::warn!(
@@ -177,7 +180,7 @@ impl StreamBody {
         );
         lease.serving.metrics.failed(failure);
         facts.end = Some(End::broken(200, refusal.code));
-        let event = refusal.into_stream_event(relay, &facts.stamp);
+        let event = refusal.into_stream_event(passage, &facts.stamp);
         facts.bytes_out += event.len() as u64;
         lease.finish(outcome_of(failure));
         self.flush = ticket.settle();
@@ -207,7 +210,7 @@ impl Drop for StreamBody {
             return;
         };
         let facts = ticket.facts();
-        facts.streamed(flow.relay.tally());
+        facts.streamed(flow.passage.tally());
         if lease.serving.backend.drain_on_disconnect {
             ticket.leave(flow, lease);
         } else {

@@ -11,7 +11,7 @@ use super::super::names::Names;
 use super::super::routing::{Bounds, Later};
 use super::pace::Pacer;
 use super::{State, at};
-use crate::backend::{Backend, BackendKind, ModelLimits};
+use crate::backend::{Backend, BackendKind, Dialects, ModelLimits};
 use crate::limit::{Adaptive, Allowance, InFlight, Mark, PaceNews, Rate, Rates, Reserve, RetreatRules};
 use crate::schedule::{Bid, Breaker, Cooldown, Load, Paces, Permit, Standing, Trust};
 use crate::snapshot::TrafficSettings;
@@ -20,6 +20,9 @@ use crate::snapshot::TrafficSettings;
 #[derive(Debug)]
 pub(in crate::live) struct BackendState {
     pub(in crate::live) kind: BackendKind,
+    pub(in crate::live) dialects: Dialects,
+    /// The dialects in which it also counts tokens.
+    pub(in crate::live) counts: Dialects,
     /// Part of the snapshot and enabled there.
     pub(in crate::live) enabled: bool,
     /// Whether its credential was refused, and nobody has cleared that yet.
@@ -58,6 +61,8 @@ impl BackendState {
     pub(super) fn absent(name: &str, now: Instant) -> Self {
         Self {
             kind: BackendKind::OpenAiCompatible,
+            dialects: Dialects::NONE,
+            counts: Dialects::NONE,
             enabled: false,
             trust: Trust::default(),
             in_flight: InFlight::up_to(None),
@@ -212,6 +217,8 @@ impl BackendState {
     fn adopt(&mut self, backend: &Backend, settings: &TrafficSettings, now: Instant) {
         let limits = &backend.limits;
         self.kind = backend.kind;
+        self.dialects = backend.dialects();
+        self.counts = backend.counts();
         self.enabled = backend.enabled;
         self.weight = backend.weight;
         self.in_flight.cap(limits.concurrency);

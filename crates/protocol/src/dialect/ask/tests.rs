@@ -157,7 +157,9 @@ fn a_messages_request_says_what_it_is() {
     assert_eq!(found.needs, needs);
     assert_eq!(found.beginning(body), Some(crate::digest(br#"[{"type":"text","text":"abc"}]"#)));
     let body = Bytes::from_static(body);
-    let edited = rewrite(&body, &found, &Edits { model: Some("native"), ask_usage: true }).concat();
+    let edited =
+        rewrite(&body, &found, &Edits { model: Some("native"), ask_usage: true, ..Edits::default() })
+            .concat();
     assert_eq!(edited, String::from_utf8_lossy(&body).replace(r#""claude""#, r#""native""#).as_bytes());
 }
 
@@ -281,7 +283,7 @@ fn a_model_is_replaced_in_place_or_put_in_front() {
         ),
         (r#"{"model":"n\u00221"}"#, r#"{"model":"n\u00221"}"#),
     ] {
-        check_rewrite(body, Edits { model: Some("n\"1"), ask_usage: false }, expected);
+        check_rewrite(body, Edits { model: Some("n\"1"), ask_usage: false, ..Edits::default() }, expected);
     }
 }
 
@@ -315,9 +317,9 @@ fn usage_is_asked_for_however_the_options_are_written() {
         ),
         (r#"{"stream":false}"#, r#"{"stream":false}"#),
     ] {
-        check_rewrite(body, Edits { model: None, ask_usage: true }, expected);
+        check_rewrite(body, Edits { model: None, ask_usage: true, ..Edits::default() }, expected);
     }
-    let both = Edits { model: Some("n"), ask_usage: true };
+    let both = Edits { model: Some("n"), ask_usage: true, ..Edits::default() };
     check_rewrite(
         r#"{"stream":true}"#,
         both,
@@ -334,7 +336,7 @@ fn usage_is_asked_for_however_the_options_are_written() {
 fn nothing_is_copied_where_nothing_changes() {
     let body = Bytes::from_static(br#"{"model":"m","input":[]}"#);
     let found = outline(Dialect::OpenAiResponses, &body).unwrap();
-    let segments = rewrite(&body, &found, &Edits { model: Some("m"), ask_usage: true });
+    let segments = rewrite(&body, &found, &Edits { model: Some("m"), ask_usage: true, ..Edits::default() });
     assert_eq!((segments.len(), segments[0].as_ptr()), (1, body.as_ptr()));
 }
 

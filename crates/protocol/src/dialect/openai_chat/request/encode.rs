@@ -103,7 +103,8 @@ pub(crate) fn encode(request: &Request, target: &Target<'_>) -> Encoded {
         user: request.user.as_deref(),
         stream: request.stream,
         // It is metered, whether or not the client wants to read it.
-        stream_options: request.stream.then_some(StreamOptions { include_usage: true }),
+        stream_options: (request.stream && !target.manner.refuses_stream_options)
+            .then_some(StreamOptions { include_usage: true }),
         ..Body::default()
     };
     if target.manner.takes_max_tokens {

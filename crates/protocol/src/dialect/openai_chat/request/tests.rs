@@ -12,14 +12,15 @@ use crate::dialect::Dialect;
 use crate::dialect::ask::DecodeError;
 use crate::translate::{Manner, Target, loss_paths};
 
-const TARGET: Target<'_> = Target {
-    model: "m",
-    max_output_tokens: 1_000,
-    manner: Manner { takes_max_tokens: false, lacks_developer: false, takes_cache_control: false },
-};
+const TARGET: Target<'_> = Target { model: "m", max_output_tokens: 1_000, manner: Manner::ORIGINAL };
 
 const OPEN_ROUTER: Target<'_> = Target {
-    manner: Manner { takes_max_tokens: true, lacks_developer: true, takes_cache_control: true },
+    manner: Manner {
+        takes_max_tokens: true,
+        lacks_developer: true,
+        takes_cache_control: true,
+        ..Manner::ORIGINAL
+    },
     ..TARGET
 };
 

@@ -1,0 +1,4 @@
+//! Every dialect in and out: where a call goes, what it carries, what is lost on the way, and whose words an error is in.
+
+mod crossing;
+mod native;

@@ -1,0 +1,235 @@
+//! The same dialect in and out: paths, keys, versions, counts and lists of each provider.
+
+use http::Method;
+use policy::{BackendKind, Secret};
+use serde_json::{Value, json};
+use testkit::{Received, ScriptedProvider, TestAnswer};
+
+use crate::scene::{MODEL, Plan, Scene, key};
+
+/// A gateway with one backend of that kind, whose model is `native` there.
+async fn stage(kind: &str, base: &str) -> (ScriptedProvider, Scene) {
+    let provider = ScriptedProvider::start().await;
+    let base_url = format!("http://{}{base}", provider.address());
+    let scene = Plan::of(&[base_url])
+        .backends(|spec| {
+            spec.kind = BackendKind::named(kind).expect("a kind");
+            spec.credential = Some(Secret::from("sk-provider"));
+            spec.models.as_mut().expect("models").get_mut(MODEL).expect("the model").native =
+                Some("native/one".to_owned());
+        })
+        .with(|draft| draft.keys = vec![key("lg-1")])
+        .start()
+        .await;
+    (provider, scene)
+}
+
+fn messages() -> Value {
+    json!({"model": MODEL, "max_tokens": 50, "messages": [{"role": "user", "content": "one two three"}]})
+}
+
+fn contents() -> Value {
+    json!({"contents": [{"role": "user", "parts": [{"text": "one two three"}]}]})
+}
+
+async fn received(provider: &ScriptedProvider, answer: &TestAnswer) -> Received {
+    assert_eq!(answer.status, 200, "{:?}", answer.headers);
+    provider.next_request().await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kind_says_where_a_call_goes_and_how_its_key_is_shown() {
+    let chat = json!({"model": MODEL, "messages": [{"role": "user", "content": "one"}]});
+    for (kind, base, path, body, went, shown) in [
+        ("openai", "/v1", "/v1/chat/completions", &chat, "/v1/chat/completions", "authorization"),
+        ("anthropic", "/v1", "/v1/messages?beta=true", &messages(), "/v1/messages?beta=true", "x-api-key"),
+        ("anthropic", "", "/anthropic/v1/messages", &messages(), "/v1/messages", "x-api-key"),
+        ("deepseek", "/v1", "/v1/messages", &messages(), "/anthropic/v1/messages", "authorization"),
+        (
+            "gemini",
+            "/v1beta/openai",
+            "/v1/chat/completions",
+            &chat,
+            "/v1beta/openai/chat/completions",
+            "authorization",
+        ),
+        (
+            "gemini",
+            "/v1beta",
+            "/v1beta/models/tiny:generateContent?key=lg-1",
+            &contents(),
+            "/v1beta/models/native/one:generateContent",
+            "x-goog-api-key",
+        ),
+        ("azure", "", "/v1/chat/completions", &chat, "/openai/v1/chat/completions", "api-key"),
+    ] {
+        let (provider, scene) = stage(kind, base).await;
+        let client = scene.client().with_key("lg-1");
+        let answer = client.post(path, body).await.expect("an answer");
+        let request = received(&provider, &answer).await;
+        assert_eq!(request.path, went, "{kind}");
+        let credentials = ["authorization", "x-api-key", "x-goog-api-key", "api-key"];
+        let seen: Vec<&str> = credentials.into_iter().filter(|name| request.header(name).is_some()).collect();
+        assert_eq!(seen, [shown], "{kind}");
+        assert!(request.header(shown).expect("a credential").ends_with("sk-provider"), "{kind}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn azures_first_form_has_the_deployment_in_the_path() {
+    let provider = ScriptedProvider::start().await;
+    let scene = Plan::of(&[format!("http://{}/openai", provider.address())])
+        .backends(|spec| {
+            spec.kind = BackendKind::named("azure").expect("a kind");
+            spec.api_version = Some("2024-10-21".to_owned());
+        })
+        .start()
+        .await;
+    let client = scene.client();
+    let chat = json!({"model": MODEL, "messages": [{"role": "user", "content": "one"}]});
+    let embed = json!({"model": MODEL, "input": "one"});
+    for (path, body, went) in [
+        ("/v1/chat/completions", &chat, "/openai/deployments/tiny/chat/completions?api-version=2024-10-21"),
+        ("/v1/embeddings", &embed, "/openai/deployments/tiny/embeddings?api-version=2024-10-21"),
+    ] {
+        drop(client.post(path, body).await.expect("an answer"));
+        assert_eq!(provider.next_request().await.path, went);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn anthropics_headers_go_to_it_and_a_version_is_never_missing() {
+    let (provider, scene) = stage("anthropic", "/v1").await;
+    let client = scene.client().with_header("x-api-key", "lg-1").with_header("anthropic-beta", "a,b");
+    let mut answer = client.post("/v1/messages", &messages()).await.expect("an answer");
+    let request = received(&provider, &answer).await;
+    assert_eq!(request.header("anthropic-version"), Some("2023-06-01"));
+    assert_eq!(request.header("anthropic-beta"), Some("a,b"));
+    assert_eq!(answer.header("request-id"), answer.header("x-request-id"));
+    assert_eq!(answer.json().await.expect("JSON")["content"][0]["text"], testkit::Behaviour::healthy().text);
+    let client = client.with_header("anthropic-version", "2026-10-21");
+    let answer = client.post("/v1/messages", &messages()).await.expect("an answer");
+    assert_eq!(received(&provider, &answer).await.header("anthropic-version"), Some("2026-10-21"));
+    let detail = scene.receipt(answer.header("x-request-id").expect("an id")).await;
+    let total = detail.receipt.usage.total();
+    assert!(total > 0 && detail.receipt.dialect_out == Some(protocol::Dialect::AnthropicMessages));
+}
+
+#[tokio::test(start_paused = true)]
+async fn geminis_streams_come_as_events_or_as_a_list() {
+    let (provider, scene) = stage("gemini", "/v1beta").await;
+    let client = scene.client().with_header("x-goog-api-key", "lg-1");
+    let path = "/v1beta/models/tiny:streamGenerateContent";
+    let mut events = client.post(&format!("{path}?alt=sse"), &contents()).await.expect("an answer");
+    let went = "/v1beta/models/native/one:streamGenerateContent?alt=sse";
+    assert_eq!(received(&provider, &events).await.path, went);
+    assert_eq!(events.header("content-type"), Some("text/event-stream"));
+    let mut text = String::new();
+    while let Some(event) = events.event().await {
+        let event = event.expect("a whole event");
+        let data = event.strip_prefix(b"data: ").expect("data");
+        let body: Value = serde_json::from_slice(data).expect("JSON");
+        text.push_str(body["candidates"][0]["content"]["parts"][0]["text"].as_str().expect("text"));
+    }
+    let mut list = client.post(path, &contents()).await.expect("an answer");
+    assert_eq!(received(&provider, &list).await.path, went);
+    assert_eq!(list.header("content-type"), Some("application/json"));
+    let parts = list.json().await.expect("a list");
+    let listed = parts.as_array().expect("a list").iter();
+    let listed: String =
+        listed.filter_map(|part| part["candidates"][0]["content"]["parts"][0]["text"].as_str()).collect();
+    assert_eq!((text.as_str(), listed.as_str()), (&*testkit::Behaviour::healthy().text, text.as_str()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn tokens_are_counted_where_they_can_be_and_estimated_elsewhere() {
+    for (kind, base, path, body, field) in [
+        ("anthropic", "/v1", "/v1/messages/count_tokens", messages(), "input_tokens"),
+        ("gemini", "/v1beta", "/v1beta/models/tiny:countTokens", contents(), "totalTokens"),
+    ] {
+        let (provider, scene) = stage(kind, base).await;
+        let client = scene.client().with_key("lg-1");
+        let mut answer = client.post(path, &body).await.expect("an answer");
+        let request = received(&provider, &answer).await;
+        assert!(request.path.contains("ount"), "{}", request.path);
+        assert_eq!(answer.header("x-lockgate-counted"), None);
+        assert_eq!(answer.json().await.expect("JSON")[field], 3, "{kind}");
+        let detail = scene.only_receipt().await;
+        assert_eq!(detail.receipt.usage.total(), 0, "nobody pays for a count");
+
+        let (provider, scene) = stage("openai_compatible", "/v1").await;
+        let client = scene.client().with_key("lg-1");
+        let mut answer = client.post(path, &body).await.expect("an answer");
+        assert_eq!(answer.header("x-lockgate-counted"), Some("estimate"), "{kind}");
+        assert!(answer.json().await.expect("JSON")[field].as_u64().expect("a number") > 0, "{kind}");
+        assert_eq!(provider.count().accepted, 0, "nobody was asked");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn models_are_listed_in_the_clients_form() {
+    let (_provider, scene) = stage("openai_compatible", "/v1").await;
+    let client = scene.client().with_key("lg-1");
+    let anthropic = client.clone().with_header("anthropic-version", "2023-06-01");
+    for (client, path, pointer, want) in [
+        (&client, "/v1/models", "/data/0/object", json!("model")),
+        (&anthropic, "/v1/models", "/data/0/type", json!("model")),
+        (&anthropic, "/v1/models", "/last_id", json!(MODEL)),
+        (&anthropic, "/v1/models/tiny", "/display_name", json!(MODEL)),
+        (&client, "/anthropic/v1/models", "/has_more", json!(false)),
+        (&client, "/v1beta/models", "/models/0/name", json!("models/tiny")),
+        (&client, "/v1beta/models/tiny", "/name", json!("models/tiny")),
+    ] {
+        let mut answer = client.get(path).await.expect("an answer");
+        let body = answer.json().await.expect("JSON");
+        assert_eq!(body.pointer(pointer), Some(&want), "{path}: {body}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_error_is_in_the_words_of_the_client() {
+    let (_provider, scene) = stage("gemini", "/v1beta").await;
+    let client = scene.client().with_key("lg-1");
+    let nobody = scene.client();
+    let (openai, anthropic, google) = ("/error/code", "/error/type", "/error/status");
+    for (client, path, status, pointer) in [
+        (&nobody, "/v1/chat/completions", 401, openai),
+        (&nobody, "/v1/messages", 401, anthropic),
+        (&nobody, "/anthropic/v1/models", 401, anthropic),
+        (&nobody, "/v1beta/models/tiny:generateContent", 401, google),
+        (&client, "/v1beta/nothing", 404, google),
+        (&client, "/v1/completions", 400, openai),
+        (&client, "/v1/messages/batches", 404, anthropic),
+    ] {
+        let method = if path.ends_with("models") { Method::GET } else { Method::POST };
+        let body = json!({"model": MODEL, "messages": [{"role": "user", "content": "x"}], "prompt": "x"});
+        let mut answer = client.send(method, path, body.to_string().into()).await.expect("an answer");
+        assert_eq!(answer.status, status, "{path}");
+        let body = answer.json().await.expect("JSON");
+        assert!(body.pointer(pointer).is_some_and(Value::is_string), "{path}: {body}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_no_backend_speaks_and_nobody_can_translate_is_refused() {
+    let (provider, scene) = stage("anthropic", "/v1").await;
+    let client = scene.client().with_key("lg-1");
+    for (path, body) in [
+        ("/v1/completions", json!({"model": MODEL, "prompt": "x"})),
+        ("/v1/embeddings", json!({"model": MODEL, "input": "x"})),
+        ("/v1/responses/compact", json!({"model": MODEL, "input": "x"})),
+        ("/v1/moderations", json!({"model": MODEL, "input": "x"})),
+    ] {
+        let mut answer = client.post(path, &body).await.expect("an answer");
+        assert_eq!(answer.status, 400, "{path}");
+        assert_eq!(answer.json().await.expect("JSON")["error"]["code"], "unsupported_for_backend", "{path}");
+    }
+    assert_eq!(provider.count().accepted, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_looks_whether_somebody_is_there_needs_no_key() {
+    let (_provider, scene) = stage("anthropic", "/v1").await;
+    let answer = scene.client().send(Method::HEAD, "/api/hello", "".into()).await.expect("an answer");
+    assert_eq!(answer.status, 200);
+}
