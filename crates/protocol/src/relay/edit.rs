@@ -149,7 +149,7 @@ mod tests {
     #[track_caller]
     fn check(body: &'static str, model: Option<&str>, want: &str) {
         let body = Bytes::from_static(body.as_bytes());
-        let outline = outline(Dialect::OpenAiEmbeddings, &body).expect("a request");
+        let outline = outline(Dialect::OpenAiRaw, &body).expect("a request");
         let edits = Edits { model, drop_nulls: true, ..Edits::default() };
         assert_eq!(String::from_utf8_lossy(&rewrite(&body, &outline, &edits).concat()), want);
     }
