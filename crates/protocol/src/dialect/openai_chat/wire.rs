@@ -105,14 +105,16 @@ pub(super) struct Call<'a> {
     extra_content: Option<Extra>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(super) struct CalledFunction<'a> {
+    #[serde(skip_serializing_if = "str::is_empty")]
     pub(super) name: &'a str,
     pub(super) arguments: &'a str,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub(super) struct CalledCustom<'a> {
+    #[serde(skip_serializing_if = "str::is_empty")]
     pub(super) name: &'a str,
     pub(super) input: &'a str,
 }

@@ -146,8 +146,9 @@ impl Reader {
         self.calls += 1;
         let name = call.name.into_owned();
         self.begin(Opening::ToolCall { id, name, takes: Takes::Object }, out);
-        out.push(self.delta(Delta::Text(call.args.unwrap_or("{}").to_owned())));
+        // The seal goes first: a client's dialect may have room for it in the call's first piece only.
         out.extend(seal.map(|seal| self.delta(Delta::Seal(seal))));
+        out.push(self.delta(Delta::Text(call.args.unwrap_or("{}").to_owned())));
         self.end_part(out);
     }
 

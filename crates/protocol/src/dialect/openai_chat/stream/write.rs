@@ -192,7 +192,8 @@ impl Writer {
         let seal = seal.map(|seal| wire::Extra::of(seal.shown_in(Dialect::OpenAiChat)));
         let call = match (opening.take(), seal) {
             (None, None) => return,
-            (None, extra_content) => CallStart { index, extra_content, ..CallStart::default() },
+            // SDKs take a piece of a call that holds neither of the two for a broken one.
+            (None, extra_content) => CallStart { index, extra_content, ..CallStart::more(takes) },
             (Some(unsaid), _) if self.words == Calls::Function => {
                 let call = wire::CalledFunction { name: &unsaid.name, arguments: "" };
                 return self.delta(out, |out| field("function_call", &call, out));
@@ -269,6 +270,14 @@ struct CallStart<'a> {
 }
 
 impl<'a> CallStart<'a> {
+    /// A later piece that adds no argument.
+    fn more(takes: Takes) -> Self {
+        match takes {
+            Takes::Object => CallStart { function: Some(wire::CalledFunction::default()), ..Self::default() },
+            Takes::Text => CallStart { custom: Some(wire::CalledCustom::default()), ..Self::default() },
+        }
+    }
+
     fn of(index: u64, takes: Takes, unsaid: &'a Unsaid, extra_content: Option<wire::Extra>) -> Self {
         let name = &unsaid.name;
         let (kind, function, custom) = match takes {
