@@ -1,5 +1,6 @@
 //! Decides which behaviour meets which request, and keeps what came in; never judges it.
 
+mod agent;
 mod behaviour;
 mod connection;
 mod control;

@@ -5,8 +5,10 @@ mod programs;
 
 use std::time::Duration;
 
+pub(crate) use model::testenv;
 use model::{Limits, LlamaServer};
-use programs::{Client, assert_all_held};
+use programs::Client;
+pub(crate) use programs::{Outcome, assert_all_held, node, python, run_cases};
 use serde_json::{Value, json};
 use testkit::TestGateway;
 use tokio::time::timeout;

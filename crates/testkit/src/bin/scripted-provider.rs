@@ -18,6 +18,9 @@ struct Arguments {
     /// Answer everything with one fixed answer, and keep nothing of what comes in.
     #[arg(long)]
     fast: bool,
+    /// Play a model that works with tools, in the dialect of each request's path.
+    #[arg(long, conflicts_with = "fast")]
+    agent: bool,
     /// With --fast: stream so many chunks instead of one small answer.
     #[arg(long, requires = "fast")]
     chunks: Option<usize>,
@@ -41,6 +44,9 @@ async fn main() -> anyhow::Result<()> {
     .await?;
     if arguments.fast {
         provider.otherwise(fast(&arguments));
+    }
+    if arguments.agent {
+        provider.otherwise(Behaviour::agent());
     }
     let line = serde_json::json!({"address": provider.address(), "base_url": provider.base_url()});
     let mut out = std::io::stdout();

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, watch};
 
-use super::openai;
 use super::received::Received;
+use super::{agent, openai};
 
 /// What happens to one request. Built from a healthy answer (or another one) by changing what goes wrong.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -53,6 +53,9 @@ pub struct Behaviour {
 pub enum Answering {
     /// What a healthy OpenAI-style provider answers to this request.
     Healthy,
+    /// What a model answers that works with the tools it is offered until it has what it needs, in the dialect of the
+    /// request's path: two calls, one more, then a text with all they said. It refuses what its service would refuse.
+    Agent,
     /// These pieces of a body, each sent on its own.
     Chunks(Vec<Text>),
     /// These bytes, head and all; framing and headers play no part.
@@ -328,6 +331,11 @@ impl Behaviour {
         self
     }
 
+    /// Working with tools, as [`Answering::Agent`].
+    pub fn agent() -> Self {
+        Self { answering: Answering::Agent, ..Self::healthy() }
+    }
+
     /// Saying this.
     #[must_use]
     pub fn saying(mut self, text: &str) -> Self {
@@ -375,6 +383,11 @@ impl Behaviour {
                 ("application/json", chunks.iter().map(|text| text.0.clone()).collect(), None)
             }
             Answering::Healthy => openai::answer(self, request),
+            Answering::Agent => {
+                let (status, answer) = agent::answer(request);
+                let behaviour = Self { status, ..self.clone() };
+                return (behaviour.stage(answer.0, &answer.1), answer.2);
+            }
         };
         (self.stage(content_type, &chunks), usage)
     }

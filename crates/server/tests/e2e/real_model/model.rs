@@ -95,7 +95,7 @@ pub(super) fn script(name: &str) -> PathBuf {
 }
 
 /// Where `cargo xtask testenv` puts things.
-pub(super) fn testenv() -> PathBuf {
+pub(crate) fn testenv() -> PathBuf {
     let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/testenv");
     assert!(place.join("py/bin/python").exists(), "the real clients are missing: run `cargo xtask testenv`");
     place
