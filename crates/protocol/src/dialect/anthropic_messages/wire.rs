@@ -73,7 +73,7 @@ pub(super) enum Source<'a> {
     Base64 { media_type: &'a str, data: &'a str },
     Url { url: &'a str },
     File { file_id: &'a str },
-    Text { media_type: &'static str, data: &'a str },
+    Text { media_type: &'static str, data: Cow<'a, str> },
 }
 
 #[derive(Serialize)]

@@ -298,6 +298,11 @@ fn what_other_dialects_say_is_taken_over_or_named() {
     let thought = |seal| Content::Thinking(Thinking { text: "hm".to_owned(), seal, ..Thinking::default() });
     let image =
         |source| Content::Image(crate::conversation::part::Image { source, detail: Some("high".to_owned()) });
+    let document = |media_type: &str, data: &str| {
+        let source = Source::Base64 { media_type: media_type.to_owned(), data: data.to_owned() };
+        let (title, context) = (None, None);
+        Content::Document(crate::conversation::part::Document { source, title, context, citations: false })
+    };
     let audio = Audio { data: String::new(), format: "wav".to_owned(), transcript: None, id: None };
     check_turns(
         vec![turn(
@@ -311,6 +316,9 @@ fn what_other_dialects_say_is_taken_over_or_named() {
                 Content::Audio(audio),
                 image(Source::File("file-openai".to_owned())),
                 image(Source::Url("https://a.b/c".to_owned())),
+                document("text/markdown", "R3LDvMOfZQ=="),
+                document("text/plain", "R3LD"),
+                document("application/zip", "UEsD"),
             ],
         )],
         &json!({"system": null, "messages": [{"role": "user", "content": [
@@ -318,8 +326,9 @@ fn what_other_dialects_say_is_taken_over_or_named() {
             {"type": "thinking", "thinking": "hm", "signature": "v"},
             block("no"),
             {"type": "image", "source": {"type": "url", "url": "https://a.b/c"}},
+            {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "Grüße"}},
         ]}]}),
-        5,
+        7,
     );
 }
 

@@ -7,6 +7,8 @@
 
 use std::borrow::Cow;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
 use crate::conversation::loss::Loss;
@@ -204,10 +206,14 @@ fn paper(document: &Document, cache_control: Option<CacheControl>) -> Option<Blo
         Source::Base64 { media_type, data } if media_type == "application/pdf" => {
             wire::Source::Base64 { media_type, data }
         }
+        Source::Base64 { media_type, data } if media_type.starts_with("text/") => {
+            let text = String::from_utf8(STANDARD.decode(data).ok()?).ok()?;
+            wire::Source::Text { media_type: "text/plain", data: Cow::Owned(text) }
+        }
         Source::Base64 { .. } => return None,
         Source::Url(url) => wire::Source::Url { url },
         Source::File(file_id) => own_file(file_id)?,
-        Source::Text(data) => wire::Source::Text { media_type: "text/plain", data },
+        Source::Text(data) => wire::Source::Text { media_type: "text/plain", data: Cow::Borrowed(data) },
     };
     Some(Block::Document {
         source,
