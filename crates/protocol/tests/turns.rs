@@ -10,7 +10,7 @@ use protocol::{
 };
 use serde_json::{Value, json};
 
-const OTHERS: [Dialect; 2] = [Dialect::OpenAiChat, Dialect::AnthropicMessages];
+const OTHERS: [Dialect; 3] = [Dialect::OpenAiChat, Dialect::OpenAiResponses, Dialect::AnthropicMessages];
 
 /// What an upstream of `from` answers, as a client of `to` reads it.
 fn answer(from: Dialect, body: &Value, to: Dialect) -> Value {
@@ -162,6 +162,31 @@ fn the_seals_of_openai_come_back_to_it_through_anthropics_clients() {
     let shown = answer(Dialect::OpenAiChat, &body, client);
     let (asked, lost) = request(client, &follow_up(client, &shown), Dialect::OpenAiChat, "deepseek");
     assert_eq!(asked["messages"][1]["reasoning_content"], "hm", "{asked}");
+    assert!(lost.is_empty(), "{lost:?}");
+}
+
+#[test]
+fn encrypted_thoughts_come_back_through_googles_clients() {
+    let thought = json!({"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAAA+/="});
+    let body = json!({
+        "id": "resp_1", "object": "response", "status": "completed", "model": "m", "output": [
+            thought,
+            {"type": "function_call", "id": "fc_1", "call_id": "c1", "name": "f", "arguments": "{\"a\":1}",
+             "status": "completed"},
+        ],
+    });
+    let shown = answer(Dialect::OpenAiResponses, &body, Dialect::Gemini);
+    let next = follow_up(Dialect::Gemini, &shown);
+    let (asked, lost) = request(Dialect::Gemini, &next, Dialect::OpenAiResponses, "gpt");
+    let input = asked["input"].as_array().expect("there are items");
+    let position = |kind: &str| input.iter().position(|item| item["type"] == kind);
+    let (Some(thought_at), Some(call_at)) = (position("reasoning"), position("function_call")) else {
+        panic!("{asked}");
+    };
+    assert!(thought_at < call_at, "{asked}");
+    assert_eq!(input[thought_at]["id"], "rs_1");
+    assert_eq!(input[thought_at]["encrypted_content"], "gAAAA+/=");
+    assert_eq!(input[call_at]["call_id"], "c1");
     assert!(lost.is_empty(), "{lost:?}");
 }
 
