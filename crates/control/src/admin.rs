@@ -2,6 +2,7 @@
 
 mod auth;
 mod backends;
+mod budgets;
 mod config;
 mod explain;
 mod extract;
@@ -74,6 +75,7 @@ pub fn router(state: AdminState) -> Router {
         .route("/api/admin/stats/cooldown", get(stats::cooldown))
         .route("/api/admin/requests", get(requests::recent))
         .route("/api/admin/requests/{id}", get(requests::show))
+        .route("/api/admin/budgets", get(budgets::list))
         .route("/api/admin/explain", get(explain::show))
         .route("/api/admin/config", get(config::show).patch(config::change))
         .route("/api/admin/reload", post(config::reload))

@@ -34,7 +34,7 @@ pub use leaf::SecretText;
 pub use problem::{Notice, Problem, Report};
 pub use read::Format;
 pub use schema::{example, schema};
-pub use settings::{BudgetSettings, ClientTimeouts, Limits, Settings};
+pub use settings::{ClientTimeouts, Limits, Settings};
 pub use show::Effective;
 pub(crate) use show::time as duration_of;
 pub use sources::Overrides;
@@ -121,7 +121,7 @@ pub fn load(inputs: &Inputs<'_>) -> Result<Loaded, Report> {
     let well_formed = report.is_empty() && binder.report.is_empty();
     report.absorb(binder.report);
     if let Some(file) = &file {
-        Checker { tree: &tree, report: &mut report, notices: &mut notices }.file(file);
+        Checker { tree: &tree, report: &mut report }.file(file);
         if well_formed && report.is_empty() {
             let settings = Settings::of(file, &tree, master_key(inputs.surroundings, &mut notices));
             return Ok(Loaded { settings, notices, tree });

@@ -3,6 +3,7 @@
 
 mod gather;
 mod reload;
+mod spending;
 #[cfg(test)]
 mod tests;
 
@@ -14,7 +15,7 @@ use std::time::Instant;
 use policy::{BackendId, BackendSpec, Digester, Draft, Grant, Live, Snapshot, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
-use store::{Directory, StoreError};
+use store::{Directory, Ledger, StoreError};
 use tokio::sync::Semaphore;
 
 use crate::config::{Effective, Loaded, Origin, Report, Settings};
@@ -40,6 +41,8 @@ pub struct Controls {
     pub live: Arc<Live>,
     /// What people edit.
     pub directory: Directory,
+    /// What was spent before.
+    pub ledger: Ledger,
     /// Makes digests of gateway keys under the vault's key.
     pub digester: Digester,
     /// The data plane.
@@ -331,7 +334,7 @@ impl Publisher {
     async fn publish_in_turn(&self, trigger: Trigger, loaded: Arc<Loaded>) -> Result<u64, PublishError> {
         let outcome = match Gathered::read(&self.inner.controls.directory).await {
             Ok(gathered) => {
-                let outcome = self.swap(&gathered, loaded);
+                let outcome = self.swap(&gathered, loaded).await;
                 // Seen is seen, also where it does not fit: `catch_up` must not try the same every second.
                 let now = self.now();
                 let mut state = self.state();
@@ -357,13 +360,15 @@ impl Publisher {
         outcome
     }
 
-    fn swap(&self, gathered: &Gathered, loaded: Arc<Loaded>) -> Result<u64, PublishError> {
+    async fn swap(&self, gathered: &Gathered, loaded: Arc<Loaded>) -> Result<u64, PublishError> {
         let version = self.state().version + 1;
         let (draft, left_out) = self.draft(gathered, &loaded.settings);
         let live = &self.inner.controls.live;
         let snapshot = Snapshot::build(draft, live, version, moment()).map_err(PublishError::Refused)?;
         let snapshot = Arc::new(snapshot);
         let now = self.now();
+        let spent = spending::look_up(&self.inner.controls, &snapshot.budgets, now).await?;
+        live.adopt_budgets(&snapshot.budgets, now, |budget, _window| spent.of(budget));
         {
             let mut state = self.state();
             state.version = version;
@@ -396,6 +401,7 @@ impl Publisher {
         draft.aliases = settings.aliases.clone();
         draft.pools = settings.pools.clone();
         draft.strategies = settings.strategies.clone();
+        draft.budgets = settings.budgets.clone();
         draft.settings = settings.traffic();
         draft.prices = gather::prices(&self.inner.prices, &draft.backends, now);
         (draft, left_out)

@@ -94,6 +94,7 @@ impl House {
         let controls = Controls {
             live: Arc::clone(&live),
             directory: store.directory.clone(),
+            ledger: store.ledger.clone(),
             digester: digester.clone(),
             audience: Arc::clone(&listener) as Arc<dyn Audience>,
             clock: Arc::new(move || Timestamp(clock.load(Ordering::Relaxed))),

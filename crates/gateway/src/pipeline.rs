@@ -10,6 +10,7 @@ pub(crate) mod drain;
 mod hedge;
 pub(crate) mod keepalive;
 mod models;
+mod purse;
 mod rate;
 pub(crate) mod respond;
 pub(crate) mod resume;

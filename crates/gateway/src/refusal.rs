@@ -28,6 +28,8 @@ codes! {
     MISSING_API_KEY = 401 "missing_api_key";
     INVALID_API_KEY = 401 "invalid_api_key";
     MODEL_NOT_FOUND = 404 "model_not_found";
+    BUDGET_EXCEEDED = 402 "budget_exceeded";
+    UNPRICED_MODEL = 402 "unpriced_model";
     NOT_FOUND = 404 "not_found";
     BODY_TIMEOUT = 408 "body_timeout";
     STREAM_BUSY = 409 "stream_busy";

@@ -11,7 +11,7 @@ use protocol::Needs;
 use crate::backend::Source;
 use crate::identity::Key;
 use crate::live::{BackendId, KeySlot, ModelId};
-use crate::money::{Price, PriceBook};
+use crate::money::{Amount, Price, PriceBook};
 use crate::schedule::Strategy;
 
 pub(crate) use build::{CatalogDraft, Served};
@@ -19,6 +19,10 @@ pub(crate) use close::close_names;
 
 /// Names of the simulated provider begin with this, and only they do.
 pub(crate) const DEMO_PREFIX: &str = "demo/";
+
+/// How long an answer may be that neither the request nor the model's mapping bounds, when money is held for it. What
+/// it costs beyond that is counted when it is settled.
+pub const OUTPUT_TOKENS_UNKNOWN: u64 = 32_768;
 
 /// Where a request may go, best tier first.
 #[derive(Debug, PartialEq, Eq)]
@@ -115,6 +119,48 @@ impl Route {
         let narrowest = contexts.min();
         let members = members(&tiers);
         Self { asked, model, renamed: false, tiers, narrowest, members }
+    }
+
+    /// A copy of this route without the candidates whose price nobody knows; none when nobody is left.
+    #[must_use]
+    pub fn only_priced(&self) -> Option<Self> {
+        let priced = |tier: &Tier| {
+            let candidates: Vec<_> =
+                tier.candidates.iter().filter(|one| one.price.is_some()).cloned().collect();
+            (!candidates.is_empty()).then(|| Tier {
+                model: Arc::clone(&tier.model),
+                pool: Arc::clone(&tier.pool),
+                strategy: tier.strategy,
+                mark: tier.mark,
+                candidates,
+            })
+        };
+        let tiers: Vec<Tier> = self.tiers.iter().filter_map(priced).collect();
+        let renamed = self.renamed;
+        (!tiers.is_empty())
+            .then(|| Self { renamed, ..Self::new(Arc::clone(&self.asked), Arc::clone(&self.model), tiers) })
+    }
+
+    /// Whether the price of every candidate is known.
+    #[must_use]
+    pub fn is_priced(&self) -> bool {
+        self.tiers.iter().flat_map(|tier| &tier.candidates).all(|one| one.price.is_some())
+    }
+
+    /// The most that one attempt with so many prompt tokens can cost on it, at the dearest candidate; `ceiling` is the
+    /// price of those whose own nobody knows. `output` is the longest answer, where the request says; else the model's
+    /// maximum counts, else [`OUTPUT_TOKENS_UNKNOWN`].
+    #[must_use]
+    pub fn worst_case(&self, prompt: u64, output: Option<u64>, ceiling: Option<&Price>) -> Amount {
+        let candidates = self.tiers.iter().flat_map(|tier| &tier.candidates);
+        let worst = candidates.filter_map(|one| {
+            let price = one.price.as_deref().or(ceiling)?;
+            let most = one.max_output.unwrap_or(OUTPUT_TOKENS_UNKNOWN);
+            // A request may ask for more than the model gives, but not get it.
+            let output = output.map_or(most, |asked| one.max_output.map_or(asked, |most| asked.min(most)));
+            Some(price.worst_case(prompt, output))
+        });
+        worst.max().unwrap_or_default()
     }
 
     /// Whether a backend is on it.

@@ -21,7 +21,9 @@ pub use backend::{
     ModelLimits, Shown, Source, Spoken, VENDORS, Vendor, answer_path, gemini_path, stream_path, vendor_named,
     vendor_of_host,
 };
-pub use catalog::{Candidate, Carries, Catalog, ModelListing, NoSuchModel, Route, Tier};
+pub use catalog::{
+    Candidate, Carries, Catalog, ModelListing, NoSuchModel, OUTPUT_TOKENS_UNKNOWN, Route, Tier,
+};
 pub use identity::{Class, Digest, Digester, Identity, Key, KeyLimits, ModelSet, Secret, masked};
 pub use limit::{Adaptive, Pace, RateWindow, RetreatRules, WaiterId};
 pub use live::{
@@ -30,7 +32,10 @@ pub use live::{
     Outcome, ProbeResult, ProbeStatus, Probed, Purpose, QueueStatus, Reach, Refused, RefusedReason, Slot,
     Status, Told, Verdict, WaitingByClass, Want,
 };
-pub use money::{Amount, AmountError, Price, PriceBook, PriceSpec};
+pub use money::{
+    Amount, AmountError, Budget, BudgetBook, BudgetSlot, BudgetStatus, Crossed, Exceeded, Hold, Payer,
+    Period, Price, PriceBook, PriceSpec, THRESHOLDS, UnknownPeriod, Window,
+};
 /// What backends speak is said in protocol's words.
 pub use protocol::Dialect;
 pub use receipt::{
@@ -42,7 +47,8 @@ pub use schedule::{
     Strategy, backoff,
 };
 pub use snapshot::{
-    AdaptiveSettings, BackendSpec, Draft, KeepaliveRules, KeySecret, KeySpec, ModelSpec, PoolSpec,
-    ProbeRules, Problem, QueuePolicy, ResumeRules, Snapshot, Spill, TeamSpec, TrafficSettings,
+    AdaptiveSettings, BackendSpec, BudgetOf, BudgetSpec, Draft, KeepaliveRules, KeySecret, KeySpec,
+    ModelSpec, PoolSpec, ProbeRules, Problem, QueuePolicy, ResumeRules, Snapshot, Spill, TeamSpec,
+    TrafficSettings,
 };
 pub use timestamp::Timestamp;

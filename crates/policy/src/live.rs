@@ -3,6 +3,7 @@
 
 mod asks;
 mod board;
+mod budgets;
 mod explain;
 mod names;
 mod probes;
@@ -33,6 +34,7 @@ pub use status::{
 
 use crate::catalog::Tier;
 use crate::limit::WaiterId;
+use crate::money::BudgetBook;
 use crate::snapshot::Snapshot;
 use state::State;
 
@@ -42,6 +44,7 @@ use state::State;
 /// as a [`Grant`] from the very call that made it so; the caller hands it over.
 pub struct Live {
     state: Mutex<State>,
+    budgets: Mutex<BudgetBook>,
     is_due_sooner: AtomicBool,
 }
 
@@ -61,7 +64,11 @@ impl Live {
     /// Nothing learned, nothing adopted: every lease is refused until a snapshot is.
     #[must_use]
     pub fn new() -> Self {
-        Self { state: Mutex::new(State::default()), is_due_sooner: AtomicBool::new(false) }
+        Self {
+            state: Mutex::new(State::default()),
+            budgets: Mutex::new(BudgetBook::default()),
+            is_due_sooner: AtomicBool::new(false),
+        }
     }
 
     /// Puts a snapshot's limits in force. Levels, cooldowns and what is in flight stay with their names;

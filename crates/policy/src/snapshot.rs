@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 pub use draft::{
-    AdaptiveSettings, BackendSpec, Draft, KeepaliveRules, KeySecret, KeySpec, ModelSpec, PoolSpec,
-    ProbeRules, QueuePolicy, ResumeRules, Spill, TeamSpec, TrafficSettings,
+    AdaptiveSettings, BackendSpec, BudgetOf, BudgetSpec, Draft, KeepaliveRules, KeySecret, KeySpec,
+    ModelSpec, PoolSpec, ProbeRules, QueuePolicy, ResumeRules, Spill, TeamSpec, TrafficSettings,
 };
 
 use crate::backend::{
@@ -20,6 +20,7 @@ use crate::backend::{
 use crate::catalog::{Catalog, CatalogDraft, Served};
 use crate::identity::{Class, Digest, Identity, Key, KeyLimits, ModelSet};
 use crate::live::{BackendId, KeySlot, Live, ModelId};
+use crate::money::{Budget, BudgetSlot, Payer};
 use crate::schedule::Strategy;
 
 /// The pools that always exist, in the order they are tried.
@@ -36,6 +37,8 @@ pub struct Snapshot {
     pub catalog: Catalog,
     /// Every backend, enabled or not, in the order of the configuration.
     pub backends: Vec<Arc<Backend>>,
+    /// What may be spent.
+    pub budgets: Vec<Budget>,
     /// Ceilings, waits and rules.
     pub settings: TrafficSettings,
     by_id: HashMap<BackendId, usize>,
@@ -89,19 +92,26 @@ impl Snapshot {
         let backends: Vec<Arc<Backend>> = served.iter().map(|one| Arc::clone(&one.backend)).collect();
         let mut catalog = CatalogDraft { served, pools, strategies, prices: draft.prices }.catalog();
         check::aliases(&mut catalog, &draft.aliases, &mut problems);
-        let keys = keys(draft.keys, &draft.teams, &draft.digester, live);
+        let mut keys = keys(draft.keys, &draft.teams, &draft.digester, live);
+        let budgets = budgets(&draft.budgets, &keys);
+        for keyed in &mut keys {
+            keyed.key.budgets = counting(&budgets, &keyed.key, live);
+        }
         check::key_models(&mut catalog, &keys, &mut problems);
         if !problems.is_empty() {
             return Err(problems);
         }
         let keys = keys.into_iter().map(|one| (Arc::new(one.key), one.digests)).collect();
-        let anonymous = Arc::new(anonymous(live));
+        let mut anonymous = anonymous(live);
+        anonymous.budgets = counting(&budgets, &anonymous, live);
+        let anonymous = Arc::new(anonymous);
         Ok(Self {
             version,
             identity: Identity::new(draft.digester, keys, anonymous),
             catalog,
             by_id: backends.iter().enumerate().map(|(index, backend)| (backend.id, index)).collect(),
             backends,
+            budgets,
             settings: draft.settings,
         })
     }
@@ -242,6 +252,8 @@ fn keys(
             strict: spec.strict,
             default_model: spec.default_model.map(Arc::from),
             body_bytes_max: spec.body_bytes_max,
+            budgets: Box::default(),
+            ceiling: spec.ceiling.map(|spec| Arc::new(spec.price())),
             expires: spec.expires,
             enabled: spec.enabled,
             source: spec.source,
@@ -249,6 +261,33 @@ fn keys(
         Keyed { key, digests, aliases: spec.aliases, index }
     });
     keyed.collect()
+}
+
+/// The budgets, with keys by their ids. One that names nobody counts nobody's spending.
+fn budgets(specs: &[BudgetSpec], keys: &[Keyed]) -> Vec<Budget> {
+    let budget = |spec: &BudgetSpec| {
+        let (id, of) = match &spec.of {
+            BudgetOf::Gateway => (format!("gateway/{}", spec.per), Payer::Gateway),
+            BudgetOf::Team(team) => (format!("team {team}/{}", spec.per), Payer::Team(team.as_str().into())),
+            BudgetOf::Key(name) => {
+                let key = keys.iter().find(|keyed| *keyed.key.name == **name);
+                let id = key.map_or_else(|| Arc::from(name.as_str()), |keyed| Arc::clone(&keyed.key.id));
+                (format!("key {name}/{}", spec.per), Payer::Key(id))
+            }
+        };
+        Budget { id: id.into(), of, amount: spec.amount, per: spec.per }
+    };
+    specs.iter().map(budget).collect()
+}
+
+/// Where the budgets are counted that a key's requests count towards.
+fn counting(budgets: &[Budget], key: &Key, live: &Live) -> Box<[BudgetSlot]> {
+    let concerns = |budget: &&Budget| match &budget.of {
+        Payer::Gateway => true,
+        Payer::Team(team) => key.team.as_ref() == Some(team),
+        Payer::Key(id) => key.id == *id,
+    };
+    budgets.iter().filter(concerns).map(|budget| live.budget_slot(budget)).collect()
 }
 
 /// The caller of a gateway without keys.
@@ -266,6 +305,8 @@ fn anonymous(live: &Live) -> Key {
         strict: false,
         default_model: None,
         body_bytes_max: None,
+        budgets: Box::default(),
+        ceiling: None,
         expires: None,
         enabled: true,
         source: Source::default(),

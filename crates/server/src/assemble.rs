@@ -46,6 +46,9 @@ pub(crate) struct Assembled {
     pub(crate) minted_admin_token: Option<String>,
 }
 
+/// How long a start may take to catch up with the journal, where budgets count.
+const TAKE_OVER_MAX: std::time::Duration = std::time::Duration::from_secs(60);
+
 /// Whether the simulated provider is wanted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Demo {
@@ -85,12 +88,16 @@ pub(crate) async fn assemble(sources: Arc<Sources>, loaded: Loaded, demo: Demo) 
     let controls = Controls {
         live: live.clone(),
         directory: directory.clone(),
+        ledger: store.ledger.clone(),
         digester: digester.clone(),
         audience: Arc::new(DataPlane(gateway.clone())),
         clock: Arc::new(|| SystemClock.wall()),
         extra_backends,
     };
     let publisher = Publisher::new(controls, loaded);
+    if !settings.budgets.is_empty() {
+        take_over(&store.mover)?;
+    }
     publisher.publish(Trigger::Start).await?;
     let reloader = Reloader::new(publisher.clone(), sources.clone());
     let (lookout, lists) = Lookout::new(gateway.clone());
@@ -134,6 +141,18 @@ async fn with_stored(sources: &Sources, loaded: Loaded, directory: &Directory) -
         tracing::error!("settings changed by API are left out, as they do not hold: {error}");
         Ok(loaded)
     })
+}
+
+/// What the journal of an earlier process still holds was spent too: budgets count from the whole ledger.
+fn take_over(mover: &Mover) -> anyhow::Result<()> {
+    let whole = tokio::task::block_in_place(|| mover.flush(TAKE_OVER_MAX));
+    anyhow::ensure!(
+        whole,
+        "the journal could not be taken over into the ledger within {} s ({:?}), so nobody knows what is left of the budgets",
+        TAKE_OVER_MAX.as_secs(),
+        mover.lag()
+    );
+    Ok(())
 }
 
 /// How a gateway with these settings opens its store.

@@ -126,6 +126,12 @@ fn price(typed: &file::Price) -> PriceSpec {
     spec
 }
 
+/// What a key pays for a model whose price nobody knows; its name on receipts shows that.
+pub(crate) fn ceiling(typed: &file::Price) -> PriceSpec {
+    let spec = price(typed);
+    PriceSpec { version: spec.version.replacen("config", "ceiling", 1), ..spec }
+}
+
 /// Deadlines where each part left out is the common one, cut to the total: that ends every wait anyway.
 pub(crate) fn deadlines(typed: Option<&file::Deadlines>, common: Deadlines) -> Deadlines {
     let total = typed.and_then(|d| d.total).map_or(common.total, |span| span.0);

@@ -42,6 +42,8 @@ shape! {
         pub default_model: Option<ModelName>,
         /// Other names for models, for this key alone.
         pub aliases: Option<Table<OneOrMany<ModelName>>>,
+        /// What it pays, in US dollars per million tokens, for a model whose price nobody knows.
+        pub unpriced: Option<file::Price>,
         /// The longest body it may send.
         pub body_max: Option<Size<1024, { 4 << 30 }>>,
         /// When it stops being valid.
@@ -67,12 +69,7 @@ pub(crate) fn backend_body(text: &str, pools: &[&str]) -> Result<file::Backend, 
 fn backend_from(place: &Place, text: &str, pools: &[&str]) -> Result<file::Backend, Report> {
     let (typed, tree) = bind::<file::Backend>(place, text)?;
     let mut report = Report::default();
-    let mut notices = Vec::new();
-    Checker { tree: &tree, report: &mut report, notices: &mut notices }.backend(
-        &typed,
-        &Path::default(),
-        Some(pools),
-    );
+    Checker { tree: &tree, report: &mut report }.backend(&typed, &Path::default(), Some(pools));
     if report.is_empty() { Ok(typed) } else { Err(report) }
 }
 
@@ -147,6 +144,7 @@ pub(crate) fn stored_key(
         default_model: typed.default_model.as_ref().map(|model| model.0.clone()),
         aliases: settings::aliases(typed.aliases.as_ref()),
         body_bytes_max: typed.body_max.map(|size| size.0),
+        ceiling: typed.unpriced.as_ref().map(backend::ceiling),
         expires: stored.expires,
         enabled: stored.enabled,
         source: Source::Api,

@@ -8,7 +8,7 @@ use policy::{BackendKind, VENDORS, vendor_named};
 use super::bind::List;
 use super::file::{self, File};
 use super::pacing;
-use super::problem::{Notice, Problem, Report, closest, did_you_mean, quoted};
+use super::problem::{Problem, Report, closest, did_you_mean, quoted};
 use super::settings::DEFAULTS;
 use super::tree::{Node, Path};
 use super::url::{self, LinkLocal};
@@ -36,17 +36,12 @@ const PLAIN_ENDPOINTS: [&str; 7] = [
 pub(crate) struct Checker<'a> {
     pub(crate) tree: &'a Node,
     pub(crate) report: &'a mut Report,
-    pub(crate) notices: &'a mut Vec<Notice>,
 }
 
 impl Checker<'_> {
     fn refuse(&mut self, path: &Path, message: impl Into<String>, suggestion: Option<String>) {
         let origin = self.tree.origin_near(path);
         self.report.add(Problem { origin, path: path.clone(), message: message.into(), suggestion });
-    }
-
-    fn notice(&mut self, subject: impl Into<String>, message: &str) {
-        self.notices.push(Notice { subject: subject.into(), message: message.to_owned() });
     }
 
     /// Checks a whole configuration.
@@ -340,9 +335,6 @@ impl Checker<'_> {
                     );
                 }
             }
-        }
-        if budgets.is_some() {
-            self.notice("budgets", "are checked and kept, but nothing is held back by them in this version");
         }
     }
 }

@@ -289,6 +289,9 @@ shape! {
         pub default_model: Option<ModelName>,
         /// Other names for models, for this key alone.
         pub aliases: Option<Table<OneOrMany<ModelName>>>,
+        /// What it pays, in US dollars per million tokens, for a model whose price nobody knows. Default: where a budget
+        /// counts, such a model is refused.
+        pub unpriced: Option<Price>,
         /// The longest body it may send.
         pub body_max: Option<Size<1024, { 4 * GIB }>>,
         /// When it stops being valid, as in `2027-01-31T00:00:00Z`.

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use policy::{
-    AdaptiveSettings, AffinityRules, Amount, BackendSpec, BreakerRules, Class, CooldownRules, Deadlines,
-    HedgeRules, KeyLimits, KeySecret, KeySpec, PoolSpec, ProbeRules, QueuePolicy, RateWindow, Secret, Source,
-    Spill, Strategy, TrafficSettings,
+    AdaptiveSettings, AffinityRules, BackendSpec, BreakerRules, BudgetOf, BudgetSpec, Class, CooldownRules,
+    Deadlines, HedgeRules, KeyLimits, KeySecret, KeySpec, Period, PoolSpec, ProbeRules, QueuePolicy,
+    RateWindow, Secret, Source, Spill, Strategy, TrafficSettings,
 };
 use store::MasterKeySource;
 
@@ -126,7 +126,7 @@ pub struct Settings {
     /// When backends are asked how they are.
     pub probe: ProbeRules,
     /// What may be spent.
-    pub budgets: Vec<BudgetSettings>,
+    pub budgets: Vec<BudgetSpec>,
 }
 
 /// What the gateway takes on at once.
@@ -167,19 +167,6 @@ pub struct ClientTimeouts {
     pub body: Duration,
     /// Between two requests on one connection.
     pub idle: Duration,
-}
-
-/// What may be spent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BudgetSettings {
-    /// Of one key.
-    pub key: Option<String>,
-    /// Of one team.
-    pub team: Option<String>,
-    /// In US dollars.
-    pub amount: Amount,
-    /// How often it starts anew.
-    pub per: file::Period,
 }
 
 impl fmt::Debug for Settings {
@@ -367,6 +354,7 @@ fn key(typed: &file::Key, source: Source) -> KeySpec {
         default_model: typed.default_model.as_ref().map(|model| model.0.clone()),
         aliases: aliases(typed.aliases.as_ref()),
         body_bytes_max: typed.body_max.map(|size| size.0),
+        ceiling: typed.unpriced.as_ref().map(backend::ceiling),
         expires: typed.expires.map(|moment| moment.0),
         enabled: typed.enabled.unwrap_or(true),
         source,
@@ -442,11 +430,21 @@ fn affinity(typed: Option<&file::Affinity>, default: AffinityRules) -> AffinityR
     }
 }
 
-fn budget(typed: &file::Budget) -> BudgetSettings {
-    BudgetSettings {
-        key: typed.key.as_ref().map(|name| name.0.clone()),
-        team: typed.team.as_ref().map(|name| name.0.clone()),
-        amount: typed.amount.0,
-        per: typed.per.unwrap_or(file::Period::Total),
+fn budget(typed: &file::Budget) -> BudgetSpec {
+    let of = match (&typed.key, &typed.team) {
+        (Some(key), _) => BudgetOf::Key(key.0.clone()),
+        (None, Some(team)) => BudgetOf::Team(team.0.clone()),
+        (None, None) => BudgetOf::Gateway,
+    };
+    BudgetSpec { of, amount: typed.amount.0, per: period(typed.per) }
+}
+
+fn period(typed: Option<file::Period>) -> Period {
+    match typed {
+        Some(file::Period::Hour) => Period::Hour,
+        Some(file::Period::Day) => Period::Day,
+        Some(file::Period::Week) => Period::Week,
+        Some(file::Period::Month) => Period::Month,
+        Some(file::Period::Total) | None => Period::Total,
     }
 }

@@ -95,7 +95,7 @@ fn the_documented_example_means_what_it_says() {
     assert_eq!(settings.budgets[0].amount.to_string(), "50");
     assert_eq!(settings.keepalive.endpoints[0].1.as_secs(), 15);
     let subjects: Vec<&str> = loaded.notices.iter().map(|notice| notice.subject.as_str()).collect();
-    assert_eq!(subjects, ["budgets"]);
+    assert!(subjects.is_empty(), "{subjects:?}");
     let keepalive = settings.traffic().keepalive;
     assert_eq!(keepalive.stream.map(|interval| interval.as_secs()), Some(15));
     let resume = settings.traffic().resume.expect("streams can be continued");

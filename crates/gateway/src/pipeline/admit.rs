@@ -9,8 +9,9 @@ use super::{
     authenticate::Caller,
     decode::Ask,
     drain::{Abandoned, Drain, Flow},
+    purse::Purse,
     route::Lease,
-    settle::{End, Facts, Flush, settle},
+    settle::{End, Facts, Flush, Taken, settle},
 };
 use crate::{
     gateway::Gateway,
@@ -43,6 +44,7 @@ pub(super) async fn admit(gateway: &Arc<Gateway>, caller: &Caller, ask: &Ask) ->
         Refusal::new(Code::BACKPRESSURE, "The gateway is at its limit of requests in flight. Retry later.")
             .retry_after(std::time::Duration::from_secs(1))
     })?;
+    let purse = Purse::open(gateway, ask)?;
     match enter(gateway, ask) {
         Entry::Inside => {}
         Entry::Refused(refused) => return Err(refused.into()),
@@ -55,7 +57,7 @@ pub(super) async fn admit(gateway: &Arc<Gateway>, caller: &Caller, ask: &Ask) ->
             }
         },
     }
-    let facts = Box::new(Facts::new(gateway, caller, ask, room));
+    let facts = Box::new(Facts::new(gateway, caller, ask, Taken { room, purse }));
     Ok(Ticket { held: Some(Held { facts, settler }) })
 }
 

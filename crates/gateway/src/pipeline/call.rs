@@ -166,6 +166,7 @@ pub(super) async fn retry(failed: Failed, ask: &Ask, ticket: &mut Ticket) -> Res
         && (failure.kind != FailureKind::ModelMissing || is_elsewhere_left(ask, &facts.tries.backends))
         && !matches!(ask.payload, Payload::Opaque(None))
         && ask.at.elapsed() < total
+        && facts.can_pay(1)
         && match repeat {
             Repeat::Freely => true,
             Repeat::OnBudget => facts.gateway.live.may_retry(&pool, tokio::time::Instant::now().into_std()),

@@ -14,7 +14,9 @@ use policy::{BackendId, Class, Dialects, Key, Purpose, Refused, RefusedReason, R
 use protocol::{DecodeError, Dialect, Needs, Outline, conversation::request::Request};
 use tokio::time::Instant;
 
-use super::{accept::Arrival, authenticate::Caller, keepalive::Commitment, models::Question, resume::Wish};
+use super::{
+    accept::Arrival, authenticate::Caller, keepalive::Commitment, models::Question, purse, resume::Wish,
+};
 use crate::{
     forward,
     gateway::Gateway,
@@ -316,7 +318,7 @@ impl Door<'_> {
     fn route(&self, arrival: &Arrival, asked: &str) -> Result<Arc<Route>, Refusal> {
         let route = arrival.view.snapshot.catalog.resolve(asked, &self.caller.key)?;
         policy::may_take(&self.caller.key, &route)?;
-        Ok(route)
+        purse::payable(route, &self.caller.key)
     }
 
     fn default_route(&self, arrival: &Arrival) -> Arc<Route> {

@@ -47,7 +47,10 @@ async fn race(ask: &Ask, sending: Sending, patience: Duration, ticket: &mut Tick
     if let Ok(came) = timeout(patience, first.as_mut()).await {
         return came;
     }
-    let beside = route::beside(ask, earlier.tier(), ticket);
+    let beside = match ticket.facts().can_pay(2) {
+        true => route::beside(ask, earlier.tier(), ticket),
+        false => None,
+    };
     let Some(second) = beside.and_then(|lease| call::open_beside(ask, lease, ticket)) else {
         return first.await;
     };

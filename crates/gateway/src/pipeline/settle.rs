@@ -6,8 +6,8 @@ mod rival;
 use std::{borrow::Cow, pin::Pin, sync::Arc, time::Duration};
 
 use policy::{
-    Amount, AttemptId, AttemptOutcome, Bound, Closed, Entry, Key, Opened, Outcome, Price, Progress, Receipt,
-    RequestOutcome, Timestamp,
+    Amount, AttemptId, AttemptOutcome, Bound, Candidate, Closed, Entry, Key, Opened, Outcome, Price,
+    Progress, Receipt, RequestOutcome, Timestamp,
 };
 use protocol::{Dialect, Failure, FailureKind, StreamTally, Taint, Usage, UsageSource};
 use store::{JournalError, Reservation};
@@ -17,6 +17,7 @@ use super::{
     authenticate::Caller,
     decode::{Ask, BYTES_PER_TOKEN, Estimate},
     keepalive::Commitment,
+    purse::Purse,
     route::{Lease, Tries},
 };
 use crate::{gateway::Gateway, identity::Stamp, refusal::Code, view::Serving};
@@ -33,6 +34,7 @@ pub(crate) struct Facts {
     pub(super) end: Option<End>,
     pub(super) meter: Meter,
     pub(super) room: Reservation,
+    purse: Purse,
     attempt: Option<Attempt>,
     served: Option<Served>,
     /// The other one, while two race.
@@ -43,6 +45,12 @@ pub(crate) struct Facts {
     is_discharged: bool,
     commitment: Commitment,
     caller: Requested,
+}
+
+/// What was taken for a request before it was let in.
+pub(super) struct Taken {
+    pub(super) room: Reservation,
+    pub(super) purse: Purse,
 }
 
 /// What the client asked for, as the receipt will tell it.
@@ -97,8 +105,10 @@ pub(super) struct Meter {
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Facts {
-    pub(super) fn new(gateway: &Arc<Gateway>, caller: &Caller, ask: &Ask, room: Reservation) -> Self {
+    pub(super) fn new(gateway: &Arc<Gateway>, caller: &Caller, ask: &Ask, taken: Taken) -> Self {
+        let Taken { room, purse } = taken;
         Self {
+            purse,
             gateway: gateway.clone(),
             stamp: ask.stamp.clone(),
             tries: Tries::default(),
@@ -141,7 +151,7 @@ impl Facts {
             serving: lease.serving.clone(),
             pool: lease.tier().pool.clone(),
             model: lease.tier().model.clone(),
-            price: candidate.price.clone(),
+            price: self.price(candidate),
             dialect: lease.dialect(),
         });
         let now = Instant::now();
@@ -163,11 +173,21 @@ impl Facts {
             stream: self.caller.is_stream,
             at: self.caller.wall.after(now - self.caller.at),
             estimate: Usage { input: self.caller.estimate.prompt, ..Usage::default() },
-            price: candidate.price.clone(),
+            price: self.price(candidate),
         };
         self.room.write(&Entry::Opened(opened))?;
         self.attempt = Some(Attempt { id, started: now, progressed: now });
         Ok(())
+    }
+
+    /// What this attempt is charged by: the candidate's price, or what the key pays where nobody knows one.
+    fn price(&self, candidate: &Candidate) -> Option<Arc<Price>> {
+        candidate.price.clone().or_else(|| self.key.ceiling.clone())
+    }
+
+    /// Whether so many more attempts can be paid for; what they may cost is held then.
+    pub(super) fn can_pay(&mut self, attempts: u64) -> bool {
+        self.purse.bears(self.spent.cost, attempts)
     }
 
     fn write_closed(&mut self, closed: Option<Closed>) {
@@ -382,6 +402,7 @@ pub(super) fn settle(mut facts: Box<Facts>) -> Option<Flush> {
     }
     let (reserved, spent) = (facts.caller.estimate.total(), facts.spent.usage.total());
     let now = Instant::now().into_std();
+    facts.purse.settle(facts.spent.cost);
     facts.gateway.live.correct_tokens(facts.key.slot, reserved, spent, now);
     facts.discharge();
     facts.room.waits_for_disk().then(|| flush(*facts))

@@ -2,6 +2,7 @@
 
 mod p01_no_cut_answer_looks_whole;
 mod p02_another_backend_answers;
+mod p04_budgets_hold;
 mod p05_no_unpriced_model_is_free;
 mod p07_no_database_is_needed;
 mod p08_bytes_are_kept;

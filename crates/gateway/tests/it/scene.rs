@@ -10,8 +10,8 @@ use gateway::{Body, Clock, ConnectionLimits, Gateway, Handler, Ids, Metrics, Par
 use http::{Request, Response};
 use hyper::body::Incoming;
 use policy::{
-    BackendKind, BackendSpec, BackendStatus, Bound, Digester, Draft, KeySecret, KeySpec, Live, ModelSpec,
-    Receipt, Secret, Snapshot, Status, TicketId, Timestamp,
+    Amount, BackendKind, BackendSpec, BackendStatus, Bound, Digester, Draft, KeySecret, KeySpec, Live,
+    ModelSpec, Receipt, Secret, Snapshot, Status, TicketId, Timestamp,
 };
 use serde_json::{Value, json};
 use store::ledger::{ReceiptDetail, UsageSums};
@@ -131,6 +131,7 @@ impl Plan {
             Store::open(folder.path(), self.store).expect("the store opens");
         let (journal, live, tasks) = (Arc::new(journal), Arc::new(Live::new()), Tasks::default());
         let snapshot = Snapshot::build(self.draft, &live, 1, Instant::now().into_std()).expect("a snapshot");
+        live.adopt_budgets(&snapshot.budgets, Timestamp(WALL), |_, _| Amount::ZERO);
         let gateway = Gateway::start(Parts {
             snapshot: Arc::new(snapshot),
             live: live.clone(),

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::backend::Source;
 use crate::live::KeySlot;
+use crate::money::{BudgetSlot, Price};
 use crate::timestamp::Timestamp;
 
 /// A gateway key as the data plane needs it; of its secret only digests are kept, elsewhere.
@@ -38,6 +39,10 @@ pub struct Key {
     pub default_model: Option<Arc<str>>,
     /// The longest body it may send, when tighter than the gateway's.
     pub body_bytes_max: Option<u64>,
+    /// The budgets that its requests count towards.
+    pub budgets: Box<[BudgetSlot]>,
+    /// What it pays for a model whose price nobody knows; without it such a model is refused where a budget counts.
+    pub ceiling: Option<Arc<Price>>,
     /// When it stops being valid.
     pub expires: Option<Timestamp>,
     /// Whether it is in use.

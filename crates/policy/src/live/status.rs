@@ -219,6 +219,8 @@ pub enum EventKind {
     ErrorCleared,
     /// An operator cleared everything.
     Reset,
+    /// A share of a budget is spent.
+    BudgetCrossed,
     /// A request was refused by us.
     Refused,
     /// The queue was full, and a request was started beyond a backend's rate.

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::{
-    BackendSpec, Draft, KeepaliveRules, KeySecret, KeySpec, Keyed, POOLS, ProbeRules, Problem,
+    BackendSpec, BudgetSpec, Draft, KeepaliveRules, KeySecret, KeySpec, Keyed, POOLS, ProbeRules, Problem,
     TrafficSettings,
 };
 use crate::backend::{Deadlines, Source};
@@ -27,6 +27,7 @@ pub(super) fn draft(draft: &Draft) -> Vec<Problem> {
     pools(draft, &mut problems);
     backends(draft, &mut problems);
     keys(draft, &mut problems);
+    budgets(draft, &mut problems);
     settings(&draft.settings, &mut problems);
     problems
 }
@@ -117,6 +118,20 @@ fn unknown_models(path: &str, missing: &[String], catalog: &Catalog, problems: &
 
 fn did_you_mean(name: Option<&String>) -> Option<String> {
     name.map(|name| format!("did you mean `{name}`?"))
+}
+
+fn budgets(draft: &Draft, problems: &mut Vec<Problem>) {
+    for (index, spec) in draft.budgets.iter().enumerate() {
+        let path = format!("budgets[{index}]");
+        let same = |other: &BudgetSpec| (&other.of, other.per) == (&spec.of, spec.per);
+        if draft.budgets.iter().take(index).any(same) {
+            problems
+                .push(Problem::new(&path, format!("is the second one of the same for each {}", spec.per)));
+        }
+        if spec.amount <= Amount::ZERO {
+            problems.push(Problem::new(format!("{path}.amount"), "must be more than nothing"));
+        }
+    }
 }
 
 fn pools(draft: &Draft, problems: &mut Vec<Problem>) {

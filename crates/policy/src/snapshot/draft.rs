@@ -11,7 +11,7 @@ use crate::backend::{BackendKind, BackendLimits, Deadlines, HeaderRules, ModelLi
 use crate::catalog::Carries;
 use crate::identity::{Class, Digest, Digester, KeyLimits, Secret};
 use crate::limit::{Adaptive, RateWindow, RetreatRules};
-use crate::money::{PriceBook, PriceSpec};
+use crate::money::{Amount, Period, PriceBook, PriceSpec};
 use crate::schedule::{AffinityRules, BreakerRules, CooldownRules, HedgeRules, Strategy};
 use crate::timestamp::Timestamp;
 
@@ -30,6 +30,8 @@ pub struct Draft {
     pub pools: Vec<PoolSpec>,
     /// Models that are not spread as their pools are.
     pub strategies: BTreeMap<String, Strategy>,
+    /// What may be spent.
+    pub budgets: Vec<BudgetSpec>,
     /// Prices of what no mapping prices.
     pub prices: PriceBook,
     /// Ceilings, waits and rules.
@@ -49,6 +51,7 @@ impl Draft {
             aliases: BTreeMap::new(),
             pools: Vec::new(),
             strategies: BTreeMap::new(),
+            budgets: Vec::new(),
             prices: PriceBook::default(),
             settings: TrafficSettings::default(),
             digester,
@@ -184,6 +187,8 @@ pub struct KeySpec {
     pub aliases: BTreeMap<String, Vec<String>>,
     /// The longest body it may send, when tighter than the gateway's.
     pub body_bytes_max: Option<u64>,
+    /// What it pays for a model whose price nobody knows.
+    pub ceiling: Option<PriceSpec>,
     /// When it stops being valid.
     pub expires: Option<Timestamp>,
     /// Whether it is in use.
@@ -210,6 +215,7 @@ impl KeySpec {
             default_model: None,
             aliases: BTreeMap::new(),
             body_bytes_max: None,
+            ceiling: None,
             expires: None,
             enabled: true,
             source: Source::default(),
@@ -224,6 +230,28 @@ pub enum KeySecret {
     Plain(Secret),
     /// As the directory keeps it.
     Digest(Digest),
+}
+
+/// A budget as it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BudgetSpec {
+    /// Whose spending counts.
+    pub of: BudgetOf,
+    /// How much.
+    pub amount: Amount,
+    /// In what time.
+    pub per: Period,
+}
+
+/// Whose spending a budget counts, as people name them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BudgetOf {
+    /// Everybody's.
+    Gateway,
+    /// A team's.
+    Team(String),
+    /// A key's.
+    Key(String),
 }
 
 /// A team as it was written: its ceilings and models narrow those of its keys.

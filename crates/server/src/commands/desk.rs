@@ -98,6 +98,7 @@ impl Desk {
         let controls = Controls {
             live: Arc::clone(&live),
             directory: tools.directory.clone(),
+            ledger: tools.ledger.clone(),
             digester: digester.clone(),
             audience: Arc::new(Nobody),
             clock: Arc::new(|| SystemClock.wall()),

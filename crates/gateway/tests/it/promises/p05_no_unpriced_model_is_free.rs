@@ -1,10 +1,11 @@
-//! P05: a model whose price nobody knows is never silently free: its receipt, its ledger line and the metrics say so.
+//! P05: a model whose price nobody knows is never free under a budget, and never silently free: its receipt, its ledger
+//! line and the metrics say so.
 
-use policy::{Amount, PriceSpec};
+use policy::{Amount, BudgetOf, BudgetSpec, KeySpec, Period, PriceSpec};
 use serde_json::Value;
 use testkit::{Behaviour, Ending, ScriptedProvider};
 
-use crate::scene::{MODEL, Plan, Scene, chat, chat_stream};
+use crate::scene::{MODEL, Plan, Scene, chat, chat_stream, key};
 
 fn per_million(text: &str) -> Amount {
     Amount::per_million(text).expect("a price")
@@ -88,4 +89,69 @@ async fn p05_a_failed_attempt_that_was_paid_for_is_on_the_receipt() {
     assert!(paid.usage.input > 0 && paid.cost > Amount::ZERO, "{paid:?}");
     assert_eq!(detail.receipt.usage, paid.usage.plus(&served.usage));
     assert_eq!(detail.receipt.cost, paid.cost.saturating_add(served.cost));
+}
+
+const KEY: &str = "lg-1";
+
+fn one_dollar_a_token() -> PriceSpec {
+    let dollar: Amount = "1".parse().expect("an amount");
+    PriceSpec { input: dollar, output: dollar, ..PriceSpec::default() }
+}
+
+/// A key that may spend a thousand dollars a day.
+fn budgeted(plan: Plan, key: KeySpec) -> Plan {
+    plan.with(|draft| {
+        let amount = "1000".parse().expect("an amount");
+        draft.budgets.push(BudgetSpec { of: BudgetOf::Key(key.name.clone()), amount, per: Period::Day });
+        draft.keys.push(key);
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn p05_without_a_price_there_is_no_call() {
+    let provider = ScriptedProvider::start().await;
+    let scene = budgeted(Plan::before(&[&provider]), key(KEY)).start().await;
+    let mut answer =
+        scene.client().with_key(KEY).post("/v1/chat/completions", &chat()).await.expect("an answer");
+    assert_eq!(answer.status, 402);
+    assert_eq!(answer.json().await.expect("JSON")["error"]["code"], "unpriced_model");
+    assert_eq!(provider.count().accepted, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn p05_only_backends_with_a_price_are_used() {
+    let (unpriced, priced) = (ScriptedProvider::start().await, ScriptedProvider::start().await);
+    let plan = Plan::before(&[&unpriced, &priced]).with(|draft| {
+        let models = draft.backends[1].models.as_mut().expect("written models");
+        models.values_mut().for_each(|model| {
+            model.price = Some(one_dollar_a_token());
+            model.max_output = Some(100);
+        });
+    });
+    let scene = budgeted(plan, key(KEY)).start().await;
+    let ask = || async {
+        scene.client().with_key(KEY).post("/v1/chat/completions", &chat()).await.expect("an answer").status
+    };
+    assert_eq!(ask().await, 200);
+    assert_eq!((unpriced.count().accepted, priced.count().accepted), (0, 1));
+    let receipt = scene.only_receipt().await.receipt;
+    assert!(receipt.cost > Amount::ZERO && !receipt.unpriced, "{receipt:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn p05_a_keys_own_price_is_charged_where_there_is_none() {
+    let provider = ScriptedProvider::start().await;
+    let cheap = PriceSpec {
+        version: "ceiling-1".to_owned(),
+        input: Amount(1000),
+        output: Amount(1000),
+        ..PriceSpec::default()
+    };
+    let generous = KeySpec { ceiling: Some(cheap), ..key(KEY) };
+    let scene = budgeted(Plan::before(&[&provider]), generous).start().await;
+    let answer = scene.client().with_key(KEY).post("/v1/chat/completions", &chat()).await.expect("an answer");
+    assert_eq!(answer.status, 200);
+    let receipt = scene.only_receipt().await.receipt;
+    assert_eq!(receipt.cost, Amount(1000).times(receipt.usage.total()));
+    assert_eq!(receipt.price_version.as_deref(), Some("ceiling-1"));
 }
