@@ -1,5 +1,8 @@
 //! Reads and writes whole answers; never a stream of one.
 
+#[cfg(test)]
+mod tests;
+
 use bytes::Bytes;
 
 use super::item::{Entry, Reader, status_of};

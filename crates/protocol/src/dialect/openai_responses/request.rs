@@ -2,6 +2,8 @@
 
 mod decode;
 mod encode;
+#[cfg(test)]
+mod tests;
 
 use crate::conversation::loss::Field;
 pub(crate) use decode::{decode, history, settle};
