@@ -11,6 +11,7 @@ pub(crate) mod ask;
 mod count;
 pub(crate) mod error;
 mod fields;
+mod foreign;
 mod gemini;
 pub(crate) mod glance;
 pub(crate) mod grammar;

@@ -1,13 +1,12 @@
 //! Reads a messages request, or one to count its tokens: what it weighs and demands; never judges a field, role or block
 //! it does not know.
 
-use std::ops::Range;
-
 use super::request::CALL_SEAL;
 use crate::conversation::seal::Seal;
 use crate::dialect::Dialect;
 use crate::dialect::ask::{DecodeError, MEDIA_BYTES, Outline, Role};
 use crate::dialect::fields::{self, wrong_type};
+use crate::dialect::foreign::{Cuts, Origin};
 use crate::dialect::weigh::{self, weigh};
 use crate::json::{Kind, Scan};
 
@@ -127,7 +126,7 @@ fn blocks(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<Origin, DecodeEr
         cuts.note(start..scan.at(), origin, &mut outline.places.foreign);
         Ok::<_, DecodeError>(())
     })?;
-    if cuts.leading.is_some() {
+    if cuts.leave_nothing() {
         // Nothing would be left, so the whole goes.
         outline.places.foreign.truncate(before);
         return Ok(Origin::Foreign);
@@ -166,46 +165,6 @@ fn block(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<Origin, DecodeErr
         _ => weigh::bulk(scan, outline),
     })?;
     Ok(origin)
-}
-
-/// Whose words these are.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Origin {
-    #[default]
-    Own,
-    /// Another dialect's, wrapped for this client.
-    Foreign,
-}
-
-/// Says which bytes of a list go, so that what is left is one.
-#[derive(Debug, Default)]
-struct Cuts {
-    /// Where foreign elements began that stand before all others.
-    leading: Option<usize>,
-    previous_end: Option<usize>,
-    keeps_any: bool,
-}
-
-impl Cuts {
-    fn note(&mut self, element: Range<usize>, origin: Origin, cuts: &mut Vec<Range<usize>>) {
-        match (origin, self.previous_end.filter(|_| self.keeps_any)) {
-            (Origin::Foreign, Some(previous_end)) => cuts.push(previous_end..element.end),
-            (Origin::Foreign, None) => {
-                self.leading.get_or_insert(element.start);
-            }
-            (Origin::Own, _) => {
-                cuts.extend(self.leading.take().map(|start| start..element.start));
-                self.keeps_any = true;
-            }
-        }
-        self.previous_end = Some(element.end);
-    }
-
-    fn end(self, cuts: &mut Vec<Range<usize>>) {
-        if let (Some(start), Some(end)) = (self.leading, self.previous_end) {
-            cuts.push(start..end);
-        }
-    }
 }
 
 /// Takes the source of a picture or document: text counts as such, everything else has the one size of media.

@@ -1,12 +1,11 @@
 //! Reads a request of `generateContent`, or of what hangs beside it: what it weighs and demands; never the model, which
 //! its path names.
 
-use std::ops::Range;
-
 use super::seal;
 use super::wire::{count, each, name};
 use crate::dialect::Dialect;
 use crate::dialect::ask::{DecodeError, MEDIA_BYTES, Outline, Role};
+use crate::dialect::foreign::{Cuts, Origin};
 use crate::dialect::weigh::{self, length, weigh};
 use crate::json::{Kind, Malformed, Scan};
 
@@ -73,59 +72,27 @@ fn part(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<(), DecodeError> {
     if scan.kind() != Kind::Object {
         return weigh::bulk(scan, outline);
     }
-    let mut cut = Cut::default();
+    // A signature that another dialect gave, which Google would refuse, goes; the part stays.
+    let mut cuts = Cuts::default();
     scan.object(|scan, key| {
-        let mut is_foreign = false;
+        let mut origin = Origin::Own;
         match (&*name(&key), scan.kind()) {
             ("inlineData" | "fileData", Kind::Object) => media(scan, outline)?,
             ("functionResponse", Kind::Object) => result(scan, outline)?,
             (name, Kind::String) => {
                 let text = scan.string()?;
-                is_foreign = name == "thoughtSignature" && seal::is_wrapped(&text.value());
+                if name == "thoughtSignature" && seal::is_wrapped(&text.value()) {
+                    origin = Origin::Foreign;
+                }
                 weigh(outline, text.value_bytes());
             }
             _ => weigh::bulk(scan, outline)?,
         }
-        let (field, cuts) = (key.span().start..scan.at(), &mut outline.places.foreign);
-        if is_foreign {
-            cut.cut(field, cuts);
-        } else {
-            cut.keep(field, cuts);
-        }
+        cuts.note(key.span().start..scan.at(), origin, &mut outline.places.foreign);
         Ok::<_, DecodeError>(())
     })?;
-    cut.end(&mut outline.places.foreign);
+    cuts.end(&mut outline.places.foreign);
     Ok(())
-}
-
-/// Which bytes of a part go: a signature that another dialect gave, which Google would refuse. The part stays.
-#[derive(Debug, Default)]
-struct Cut {
-    /// A signature with nothing before it.
-    leading: Option<Range<usize>>,
-    previous_end: Option<usize>,
-}
-
-impl Cut {
-    fn keep(&mut self, field: Range<usize>, cuts: &mut Vec<Range<usize>>) {
-        cuts.extend(self.leading.take().map(|leading| leading.start..field.start));
-        self.previous_end = Some(field.end);
-    }
-
-    fn cut(&mut self, field: Range<usize>, cuts: &mut Vec<Range<usize>>) {
-        match (self.previous_end, &mut self.leading) {
-            (Some(previous_end), _) => {
-                cuts.push(previous_end..field.end);
-                self.previous_end = Some(field.end);
-            }
-            (None, Some(leading)) => leading.end = field.end,
-            (None, None) => self.leading = Some(field),
-        }
-    }
-
-    fn end(self, cuts: &mut Vec<Range<usize>>) {
-        cuts.extend(self.leading);
-    }
 }
 
 /// Takes the result of a function. Only media may stand in its parts, so that nothing nests.

@@ -1,8 +1,10 @@
 //! Reads a responses request, compactions included: its input items; never judges a field or item it does not know.
 
+use crate::conversation::seal::Seal;
 use crate::dialect::Dialect;
 use crate::dialect::ask::{DecodeError, Outline, Role};
 use crate::dialect::fields::{self, wrong_type};
+use crate::dialect::foreign::{Cuts, Origin};
 use crate::dialect::openai::{decode, prompt};
 use crate::dialect::weigh;
 use crate::json::{Kind, Scan};
@@ -39,7 +41,14 @@ fn input(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<(), DecodeError> 
             Ok(())
         }
         Kind::Array => {
-            scan.array(|scan, _| item(scan, outline))?;
+            let mut cuts = Cuts::default();
+            scan.array(|scan, _| {
+                let start = scan.place();
+                let origin = item(scan, outline)?;
+                cuts.note(start..scan.at(), origin, &mut outline.places.foreign);
+                Ok::<_, DecodeError>(())
+            })?;
+            cuts.end(&mut outline.places.foreign);
             Ok(())
         }
         Kind::Null => Ok(scan.skip()?),
@@ -50,11 +59,11 @@ fn input(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<(), DecodeError> 
 }
 
 /// A message, a call, its output, a piece of reasoning: what is not content counts by its size.
-fn item(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<(), DecodeError> {
+fn item(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<Origin, DecodeError> {
     if scan.kind() != Kind::Object {
-        return weigh::bulk(scan, outline);
+        return weigh::bulk(scan, outline).map(|()| Origin::Own);
     }
-    let (mut said, mut role) = (None, Role::default());
+    let (mut said, mut role, mut origin) = (None, Role::default(), Origin::Own);
     scan.object(|scan, key| match (&*key.value(), scan.kind()) {
         ("content" | "output", Kind::String | Kind::Array | Kind::Object) => {
             let start = scan.place();
@@ -68,15 +77,23 @@ fn item(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<(), DecodeError> {
         }
         ("type", Kind::String) => {
             let (start, kind) = (scan.place(), scan.string()?);
-            weigh::weigh(outline, u64::try_from(scan.at() - start).unwrap_or(u64::MAX));
+            weigh::weigh(outline, weigh::length(scan.at() - start));
             // What was said before is in it, for its maker's eyes only; or it asks for one.
             outline.needs.own_dialect |= matches!(&*kind.value(), "compaction" | "compaction_trigger");
+            Ok(())
+        }
+        ("encrypted_content", Kind::String) => {
+            let sealed = scan.string()?;
+            if Seal::is_wrapped(&sealed.value()) {
+                origin = Origin::Foreign;
+            }
+            weigh::weigh(outline, weigh::length(sealed.span().len()));
             Ok(())
         }
         _ => weigh::bulk(scan, outline),
     })?;
     outline.places.beginning.meet(role, said);
-    Ok(())
+    Ok(origin)
 }
 
 fn text_settings(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<(), DecodeError> {
@@ -88,4 +105,30 @@ fn text_settings(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<(), Decod
         _ => Ok(scan.skip()?),
     })?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::{Edits, rewrite};
+
+    #[test]
+    fn thoughts_of_other_providers_do_not_reach_this_one() {
+        let foreign = r#"{"type":"reasoning","summary":[],"encrypted_content":"lg1.gemini.s.c.x"}"#;
+        let own = r#"{"type":"reasoning","summary":[],"encrypted_content":"gAAA"}"#;
+        for (items, left) in [
+            (format!("{foreign}, {own}"), own.to_owned()),
+            (format!("{own}, {foreign}"), own.to_owned()),
+            (format!("{own}, {foreign}, {own}"), format!("{own}, {own}")),
+            (own.to_owned(), own.to_owned()),
+            (foreign.to_owned(), String::new()),
+        ] {
+            let body = Bytes::from(format!(r#"{{"model":"m","input":[{items}]}}"#));
+            let outline = crate::outline(Dialect::OpenAiResponses, &body).unwrap();
+            let sent = rewrite(&body, &outline, &Edits::default()).concat();
+            assert_eq!(String::from_utf8(sent).unwrap(), format!(r#"{{"model":"m","input":[{left}]}}"#));
+        }
+    }
 }
