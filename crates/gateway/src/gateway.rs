@@ -16,6 +16,7 @@ use tokio::{
 use crate::{
     bindings::Bindings,
     clock::{Clock, Ids},
+    kept::Keeper,
     metrics::Metrics,
     pipeline::drain::Abandoned,
     spool::Spools,
@@ -60,6 +61,7 @@ pub struct Gateway {
     pub(crate) settler: mpsc::Sender<Abandoned>,
     /// Streams that can be continued on another connection.
     pub(crate) spools: Spools,
+    pub(crate) kept: Keeper,
     /// Places for streams that are read to their end without a client.
     pub(crate) drains: Arc<Semaphore>,
     pub(crate) tasks: Tasks,
@@ -92,6 +94,7 @@ impl Gateway {
             bindings: Bindings::new(parts.bindings),
             settler,
             spools: Spools::default(),
+            kept: Keeper::default(),
             drains: Arc::new(Semaphore::new(DRAINS_MAX)),
             tasks: parts.tasks,
             queue_changed: Notify::new(),

@@ -7,6 +7,7 @@ mod forward;
 mod gateway;
 mod identity;
 mod inbound;
+mod kept;
 mod listener;
 mod lookout;
 mod metrics;

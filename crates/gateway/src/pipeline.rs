@@ -12,6 +12,7 @@ pub(crate) mod keepalive;
 mod models;
 mod purse;
 mod rate;
+mod recall;
 pub(crate) mod respond;
 pub(crate) mod resume;
 mod route;
@@ -77,6 +78,7 @@ async fn lead(
         Decoded::Models(question) => Ok(models::answer(gateway, &question, &caller)?),
         Decoded::Resume(wish) => Ok(resume::answer(gateway, wish, &caller)?),
         Decoded::Tokens(counted) => Ok(count::answer(&counted)),
+        Decoded::Recalled(recalled) => Ok(recall::answer(recalled)),
         Decoded::Ask(ask) => {
             let offer = resume::Offer::of(&ask);
             let response = match Heart::of(&ask) {
@@ -115,7 +117,7 @@ async fn generate(gateway: Arc<Gateway>, caller: Caller, mut ask: Ask) -> Result
 async fn attempt(ask: &mut Ask, ticket: &mut Ticket) -> Result<call::Reply, Refusal> {
     loop {
         let lease = route::route(ask, ticket).await?;
-        ask.is_understood_by(lease.dialect())?;
+        ask.is_understood_by(&lease)?;
         match hedge::call(ask, lease, ticket).await {
             Ok(reply) => return Ok(reply),
             Err(failed) => call::retry(failed, ask, ticket).await?,

@@ -47,8 +47,8 @@ pub use schedule::{
     Strategy, backoff,
 };
 pub use snapshot::{
-    AdaptiveSettings, BackendSpec, BudgetOf, BudgetSpec, Draft, KeepaliveRules, KeySecret, KeySpec,
-    ModelSpec, PoolSpec, ProbeRules, Problem, QueuePolicy, ResumeRules, Snapshot, Spill, TeamSpec,
+    AdaptiveSettings, BackendSpec, BudgetOf, BudgetSpec, Draft, KeepaliveRules, KeptRules, KeySecret,
+    KeySpec, ModelSpec, PoolSpec, ProbeRules, Problem, QueuePolicy, ResumeRules, Snapshot, Spill, TeamSpec,
     TrafficSettings,
 };
 pub use timestamp::Timestamp;

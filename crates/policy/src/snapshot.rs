@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 pub use draft::{
-    AdaptiveSettings, BackendSpec, BudgetOf, BudgetSpec, Draft, KeepaliveRules, KeySecret, KeySpec,
-    ModelSpec, PoolSpec, ProbeRules, QueuePolicy, ResumeRules, Spill, TeamSpec, TrafficSettings,
+    AdaptiveSettings, BackendSpec, BudgetOf, BudgetSpec, Draft, KeepaliveRules, KeptRules, KeySecret,
+    KeySpec, ModelSpec, PoolSpec, ProbeRules, QueuePolicy, ResumeRules, Spill, TeamSpec, TrafficSettings,
 };
 
 use crate::backend::{

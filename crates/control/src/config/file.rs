@@ -61,6 +61,8 @@ shape! {
         pub keepalive: Option<Keepalive>,
         /// What becomes of streams whose clients lose their connections.
         pub streams: Option<Streams>,
+        /// How responses are kept for backends that keep none.
+        pub responses: Option<Responses>,
         /// How receipts are kept.
         pub ledger: Option<Ledger>,
         /// Gateway keys without any further setting.
@@ -223,6 +225,16 @@ shape! {
         pub grace: Option<Span<SECOND, { 10 * MINUTE }>>,
         /// How many streams are kept at once; further ones cannot be continued. Default: 256.
         pub resumable_max: Option<Count<1, 65_536>>,
+    }
+}
+
+shape! {
+    /// How responses are kept for backends that keep none.
+    pub struct Responses {
+        /// How long one can be continued or read; 0 is off. Default: 24h.
+        pub kept_for: Option<Span<0, { 30 * DAY }>>,
+        /// What they may take in memory together; the oldest give way. Default: 64MiB.
+        pub kept_bytes: Option<Size<MIB, { 16 * GIB }>>,
     }
 }
 

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use policy::{
     AdaptiveSettings, AffinityRules, BackendSpec, BreakerRules, BudgetOf, BudgetSpec, Class, CooldownRules,
-    Deadlines, HedgeRules, KeyLimits, KeySecret, KeySpec, Period, PoolSpec, ProbeRules, QueuePolicy,
-    RateWindow, Secret, Source, Spill, Strategy, TrafficSettings,
+    Deadlines, HedgeRules, KeptRules, KeyLimits, KeySecret, KeySpec, Period, PoolSpec, ProbeRules,
+    QueuePolicy, RateWindow, Secret, Source, Spill, Strategy, TrafficSettings,
 };
 use store::MasterKeySource;
 
@@ -101,6 +101,8 @@ pub struct Settings {
     pub keepalive: Keepalive,
     /// How streams outlive their clients' connections.
     pub streams: Streams,
+    /// How responses are kept for backends that keep none.
+    pub kept: KeptRules,
     /// What a receipt survives.
     pub durability: Durability,
     /// How far the journal may grow.
@@ -221,6 +223,7 @@ impl Settings {
             deadlines: common,
             keepalive: streaming::keepalive(file.keepalive.as_ref()),
             streams: streaming::streams(file.streams.as_ref()),
+            kept: streaming::kept(file.responses.as_ref()),
             durability: ledger.and_then(|ledger| ledger.durability).unwrap_or(Durability::Process),
             journal_bytes_max: ledger
                 .and_then(|ledger| ledger.journal_bytes_max)
@@ -272,6 +275,7 @@ impl Settings {
             adaptive: self.adaptive,
             keepalive: self.keepalive.rules(),
             resume: self.streams.resumable.then_some(self.streams.resume),
+            kept: self.kept,
             ..TrafficSettings::default()
         }
     }

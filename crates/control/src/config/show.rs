@@ -118,6 +118,8 @@ impl Rows<'_> {
         self.scalar("streams.buffer", size_text(settings.streams.resume.buffer_bytes as u64));
         self.scalar("streams.grace", time(settings.streams.resume.grace));
         self.scalar("streams.resumable_max", settings.streams.resume.streams_max);
+        self.scalar("responses.kept_for", time(settings.kept.time));
+        self.scalar("responses.kept_bytes", size_text(settings.kept.bytes_max as u64));
         self.scalar("ledger.durability", settings.durability.name());
         self.scalar("ledger.journal_bytes_max", size_text(settings.journal_bytes_max));
     }

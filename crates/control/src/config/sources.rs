@@ -100,6 +100,8 @@ pub(crate) const SCALARS: &[&str] = &[
     "streams.buffer",
     "streams.grace",
     "streams.resumable_max",
+    "responses.kept_for",
+    "responses.kept_bytes",
     "ledger.durability",
     "ledger.journal_bytes_max",
 ];

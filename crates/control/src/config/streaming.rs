@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use policy::{KeepaliveRules, ResumeRules};
+use policy::{KeepaliveRules, KeptRules, ResumeRules};
 
 use super::file;
 
@@ -51,6 +51,16 @@ pub(crate) fn keepalive(typed: Option<&file::Keepalive>) -> Keepalive {
             .and_then(|k| k.endpoints.as_ref())
             .map(|table| table.0.iter().map(|(name, interval)| (name.clone(), interval.0)).collect())
             .unwrap_or_default(),
+    }
+}
+
+pub(crate) fn kept(typed: Option<&file::Responses>) -> KeptRules {
+    let default = KeptRules::default();
+    KeptRules {
+        time: typed.and_then(|r| r.kept_for).map_or(default.time, |span| span.0),
+        bytes_max: typed
+            .and_then(|r| r.kept_bytes)
+            .map_or(default.bytes_max, |size| usize::try_from(size.0).unwrap_or(usize::MAX)),
     }
 }
 

@@ -15,13 +15,21 @@ use protocol::{DecodeError, Dialect, Needs, Outline, conversation::request::Requ
 use tokio::time::Instant;
 
 use super::{
-    accept::Arrival, authenticate::Caller, keepalive::Commitment, models::Question, purse, resume::Wish,
+    accept::Arrival,
+    authenticate::Caller,
+    keepalive::Commitment,
+    models::Question,
+    purse,
+    recall::{self, Recalled},
+    resume::Wish,
+    route::Lease,
 };
 use crate::{
     forward,
     gateway::Gateway,
     identity::Stamp,
     inbound::{self, Limits, Passing},
+    kept::Memory,
     refusal::{Code, Refusal},
     routes::{self, Operation},
     view::View,
@@ -32,6 +40,7 @@ pub(crate) enum Decoded {
     Models(Question),
     Resume(Wish),
     Tokens(Counted),
+    Recalled(Recalled),
     Ask(Box<Ask>),
 }
 
@@ -61,6 +70,8 @@ pub(crate) struct Ask {
     pub(super) framing: Framing,
     /// What Gemini's path says besides the model.
     pub(super) method_of_model: Option<MethodOfModel>,
+    /// What was kept here of the response that this one continues.
+    pub(super) earlier: Option<Bytes>,
     conversation: OnceLock<Option<Result<Arc<Request>, DecodeError>>>,
     pub(super) method: Method,
     /// The path and query below a backend's base URL.
@@ -134,21 +145,45 @@ impl Ask {
         let read = || {
             let Payload::Json { body, outline } = &self.payload else { return None };
             let decoded = protocol::decode_request(self.dialect, body)?;
-            // Gemini says it in the path.
-            Some(decoded.map(|request| Arc::new(Request { stream: outline.stream, ..request })))
+            Some(decoded.and_then(|mut request| {
+                // Gemini says it in the path.
+                request.stream = outline.stream;
+                if let Some(earlier) = &self.earlier {
+                    protocol::kept::recall(earlier, &mut request)?;
+                }
+                Ok(Arc::new(request))
+            }))
         };
         self.conversation.get_or_init(read).as_ref()
     }
 
-    /// Refuses what cannot be put in a backend's dialect because it is no request in the client's own.
-    pub(super) fn is_understood_by(&self, dialect: Dialect) -> Result<(), Refusal> {
-        if dialect == self.dialect {
+    /// Whether it is written anew for this backend: in another dialect, or with what only the gateway has.
+    pub(super) fn is_translated_for(&self, lease: &Lease) -> bool {
+        lease.dialect() != self.dialect || self.earlier.is_some()
+    }
+
+    /// Refuses what cannot be written anew for a backend because it is no request in the client's own dialect.
+    pub(super) fn is_understood_by(&self, lease: &Lease) -> Result<(), Refusal> {
+        if !self.is_translated_for(lease) {
             return Ok(());
         }
         match self.conversation() {
             Some(Err(error)) => Err(error.clone().into()),
             Some(Ok(_)) | None => Ok(()),
         }
+    }
+
+    /// What its answer needs to be kept here, where the backend does not keep it and the client did not say no.
+    pub(super) fn memory(&self, lease: &Lease) -> Option<Memory> {
+        let Payload::Json { body, .. } = &self.payload else { return None };
+        let request = self.conversation().filter(|_| self.is_translated_for(lease))?.as_ref().ok()?;
+        let is_wanted = self.dialect == Dialect::OpenAiResponses && request.store != Some(false);
+        is_wanted.then(|| Memory {
+            body: body.clone(),
+            earlier: self.earlier.clone(),
+            owner: self.key.id.clone(),
+            rules: self.view.snapshot.settings.kept,
+        })
     }
 
     /// Whether the answer may name an id that only its backend understands.
@@ -187,7 +222,10 @@ pub(super) async fn decode(
         Operation::WebSocket | Operation::Hello => return Err(no_websocket()),
         Operation::Generate => door.generate(arrival, body).await?,
         Operation::CountTokens => return door.count(arrival, body).await,
-        Operation::Stored => door.stored(arrival, body).await?,
+        Operation::Stored => match recall::find(gateway, &arrival, caller) {
+            Some(recalled) => return Ok(Decoded::Recalled(recalled)),
+            None => door.stored(arrival, body).await?,
+        },
         Operation::Relay => door.relay(arrival, body).await?,
     };
     Ok(Decoded::Ask(Box::new(ask)))
@@ -222,8 +260,10 @@ impl Door<'_> {
         let method_of_model = path.as_ref().map(ModelPath::method);
         let is_strict = self.caller.key.strict
             || arrival.head.headers.get("x-lockgate-strict").is_some_and(|value| value == "1");
+        let earlier = outline.previous_response_id.as_deref().filter(|_| bound.is_none());
+        let earlier = earlier.and_then(|id| self.gateway.kept.find(id, &self.caller.key.id, Instant::now()));
         let ask = self.ask(arrival, Payload::Json { body, outline }, route);
-        let mut ask = Ask { estimate, bound, affinity, framing, method_of_model, ..ask };
+        let mut ask = Ask { estimate, bound, affinity, framing, method_of_model, earlier, ..ask };
         ask.dialects = speech::translatable(&ask);
         if is_strict {
             ask.dialects = speech::lossless(&ask)?;
@@ -365,6 +405,7 @@ impl Door<'_> {
             purpose: Purpose::Answer,
             framing: Framing::default(),
             method_of_model: None,
+            earlier: None,
             conversation: OnceLock::new(),
             method: arrival.head.method,
             headers: arrival.head.headers,

@@ -33,6 +33,9 @@ pub(super) fn respond(ask: Ask, reply: Reply, mut ticket: Ticket) -> Response<Bo
                     facts.bind(id, &lease);
                 }
             }
+            if let Some(memory) = ask.memory(&lease) {
+                facts.gateway.kept.keep(&memory, &body, tokio::time::Instant::now());
+            }
             let named = match (&outline, ask.route.renamed) {
                 (Some(outline), true) => {
                     protocol::rename_model(&body, outline.model.as_ref(), &ask.route.asked)
@@ -51,7 +54,7 @@ pub(super) fn respond(ask: Ask, reply: Reply, mut ticket: Ticket) -> Response<Bo
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
             unbuffered(&mut headers);
             // An id that was made here leads to no backend.
-            let mints = ask.mints_ids() && lease.dialect() == ask.dialect;
+            let mints = ask.mints_ids() && !ask.is_translated_for(&lease);
             let minting = if mints { Minting::Awaited } else { Minting::None };
             Body::stream(StreamBody::new(*stream, minting, lease, ticket))
         }

@@ -368,6 +368,23 @@ pub struct TrafficSettings {
     pub rate_window: RateWindow,
     /// How streams outlive their clients' connections; none: they do not.
     pub resume: Option<ResumeRules>,
+    /// How responses are kept for backends that keep none.
+    pub kept: KeptRules,
+}
+
+/// How responses are kept for backends that keep none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeptRules {
+    /// How long; zero: not at all.
+    pub time: Duration,
+    /// What all of them may take together; the oldest give way.
+    pub bytes_max: usize,
+}
+
+impl Default for KeptRules {
+    fn default() -> Self {
+        Self { time: Duration::from_hours(24), bytes_max: 64 * 1024 * 1024 }
+    }
 }
 
 /// How a stream outlives the connection of its client, so that it can be continued on another one.
@@ -469,6 +486,7 @@ impl Default for TrafficSettings {
             probe: ProbeRules::default(),
             rate_window: RateWindow::default(),
             resume: None,
+            kept: KeptRules::default(),
         }
     }
 }

@@ -34,7 +34,7 @@ pub(super) async fn commit(ask: &Ask, lease: Lease, answer: Answer) -> Result<Re
     }
     lease.learn(&answer.headers);
     let mut headers = forward::answer_headers(&answer.headers, |value| lease.is_quoted_in(value));
-    if lease.dialect() != ask.dialect {
+    if ask.is_translated_for(&lease) {
         forward::keep_own(&mut headers);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
@@ -67,7 +67,7 @@ async fn content(ask: &Ask, lease: &Lease, answer: Answer) -> Result<Content, No
     }
     match ask.operation {
         Operation::Generate if ask.is_stream() => stream(ask, lease, answer).await,
-        Operation::Generate if lease.dialect() != ask.dialect => Ok(translated(ask, lease, answer).await?),
+        Operation::Generate if ask.is_translated_for(lease) => Ok(translated(ask, lease, answer).await?),
         Operation::Generate => Ok(whole(ask.dialect, answer).await?),
         Operation::Stored | Operation::Relay | Operation::CountTokens if is_small_json(&answer.headers) => {
             Ok(whole_unchecked(answer).await?)
@@ -168,7 +168,7 @@ async fn stream(ask: &Ask, lease: &Lease, mut answer: Answer) -> Result<Content,
 }
 
 fn passage(ask: &Ask, lease: &Lease) -> Result<Passage, Failure> {
-    let passage = if lease.dialect() == ask.dialect {
+    let passage = if !ask.is_translated_for(lease) {
         let usage_asked = matches!(&ask.payload, Payload::Json { outline, .. } if outline.usage_asked);
         let plan = StreamPlan {
             withhold_usage: !usage_asked,
@@ -180,7 +180,11 @@ fn passage(ask: &Ask, lease: &Lease) -> Result<Passage, Failure> {
         let translator = plan(ask)
             .and_then(|plan| StreamTranslator::new(lease.dialect(), ask.dialect, plan, EVENT_BYTES_MAX));
         let cannot = || Failure::new(FailureKind::Malformed, "the stream cannot be translated");
-        Passage::translation(translator.ok_or_else(cannot)?)
+        let passage = Passage::translation(translator.ok_or_else(cannot)?);
+        match ask.memory(lease) {
+            Some(memory) => passage.remembering(memory),
+            None => passage,
+        }
     };
     Ok(match ask.framing {
         Framing::Events => passage,

@@ -33,7 +33,7 @@ pub(super) struct Outgoing {
 /// What can be sent as often as need be; nothing for a body that comes from the client while it is sent.
 pub(super) fn repeatable(ask: &Ask, lease: &Lease) -> Result<Option<Outgoing>, Failure> {
     match &ask.payload {
-        Payload::Json { .. } if lease.dialect() != ask.dialect => translated(ask, lease).map(Some),
+        Payload::Json { .. } if ask.is_translated_for(lease) => translated(ask, lease).map(Some),
         Payload::Json { body, outline } => {
             let native = &*lease.candidate().native;
             let manner = lease.serving.backend.manner;

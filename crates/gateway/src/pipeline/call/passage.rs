@@ -1,5 +1,6 @@
 //! Decides how a stream of events goes from the upstream's dialect to the client's, and how it ended; never when.
 
+use crate::kept::Memory;
 use bytes::Bytes;
 use protocol::{
     Failure, FailureKind, StreamEnd, StreamFault, StreamRelay, StreamTally, StreamTranslator, WireError,
@@ -21,6 +22,10 @@ pub(crate) enum Ended {
 pub(crate) struct Passage {
     course: Course,
     array: Option<Array>,
+    /// What the answer is kept with, until it is.
+    memory: Option<Box<Memory>>,
+    /// The whole response, when its last event has told it.
+    response: Option<Bytes>,
 }
 
 enum Course {
@@ -31,12 +36,27 @@ enum Course {
 impl Passage {
     /// The same dialect: events pass as they are.
     pub(super) fn relay(relay: StreamRelay) -> Self {
-        Passage { course: Course::Relay(Box::new(relay)), array: None }
+        Self::of(Course::Relay(Box::new(relay)))
     }
 
     /// Another dialect: events are put into the client's.
     pub(super) fn translation(translator: StreamTranslator) -> Self {
-        Passage { course: Course::Translation(Box::new(translator)), array: None }
+        Self::of(Course::Translation(Box::new(translator)))
+    }
+
+    fn of(course: Course) -> Self {
+        Passage { course, array: None, memory: None, response: None }
+    }
+
+    /// With what its answer is to be kept with.
+    pub(super) fn remembering(self, memory: Memory) -> Self {
+        Passage { memory: Some(Box::new(memory)), ..self }
+    }
+
+    /// What is to be kept, once the answer is whole.
+    pub(crate) fn take_memory(&mut self) -> Option<(Box<Memory>, Bytes)> {
+        let response = self.response.take()?;
+        Some((self.memory.take()?, response))
     }
 
     /// For a client that wants a list of objects instead of events.
@@ -51,6 +71,7 @@ impl Passage {
             Course::Relay(relay) => relay.push(chunk, out),
             Course::Translation(translator) => translator.push(chunk, out),
         };
+        self.look_for_response(out.get(before..).unwrap_or_default());
         let is_done = self.is_done();
         if let Some(array) = &mut self.array {
             array.put(out, before);
@@ -68,6 +89,7 @@ impl Passage {
             Course::Relay(relay) => relay.finish(out),
             Course::Translation(translator) => translator.finish(out),
         };
+        self.look_for_response(out.get(before..).unwrap_or_default());
         if let Some(array) = &mut self.array {
             array.put(out, before);
             if end == StreamEnd::Complete {
@@ -75,6 +97,26 @@ impl Passage {
             }
         }
         end
+    }
+
+    /// Finds the whole response in the event that ends a stream of `openai_responses`, where it is to be kept.
+    fn look_for_response(&mut self, told: &[Bytes]) {
+        #[derive(serde::Deserialize)]
+        struct Last<'a> {
+            #[serde(borrow)]
+            response: &'a serde_json::value::RawValue,
+        }
+        if self.memory.is_none() || !self.is_done() {
+            return;
+        }
+        let told = told.concat();
+        let text = String::from_utf8_lossy(&told);
+        let events = text.split("\n\n").filter(|event| {
+            event.starts_with("event: response.completed") || event.starts_with("event: response.incomplete")
+        });
+        let data = events.filter_map(|event| event.lines().find_map(|line| line.strip_prefix("data: ")));
+        let last = data.filter_map(|data| serde_json::from_str::<Last<'_>>(data).ok()).last();
+        self.response = last.map(|last| Bytes::copy_from_slice(last.response.get().as_bytes()));
     }
 
     /// What went through so far.

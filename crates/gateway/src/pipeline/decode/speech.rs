@@ -16,7 +16,7 @@ pub(super) fn translatable(ask: &Ask) -> Dialects {
     let is_compaction = ask.path.starts_with("/responses/compact");
     let goes_on =
         matches!(&ask.payload, Payload::Json { outline, .. } if outline.previous_response_id.is_some());
-    match protocol::converses(ask.dialect) && !is_compaction && !goes_on {
+    match protocol::converses(ask.dialect) && !is_compaction && (!goes_on || ask.earlier.is_some()) {
         true => Dialects::conversing().and(ask.dialect),
         false => own,
     }

@@ -155,8 +155,11 @@ impl StreamBody {
     }
 
     fn complete(&mut self) {
-        let (Some(flow), Some((lease, mut ticket))) = (&self.flow, self.held.take()) else { return };
+        let (Some(flow), Some((lease, mut ticket))) = (&mut self.flow, self.held.take()) else { return };
         let facts = ticket.facts();
+        if let Some((memory, response)) = flow.passage.take_memory() {
+            facts.gateway.kept.keep(&memory, &response, Instant::now());
+        }
         facts.streamed(flow.passage.tally());
         facts.end = Some(End::completed(200));
         lease.finish(Outcome::Success { tokens: Some(facts.tokens()) });
