@@ -1,6 +1,7 @@
 //! What may be written in a configuration, exactly as it is typed: nothing is defaulted here and nothing refers to anything else yet.
 
 mod pace;
+mod spoken;
 mod traffic;
 
 use super::bind::{Bind, Binder, List, Table, choice, shape};
@@ -12,6 +13,7 @@ use super::quantity::{Count, Interval, Size, Span};
 use super::tree::{Node, Value};
 
 pub use pace::{Adaptive, AdaptiveMode, Breaker, Cooldown, Growth, RateWindow, Retreat, RetryAfter};
+pub use spoken::Spoken;
 pub use traffic::{Affinity, Hedging, ModelRules, Pool, Probe, QueuePolicy, Routing, Spill, Strategy};
 
 const SECOND: u64 = 1000;
@@ -310,26 +312,6 @@ shape! {
         pub expires: Option<Moment>,
         /// Default: true.
         pub enabled: Option<bool>,
-    }
-}
-
-choice! {
-    /// A wire format that a backend speaks.
-    pub enum Spoken {
-        /// `/chat/completions`
-        OpenAiChat = "openai_chat",
-        /// `/completions`
-        OpenAiCompletions = "openai_completions",
-        /// `/embeddings`
-        OpenAiEmbeddings = "openai_embeddings",
-        /// `/responses`
-        OpenAiResponses = "openai_responses",
-        /// `/messages`
-        AnthropicMessages = "anthropic_messages",
-        /// `/models/{model}:generateContent`
-        Gemini = "gemini",
-        /// What is only relayed: images, audio, files and the like.
-        OpenAiRaw = "openai_raw",
     }
 }
 
