@@ -7,7 +7,7 @@ use serde_json::Number;
 
 use crate::conversation::loss::{Field, Loss, Place};
 use crate::conversation::part::{
-    Content, Document, Image, Json, Part, Source, Takes, Thinking, ToolCall, ToolResult,
+    Cache, Content, Document, Image, Json, Part, Source, Takes, Thinking, ToolCall, ToolResult,
 };
 use crate::conversation::request::{Amount, Format, Reasoning, Request, Role, Turn};
 use crate::conversation::seal::Seal;
@@ -98,12 +98,12 @@ pub(crate) fn encode(request: &Request, target: &Target<'_>) -> Encoded {
             Some(tool) => tools.push(tool),
             None => writer.losses.push(Loss::At(offered.at.clone())),
         }
-        writer.cached(offered.cache.is_some(), &offered.at);
+        writer.cached(offered.cache, &offered.at);
     }
     let Writer { input, mut losses } = writer;
     // A choice among no tools is refused.
     let offers = !tools.is_empty();
-    losses.extend(unsaid(request, offers));
+    losses.extend(unsaid(request, &tools));
     let reasoning = request.reasoning.as_ref();
     let body = Body {
         model: target.model,
@@ -142,8 +142,8 @@ pub(crate) fn encode(request: &Request, target: &Target<'_>) -> Encoded {
 }
 
 /// The wishes that this dialect has no field for. Answers cannot carry log probabilities through the conversation.
-fn unsaid(request: &Request, offers: bool) -> impl Iterator<Item = Loss> {
-    let sampling = &request.sampling;
+fn unsaid(request: &Request, tools: &[WireTool<'_>]) -> impl Iterator<Item = Loss> + use<> {
+    let (sampling, offers) = (&request.sampling, !tools.is_empty());
     [
         (Field::TopK, sampling.top_k.is_some()),
         (Field::Seed, sampling.seed.is_some()),
@@ -202,8 +202,8 @@ impl<'a> Writer<'a> {
     }
 
     /// Providers of this dialect cache prompts by themselves.
-    fn cached(&mut self, is_marked: bool, at: &Place) {
-        if is_marked {
+    fn cached(&mut self, mark: Option<Cache>, at: &Place) {
+        if mark.is_some() {
             self.lose(&at.field("cache_control"));
         }
     }
@@ -218,7 +218,7 @@ impl<'a> Writer<'a> {
         for turn in leading {
             self.speaker(turn);
             for part in &turn.parts {
-                self.cached(part.cache.is_some(), &part.at);
+                self.cached(part.cache, &part.at);
                 if let Content::Text(text) = &part.content {
                     said.push(&text.text);
                 }
@@ -237,7 +237,7 @@ impl<'a> Writer<'a> {
         self.speaker(turn);
         let mut pieces = Vec::new();
         for part in &turn.parts {
-            self.cached(part.cache.is_some(), &part.at);
+            self.cached(part.cache, &part.at);
             match (&part.content, turn.role) {
                 (Content::ToolCall(call), _) => {
                     self.message(turn.role, &mut pieces);
@@ -335,7 +335,7 @@ impl<'a> Writer<'a> {
             })
             .collect();
         for part in &result.parts {
-            self.cached(part.cache.is_some(), &part.at);
+            self.cached(part.cache, &part.at);
         }
         let output = match texts.as_deref() {
             // Not every server reads a list.

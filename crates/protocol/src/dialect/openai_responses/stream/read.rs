@@ -13,7 +13,7 @@ use super::super::item::annotation;
 use crate::conversation::event::Event;
 use crate::conversation::loss::Place;
 use crate::dialect::openai::{error, usage};
-use crate::dialect::openai_responses::object::{self, Object};
+use crate::dialect::openai_responses::object::Object;
 use crate::json::Malformed;
 use crate::relay::stream::StreamEnd;
 use crate::translate::EventReader;
@@ -127,7 +127,14 @@ impl Reader {
                 let at = self.items.find(wire, &told);
                 self.finish(at, told, out);
             }
-            Step::PieceAdded | Step::PieceDone => self.piece(matches!(step, Step::PieceDone), wire, out)?,
+            Step::PieceAdded => {
+                self.piece(wire, out)?;
+            }
+            Step::PieceDone => {
+                if let Some((at, slot, piece)) = self.piece(wire, out)? {
+                    self.end_piece(at, slot, piece, out)?;
+                }
+            }
             Step::Delta(slot) => {
                 let Some(text) = wire.delta.as_deref() else { return Ok(()) };
                 let at = self.items.of(wire);
@@ -150,29 +157,39 @@ impl Reader {
         Ok(())
     }
 
-    /// A piece of a message begins or ends. Pieces of thoughts tell nothing that their deltas do not.
-    fn piece(&mut self, is_done: bool, wire: &Wire<'_>, out: &mut Vec<Event>) -> Result<(), Malformed> {
-        let Some(written) = wire.part else { return Ok(()) };
+    /// A piece of a message, as far as it has come. Pieces of thoughts tell nothing that their deltas do not.
+    fn piece<'a>(
+        &mut self,
+        wire: &Wire<'a>,
+        out: &mut Vec<Event>,
+    ) -> Result<Option<(usize, Slot, Object<'a>)>, Malformed> {
+        let Some(written) = wire.part else { return Ok(None) };
         let mut object = Object::read(written, Place::default()).map_err(unlike)?;
         let (slot, field) = match object.text("type").map_err(unlike)?.as_deref() {
             Some("output_text" | "text") => (Slot::Text(0), "text"),
             Some("refusal") => (Slot::Refusal(0), "refusal"),
-            Some(_) | None => return Ok(()),
+            Some(_) | None => return Ok(None),
         };
         let text = object.text(field).map_err(unlike)?.unwrap_or_default();
         let (at, slot) = (self.items.of(wire), wire.slot(slot));
         self.items.whole(at, slot, &text, out);
-        if is_done {
-            let citations = object
-                .take("annotations")
-                .map_or(Ok(Vec::new()), |written| object::elements(written, &Place::default()));
-            for (number, written) in citations.map_err(unlike)?.into_iter().enumerate() {
-                if let Some(citation) = annotation(written, Place::default()).map_err(unlike)? {
-                    self.items.cite_once(at, slot, (number, citation), out);
-                }
+        Ok(Some((at, slot, object)))
+    }
+
+    /// A piece of a message ends, with its sources.
+    fn end_piece(
+        &mut self,
+        at: usize,
+        slot: Slot,
+        mut piece: Object<'_>,
+        out: &mut Vec<Event>,
+    ) -> Result<(), Malformed> {
+        for (number, written) in piece.list("annotations").map_err(unlike)?.into_iter().enumerate() {
+            if let Some(citation) = annotation(written, Place::default()).map_err(unlike)? {
+                self.items.cite_once(at, slot, (number, citation), out);
             }
-            self.items.close(at, slot, out);
         }
+        self.items.close(at, slot, out);
         Ok(())
     }
 
