@@ -25,6 +25,7 @@ struct Terminal {
 }
 
 impl Terminal {
+    /// A new terminal shows what is typed; whether it still does once this returned is up to the command.
     fn start(shell: &Shell, arguments: &[&str]) -> Self {
         let person = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a pseudo-terminal");
         grantpt(&person).expect("granted");
@@ -32,6 +33,7 @@ impl Terminal {
         let name = ptsname(&person, Vec::new()).expect("a name");
         let name = std::ffi::OsStr::from_bytes(name.as_bytes());
         let line = OpenOptions::new().read(true).write(true).open(name).expect("the other side");
+        assert!(echoes(&line), "a terminal shows what is typed");
         let stdio = || Stdio::from(line.try_clone().expect("a copy"));
         let mut command = shell.command(arguments);
         let child = command.stdin(stdio()).stdout(stdio()).stderr(stdio()).spawn().expect("the binary runs");
@@ -54,7 +56,7 @@ impl Terminal {
 
     /// Whether what is typed is shown.
     fn echoes(&self) -> bool {
-        tcgetattr(&self.line).expect("a terminal").local_modes.contains(LocalModes::ECHO)
+        echoes(&self.line)
     }
 
     fn interrupt(&self) {
@@ -65,6 +67,10 @@ impl Terminal {
     async fn ended(&mut self) -> ExitStatus {
         self.child.wait().await.expect("it ends")
     }
+}
+
+fn echoes(line: &File) -> bool {
+    tcgetattr(line).expect("a terminal").local_modes.contains(LocalModes::ECHO)
 }
 
 /// Gathers what is shown, until the terminal is gone.
@@ -95,7 +101,6 @@ const ADD: &[&str] = &[
 async fn a_key_that_is_typed_is_not_shown() {
     let shell = Shell::new();
     let mut terminal = Terminal::start(&shell, ADD);
-    assert!(terminal.echoes(), "a terminal shows what is typed");
     terminal.shows("It is not shown.", 1).await;
     assert!(!terminal.echoes());
     terminal.types(&format!("{CANARY}\n"));
