@@ -115,15 +115,14 @@ fn message(answer: &Answer, calls: Calls) -> Message<'_> {
                 if !thinking.text.is_empty() {
                     message.reasoning_content.get_or_insert_default().push_str(&thinking.text);
                     let text = thinking.text.clone();
-                    let detail = match thinking.is_summary {
+                    let detail = match thinking.is_summary && thinking.id.is_some() {
                         true => Detail::of_summary(text, thoughts),
                         false => Detail::of_text(text, thoughts),
                     };
                     message.reasoning_details.push(detail);
                 }
-                message
-                    .reasoning_details
-                    .extend(thinking.seal.as_ref().map(|seal| Detail::of_seal(seal, thoughts)));
+                let seal = thinking.seal.as_ref().and_then(|seal| Detail::of_seal(seal, thoughts));
+                message.reasoning_details.extend(seal);
                 thoughts += 1;
             }
             Content::ToolCall(call) if calls == Calls::Function => {

@@ -90,15 +90,26 @@ impl Detail {
         Detail { r#type: SUMMARY.to_owned(), summary: Some(text), index: Some(index), ..Detail::default() }
     }
 
-    /// A thought's seal as an entry: beside its text, or the encrypted thought itself.
-    pub(super) fn of_seal(seal: &Seal, index: u64) -> Self {
+    /// A thought's seal as an entry: beside its text, or the encrypted thought itself. None where it only says how a
+    /// server of this dialect spells its thoughts.
+    pub(super) fn of_seal(seal: &Seal, index: u64) -> Option<Self> {
+        if seal.dialect == Dialect::OpenAiChat {
+            return None;
+        }
         let words = Some(seal.shown_in(Dialect::OpenAiChat));
         let (kind, signature, data) = match seal.kind {
             SealKind::Signature => (TEXT, words, None),
             SealKind::Encrypted => (ENCRYPTED, None, words),
         };
         let index = Some(index);
-        Detail { r#type: kind.to_owned(), signature, data, id: seal.id.clone(), index, ..Detail::default() }
+        Some(Detail {
+            r#type: kind.to_owned(),
+            signature,
+            data,
+            id: seal.id.clone(),
+            index,
+            ..Detail::default()
+        })
     }
 }
 

@@ -59,7 +59,8 @@ struct Body<'a> {
     store: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stream_options: Option<StreamOptions>,
-    stream: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream: Option<bool>,
 }
 
 #[derive(Debug, Serialize)]
@@ -101,7 +102,7 @@ pub(crate) fn encode(request: &Request, target: &Target<'_>) -> Encoded {
         logit_bias: sampling.logit_bias.as_ref(),
         response_format: request.format.as_ref().and_then(format),
         user: request.user.as_deref(),
-        stream: request.stream,
+        stream: request.stream.then_some(true),
         // It is metered, whether or not the client wants to read it.
         stream_options: (request.stream && !target.manner.refuses_stream_options)
             .then_some(StreamOptions { include_usage: true }),

@@ -26,6 +26,8 @@ pub(crate) struct Writer {
     tail: &'static str,
     words: Calls,
     open: Vec<Open>,
+    /// The part of the call whose beginning is held back.
+    held: Option<u32>,
     calls: u64,
     thoughts: u64,
     has_refusal: bool,
@@ -66,6 +68,7 @@ impl Writer {
             tail,
             words,
             open: Vec::new(),
+            held: None,
             calls: 0,
             thoughts: 0,
             has_refusal: false,
@@ -101,17 +104,19 @@ impl Writer {
         out.extend_from_slice(self.tail.as_bytes());
     }
 
-    fn begin_part(&mut self, part: u32, opening: &Opening) {
+    fn begin_part(&mut self, part: u32, opening: &Opening, out: &mut Vec<u8>) {
+        self.open_held(out);
         let kind = match opening {
             Opening::Text => Kind::Text,
             Opening::Refusal => Kind::Refusal,
-            Opening::Thinking { is_summary, .. } => {
+            Opening::Thinking { is_summary, id } => {
                 self.thoughts += 1;
-                Kind::Thinking { index: self.thoughts - 1, is_summary: *is_summary }
+                Kind::Thinking { index: self.thoughts - 1, is_summary: *is_summary && id.is_some() }
             }
             Opening::ToolCall { id, name, takes } => {
                 self.calls += 1;
                 let opening = Some(Unsaid { id: id.clone(), name: name.clone() });
+                self.held = Some(part);
                 Kind::Call { index: self.calls - 1, takes: *takes, opening }
             }
             Opening::Native(_) => Kind::Silent,
@@ -120,6 +125,9 @@ impl Writer {
     }
 
     fn go_on(&mut self, part: u32, delta: &Delta, out: &mut Vec<u8>) {
+        if self.held != Some(part) {
+            self.open_held(out);
+        }
         let Some(at) = self.open.iter().rposition(|open| open.part == part) else { return };
         let seal = match delta {
             Delta::Seal(seal) => Some(seal),
@@ -148,8 +156,9 @@ impl Writer {
                 });
             }
             (Kind::Thinking { index, .. }, Delta::Seal(seal)) => {
-                let detail = Detail::of_seal(seal, *index);
-                self.delta(out, |out| field("reasoning_details", &[detail], out));
+                if let Some(detail) = Detail::of_seal(seal, *index) {
+                    self.delta(out, |out| field("reasoning_details", &[detail], out));
+                }
             }
             (Kind::Call { index, takes, .. }, Delta::Text(text)) => self.arguments(*index, *takes, text, out),
             (
@@ -183,14 +192,26 @@ impl Writer {
         });
     }
 
+    /// Says that the call begins that was held back, so that calls begin in their order.
+    fn open_held(&mut self, out: &mut Vec<u8>) {
+        let held = self.held.and_then(|part| self.open.iter().rposition(|open| open.part == part));
+        if let Some(at) = held {
+            self.open_call(at, None, out);
+        }
+    }
+
     /// Says that a call begins, if that is not said yet.
     fn open_call(&mut self, at: usize, seal: Option<&Seal>, out: &mut Vec<u8>) {
         let Some(Open { kind: Kind::Call { index, takes, opening }, .. }) = self.open.get_mut(at) else {
             return;
         };
         let (index, takes) = (*index, *takes);
+        let unsaid = opening.take();
+        if unsaid.is_some() {
+            self.held = None;
+        }
         let seal = seal.map(|seal| wire::Extra::of(seal.shown_in(Dialect::OpenAiChat)));
-        let call = match (opening.take(), seal) {
+        let call = match (unsaid, seal) {
             (None, None) => return,
             // SDKs take a piece of a call that holds neither of the two for a broken one.
             (None, extra_content) => CallStart { index, extra_content, ..CallStart::more(takes) },
@@ -214,11 +235,10 @@ impl Writer {
         }
     }
 
-    fn usage(&self, out: &mut Vec<u8>) {
-        let usage = usage::Wire::of(&self.usage.unwrap_or_default());
+    fn usage(&self, usage: &Usage, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.head);
         out.extend_from_slice(b"],");
-        field("usage", &usage, out);
+        field("usage", &usage::Wire::of(usage), out);
         out.extend_from_slice(b"}\n\n");
     }
 }
@@ -227,7 +247,7 @@ impl EventWriter for Writer {
     fn write(&mut self, event: &Event, out: &mut Vec<u8>) {
         match event {
             Event::Start { id, .. } => self.begin(id, out),
-            Event::Open { part, opening } => self.begin_part(*part, opening),
+            Event::Open { part, opening } => self.begin_part(*part, opening, out),
             Event::Delta { part, delta } => self.go_on(*part, delta, out),
             Event::Close { part } => self.close(*part, out),
             Event::Usage(usage) => self.usage = Some(*usage),
@@ -239,8 +259,9 @@ impl EventWriter for Writer {
                 out.extend_from_slice(self.tail.as_bytes());
             }
             Event::End => {
-                if self.plan.request.include_usage {
-                    self.usage(out);
+                // Where the upstream tells none, a row of zeros would be a lie.
+                if let Some(usage) = self.usage.as_ref().filter(|_| self.plan.request.include_usage) {
+                    self.usage(usage, out);
                 }
                 out.extend_from_slice(b"data: [DONE]\n\n");
             }
