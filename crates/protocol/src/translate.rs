@@ -1,6 +1,8 @@
 //! Takes requests and answers from one dialect to another through the conversation; never knows a pair of dialects.
 
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use bytes::Bytes;
 

@@ -50,6 +50,8 @@ fn check(dialect: Dialect, folder: &str) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(folder);
     let entries = fs::read_dir(folder).expect("the folder is there");
     let mut files: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry can be read").path()).collect();
+    // What lies in folders is read by `translation`.
+    files.retain(|path| path.is_file());
     files.sort();
     assert!(!files.is_empty());
     files.iter().for_each(|file| check_file(dialect, file));

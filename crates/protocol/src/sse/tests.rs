@@ -88,3 +88,57 @@ fn a_place_in_the_data_is_one_in_the_event() {
         assert_eq!(text.as_bytes()[event.place(at)], data[at], "{at}");
     }
 }
+
+/// Reads a whole stream in chunks of `size`: the name and data of each event that has data.
+fn dispatched(text: &str, size: usize) -> Vec<(String, String)> {
+    let (events, _) = frames(text.as_bytes(), size);
+    let read = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let mut found = Vec::new();
+    for (number, event) in events.iter().enumerate() {
+        let unmarked = event.strip_prefix(b"\xef\xbb\xbf").filter(|_| number == 0).unwrap_or(event);
+        let event = Event::read(unmarked);
+        if let Some(data) = event.data.as_deref() {
+            found.push((event.name.map(read).unwrap_or_default(), read(data)));
+        }
+    }
+    found
+}
+
+/// A case's name, its stream, and the name and data of each event in it.
+type WebCase<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)]);
+
+/// The cases of the web platform tests for `EventSource` (`eventsource/format-*`), which are the WHATWG rules by example.
+#[test]
+fn the_web_platforms_own_cases_are_read_as_it_says() {
+    let long = "x".repeat(300);
+    let comments = format!("data:1\r:\0\n:\r\ndata:2\n:{long}\rdata:3\n:data:fail\r:{long}\ndata:4\n\n");
+    let parsing = "data:\0\ndata:  2\rData:1\ndata\0:2\ndata:1\r\0data:4\nda-ta:3\rdata_5\ndata:3\rdata:\r\n data:32\ndata:4\n\n";
+    let cases: &[WebCase<'_>] = &[
+        ("bom", "\u{feff}data:1\n\n\u{feff}data:2\n\ndata:3\n\n", &[("", "1"), ("", "3")]),
+        ("bom-2", "\u{feff}\u{feff}data:1\n\ndata:2\n\ndata:3\n\n", &[("", "2"), ("", "3")]),
+        ("comments", &comments, &[("", "1\n2\n3\n4")]),
+        ("data-before-final-empty-line", "retry:1000\ndata:test1\n\nid:test\ndata:test2\n", &[("", "test1")]),
+        ("field-data", "data:\n\ndata\ndata\n\ndata:test\n\n", &[("", ""), ("", "\n"), ("", "test")]),
+        ("field-event", "event:test\ndata:x\n\ndata:x\n\n", &[("test", "x"), ("", "x")]),
+        ("field-event-empty", "event: \ndata:data\n\n", &[("", "data")]),
+        ("field-id", "id: 1\nretry:3\ndata:hello\n\n", &[("", "hello")]),
+        ("field-parsing", parsing, &[("", "\0\n 2\n1\n3\n\n4")]),
+        (
+            "field-unknown",
+            "data:test\n data\ndata\nfoobar:xxx\njustsometext\n:thisisacommentyay\ndata:test\n\n",
+            &[("", "test\n\ntest")],
+        ),
+        ("leading-space", "data:\ttest\rdata: \ndata:test\n\n", &[("", "\ttest\n\ntest")]),
+        ("newlines", "data:test\r\ndata\ndata:test\r\n\r\n", &[("", "test\n\ntest")]),
+        ("null-character", "data:\0\n\n\n\n", &[("", "\0")]),
+        ("utf-8", "data:ok…\n\n", &[("", "ok…")]),
+    ];
+    for (name, text, expected) in cases {
+        for size in 1..=text.len() {
+            let found = dispatched(text, size);
+            let found: Vec<(&str, &str)> =
+                found.iter().map(|(name, data)| (name.as_str(), data.as_str())).collect();
+            assert_eq!(found, *expected, "{name} in chunks of {size}");
+        }
+    }
+}
