@@ -13,7 +13,7 @@
 //! Every rule is a consequence of the provider's own, so no schedule is better; some bounds are not
 //! reachable, so a share of the optimum is, if anything, too small.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::At;
@@ -183,19 +183,48 @@ impl Theirs<'_> {
         [by_rate, by_tokens, by_places].into_iter().flatten().min().unwrap_or(u64::MAX / 4)
     }
 
-    /// Sliding: at the last start of a minute, no more than the limit had started in the sixty seconds
-    /// before, the neighbour's among them. Fixed: likewise in the provider's own minute. Bucket: what it
-    /// held at first and what came since.
+    /// Sliding: see `starts_by_sliding`. Fixed: the limit, in the provider's own minute. Bucket: what it held at
+    /// first and what came since.
     fn starts_by_rate(&self, begins: At, ends: At, rpm: u32) -> u64 {
-        let length = ends.saturating_sub(begins);
         match self.provider.window {
-            Window::Sliding | Window::Fixed { .. } if length > MINUTE => u64::MAX / 4,
-            Window::Sliding if length == MINUTE && !self.neighbour.is_empty() => {
-                u64::from(rpm).saturating_sub(self.least_of_neighbour(begins, ends))
-            }
-            Window::Sliding | Window::Fixed { .. } => u64::from(rpm),
+            Window::Sliding => self.starts_by_sliding(begins, ends),
+            Window::Fixed { .. } if ends.saturating_sub(begins) > MINUTE => u64::MAX / 4,
+            Window::Fixed { .. } => u64::from(rpm),
             Window::Bucket { burst } => u64::from(burst) + self.refill(begins, ends),
         }
+    }
+
+    /// As many as start when each does as soon as the provider allows. No schedule starts its n-th sooner: the
+    /// one that holds it back, so many before it, started no sooner either.
+    fn starts_by_sliding(&self, begins: At, ends: At) -> u64 {
+        let (mut starts, mut recent, mut now) = (0, VecDeque::new(), begins);
+        while now < ends {
+            while recent.front().is_some_and(|at| *at + MINUTE <= now) {
+                recent.pop_front();
+            }
+            let neighbours = self.neighbours_until(now) - self.neighbours_until_a_minute_before(now);
+            let most = self.provider.limits_at(now).rpm.map_or(usize::MAX, |rpm| index(rpm.into()));
+            if recent.len() + neighbours < most {
+                recent.push_back(now);
+                starts += 1;
+                continue;
+            }
+            let own = recent.front().map(|at| *at + MINUTE);
+            let oldest = self.neighbour.get(self.neighbours_until_a_minute_before(now));
+            let changes = self.provider.limits.iter().map(|(at, _)| *at).filter(|at| now < *at);
+            let next = own.into_iter().chain(oldest.map(|at| *at + MINUTE)).chain(changes).min();
+            now = next.unwrap_or(ends);
+        }
+        starts
+    }
+
+    /// How often the neighbour has called.
+    fn neighbours_until(&self, at: At) -> usize {
+        self.neighbour.partition_point(|call| *call <= at)
+    }
+
+    fn neighbours_until_a_minute_before(&self, at: At) -> usize {
+        self.neighbour.partition_point(|call| *call + MINUTE <= at)
     }
 
     /// What comes into the provider's bucket between these times.
@@ -214,18 +243,6 @@ impl Theirs<'_> {
             Window::Sliding | Window::Fixed { .. } => tpm * length.as_secs().div_ceil(60),
             Window::Bucket { .. } => tpm + tpm * length.as_secs() / 60,
         }
-    }
-
-    /// The fewest calls of the neighbour in any sixty seconds that end between these times.
-    fn least_of_neighbour(&self, begins: At, ends: At) -> u64 {
-        let within = |at: At| {
-            let recent = |call: &&At| **call <= at && **call + MINUTE > at;
-            self.neighbour.iter().filter(recent).count()
-        };
-        // The count falls only when a call becomes sixty seconds old.
-        let falls = self.neighbour.iter().map(|call| *call + MINUTE);
-        let moments = falls.filter(|at| begins <= *at && *at < ends).chain([begins]);
-        moments.map(within).min().and_then(|least| u64::try_from(least).ok()).unwrap_or(0)
     }
 
     /// Whether nothing can be answered by a call made between these times.
