@@ -9,6 +9,7 @@ use std::sync::Arc;
 use policy::{Digest, Secret, Timestamp};
 use serde_json::Value;
 
+use crate::audit::Author;
 use crate::error::StoreError;
 use crate::sqlite::{Database, directory as rows};
 use crate::vault::{Ring, Vault};
@@ -152,16 +153,36 @@ pub struct Target<'a> {
     pub revision: Option<u64>,
 }
 
-/// The directory. Cheap to clone.
+/// Who edits, and the keys that credentials go under.
+#[derive(Debug)]
+pub(crate) struct Editor {
+    pub(crate) ring: Ring,
+    pub(crate) author: Author,
+}
+
+/// The directory, in the hands of somebody: every change is entered in the audit log under its author. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Directory {
     database: Arc<Database>,
-    ring: Ring,
+    editor: Arc<Editor>,
 }
 
 impl Directory {
     pub(crate) fn new(database: Arc<Database>, vault: &Vault) -> Self {
-        Self { database, ring: vault.ring() }
+        Self { database, editor: Arc::new(Editor { ring: vault.ring(), author: Author::gateway() }) }
+    }
+
+    /// The same directory in the hands of `author`. Until then it is in the gateway's own.
+    #[must_use]
+    pub fn by(&self, author: Author) -> Self {
+        let ring = Arc::clone(&self.editor.ring);
+        Self { database: Arc::clone(&self.database), editor: Arc::new(Editor { ring, author }) }
+    }
+
+    /// In whose hands it is.
+    #[must_use]
+    pub fn author(&self) -> &Author {
+        &self.editor.author
     }
 
     /// How often the directory was changed, ever. Whoever saw the same number has seen the same content.
@@ -171,20 +192,20 @@ impl Directory {
 
     /// All backends by name, with their credentials.
     pub async fn backends(&self) -> Result<Vec<StoredBackend>, StoreError> {
-        let ring = Arc::clone(&self.ring);
-        self.database.read(move |c| rows::backends(c, &ring)).await
+        let editor = Arc::clone(&self.editor);
+        self.database.read(move |c| rows::backends(c, &editor.ring)).await
     }
 
     /// The backend with that id.
     pub async fn backend(&self, id: &str) -> Result<StoredBackend, StoreError> {
-        let (ring, id) = (Arc::clone(&self.ring), id.to_owned());
-        self.database.read(move |c| rows::backend(c, &ring, &id)).await
+        let (editor, id) = (Arc::clone(&self.editor), id.to_owned());
+        self.database.read(move |c| rows::backend(c, &editor.ring, &id)).await
     }
 
     /// Adds a backend.
     pub async fn add_backend(&self, new: NewBackend, now: Timestamp) -> Result<StoredBackend, StoreError> {
-        let ring = Arc::clone(&self.ring);
-        self.database.write(move |c| rows::add_backend(c, &ring, &new, now)).await
+        let editor = Arc::clone(&self.editor);
+        self.database.write(move |c| rows::add_backend(c, &editor, &new, now)).await
     }
 
     /// Changes a backend.
@@ -194,16 +215,16 @@ impl Directory {
         change: BackendChange,
         now: Timestamp,
     ) -> Result<StoredBackend, StoreError> {
-        let (ring, id, revision) = (Arc::clone(&self.ring), target.id.to_owned(), target.revision);
+        let (editor, id, revision) = (Arc::clone(&self.editor), target.id.to_owned(), target.revision);
         self.database
-            .write(move |c| rows::change_backend(c, &ring, Target { id: &id, revision }, change, now))
+            .write(move |c| rows::change_backend(c, &editor, Target { id: &id, revision }, change, now))
             .await
     }
 
     /// Removes a backend and its credential.
     pub async fn remove_backend(&self, target: Target<'_>) -> Result<(), StoreError> {
-        let (id, revision) = (target.id.to_owned(), target.revision);
-        self.database.write(move |c| rows::remove_backend(c, Target { id: &id, revision })).await
+        let (editor, id, revision) = (Arc::clone(&self.editor), target.id.to_owned(), target.revision);
+        self.database.write(move |c| rows::remove_backend(c, &editor, Target { id: &id, revision })).await
     }
 
     /// All keys by name.
@@ -219,7 +240,8 @@ impl Directory {
 
     /// Adds a key.
     pub async fn add_key(&self, new: NewKey, now: Timestamp) -> Result<StoredKey, StoreError> {
-        self.database.write(move |c| rows::add_key(c, &new, now)).await
+        let editor = Arc::clone(&self.editor);
+        self.database.write(move |c| rows::add_key(c, &editor.author, &new, now)).await
     }
 
     /// Changes a key.
@@ -229,14 +251,16 @@ impl Directory {
         change: KeyChange,
         now: Timestamp,
     ) -> Result<StoredKey, StoreError> {
-        let (id, revision) = (target.id.to_owned(), target.revision);
-        self.database.write(move |c| rows::change_key(c, Target { id: &id, revision }, change, now)).await
+        let (editor, id, revision) = (Arc::clone(&self.editor), target.id.to_owned(), target.revision);
+        self.database
+            .write(move |c| rows::change_key(c, &editor.author, Target { id: &id, revision }, change, now))
+            .await
     }
 
     /// Removes a key. Its receipts stay.
     pub async fn remove_key(&self, target: Target<'_>) -> Result<(), StoreError> {
-        let (id, revision) = (target.id.to_owned(), target.revision);
-        self.database.write(move |c| rows::remove_key(c, Target { id: &id, revision })).await
+        let (editor, id, revision) = (Arc::clone(&self.editor), target.id.to_owned(), target.revision);
+        self.database.write(move |c| rows::remove_key(c, &editor.author, Target { id: &id, revision })).await
     }
 
     /// All settings that were changed through the API, by name.
@@ -246,19 +270,20 @@ impl Directory {
 
     /// Sets one setting.
     pub async fn set_setting(&self, name: &str, value: Value) -> Result<(), StoreError> {
-        let name = name.to_owned();
-        self.database.write(move |c| rows::set_setting(c, &name, &value)).await
+        let (editor, name) = (Arc::clone(&self.editor), name.to_owned());
+        self.database.write(move |c| rows::set_setting(c, &editor.author, &name, &value)).await
     }
 
     /// Forgets one setting, so that the file or the default rules again.
     pub async fn remove_setting(&self, name: &str) -> Result<(), StoreError> {
-        let name = name.to_owned();
-        self.database.write(move |c| rows::remove_setting(c, &name)).await
+        let (editor, name) = (Arc::clone(&self.editor), name.to_owned());
+        self.database.write(move |c| rows::remove_setting(c, &editor.author, &name)).await
     }
 
     /// Sets or forgets several settings, all or none. One that was not set is forgotten already.
     pub async fn change_settings(&self, changes: Vec<(String, Option<Value>)>) -> Result<(), StoreError> {
-        self.database.write(move |c| rows::change_settings(c, &changes)).await
+        let editor = Arc::clone(&self.editor);
+        self.database.write(move |c| rows::change_settings(c, &editor.author, &changes)).await
     }
 
     /// The digest of the admin token that was minted at first start.
@@ -268,6 +293,7 @@ impl Directory {
 
     /// Keeps the digest of a new admin token.
     pub async fn set_admin_token_digest(&self, digest: Digest) -> Result<(), StoreError> {
-        self.database.write(move |c| rows::set_admin_token_digest(c, &digest)).await
+        let editor = Arc::clone(&self.editor);
+        self.database.write(move |c| rows::set_admin_token_digest(c, &editor.author, &digest)).await
     }
 }

@@ -5,6 +5,7 @@
 //! request path ── Reservation::write ──> journal (local file) ── Mover ──> ledger (SQLite) ──> Ledger queries
 //! ```
 
+pub mod audit;
 mod bindings;
 pub mod directory;
 mod error;
@@ -15,6 +16,7 @@ mod open;
 mod sqlite;
 pub mod vault;
 
+pub use audit::AuditLog;
 pub use bindings::BINDINGS_MAX;
 pub use directory::Directory;
 pub use error::StoreError;

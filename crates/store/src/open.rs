@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use policy::Bound;
 
+use crate::audit::AuditLog;
 use crate::bindings;
 use crate::directory::Directory;
 use crate::error::StoreError;
@@ -56,6 +57,8 @@ pub struct Store {
     pub ledger: Ledger,
     /// What people edit.
     pub directory: Directory,
+    /// Who changed what.
+    pub audit: AuditLog,
     /// Secrets.
     pub vault: Vault,
     /// Which backend minted which id, as far as earlier processes knew; oldest first.
@@ -71,6 +74,8 @@ pub struct Tools {
     pub ledger: Ledger,
     /// What people edit.
     pub directory: Directory,
+    /// Who changed what.
+    pub audit: AuditLog,
     /// Secrets.
     pub vault: Vault,
     /// What the user should be told once.
@@ -83,14 +88,14 @@ impl Store {
     /// Opens everything; blocks, so call it before serving.
     pub fn open(data_dir: &Path, options: StoreOptions) -> Result<Self, StoreError> {
         let StoreOptions { journal, mover, .. } = options.clone();
-        let Tools { ledger, directory, vault, notice, database, journal: folder } =
+        let Tools { ledger, directory, audit, vault, notice, database, journal: folder } =
             Tools::open(data_dir, options)?;
         let taken = database.write_blocking(sqlite::moving::position)?;
         let settings = JournalSettings { sequence_floor: taken.segment, ..journal };
         let journal = Journal::open(&folder, settings)?;
         let bindings = bindings::remembered(&database, &journal, taken)?;
         let mover = Mover::start(&journal, database, mover)?;
-        Ok(Self { mover, journal, ledger, directory, vault, bindings, notice })
+        Ok(Self { mover, journal, ledger, directory, audit, vault, bindings, notice })
     }
 }
 
@@ -104,8 +109,11 @@ impl Tools {
         let (vault, notice) = Vault::open(Arc::clone(&database), options.master_key, data_dir)?;
         let ledger = Ledger::new(Arc::clone(&database));
         let directory = Directory::new(Arc::clone(&database), &vault);
-        Ok(Self { ledger, directory, vault, notice, database, journal: data_dir.join(JOURNAL_FOLDER) })
+        let audit = AuditLog::new(Arc::clone(&database));
+        let journal = data_dir.join(JOURNAL_FOLDER);
+        Ok(Self { ledger, directory, audit, vault, notice, database, journal })
     }
+
     /// How far the ledger is behind the journal, counted from outside: a gateway may be writing it meanwhile.
     pub async fn journal_lag(&self) -> Result<JournalLag, StoreError> {
         let taken = self.database.read(sqlite::moving::position).await?;

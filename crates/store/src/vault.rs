@@ -11,11 +11,13 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use policy::Secret;
+use rusqlite::{Connection, TransactionBehavior};
 use zeroize::Zeroizing;
 
 pub(crate) use envelope::{Proof, Sealed};
 pub use master::{MasterKey, MasterKeySource};
 
+use crate::audit::{Author, Deed};
 use crate::error::StoreError;
 use crate::sqlite::{self, Database};
 use master::KeyFile;
@@ -187,13 +189,17 @@ impl Vault {
     /// Without `new` a key is made; that needs a key file to keep it in. `progress` hears (done, of all).
     pub async fn rotate(
         &self,
+        author: Author,
         new: Option<MasterKey>,
         progress: impl FnMut(u64, u64) + Send + 'static,
     ) -> Result<Rotated, StoreError> {
         let (ring, file) = (Arc::clone(&self.ring), Arc::clone(&self.file));
         // All of it on the writing thread: rotations cannot overlap, and one whose caller left still ends.
         self.database
-            .write(move |connection| rotate(connection, &ring, file.as_ref().as_ref(), new, progress))
+            .write(move |connection| {
+                let rotation = Rotation { ring: &ring, file: file.as_ref().as_ref(), author: &author };
+                rotation.run(connection, new, progress)
+            })
             .await
     }
 
@@ -202,30 +208,55 @@ impl Vault {
     }
 }
 
-fn rotate(
-    connection: &mut rusqlite::Connection,
-    ring: &Ring,
-    file: Option<&KeyFile>,
-    new: Option<MasterKey>,
-    progress: impl FnMut(u64, u64),
-) -> Result<Rotated, StoreError> {
-    let new = match (new, file) {
-        (Some(new), _) => new,
-        (None, Some(_)) => MasterKey::generate()?,
-        (None, None) => return Err(VaultError::Missing("the new one must be given".to_owned()).into()),
-    };
-    let current = ring.load().current.clone();
-    if let Some(file) = file {
-        file.announce(&current, &new)?;
+/// One rotation, on the writing thread.
+struct Rotation<'a> {
+    ring: &'a Ring,
+    file: Option<&'a KeyFile>,
+    author: &'a Author,
+}
+
+impl Rotation<'_> {
+    fn run(
+        &self,
+        connection: &mut Connection,
+        new: Option<MasterKey>,
+        progress: impl FnMut(u64, u64),
+    ) -> Result<Rotated, StoreError> {
+        let new = match (new, self.file) {
+            (Some(new), _) => new,
+            (None, Some(_)) => MasterKey::generate()?,
+            (None, None) => return Err(VaultError::Missing("the new one must be given".to_owned()).into()),
+        };
+        let current = self.ring.load().current.clone();
+        if let Some(file) = self.file {
+            file.announce(&current, &new)?;
+        }
+        // Readers meet rows of both keys from now on.
+        self.ring.store(Arc::new(KeyRing { current: current.clone(), other: Some(new.clone()) }));
+        let secrets = self.rewrap(connection, (&current, &new), progress)?;
+        let key_id = hex::encode(new.id());
+        self.ring.store(Arc::new(KeyRing { current: new, other: Some(current) }));
+        if let Some(file) = self.file {
+            file.replace()?;
+        }
+        Ok(Rotated { secrets, key_id, file: self.file.map(|file| file.path().to_owned()) })
     }
-    // Readers meet rows of both keys from now on.
-    ring.store(Arc::new(KeyRing { current: current.clone(), other: Some(new.clone()) }));
-    let proof = envelope::prove(&new)?;
-    let secrets = sqlite::secrets::rewrap(connection, ring, &new, &proof, progress)?;
-    let key_id = hex::encode(new.id());
-    ring.store(Arc::new(KeyRing { current: new, other: Some(current) }));
-    if let Some(file) = file {
-        file.replace()?;
+
+    /// All data keys, the proof and the entry in the audit log, or nothing.
+    fn rewrap(
+        &self,
+        connection: &mut Connection,
+        (current, new): (&MasterKey, &MasterKey),
+        progress: impl FnMut(u64, u64),
+    ) -> Result<u64, StoreError> {
+        let proof = envelope::prove(new)?;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let secrets = sqlite::secrets::rewrap(&transaction, self.ring, new, progress)?;
+        sqlite::secrets::prove(&transaction, &proof)?;
+        let told = |key: &MasterKey| serde_json::json!({ "key_id": hex::encode(key.id()) });
+        let deed = Deed::of("rotate", "vault", "master key").before(told(current)).after(told(new));
+        sqlite::audit::append(&transaction, self.author, &deed)?;
+        transaction.commit()?;
+        Ok(secrets)
     }
-    Ok(Rotated { secrets, key_id, file: file.map(|file| file.path().to_owned()) })
 }

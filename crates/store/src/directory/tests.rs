@@ -152,3 +152,64 @@ async fn settings_and_the_admin_token_digest_are_kept() {
     directory.set_admin_token_digest(digest.clone()).await.expect("set");
     assert_eq!(directory.admin_token_digest().await.expect("one"), Some(digest));
 }
+
+#[tokio::test]
+async fn every_change_is_in_the_audit_log_under_its_author_and_no_failed_one() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let plain = open(&dir);
+    let author = Author { name: Arc::from("ops"), via: crate::audit::Via::Api, address: None };
+    let directory = plain.by(author);
+    directory.add_backend(backend("b1", "alpha"), NOW).await.expect("added");
+    let same_mask = CredentialChange::Set(Secret::from("sk-canary-another-name-0123456789"));
+    let change = BackendChange { credential: same_mask, ..BackendChange::default() };
+    directory.change_backend(id("b1"), change, NOW).await.expect("changed");
+    directory.add_backend(backend("b2", "alpha"), NOW).await.expect_err("taken");
+    directory.remove_backend(id("b1")).await.expect("removed");
+    directory.add_key(key("k1", "app"), NOW).await.expect("added");
+    let rotated = KeyChange {
+        secret: Some((Digester::new(&[1; 32]).digest("new"), "lg-abc***wxyz".to_owned())),
+        ..KeyChange::default()
+    };
+    directory.change_key(id("k1"), rotated, NOW).await.expect("changed");
+    directory.remove_key(id("k1")).await.expect("removed");
+    directory.remove_key(id("k1")).await.expect_err("gone");
+    directory.set_setting("limits.queue_max", json!(3)).await.expect("set");
+    directory.set_setting("limits.queue_max", json!(4)).await.expect("set");
+    directory.remove_setting("limits.queue_max").await.expect("removed");
+    plain.set_admin_token_digest(Digester::new(&[1; 32]).digest("token")).await.expect("kept");
+    let log = crate::AuditLog::new(Arc::clone(&directory.database));
+    let mut entries = log.list(crate::audit::AuditFilter::default(), None, 100).await.expect("a page");
+    entries.reverse();
+    let told: Vec<String> = entries
+        .iter()
+        .map(|entry| format!("{} {} {} {}", entry.actor, entry.action, entry.kind, entry.subject))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "ops create backend alpha",
+            "ops change backend alpha",
+            "ops delete backend alpha",
+            "ops create key app",
+            "ops change key app",
+            "ops delete key app",
+            "ops change setting limits.queue_max",
+            "ops change setting limits.queue_max",
+            "ops delete setting limits.queue_max",
+            "gateway mint token admin",
+        ]
+    );
+    let state = |number: usize| (entries[number].before.clone(), entries[number].after.clone());
+    let (before, after) = state(1);
+    let (before, after) = (before.expect("a before"), after.expect("an after"));
+    assert_eq!(
+        (&before["credential"], &after["credential"]),
+        (&json!("sk-can***6789"), &json!("sk-can***6789"))
+    );
+    assert_eq!(after["credential_replaced"], true, "two credentials that look the same");
+    assert_eq!(state(4).1.expect("an after")["secret_replaced"], true);
+    let both = (Some(json!({"limits.queue_max": 3})), Some(json!({"limits.queue_max": 4})));
+    assert_eq!(state(7), both);
+    let verdict = log.verify(None).await.expect("a verdict");
+    assert_eq!((verdict.entries, verdict.breaks), (10, Vec::new()));
+}

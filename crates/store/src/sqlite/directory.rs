@@ -3,32 +3,39 @@
 
 use policy::{Digest, Timestamp};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, Transaction, TransactionBehavior, params};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use super::ledger::uint;
-use super::secrets;
+use super::{audit, secrets};
+use crate::audit::{Author, Deed};
 use crate::directory::{
-    BackendChange, CredentialChange, KeyChange, NewBackend, NewKey, StoredBackend, StoredKey, Target,
+    BackendChange, CredentialChange, Editor, KeyChange, NewBackend, NewKey, StoredBackend, StoredKey, Target,
 };
 use crate::error::StoreError;
 use crate::vault::Ring;
 
 const BACKEND: &str = "backend";
 const KEY: &str = "key";
+const SETTING: &str = "setting";
+const CREATE: &str = "create";
+const CHANGE: &str = "change";
+const DELETE: &str = "delete";
 
 /// Where a backend's credential is kept in the vault.
 fn credential_of(id: &str) -> String {
     format!("backend/{id}/credential")
 }
 
-/// One change: all of it with the counter, or nothing.
+/// One change: all of it with the counter and the entry in the audit log, or nothing.
 fn change<T>(
     connection: &mut Connection,
-    work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
+    author: &Author,
+    work: impl FnOnce(&Transaction<'_>) -> Result<(T, Deed), StoreError>,
 ) -> Result<T, StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let done = work(&transaction)?;
+    let (done, deed) = work(&transaction)?;
     transaction.execute("UPDATE directory SET changes = changes + 1 WHERE id = 1", [])?;
+    audit::append(&transaction, author, &deed)?;
     transaction.commit()?;
     Ok(done)
 }
@@ -62,7 +69,7 @@ fn expect_revision(what: &'static str, target: Target<'_>, found: u64) -> Result
     }
 }
 
-fn json(row: &Row<'_>, column: &'static str) -> Result<Value, StoreError> {
+fn parsed(row: &Row<'_>, column: &'static str) -> Result<Value, StoreError> {
     serde_json::from_str(&row.get::<_, String>(column)?).map_err(|_| StoreError::Unreadable(column))
 }
 
@@ -78,7 +85,7 @@ fn backend_row(connection: &Connection, ring: &Ring, row: &Row<'_>) -> Result<St
         credential: secrets::get(connection, ring, &credential_of(&id))?,
         id,
         name: row.get("name")?,
-        spec: json(row, "spec")?,
+        spec: parsed(row, "spec")?,
         masked: row.get("masked")?,
         enabled: row.get("enabled")?,
         created: Timestamp(row.get("created")?),
@@ -110,13 +117,21 @@ fn find_backend(connection: &Connection, ring: &Ring, id: &str) -> Result<Stored
     found.unwrap_or_else(|| Err(missing(BACKEND, id)))
 }
 
+/// What the audit log tells of a backend.
+fn told_backend(backend: &StoredBackend) -> Value {
+    json!({
+        "id": backend.id, "name": backend.name, "enabled": backend.enabled, "credential": backend.masked,
+        "spec": backend.spec,
+    })
+}
+
 pub(crate) fn add_backend(
     connection: &mut Connection,
-    ring: &Ring,
+    editor: &Editor,
     new: &NewBackend,
     now: Timestamp,
 ) -> Result<StoredBackend, StoreError> {
-    change(connection, |transaction| {
+    change(connection, &editor.author, |transaction| {
         let masked = new.credential.as_ref().map(policy::Secret::masked);
         transaction
             .execute(
@@ -126,22 +141,26 @@ pub(crate) fn add_backend(
             )
             .map_err(taken(BACKEND, &new.name))?;
         if let Some(credential) = &new.credential {
-            secrets::put(transaction, ring, &credential_of(&new.id), credential)?;
+            secrets::put(transaction, &editor.ring, &credential_of(&new.id), credential)?;
         }
-        find_backend(transaction, ring, &new.id)
+        let added = find_backend(transaction, &editor.ring, &new.id)?;
+        let deed = Deed::of(CREATE, BACKEND, &added.name).after(told_backend(&added));
+        Ok((added, deed))
     })
 }
 
 pub(crate) fn change_backend(
     connection: &mut Connection,
-    ring: &Ring,
+    editor: &Editor,
     target: Target<'_>,
     wanted: BackendChange,
     now: Timestamp,
 ) -> Result<StoredBackend, StoreError> {
-    change(connection, |transaction| {
+    let ring = &editor.ring;
+    change(connection, &editor.author, |transaction| {
         let old = find_backend(transaction, ring, target.id)?;
         expect_revision(BACKEND, target, old.revision)?;
+        let before = told_backend(&old);
         let name = wanted.name.unwrap_or(old.name);
         let masked = match &wanted.credential {
             CredentialChange::Keep => old.masked,
@@ -163,14 +182,34 @@ pub(crate) fn change_backend(
                 params![target.id, name, spec, masked, enabled, now.0],
             )
             .map_err(taken(BACKEND, &name))?;
-        find_backend(transaction, ring, target.id)
+        let changed = find_backend(transaction, ring, target.id)?;
+        let mut after = told_backend(&changed);
+        if changed.credential != old.credential {
+            // Two credentials may look the same when masked.
+            note(&mut after, "credential_replaced");
+        }
+        let deed = Deed::of(CHANGE, BACKEND, &changed.name).before(before).after(after);
+        Ok((changed, deed))
     })
 }
 
-pub(crate) fn remove_backend(connection: &mut Connection, target: Target<'_>) -> Result<(), StoreError> {
-    change(connection, |transaction| {
+/// Says something beside what is told.
+fn note(told: &mut Value, what: &str) {
+    if let Value::Object(fields) = told {
+        fields.insert(what.to_owned(), Value::Bool(true));
+    }
+}
+
+pub(crate) fn remove_backend(
+    connection: &mut Connection,
+    editor: &Editor,
+    target: Target<'_>,
+) -> Result<(), StoreError> {
+    change(connection, &editor.author, |transaction| {
+        let old = find_backend(transaction, &editor.ring, target.id)?;
         remove(transaction, BACKEND, "backends", target)?;
-        secrets::remove(transaction, &credential_of(target.id))
+        secrets::remove(transaction, &credential_of(target.id))?;
+        Ok(((), Deed::of(DELETE, BACKEND, &old.name).before(told_backend(&old))))
     })
 }
 
@@ -197,7 +236,7 @@ fn key_row(row: &Row<'_>) -> Result<StoredKey, StoreError> {
         digest: Digest::from_bytes(row.get("digest")?),
         masked: row.get("masked")?,
         team: row.get("team")?,
-        limits: json(row, "limits")?,
+        limits: parsed(row, "limits")?,
         enabled: row.get("enabled")?,
         expires: time(row, "expires")?,
         created: Timestamp(row.get("created")?),
@@ -219,12 +258,21 @@ pub(crate) fn key(connection: &Connection, id: &str) -> Result<StoredKey, StoreE
     found.unwrap_or_else(|| Err(missing(KEY, id)))
 }
 
+/// What the audit log tells of a key.
+fn told_key(key: &StoredKey) -> Value {
+    json!({
+        "id": key.id, "name": key.name, "enabled": key.enabled, "secret": key.masked, "team": key.team,
+        "expires": key.expires, "limits": key.limits,
+    })
+}
+
 pub(crate) fn add_key(
     connection: &mut Connection,
+    author: &Author,
     new: &NewKey,
     now: Timestamp,
 ) -> Result<StoredKey, StoreError> {
-    change(connection, |transaction| {
+    change(connection, author, |transaction| {
         transaction
             .execute(
                 "INSERT INTO keys (id, name, digest, masked, team, limits, enabled, expires, created, updated, \
@@ -242,19 +290,23 @@ pub(crate) fn add_key(
                 ],
             )
             .map_err(taken(KEY, &new.name))?;
-        key(transaction, &new.id)
+        let added = key(transaction, &new.id)?;
+        let deed = Deed::of(CREATE, KEY, &added.name).after(told_key(&added));
+        Ok((added, deed))
     })
 }
 
 pub(crate) fn change_key(
     connection: &mut Connection,
+    author: &Author,
     target: Target<'_>,
     wanted: KeyChange,
     now: Timestamp,
 ) -> Result<StoredKey, StoreError> {
-    change(connection, |transaction| {
+    change(connection, author, |transaction| {
         let old = key(transaction, target.id)?;
         expect_revision(KEY, target, old.revision)?;
+        let (before, is_replaced) = (told_key(&old), wanted.secret.is_some());
         let name = wanted.name.unwrap_or(old.name);
         let (digest, masked) = wanted.secret.unwrap_or((old.digest, old.masked));
         transaction
@@ -274,12 +326,26 @@ pub(crate) fn change_key(
                 ],
             )
             .map_err(taken(KEY, &name))?;
-        key(transaction, target.id)
+        let changed = key(transaction, target.id)?;
+        let mut after = told_key(&changed);
+        if is_replaced {
+            note(&mut after, "secret_replaced");
+        }
+        let deed = Deed::of(CHANGE, KEY, &changed.name).before(before).after(after);
+        Ok((changed, deed))
     })
 }
 
-pub(crate) fn remove_key(connection: &mut Connection, target: Target<'_>) -> Result<(), StoreError> {
-    change(connection, |transaction| remove(transaction, KEY, "keys", target))
+pub(crate) fn remove_key(
+    connection: &mut Connection,
+    author: &Author,
+    target: Target<'_>,
+) -> Result<(), StoreError> {
+    change(connection, author, |transaction| {
+        let old = key(transaction, target.id)?;
+        remove(transaction, KEY, "keys", target)?;
+        Ok(((), Deed::of(DELETE, KEY, &old.name).before(told_key(&old))))
+    })
 }
 
 // Settings ------------------------------------------------------------------------------------------------------
@@ -287,38 +353,53 @@ pub(crate) fn remove_key(connection: &mut Connection, target: Target<'_>) -> Res
 pub(crate) fn settings(connection: &Connection) -> Result<Vec<(String, Value)>, StoreError> {
     let mut statement = connection.prepare_cached("SELECT name, value FROM settings ORDER BY name")?;
     let rows = statement
-        .query_map([], |row| Ok(json(row, "value").and_then(|value| Ok((row.get("name")?, value)))))?;
+        .query_map([], |row| Ok(parsed(row, "value").and_then(|value| Ok((row.get("name")?, value)))))?;
     rows.map(|row| row?).collect()
 }
 
 const SET_SETTING: &str = "INSERT INTO settings (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value";
 
-pub(crate) fn set_setting(connection: &mut Connection, name: &str, value: &Value) -> Result<(), StoreError> {
-    change(connection, |transaction| {
-        transaction.execute(SET_SETTING, params![name, value.to_string()])?;
-        Ok(())
-    })
+pub(crate) fn set_setting(
+    connection: &mut Connection,
+    author: &Author,
+    name: &str,
+    value: &Value,
+) -> Result<(), StoreError> {
+    change_settings(connection, author, &[(name.to_owned(), Some(value.clone()))])
 }
 
 pub(crate) fn change_settings(
     connection: &mut Connection,
+    author: &Author,
     changes: &[(String, Option<Value>)],
 ) -> Result<(), StoreError> {
-    change(connection, |transaction| {
+    change(connection, author, |transaction| {
+        let all: Map<String, Value> = settings(transaction)?.into_iter().collect();
+        let (mut before, mut after) = (Map::new(), Map::new());
         for (name, value) in changes {
+            before.insert(name.clone(), all.get(name).cloned().unwrap_or(Value::Null));
+            after.insert(name.clone(), value.clone().unwrap_or(Value::Null));
             match value {
                 Some(value) => transaction.execute(SET_SETTING, params![name, value.to_string()])?,
                 None => transaction.execute("DELETE FROM settings WHERE name = ?1", [name])?,
             };
         }
-        Ok(())
+        let names: Vec<&str> = changes.iter().map(|(name, _)| name.as_str()).collect();
+        let deed = Deed::of(CHANGE, SETTING, names.join(" "));
+        Ok(((), deed.before(Value::Object(before)).after(Value::Object(after))))
     })
 }
 
-pub(crate) fn remove_setting(connection: &mut Connection, name: &str) -> Result<(), StoreError> {
-    change(connection, |transaction| {
-        let removed = transaction.execute("DELETE FROM settings WHERE name = ?1", [name])?;
-        if removed == 0 { Err(missing("setting", name)) } else { Ok(()) }
+pub(crate) fn remove_setting(
+    connection: &mut Connection,
+    author: &Author,
+    name: &str,
+) -> Result<(), StoreError> {
+    change(connection, author, |transaction| {
+        let before = settings(transaction)?.into_iter().find(|(stored, _)| stored == name);
+        let (_, before) = before.ok_or_else(|| missing(SETTING, name))?;
+        transaction.execute("DELETE FROM settings WHERE name = ?1", [name])?;
+        Ok(((), Deed::of(DELETE, SETTING, name).before(before)))
     })
 }
 
@@ -328,9 +409,13 @@ pub(crate) fn admin_token_digest(connection: &Connection) -> Result<Option<Diges
     Ok(read.map(|digest: Option<[u8; 32]>| digest.map(Digest::from_bytes))?)
 }
 
-pub(crate) fn set_admin_token_digest(connection: &mut Connection, digest: &Digest) -> Result<(), StoreError> {
-    change(connection, |transaction| {
+pub(crate) fn set_admin_token_digest(
+    connection: &mut Connection,
+    author: &Author,
+    digest: &Digest,
+) -> Result<(), StoreError> {
+    change(connection, author, |transaction| {
         transaction.execute("UPDATE directory SET admin_token_digest = ?1 WHERE id = 1", [digest.bytes()])?;
-        Ok(())
+        Ok(((), Deed::of("mint", "token", "admin")))
     })
 }

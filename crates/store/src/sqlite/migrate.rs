@@ -10,6 +10,7 @@ use crate::error::StoreError;
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0001_directory_and_ledger.sql"),
     include_str!("../../migrations/0002_bindings.sql"),
+    include_str!("../../migrations/0003_audit.sql"),
 ];
 
 /// The newest schema known here.

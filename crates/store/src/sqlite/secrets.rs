@@ -1,7 +1,7 @@
 //! Keeps sealed secrets in rows; it never sees a master key outside of the ring it is handed.
 
 use policy::Secret;
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::error::StoreError;
 use crate::vault::{KeyRing, MasterKey, Proof, Ring, Sealed, VaultError, envelope};
@@ -72,15 +72,13 @@ pub(crate) fn remove(transaction: &Transaction<'_>, id: &str) -> Result<(), Stor
     Ok(())
 }
 
-/// Puts every data key, and the proof, under `new`: all of them or none.
+/// Puts every data key under `new`.
 pub(crate) fn rewrap(
-    connection: &mut Connection,
+    transaction: &Transaction<'_>,
     ring: &Ring,
     new: &MasterKey,
-    proof: &Proof,
     mut progress: impl FnMut(u64, u64),
 ) -> Result<u64, StoreError> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let rows: Vec<(String, [u8; 8], Vec<u8>)> = {
         let mut statement = transaction.prepare("SELECT id, key_id, wrapped FROM secrets ORDER BY id")?;
         let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
@@ -95,10 +93,14 @@ pub(crate) fn rewrap(
         )?;
         progress(done, all);
     }
+    Ok(all)
+}
+
+/// Puts the proof of another master key in place of the one before.
+pub(crate) fn prove(transaction: &Transaction<'_>, proof: &Proof) -> Result<(), StoreError> {
     transaction.execute(
         "UPDATE vault SET key_id = ?1, proof = ?2 WHERE id = 1",
         params![proof.key_id, proof.sealed],
     )?;
-    transaction.commit()?;
-    Ok(all)
+    Ok(())
 }

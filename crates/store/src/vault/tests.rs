@@ -67,7 +67,7 @@ fn stored_secrets_with_a_missing_wrong_or_malformed_key_are_refused() {
     assert!(!path.exists(), "no key may be made while secrets need another");
     open(dir.path(), value(&right)).expect("the right key as a value");
     // Losing the proof does not open the door either.
-    let connection = rusqlite::Connection::open(dir.path().join("lockgate.db")).expect("the database");
+    let connection = Connection::open(dir.path().join("lockgate.db")).expect("the database");
     connection
         .execute_batch("DELETE FROM vault; INSERT INTO secrets VALUES ('x', x'00', x'00', x'00')")
         .expect("an edit");
@@ -123,7 +123,8 @@ async fn rotation_loses_nothing_and_serves_on() {
         }
     };
     let (sender, told) = std::sync::mpsc::channel();
-    let rotating = vault.rotate(None, move |done, all| sender.send((done, all)).expect("heard"));
+    let rotating =
+        vault.rotate(Author::gateway(), None, move |done, all| sender.send((done, all)).expect("heard"));
     let (rotated, ()) = tokio::join!(rotating, reading);
     let rotated = rotated.expect("rotated");
     assert_eq!((rotated.secrets, told.iter().last()), (51, Some((51, 51))));
@@ -155,7 +156,7 @@ async fn a_rotation_killed_at_any_step_opens_again() {
         if step == "announced" {
             file.announce(&before, &key(9)).expect("beside it");
         } else {
-            vault.rotate(None, |_, _| {}).await.expect("rotated");
+            vault.rotate(Author::gateway(), None, |_, _| {}).await.expect("rotated");
         }
         if step.contains("commit") {
             // The files as they were between the commit and the rename.
@@ -169,7 +170,7 @@ async fn a_rotation_killed_at_any_step_opens_again() {
         drop(vault);
         let vault = open_here(dir.path());
         assert_eq!(vault.get("a").await.expect("readable"), Some(Secret::from(CANARY)), "{step}");
-        vault.rotate(None, |_, _| {}).await.expect("rotated again");
+        vault.rotate(Author::gateway(), None, |_, _| {}).await.expect("rotated again");
         drop(vault);
         assert_eq!(
             open_here(dir.path()).get("a").await.expect("readable"),
@@ -184,9 +185,9 @@ async fn a_failed_rotation_changes_nothing() {
     let dir = tempfile::tempdir().expect("a folder");
     let vault = open_here(dir.path());
     vault.put("a", Secret::from(CANARY)).await.expect("stored");
-    let other = rusqlite::Connection::open(dir.path().join("lockgate.db")).expect("the database");
+    let other = Connection::open(dir.path().join("lockgate.db")).expect("the database");
     other.execute_batch("BEGIN IMMEDIATE").expect("locked");
-    assert!(vault.rotate(None, |_, _| {}).await.is_err());
+    assert!(vault.rotate(Author::gateway(), None, |_, _| {}).await.is_err());
     assert_eq!(vault.get("a").await.expect("readable"), Some(Secret::from(CANARY)));
     drop(other);
     vault.put("b", Secret::from("b")).await.expect("stored");

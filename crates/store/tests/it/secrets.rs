@@ -55,7 +55,7 @@ async fn no_secret_is_in_any_file_in_clear() {
     };
     store.directory.add_key(key, Timestamp(3)).await.expect("added");
     store.vault.put("login/one", credential(3).expect("one")).await.expect("stored");
-    store.vault.rotate(None, |_, _| {}).await.expect("rotated");
+    store.vault.rotate(store::audit::Author::gateway(), None, |_, _| {}).await.expect("rotated");
     request(&store, 1);
     flush(&store);
     let hidden = [CANARY.as_bytes().to_vec(), digest_key.to_vec(), hex(&*digest_key).into_bytes()];
