@@ -2,6 +2,7 @@
 
 mod build;
 mod close;
+mod dearest;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use crate::schedule::Strategy;
 
 pub(crate) use build::{CatalogDraft, Served};
 pub(crate) use close::close_names;
+use dearest::Dearest;
 
 /// Names of the simulated provider begin with this, and only they do.
 pub(crate) const DEMO_PREFIX: &str = "demo/";
@@ -37,6 +39,7 @@ pub struct Route {
     pub tiers: Vec<Tier>,
     /// The narrowest context window on it.
     narrowest: Option<u64>,
+    dearest: Dearest,
     /// Which backends are on it, one bit each.
     members: Box<[u64]>,
 }
@@ -117,8 +120,9 @@ impl Route {
     pub fn new(asked: Arc<str>, model: Arc<str>, tiers: Vec<Tier>) -> Self {
         let contexts = tiers.iter().flat_map(|tier| &tier.candidates).filter_map(|one| one.context);
         let narrowest = contexts.min();
+        let dearest = Dearest::of(tiers.iter().flat_map(|tier| &tier.candidates));
         let members = members(&tiers);
-        Self { asked, model, renamed: false, tiers, narrowest, members }
+        Self { asked, model, renamed: false, tiers, narrowest, dearest, members }
     }
 
     /// A copy of this route without the candidates whose price nobody knows; none when nobody is left.
@@ -144,7 +148,7 @@ impl Route {
     /// Whether the price of every candidate is known.
     #[must_use]
     pub fn is_priced(&self) -> bool {
-        self.tiers.iter().flat_map(|tier| &tier.candidates).all(|one| one.price.is_some())
+        self.dearest.is_known()
     }
 
     /// The most that one attempt with so many prompt tokens can cost on it, at the dearest candidate; `ceiling` is the
@@ -152,15 +156,7 @@ impl Route {
     /// maximum counts, else [`OUTPUT_TOKENS_UNKNOWN`].
     #[must_use]
     pub fn worst_case(&self, prompt: u64, output: Option<u64>, ceiling: Option<&Price>) -> Amount {
-        let candidates = self.tiers.iter().flat_map(|tier| &tier.candidates);
-        let worst = candidates.filter_map(|one| {
-            let price = one.price.as_deref().or(ceiling)?;
-            let most = one.max_output.unwrap_or(OUTPUT_TOKENS_UNKNOWN);
-            // A request may ask for more than the model gives, but not get it.
-            let output = output.map_or(most, |asked| one.max_output.map_or(asked, |most| asked.min(most)));
-            Some(price.worst_case(prompt, output))
-        });
-        worst.max().unwrap_or_default()
+        self.dearest.worst_case(prompt, output, ceiling)
     }
 
     /// Whether a backend is on it.

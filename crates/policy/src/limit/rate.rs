@@ -203,7 +203,7 @@ impl Bucket {
         }
         let amount = amount.min(self.capacity);
         let room_at = self.minute.as_ref().map_or(now, |minute| minute.room_at(amount, self.most(), now));
-        let missing = units(amount).saturating_sub(self.level_at(now));
+        let missing = self.missing(units(amount), now);
         if missing == 0 {
             return room_at;
         }
@@ -251,6 +251,14 @@ impl Bucket {
     fn refill(&mut self, now: Instant) {
         self.level = self.level_at(now);
         self.filled_at = self.filled_at.max(now);
+    }
+
+    /// What is missing of so much. Most buckets hold it without what has come since they were filled.
+    fn missing(&self, needed: u128, now: Instant) -> u128 {
+        if needed <= self.level {
+            return 0;
+        }
+        needed.saturating_sub(self.level_at(now))
     }
 
     fn level_at(&self, now: Instant) -> u128 {

@@ -281,8 +281,9 @@ impl<'a> Search<'a> {
         let mut contests = Contests::new(tier.strategy, &self.moment);
         for (number, candidate) in tier.candidates.iter().enumerate() {
             let Ok(backend) = self.eligible(candidate, repeats) else { continue };
-            // Comparing is cheaper than asking whether it could start, so that is only asked of one that leads.
-            if !contests.has_leader_in(candidate, backend) {
+            // Comparing is cheaper than asking whether it could start, so that is only asked of one that leads; but
+            // where all are full nobody leads, and looking for room is cheaper than comparing.
+            if !backend.has_room() || !contests.has_leader_in(candidate, backend) {
                 continue;
             }
             let Moment { now, bounds, .. } = self.moment;

@@ -121,13 +121,12 @@ impl Price {
         .sum()
     }
 
-    /// The most that a call with so many prompt and output tokens can cost, whatever kinds they turn out to be.
-    #[must_use]
-    pub fn worst_case(&self, prompt_tokens: u64, output_tokens: u64) -> Amount {
+    /// What a token of the prompt and one of the answer can cost at most, whatever kinds they turn out to be.
+    pub(crate) fn dearest_tokens(&self) -> (Amount, Amount) {
         let input = self.input.max(self.cached_input).max(self.cache_write);
         let input = input.max(self.cache_write_1h).max(self.audio_input);
         let output = self.output.max(self.reasoning).max(self.audio_output);
-        self.request.saturating_add(input.times(prompt_tokens)).saturating_add(output.times(output_tokens))
+        (input, output)
     }
 }
 
@@ -280,7 +279,9 @@ mod tests {
             }
             let price = spec.price();
             prop_assert_eq!(price.cost(&usage), Amount(bill));
-            prop_assert!(price.worst_case(usage.input_total(), usage.output) >= price.cost(&usage));
+            let (input, output) = price.dearest_tokens();
+            let worst = [price.request, input.times(usage.input_total()), output.times(usage.output)];
+            prop_assert!(worst.into_iter().sum::<Amount>() >= price.cost(&usage));
         }
     }
 }

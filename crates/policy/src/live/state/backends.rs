@@ -102,6 +102,11 @@ impl BackendState {
         self.paces.wait(model, self.in_flight.count() / self.weight.max(1), now)
     }
 
+    /// Whether it is below its concurrency.
+    pub(in crate::live) fn has_room(&self) -> bool {
+        self.in_flight.has_room()
+    }
+
     /// As what a lease could be taken now within these limits, if it could.
     pub(in crate::live) fn start_within(&self, bounds: Bounds, size: Size, now: Instant) -> Option<Standing> {
         match bounds {
@@ -115,7 +120,7 @@ impl BackendState {
 
     /// As what a lease could be taken now if it had no rate.
     fn well(&self, now: Instant) -> Option<Standing> {
-        if !self.in_flight.has_room() {
+        if !self.has_room() {
             return None;
         }
         match (self.cooldown.permit(now), self.breaker.permit(now)) {
@@ -129,7 +134,7 @@ impl BackendState {
     /// When a lease could be taken, by time alone or once something was released.
     pub(in crate::live) fn later(&self, size: Size, now: Instant) -> Later {
         let mut possible_at = self.rated_at(size, now);
-        let mut by_time = self.in_flight.has_room();
+        let mut by_time = self.has_room();
         for permit in [self.cooldown.permit(now), self.breaker.permit(now)] {
             match permit {
                 Permit::Free | Permit::AsProbe => {}
