@@ -1,5 +1,6 @@
 //! Measures Lockgate beside nginx and beside nothing, in one run on one machine; never compares with another day.
 
+mod deciding;
 mod load;
 mod origin;
 mod report;
@@ -38,6 +39,9 @@ pub(crate) struct Choice {
     /// Only these loads, and write no page; may be repeated
     #[arg(long, value_name = "LOAD", conflicts_with = "profile")]
     only: Vec<String>,
+    /// Only what deciding costs, by counted instructions, for docs/deciding.md
+    #[arg(long, exclusive = true)]
+    deciding: bool,
 }
 
 impl Choice {
@@ -77,6 +81,9 @@ const RATE: u32 = 1000;
 /// # Errors
 /// When something is missing, or any answer was not a whole 200.
 pub(crate) fn bench(root: &Path, choice: &Choice) -> Result<()> {
+    if choice.deciding {
+        return deciding::deciding(root);
+    }
     let scenarios = choice.scenarios()?;
     testenv::debian(&[("nginx", "nginx-light"), ("taskset", "util-linux")])?;
     let cores = std::thread::available_parallelism()?.get();

@@ -163,34 +163,38 @@ fn median(values: &[f64]) -> f64 {
 /// # Errors
 /// When a program that was just measured does not tell its version.
 pub(crate) fn machine(root: &Path, lockgate: Option<&Path>) -> Result<String> {
-    let said = |program: &str, args: &[&str]| -> Result<String> {
-        let output = Command::new(program)
-            .args(args)
-            .current_dir(root)
-            .output()
-            .with_context(|| program.to_owned())?;
-        let text = if output.stdout.is_empty() { output.stderr } else { output.stdout };
-        Ok(String::from_utf8_lossy(&text).trim().to_owned())
-    };
+    let nginx = if Path::new("/usr/sbin/nginx").exists() { "/usr/sbin/nginx" } else { "nginx" };
+    let mut text = bare_machine(root)?;
+    writeln!(text, "- {}", said(root, nginx, &["-v"])?)?;
+    if let Some(binary) = lockgate {
+        let version = said(root, &binary.display().to_string(), &["version"])?;
+        let version = version.lines().next().unwrap_or_default();
+        let commit = said(root, "git", &["describe", "--always", "--dirty"])?;
+        writeln!(text, "- {version}, `--release`, at {commit}")?;
+    }
+    Ok(text)
+}
+
+/// The machine and what the code was built with.
+///
+/// # Errors
+/// When they do not tell.
+pub(super) fn bare_machine(root: &Path) -> Result<String> {
     let cpu = std::fs::read_to_string("/proc/cpuinfo")?;
     let model = cpu.lines().find(|l| l.starts_with("model name")).and_then(|l| l.split(": ").nth(1));
     let cores = cpu.lines().filter(|line| line.starts_with("processor")).count();
-    let nginx = if Path::new("/usr/sbin/nginx").exists() { "/usr/sbin/nginx" } else { "nginx" };
     let mut text =
         format!("## Machine and versions\n\n- {} × {}\n", cores, model.unwrap_or("unknown").trim());
-    writeln!(text, "- {}", said("uname", &["-sr"])?)?;
-    writeln!(text, "- {}", said(nginx, &["-v"])?)?;
-    writeln!(text, "- {}", said("rustc", &["--version"])?)?;
-    if let Some(binary) = lockgate {
-        let version = said(&binary.display().to_string(), &["version"])?;
-        let version = version.lines().next().unwrap_or_default();
-        writeln!(
-            text,
-            "- {version}, `--release`, at {}",
-            said("git", &["describe", "--always", "--dirty"])?
-        )?;
-    }
+    writeln!(text, "- {}", said(root, "uname", &["-sr"])?)?;
+    writeln!(text, "- {}", said(root, "rustc", &["--version"])?)?;
     Ok(text)
+}
+
+fn said(root: &Path, program: &str, args: &[&str]) -> Result<String> {
+    let output =
+        Command::new(program).args(args).current_dir(root).output().with_context(|| program.to_owned())?;
+    let text = if output.stdout.is_empty() { output.stderr } else { output.stdout };
+    Ok(String::from_utf8_lossy(&text).trim().to_owned())
 }
 
 const HEAD: &str = "# Benchmarks
