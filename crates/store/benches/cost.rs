@@ -29,7 +29,11 @@ fn main() {
     let options = StoreOptions {
         journal: JournalSettings { disk_floor_bytes: 0, ..JournalSettings::default() },
         // The mover sleeps while the path is measured, and is woken by the flush.
-        mover: MoverSettings { interval: Duration::from_secs(3600), batch_entries: 10_000 },
+        mover: MoverSettings {
+            interval: Duration::from_secs(3600),
+            batch_entries: 10_000,
+            ..MoverSettings::default()
+        },
         ..StoreOptions::default()
     };
     let store = Store::open(dir.path(), options).expect("the store opens");

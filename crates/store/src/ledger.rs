@@ -7,6 +7,7 @@ use protocol::{Usage, UsageSource};
 use serde::{Deserialize, Serialize};
 
 use crate::error::StoreError;
+use crate::search::{FoundRequests, RequestFilter};
 use crate::sqlite::{self, Database};
 
 /// One call to one backend, as it is kept: exactly one for every attempt that may have cost something.
@@ -231,7 +232,19 @@ impl Ledger {
         self.database.read(move |c| sqlite::ledger::between(c, range, after, limit.min(1000))).await
     }
 
-    /// Adds up all lines again and compares with the roll-ups. Reads everything.
+    /// Looks for requests, newest first, after `cursor`; at most 1,000. One look is bounded: it may find fewer than
+    /// there are and say where to look on.
+    pub async fn search(
+        &self,
+        filter: RequestFilter,
+        after: Option<Cursor>,
+        limit: u32,
+    ) -> Result<FoundRequests, StoreError> {
+        let limit = limit.min(1000);
+        self.database.read(move |c| sqlite::search::find(c, &filter, after, limit)).await
+    }
+
+    /// Adds up all lines again and compares with the roll-ups, for as far back as there are lines. Reads everything.
     pub async fn verify(&self) -> Result<Verdict, StoreError> {
         self.database.read(sqlite::usage::verify).await
     }

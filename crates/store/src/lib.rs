@@ -13,6 +13,7 @@ pub mod journal;
 pub mod ledger;
 pub mod mover;
 mod open;
+pub mod search;
 mod sqlite;
 pub mod vault;
 
@@ -22,6 +23,6 @@ pub use directory::Directory;
 pub use error::StoreError;
 pub use journal::{Durability, Journal, JournalError, JournalFull, JournalLag, JournalSettings, Reservation};
 pub use ledger::Ledger;
-pub use mover::{Lag, Mover, MoverSettings};
+pub use mover::{Lag, Mover, MoverSettings, Retention};
 pub use open::{Store, StoreOptions, Tools};
 pub use vault::{MasterKey, MasterKeySource, Vault, VaultError, VaultNotice};

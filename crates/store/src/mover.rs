@@ -12,8 +12,8 @@ use tokio::time::Instant;
 
 use crate::error::StoreError;
 use crate::journal::{Drain, Journal, Met, Position, Tail, entry};
-use crate::sqlite::Database;
 use crate::sqlite::moving::{self, Batch};
+use crate::sqlite::{self, Database};
 use pending::{Due, Pending};
 
 pub use pending::INTERRUPTED;
@@ -29,11 +29,22 @@ pub struct MoverSettings {
     pub interval: Duration,
     /// Lines in one transaction, about.
     pub batch_entries: usize,
+    /// What is removed again, while there is nothing else to do.
+    pub retention: Retention,
+}
+
+/// How long requests are kept. Their sums stay in any case. By default all of them stay.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// Older ones go.
+    pub age_max: Option<Duration>,
+    /// Of more, the oldest go.
+    pub rows_max: Option<u64>,
 }
 
 impl Default for MoverSettings {
     fn default() -> Self {
-        Self { interval: Duration::from_secs(1), batch_entries: 5000 }
+        Self { interval: Duration::from_secs(1), batch_entries: 5000, retention: Retention::default() }
     }
 }
 
@@ -191,10 +202,24 @@ impl Work {
             if !self.hand_over(gathered, &mut finished) {
                 break;
             }
-            if !more {
+            if !more && !self.forget() {
                 self.drain.wait(self.settings.interval);
             }
         }
+    }
+
+    /// Removes one small batch of what is kept for too long. Returns whether there may be more of it.
+    fn forget(&mut self) -> bool {
+        let retention = self.settings.retention;
+        if retention == Retention::default() || !self.watched.caught_up.load(Ordering::Acquire) {
+            return false;
+        }
+        let forgotten =
+            self.database.write_blocking(move |connection| sqlite::retention::forget(connection, retention));
+        forgotten.unwrap_or_else(|error| {
+            tracing::warn!(%error, "old requests cannot be removed now; they are tried again");
+            false
+        })
     }
 
     fn stopped(&self) -> bool {

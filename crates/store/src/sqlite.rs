@@ -7,6 +7,8 @@ pub(crate) mod directory;
 pub(crate) mod ledger;
 pub(crate) mod migrate;
 pub(crate) mod moving;
+pub(crate) mod retention;
+pub(crate) mod search;
 pub(crate) mod secrets;
 pub(crate) mod usage;
 

@@ -85,7 +85,11 @@ impl Plan {
                 disk_floor_bytes: 0,
                 ..JournalSettings::default()
             },
-            mover: MoverSettings { interval: Duration::from_millis(2), batch_entries: 2000 },
+            mover: MoverSettings {
+                interval: Duration::from_millis(2),
+                batch_entries: 2000,
+                ..MoverSettings::default()
+            },
             busy_timeout: Duration::from_millis(20),
             ..StoreOptions::default()
         };

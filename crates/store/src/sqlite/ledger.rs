@@ -53,7 +53,7 @@ fn tags_text(tags: &[(String, String)]) -> Option<String> {
     (!tags.is_empty()).then(text)
 }
 
-fn request_text(outcome: RequestOutcome) -> &'static str {
+pub(super) fn request_text(outcome: RequestOutcome) -> &'static str {
     match outcome {
         RequestOutcome::Completed => "completed",
         RequestOutcome::Failed => "failed",
@@ -226,12 +226,12 @@ pub(crate) fn between(
     page(connection, first_ticket(range.from), before(after).min(first_ticket(range.to)), limit)
 }
 
-fn before(after: Option<Cursor>) -> [u8; 16] {
+pub(super) fn before(after: Option<Cursor>) -> [u8; 16] {
     after.map_or([u8::MAX; 16], |Cursor(ticket)| ticket_blob(ticket))
 }
 
 /// The smallest ticket that can have been made at that time.
-fn first_ticket(at: Timestamp) -> [u8; 16] {
+pub(super) fn first_ticket(at: Timestamp) -> [u8; 16] {
     let millis = u128::from(uint(at.0)).min(u128::MAX >> ULID_RANDOM_BITS);
     (millis << ULID_RANDOM_BITS).to_be_bytes()
 }
@@ -288,7 +288,7 @@ fn ticket(row: &Row<'_>) -> Result<TicketId, StoreError> {
     Ok(TicketId(u128::from_be_bytes(row.get("ticket")?)))
 }
 
-fn receipt(row: &Row<'_>) -> Result<Receipt, StoreError> {
+pub(super) fn receipt(row: &Row<'_>) -> Result<Receipt, StoreError> {
     let dialect_out: Option<String> = row.get("dialect_out")?;
     let outcomes = [
         RequestOutcome::Completed,

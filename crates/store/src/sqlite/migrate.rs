@@ -11,6 +11,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0001_directory_and_ledger.sql"),
     include_str!("../../migrations/0002_bindings.sql"),
     include_str!("../../migrations/0003_audit.sql"),
+    include_str!("../../migrations/0004_records.sql"),
 ];
 
 /// The newest schema known here.

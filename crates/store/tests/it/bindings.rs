@@ -17,7 +17,11 @@ fn bound(id: &str, backend: &str, at: i64) -> Bound {
 
 /// A store whose mover takes whole batches, and only when it is told to.
 fn open(dir: &Path) -> Store {
-    let mover = MoverSettings { interval: Duration::from_secs(3600), batch_entries: 50_000 };
+    let mover = MoverSettings {
+        interval: Duration::from_secs(3600),
+        batch_entries: 50_000,
+        ..MoverSettings::default()
+    };
     Store::open(dir, StoreOptions { mover, ..scene::options() }).expect("the store opens")
 }
 

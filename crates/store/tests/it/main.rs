@@ -7,4 +7,5 @@ mod kill;
 mod ledger;
 mod outage;
 mod scene;
+mod search;
 mod secrets;

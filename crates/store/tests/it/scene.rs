@@ -23,7 +23,11 @@ pub(crate) fn options() -> StoreOptions {
             disk_floor_bytes: 0,
             ..JournalSettings::default()
         },
-        mover: MoverSettings { interval: Duration::from_millis(2), batch_entries: 500 },
+        mover: MoverSettings {
+            interval: Duration::from_millis(2),
+            batch_entries: 500,
+            ..MoverSettings::default()
+        },
         busy_timeout: Duration::from_millis(20),
         ..StoreOptions::default()
     }
@@ -210,6 +214,22 @@ pub(crate) fn request(store: &Store, n: u64) {
         }
     }
     reservation.write(&settled(n, attempts)).expect("a receipt");
+}
+
+/// One request that no backend answered.
+pub(crate) fn troubled(store: &Store, n: u64) {
+    let mut reservation = store.journal.reserve().expect("room");
+    reservation.write(&opened(n, 1)).expect("an open line");
+    let receipt = Receipt {
+        model_served: None,
+        backend: None,
+        pool: None,
+        status: 503,
+        outcome: RequestOutcome::Failed,
+        ..receipt(n, 1)
+    };
+    let last = Some(close(n, 1, AttemptOutcome::Failed));
+    reservation.write(&Entry::Settled { last, receipt }).expect("a receipt");
 }
 
 /// How many attempts the first `n` requests make.
