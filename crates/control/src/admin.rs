@@ -1,32 +1,38 @@
 //! The admin API: decides who may operate the gateway and what each call does; it never touches a request in flight.
 
+mod actor;
 mod auth;
 mod backends;
 mod budgets;
 mod config;
+mod document;
 mod explain;
 mod extract;
 mod keys;
+mod page;
 mod probe;
 mod refusal;
 mod requests;
+mod role;
 mod stats;
 #[cfg(test)]
 mod tests;
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware;
-use axum::routing::{any, get, post};
+use axum::http::header;
+use axum::routing::{any, get};
+use axum::{Router, middleware};
 use policy::{Digester, Live, Source};
 use store::{Directory, Ledger};
+use utoipa_axum::router::OpenApiRouter;
 
 use crate::publish::{Publisher, Reloader};
 
 pub use auth::{ClientAddress, Gate, ensure_token};
 pub use probe::{Prober, TestReport, Testing};
+pub use role::Role;
 
 /// Far above any backend with a thousand mappings, far below what could hurt.
 const BODY_BYTES_MAX: usize = 1 << 20;
@@ -52,40 +58,43 @@ pub struct AdminState {
     pub gate: Arc<Gate>,
 }
 
-/// Every route under `/api/admin`. The server puts a [`ClientAddress`] into each request's extensions.
+/// Every resource, with what is documented of it and the least role that may call each route.
+fn resources() -> [OpenApiRouter<AdminState>; 7] {
+    [
+        backends::routes(),
+        budgets::routes(),
+        config::routes(),
+        explain::routes(),
+        keys::routes(),
+        requests::routes(),
+        stats::routes(),
+    ]
+}
+
+/// The description of the admin API (OpenAPI 3.1).
+pub fn openapi() -> serde_json::Value {
+    document::document(joined().into_openapi())
+}
+
+fn joined() -> OpenApiRouter<AdminState> {
+    resources().into_iter().fold(OpenApiRouter::default(), OpenApiRouter::merge)
+}
+
+/// Everything under `/api`. The server puts a [`ClientAddress`] into each request's extensions.
 pub fn router(state: AdminState) -> Router {
-    Router::new()
-        .route("/api/admin/backends", get(backends::list).post(backends::create))
-        .route(
-            "/api/admin/backends/{id}",
-            get(backends::show).patch(backends::change).delete(backends::remove),
-        )
-        .route("/api/admin/backends/{id}/test", post(backends::test))
-        .route("/api/admin/backends/{id}/reset", post(backends::reset))
-        .route("/api/admin/backends/{id}/enable", post(backends::enable))
-        .route("/api/admin/backends/{id}/disable", post(backends::disable))
-        .route("/api/admin/keys", get(keys::list).post(keys::create))
-        .route("/api/admin/keys/{id}", get(keys::show).patch(keys::change).delete(keys::revoke))
-        .route("/api/admin/keys/{id}/rotate", post(keys::rotate))
-        .route("/api/admin/keys/{id}/enable", post(keys::enable))
-        .route("/api/admin/keys/{id}/disable", post(keys::disable))
-        .route("/api/admin/stats/total", get(stats::total))
-        .route("/api/admin/stats/hourly", get(stats::hourly))
-        .route("/api/admin/stats/daily", get(stats::daily))
-        .route("/api/admin/stats/cooldown", get(stats::cooldown))
-        .route("/api/admin/requests", get(requests::recent))
-        .route("/api/admin/requests/{id}", get(requests::show))
-        .route("/api/admin/budgets", get(budgets::list))
-        .route("/api/admin/explain", get(explain::show))
-        .route("/api/admin/config", get(config::show).patch(config::change))
-        .route("/api/admin/reload", post(config::reload))
-        .route("/status", get(stats::cooldown))
-        .route("/internal/stats", get(stats::internal))
+    let (routes, described) = joined().split_for_parts();
+    let described =
+        serde_json::to_string(&document::document(described)).expect("a description is plain JSON");
+    let described: Arc<str> = described.into();
+    let document =
+        move || async move { ([(header::CONTENT_TYPE, "application/json")], described.to_string()) };
+    routes
         .route("/api/admin/{*rest}", any(refusal::no_such_route))
-        .method_not_allowed_fallback(refusal::no_such_method)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         // Not on the fallback: a browser's stray request is no guess at the token.
         .route_layer(middleware::from_fn_with_state(state.clone(), auth::authenticate))
+        .route("/api/openapi.json", get(document))
+        .method_not_allowed_fallback(refusal::no_such_method)
         .fallback(refusal::no_such_route)
         .with_state(state)
 }

@@ -54,7 +54,7 @@ pub struct Controls {
 }
 
 /// What made somebody publish.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Trigger {
     /// The process started.
@@ -74,9 +74,10 @@ pub enum Trigger {
 }
 
 /// A change that did not hold.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct LastProblem {
     /// When.
+    #[schema(value_type = i64)]
     pub at: Timestamp,
     /// Whose change it was.
     pub trigger: Trigger,
@@ -102,11 +103,12 @@ pub enum PublishError {
 }
 
 /// How things stand.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct Standing {
     /// Counts what was published; 0 before the first.
     pub version: u64,
     /// When the snapshot in force was published.
+    #[schema(value_type = Option<i64>)]
     pub published_at: Option<Timestamp>,
     /// The last change that did not hold, until one does.
     pub last_problem: Option<LastProblem>,

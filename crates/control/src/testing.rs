@@ -180,6 +180,11 @@ impl Answer {
         self
     }
 
+    /// A text somewhere in it, or none.
+    pub(crate) fn str_or_empty(&self, pointer: &str) -> &str {
+        self.json.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    }
+
     /// A text somewhere in it.
     pub(crate) fn str(&self, pointer: &str) -> &str {
         let found = self.json.pointer(pointer).and_then(Value::as_str);

@@ -14,7 +14,9 @@ use policy::{Digest, Digester, Secret};
 use store::{Directory, StoreError};
 
 use super::AdminState;
+use super::actor::Actor;
 use super::refusal::Refusal;
+use super::role::Role;
 use crate::config::Settings;
 use crate::keygen;
 use crate::publish::moment;
@@ -108,7 +110,7 @@ fn network_of(address: IpAddr) -> IpAddr {
 
 pub(crate) async fn authenticate(
     State(state): State<AdminState>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Result<Response, Refusal> {
     let address =
@@ -126,12 +128,12 @@ pub(crate) async fn authenticate(
         .map(|token| state.digester.digest(token))
         .is_some_and(|presented| state.gate.knows(&presented, configured.as_ref()));
     if known {
+        let actor = Actor { name: "admin".into(), role: Role::Admin, address };
+        request.extensions_mut().insert(actor);
         return Ok(next.run(request).await);
     }
     state.gate.failed(address, now);
-    let refusal =
-        Refusal::new(StatusCode::UNAUTHORIZED, "unauthorized", "the admin token is missing or wrong");
-    Err(refusal.with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")))
+    Err(Refusal::unauthorized())
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

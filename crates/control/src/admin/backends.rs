@@ -11,19 +11,27 @@ use policy::{BackendSpec, Secret};
 use serde::Serialize;
 use serde_json::Value;
 use store::directory::{BackendChange, CredentialChange, NewBackend, StoredBackend, Target};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
-use super::extract::{Text, etag, expected_revision, merge, object, take};
+use super::extract::{Asked, Seen, Text, etag, expected_revision, merge, object, take};
+use super::page::Paging;
 use super::probe::TestReport;
 use super::refusal::Refusal;
+use super::role::Role;
 use super::{AdminState, origin};
 use crate::config::{self, body};
 use crate::keygen;
 use view::BackendView;
 
-/// All backends.
-#[derive(Debug, Serialize)]
-pub(crate) struct Listing {
+/// A page of backends.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct BackendList {
     backends: Vec<BackendView>,
+    /// Where the next page begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
 }
 
 /// A backend as it was found: changeable, or given by somebody else.
@@ -32,15 +40,42 @@ enum Found {
     Given(Box<BackendSpec>),
 }
 
-pub(crate) async fn list(State(state): State<AdminState>) -> Result<Json<Listing>, Refusal> {
+pub(crate) fn routes() -> OpenApiRouter<AdminState> {
+    let reading = OpenApiRouter::default().routes(routes!(list)).routes(routes!(show));
+    let running = OpenApiRouter::default()
+        .routes(routes!(test))
+        .routes(routes!(reset))
+        .routes(routes!(enable))
+        .routes(routes!(disable));
+    // They take or forget a credential, or could send it to another address.
+    let changing = OpenApiRouter::default().routes(routes!(create)).routes(routes!(change, remove));
+    Role::Viewer.may(reading).merge(Role::Operator.may(running)).merge(Role::Admin.may(changing))
+}
+
+/// Lists all backends, by name: those of the file and the environment, and those that were made here.
+#[utoipa::path(
+    get, path = "/api/admin/backends",
+    params(Paging),
+    responses((status = 200, description = "A page of backends.", body = BackendList)),
+)]
+pub(crate) async fn list(
+    State(state): State<AdminState>,
+    Asked(paging): Asked<Paging>,
+) -> Result<Json<BackendList>, Refusal> {
     let stored = state.directory.backends().await?;
     let status = state.live.status(crate::publish::moment());
     let status = |name: &str| status.backends.iter().find(|backend| &*backend.name == name).cloned();
     let given = given(&state).into_iter().map(|spec| BackendView::of(&spec, None, status(&spec.name)));
     let own = stored.iter().map(|stored| view::stored(&state, stored, status(&stored.name)));
-    Ok(Json(Listing { backends: given.chain(own).collect() }))
+    let page = paging.cut(given.chain(own).collect(), |backend: &BackendView| backend.name.clone())?;
+    Ok(Json(BackendList { backends: page.items, next: page.next }))
 }
 
+/// Shows one backend with what the gateway has learned of it.
+#[utoipa::path(
+    get, path = "/api/admin/backends/{id}",
+    responses((status = 200, description = "The backend.", body = BackendView)),
+)]
 pub(crate) async fn show(
     State(state): State<AdminState>,
     Path(id): Path<String>,
@@ -54,6 +89,12 @@ pub(crate) async fn show(
     }
 }
 
+/// Adds a backend. Its credential goes into the vault and is only ever shown masked.
+#[utoipa::path(
+    post, path = "/api/admin/backends",
+    request_body = ref("#/components/schemas/Backend"),
+    responses((status = 201, description = "It is in force.", body = BackendView)),
+)]
 pub(crate) async fn create(State(state): State<AdminState>, Text(text): Text) -> Result<Response, Refusal> {
     let mut spec = object(&text)?;
     let typed = read(&state, &spec)?;
@@ -89,6 +130,13 @@ pub(crate) async fn create(State(state): State<AdminState>, Text(text): Text) ->
     Ok(shown(&state, StatusCode::CREATED, &stored))
 }
 
+/// Changes what the body names of a backend that was made here; null leaves a setting to its default again.
+#[utoipa::path(
+    patch, path = "/api/admin/backends/{id}",
+    params(Seen),
+    request_body = ref("#/components/schemas/BackendPatch"),
+    responses((status = 200, description = "It is in force.", body = BackendView)),
+)]
 pub(crate) async fn change(
     State(state): State<AdminState>,
     Path(id): Path<String>,
@@ -128,6 +176,12 @@ pub(crate) async fn change(
     apply(&state, &stored, &headers, change).await
 }
 
+/// Lets a backend take part.
+#[utoipa::path(
+    post, path = "/api/admin/backends/{id}/enable",
+    params(Seen),
+    responses((status = 200, description = "It takes part.", body = BackendView)),
+)]
 pub(crate) async fn enable(
     State(state): State<AdminState>,
     Path(id): Path<String>,
@@ -138,6 +192,12 @@ pub(crate) async fn enable(
     apply(&state, &stored, &headers, change).await
 }
 
+/// Keeps a backend out; calls that run go on.
+#[utoipa::path(
+    post, path = "/api/admin/backends/{id}/disable",
+    params(Seen),
+    responses((status = 200, description = "It is kept out.", body = BackendView)),
+)]
 pub(crate) async fn disable(
     State(state): State<AdminState>,
     Path(id): Path<String>,
@@ -148,6 +208,12 @@ pub(crate) async fn disable(
     apply(&state, &stored, &headers, change).await
 }
 
+/// Removes a backend and forgets its credential.
+#[utoipa::path(
+    delete, path = "/api/admin/backends/{id}",
+    params(Seen),
+    responses((status = 204, description = "It is gone.")),
+)]
 pub(crate) async fn remove(
     State(state): State<AdminState>,
     Path(id): Path<String>,
@@ -165,6 +231,13 @@ pub(crate) async fn remove(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// Asks a backend for its models, which spends no tokens.
+#[utoipa::path(
+    post, path = "/api/admin/backends/{id}/test",
+    responses(
+        (status = 200, description = "How it went; also when it did not go well.", body = TestReport),
+    ),
+)]
 pub(crate) async fn test(
     State(state): State<AdminState>,
     Path(id): Path<String>,
@@ -180,6 +253,11 @@ pub(crate) async fn test(
     Ok(Json(report))
 }
 
+/// Ends the cooldown, the breaker and the error of a backend.
+#[utoipa::path(
+    post, path = "/api/admin/backends/{id}/reset",
+    responses((status = 204, description = "It is asked again.")),
+)]
 pub(crate) async fn reset(
     State(state): State<AdminState>,
     Path(id): Path<String>,

@@ -4,22 +4,46 @@
 use axum::Json;
 use axum::extract::State;
 use serde_json::Value;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::AdminState;
 use super::extract::{Text, object};
 use super::refusal::Refusal;
+use super::role::Role;
 use crate::config::is_hot;
 use crate::publish::{Reloaded, Standing, Trigger};
 
+pub(crate) fn routes() -> OpenApiRouter<AdminState> {
+    let reading = OpenApiRouter::default().routes(routes!(show));
+    let changing = OpenApiRouter::default().routes(routes!(change)).routes(routes!(reload));
+    Role::Viewer.may(reading).merge(Role::Operator.may(changing))
+}
+
+/// Shows the configuration in force, each setting with where it comes from, and what was wrong with the last change.
+#[utoipa::path(
+    get, path = "/api/admin/config",
+    responses((status = 200, description = "How things stand.", body = Standing)),
+)]
 pub(crate) async fn show(State(state): State<AdminState>) -> Json<Standing> {
     Json(state.publisher.standing())
 }
 
+/// Reads the configuration again and takes it into force, whole or not at all.
+#[utoipa::path(
+    post, path = "/api/admin/reload",
+    responses((status = 200, description = "It is in force.", body = Reloaded)),
+)]
 pub(crate) async fn reload(State(state): State<AdminState>) -> Result<Json<Reloaded>, Refusal> {
     Ok(Json(state.reloader.reload(Trigger::Request).await?))
 }
 
-/// Changes what the body names, in the shape of the file; null leaves a setting to the defaults again.
+/// Changes the hot settings that the body names, in the shape of the file; null leaves a setting to the defaults again.
+#[utoipa::path(
+    patch, path = "/api/admin/config",
+    request_body = Object,
+    responses((status = 200, description = "It is in force.", body = Reloaded)),
+)]
 pub(crate) async fn change(
     State(state): State<AdminState>,
     Text(body): Text,

@@ -7,29 +7,45 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use policy::{Class, Explanation, Key, Snapshot, Want};
 use serde::Deserialize;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::AdminState;
 use super::extract::Asked;
 use super::refusal::Refusal;
+use super::role::Role;
 use crate::publish::moment;
 
 /// The request that is asked about.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Question {
     /// The model it names.
     model: String,
     /// The key it would come with, by name or id; left out: none.
     key: Option<String>,
     /// Its `x-priority`.
+    #[param(value_type = Option<String>)]
     class: Option<Class>,
     /// What tells its session from others, such as its `user` field.
     session: Option<String>,
     /// Tokens it may use, prompt and answer.
     #[serde(default)]
+    #[param(required = false)]
     tokens: u64,
 }
 
+pub(crate) fn routes() -> OpenApiRouter<AdminState> {
+    Role::Viewer.may(OpenApiRouter::default().routes(routes!(show)))
+}
+
+/// Shows what would become of a request that came now, and for each backend why or why not.
+#[utoipa::path(
+    get, path = "/api/admin/explain",
+    params(Question),
+    responses((status = 200, description = "The decision, and every candidate.", body = Object)),
+)]
 pub(crate) async fn show(
     State(state): State<AdminState>,
     Asked(question): Asked<Question>,

@@ -48,6 +48,16 @@ impl<S: Send + Sync> FromRequest<S> for Text {
     }
 }
 
+/// The header that [`expected_revision`] reads, for the description of a route.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "it is only described")]
+pub(crate) struct Seen {
+    /// The `ETag` that was seen last; `*` or nothing: whatever it is now.
+    #[param(rename = "if-match", max_length = 64)]
+    if_match: Option<String>,
+}
+
 /// The revision that a caller saw last (`If-Match`); none when it does not care.
 pub(crate) fn expected_revision(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
     let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };

@@ -1,78 +1,75 @@
 //! Gateway keys through the API: each secret is made here, shown once, and stored as a digest only.
 
-use std::collections::BTreeMap;
+mod view;
 
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use policy::{KeySecret, KeySpec, Secret, Source, Timestamp};
+use policy::{Secret, Timestamp};
 use serde::Serialize;
 use serde_json::json;
 use store::directory::{KeyChange, NewKey, StoredKey, Target};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::AdminState;
-use super::extract::{Text, etag, expected_revision, merge, object, take};
+use super::extract::{Asked, Seen, Text, etag, expected_revision, merge, object, take};
 use super::origin;
+use super::page::Paging;
 use super::refusal::Refusal;
+use super::role::Role;
 use crate::config::body;
 use crate::keygen;
 use crate::publish::{Former, split_former, with_former};
+use view::{KeyView, moment_text};
 
 /// What is kept in columns of its own, beside a key's limits.
 const COLUMNS: [&str; 4] = ["name", "team", "enabled", "expires"];
 
-/// A gateway key.
-#[derive(Debug, Serialize)]
-pub(crate) struct KeyView {
-    id: String,
-    name: String,
-    source: &'static str,
-    /// Masked, or in clear in the one answer that gives it out.
-    key: String,
-    enabled: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    problem: Option<String>,
-    team: Option<String>,
-    expires: Option<String>,
-    #[serde(flatten)]
-    limits: Option<LimitsView>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    former_valid_until: Option<String>,
-    created: Option<Timestamp>,
-    updated: Option<Timestamp>,
-    last_used: Option<Timestamp>,
-    revision: Option<u64>,
-}
-
-#[derive(Debug, Serialize)]
-struct LimitsView {
-    rpm: Option<u32>,
-    tpm: Option<u64>,
-    concurrency: Option<u32>,
-    models: Vec<String>,
-    ip_allow: Vec<String>,
-    priority_max: &'static str,
-    weight: u32,
-    strict: bool,
-    default_model: Option<String>,
-    aliases: BTreeMap<String, Vec<String>>,
-    body_max: Option<u64>,
-}
-
-/// All keys.
-#[derive(Debug, Serialize)]
-pub(crate) struct Listing {
+/// A page of keys.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct KeyList {
     keys: Vec<KeyView>,
+    /// Where the next page begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
 }
 
-pub(crate) async fn list(State(state): State<AdminState>) -> Result<Json<Listing>, Refusal> {
+pub(crate) fn routes() -> OpenApiRouter<AdminState> {
+    let reading = OpenApiRouter::default().routes(routes!(list)).routes(routes!(show));
+    let running =
+        OpenApiRouter::default().routes(routes!(change)).routes(routes!(enable)).routes(routes!(disable));
+    // They give out a secret or forget one.
+    let changing =
+        OpenApiRouter::default().routes(routes!(create)).routes(routes!(rotate)).routes(routes!(revoke));
+    Role::Viewer.may(reading).merge(Role::Operator.may(running)).merge(Role::Admin.may(changing))
+}
+
+/// Lists all gateway keys, by name; never a secret.
+#[utoipa::path(
+    get, path = "/api/admin/keys",
+    params(Paging),
+    responses((status = 200, description = "A page of keys.", body = KeyList)),
+)]
+pub(crate) async fn list(
+    State(state): State<AdminState>,
+    Asked(paging): Asked<Paging>,
+) -> Result<Json<KeyList>, Refusal> {
     let stored = state.directory.keys().await?;
     let loaded = state.publisher.loaded();
     let given = loaded.settings.keys.iter().map(KeyView::given);
-    Ok(Json(Listing { keys: given.chain(stored.iter().map(KeyView::stored)).collect() }))
+    let all = given.chain(stored.iter().map(KeyView::stored)).collect();
+    let page = paging.cut(all, |key: &KeyView| key.name.clone())?;
+    Ok(Json(KeyList { keys: page.items, next: page.next }))
 }
 
+/// Shows one key; never its secret.
+#[utoipa::path(
+    get, path = "/api/admin/keys/{id}",
+    responses((status = 200, description = "The key.", body = KeyView)),
+)]
 pub(crate) async fn show(
     State(state): State<AdminState>,
     Path(id): Path<String>,
@@ -84,6 +81,12 @@ pub(crate) async fn show(
     Ok(shown(&own(&state, &id).await?))
 }
 
+/// Makes a key. The answer is the only one that ever holds its secret.
+#[utoipa::path(
+    post, path = "/api/admin/keys",
+    request_body = ref("#/components/schemas/KeyBody"),
+    responses((status = 201, description = "It is in force; `key` is the secret.", body = KeyView)),
+)]
 pub(crate) async fn create(State(state): State<AdminState>, Text(text): Text) -> Result<Response, Refusal> {
     let mut limits = object(&text)?;
     let typed = body::key_body(&limits.to_string())?;
@@ -118,6 +121,13 @@ pub(crate) async fn create(State(state): State<AdminState>, Text(text): Text) ->
     Ok(given_out(StatusCode::CREATED, &stored, &secret))
 }
 
+/// Changes what the body names of a key that was made here; null leaves a limit to its default again.
+#[utoipa::path(
+    patch, path = "/api/admin/keys/{id}",
+    params(Seen),
+    request_body = ref("#/components/schemas/KeyPatch"),
+    responses((status = 200, description = "It is in force.", body = KeyView)),
+)]
 pub(crate) async fn change(
     State(state): State<AdminState>,
     Path(id): Path<String>,
@@ -147,7 +157,13 @@ pub(crate) async fn change(
     Ok(shown(&apply(&state, &stored, &headers, change).await?))
 }
 
-/// A new secret for the same key; the old one counts on for as long as the caller asks.
+/// Makes a new secret for the same key; the old one counts on for as long as the caller asks.
+#[utoipa::path(
+    post, path = "/api/admin/keys/{id}/rotate",
+    params(Seen),
+    request_body = ref("#/components/schemas/RotateBody"),
+    responses((status = 200, description = "It is in force; `key` is the new secret.", body = KeyView)),
+)]
 pub(crate) async fn rotate(
     State(state): State<AdminState>,
     Path(id): Path<String>,
@@ -170,6 +186,12 @@ pub(crate) async fn rotate(
     Ok(given_out(StatusCode::OK, &changed, &secret))
 }
 
+/// Accepts a key again.
+#[utoipa::path(
+    post, path = "/api/admin/keys/{id}/enable",
+    params(Seen),
+    responses((status = 200, description = "It is accepted.", body = KeyView)),
+)]
 pub(crate) async fn enable(
     State(state): State<AdminState>,
     Path(id): Path<String>,
@@ -180,6 +202,12 @@ pub(crate) async fn enable(
     Ok(shown(&apply(&state, &stored, &headers, change).await?))
 }
 
+/// Accepts a key no more, until it is enabled.
+#[utoipa::path(
+    post, path = "/api/admin/keys/{id}/disable",
+    params(Seen),
+    responses((status = 200, description = "It is not accepted.", body = KeyView)),
+)]
 pub(crate) async fn disable(
     State(state): State<AdminState>,
     Path(id): Path<String>,
@@ -190,6 +218,12 @@ pub(crate) async fn disable(
     Ok(shown(&apply(&state, &stored, &headers, change).await?))
 }
 
+/// Removes a key for good. Its receipts stay.
+#[utoipa::path(
+    delete, path = "/api/admin/keys/{id}",
+    params(Seen),
+    responses((status = 204, description = "It is gone.")),
+)]
 pub(crate) async fn revoke(
     State(state): State<AdminState>,
     Path(id): Path<String>,
@@ -278,73 +312,4 @@ fn given_out(status: StatusCode, stored: &StoredKey, secret: &Secret) -> Respons
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
     (status, headers, Json(view)).into_response()
-}
-
-impl KeyView {
-    fn given(spec: &KeySpec) -> Self {
-        let masked = spec.secrets.iter().find_map(|secret| match secret {
-            KeySecret::Plain(secret) => Some(secret.masked()),
-            KeySecret::Digest(_) => None,
-        });
-        Self {
-            id: spec.id.clone(),
-            name: spec.name.clone(),
-            source: origin(spec.source),
-            key: masked.unwrap_or_default(),
-            enabled: spec.enabled,
-            problem: None,
-            team: spec.team.clone(),
-            expires: spec.expires.map(moment_text),
-            limits: Some(LimitsView::of(spec)),
-            former_valid_until: None,
-            created: None,
-            updated: None,
-            last_used: None,
-            revision: None,
-        }
-    }
-
-    fn stored(stored: &StoredKey) -> Self {
-        let (limits, former) = split_former(&stored.limits);
-        let spec = body::stored_key(stored, &limits, Vec::new());
-        Self {
-            id: stored.id.clone(),
-            name: stored.name.clone(),
-            source: origin(Source::Api),
-            key: stored.masked.clone(),
-            enabled: stored.enabled,
-            problem: spec.as_ref().err().map(ToString::to_string),
-            team: stored.team.clone(),
-            expires: stored.expires.map(moment_text),
-            limits: spec.ok().as_ref().map(LimitsView::of),
-            former_valid_until: former.map(|former| moment_text(former.until)),
-            created: Some(stored.created),
-            updated: Some(stored.updated),
-            last_used: stored.last_used,
-            revision: Some(stored.revision),
-        }
-    }
-}
-
-impl LimitsView {
-    fn of(spec: &KeySpec) -> Self {
-        Self {
-            rpm: spec.limits.rpm,
-            tpm: spec.limits.tpm,
-            concurrency: spec.limits.concurrency,
-            models: spec.models.clone(),
-            ip_allow: spec.ip_allow.iter().map(ToString::to_string).collect(),
-            priority_max: spec.priority_max.name(),
-            weight: spec.weight,
-            strict: spec.strict,
-            default_model: spec.default_model.clone(),
-            aliases: spec.aliases.clone(),
-            body_max: spec.body_bytes_max,
-        }
-    }
-}
-
-/// RFC 3339, which the file and the API read too.
-fn moment_text(at: Timestamp) -> String {
-    jiff::Timestamp::from_millisecond(at.0).map_or_else(|_| at.0.to_string(), |moment| moment.to_string())
 }

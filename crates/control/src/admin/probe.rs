@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use policy::Backend;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// A test that is running.
 pub type Testing<'a> = Pin<Box<dyn Future<Output = TestReport> + Send + 'a>>;
@@ -17,7 +18,7 @@ pub trait Prober: Send + Sync {
 }
 
 /// How a test went.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TestReport {
     /// Whether the backend answered as it should.
     pub ok: bool,

@@ -5,8 +5,9 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use store::StoreError;
+use utoipa::ToSchema;
 
-use crate::config::{Problem, Report};
+use crate::config::{self, Report};
 use crate::publish::PublishError;
 
 /// Why a call was refused.
@@ -20,28 +21,47 @@ pub(crate) struct Refusal {
 }
 
 /// One thing wrong with a body.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct FieldError {
+    /// Where it is, as in `limits.rpm`.
     path: String,
+    /// What is wrong.
     message: String,
+    /// What would do.
     #[serde(skip_serializing_if = "Option::is_none")]
     suggestion: Option<String>,
 }
 
-#[derive(Serialize)]
-struct ProblemDetails<'a> {
+/// Why a call was refused (RFC 9457).
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Problem {
+    /// Always `about:blank`: `code` tells the sort.
     r#type: &'static str,
-    title: &'a str,
+    /// The status in words.
+    title: &'static str,
+    /// The status.
+    #[schema(minimum = 400, maximum = 599)]
     status: u16,
-    code: &'a str,
-    detail: &'a str,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    errors: &'a [FieldError],
+    /// A stable word for programs.
+    code: &'static str,
+    /// What happened, for people.
+    detail: String,
+    /// Each thing that is wrong with what was said.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    errors: Vec<FieldError>,
 }
 
 impl Refusal {
     pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         Self { status, code, detail: detail.into(), errors: Vec::new(), header: None }
+    }
+
+    /// No token was shown, or not one that counts.
+    pub(crate) fn unauthorized() -> Self {
+        let detail = "the admin token is missing or wrong";
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", detail)
+            .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
     }
 
     pub(crate) fn not_found(what: &str, id: &str) -> Self {
@@ -75,8 +95,8 @@ impl From<Report> for Refusal {
     }
 }
 
-impl From<&Problem> for FieldError {
-    fn from(problem: &Problem) -> Self {
+impl From<&config::Problem> for FieldError {
+    fn from(problem: &config::Problem) -> Self {
         Self {
             path: problem.path.to_string(),
             message: problem.message.clone(),
@@ -130,7 +150,7 @@ impl From<PublishError> for Refusal {
             PublishError::Config(report) => {
                 let detail = "the configuration does not hold; what was in force stays";
                 let mut refusal = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_config", detail);
-                let located = |problem: &Problem| FieldError {
+                let located = |problem: &config::Problem| FieldError {
                     path: format!("{}: {}", problem.origin, problem.path),
                     ..FieldError::from(problem)
                 };
@@ -145,15 +165,15 @@ impl From<PublishError> for Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let details = ProblemDetails {
+        let problem = Problem {
             r#type: "about:blank",
             title: self.status.canonical_reason().unwrap_or("Error"),
             status: self.status.as_u16(),
             code: self.code,
-            detail: &self.detail,
-            errors: &self.errors,
+            detail: self.detail,
+            errors: self.errors,
         };
-        let mut response = (self.status, Json(&details)).into_response();
+        let mut response = (self.status, Json(problem)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(header) = self.header {

@@ -6,26 +6,33 @@ use axum::http::StatusCode;
 use policy::Receipt;
 use serde::{Deserialize, Serialize};
 use store::ledger::{AttemptLine, Cursor};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::AdminState;
 use super::extract::Asked;
 use super::refusal::Refusal;
+use super::role::Role;
 
 const PAGE: u32 = 50;
 const PAGE_MAX: u32 = 500;
 const REQUEST_ID_MAX: usize = 128;
 
 /// Which page.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Wanted {
     limit: Option<u32>,
     cursor: Option<String>,
 }
 
 /// A page of receipts, newest first, and where the next one begins.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RequestList)]
 pub(crate) struct Page {
+    #[schema(value_type = Vec<Object>)]
     requests: Vec<Receipt>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
@@ -39,6 +46,16 @@ pub(crate) struct Detail {
     attempt_lines: Vec<AttemptLine>,
 }
 
+pub(crate) fn routes() -> OpenApiRouter<AdminState> {
+    Role::Viewer.may(OpenApiRouter::default().routes(routes!(recent)).routes(routes!(show)))
+}
+
+/// Lists receipts, newest first.
+#[utoipa::path(
+    get, path = "/api/admin/requests",
+    params(Wanted),
+    responses((status = 200, description = "A page of receipts.", body = Page)),
+)]
 pub(crate) async fn recent(
     State(state): State<AdminState>,
     Asked(wanted): Asked<Wanted>,
@@ -58,6 +75,12 @@ pub(crate) async fn recent(
     Ok(Json(Page { requests, next }))
 }
 
+/// Shows one receipt with its attempts.
+#[utoipa::path(
+    get, path = "/api/admin/requests/{id}",
+    params(("id" = String, Path, description = "The `x-request-id` of the answer.", max_length = 128)),
+    responses((status = 200, description = "The receipt.", body = Object)),
+)]
 pub(crate) async fn show(
     State(state): State<AdminState>,
     Path(id): Path<String>,

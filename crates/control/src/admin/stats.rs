@@ -7,10 +7,14 @@ use policy::{Status, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::ledger::{Dimension, Grain, Range, UsageRow, UsageSums};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use super::AdminState;
 use super::extract::Asked;
 use super::refusal::Refusal;
+use super::role::Role;
 use crate::publish::moment;
 
 const HOUR_MS: i64 = 3_600_000;
@@ -22,8 +26,9 @@ const DAILY_MS: i64 = 62 * DAY_MS;
 const BUCKETS_MAX: i64 = 10_000;
 
 /// What is asked for: a range in milliseconds since the epoch or RFC 3339, and a dimension.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Wanted {
     from: Option<String>,
     to: Option<String>,
@@ -31,19 +36,41 @@ pub(crate) struct Wanted {
 }
 
 /// Sums of a range, and their parts by a dimension where one was asked for.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = UsageTotal)]
 pub(crate) struct Total {
+    #[schema(value_type = Object)]
     total: UsageSums,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Object>>)]
     groups: Option<Vec<UsageRow>>,
 }
 
 /// Rows by time, and by a dimension where one was asked for.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = UsageSeries)]
 pub(crate) struct Series {
+    #[schema(value_type = Vec<Object>)]
     rows: Vec<UsageRow>,
 }
 
+pub(crate) fn routes() -> OpenApiRouter<AdminState> {
+    let reading = OpenApiRouter::default()
+        .routes(routes!(total))
+        .routes(routes!(hourly))
+        .routes(routes!(daily))
+        .routes(routes!(cooldown))
+        .routes(routes!(status))
+        .routes(routes!(internal));
+    Role::Viewer.may(reading)
+}
+
+/// Sums of a range, and their parts by a dimension.
+#[utoipa::path(
+    get, path = "/api/admin/stats/total",
+    params(Wanted),
+    responses((status = 200, description = "The sums.", body = Total)),
+)]
 pub(crate) async fn total(
     State(state): State<AdminState>,
     Asked(wanted): Asked<Wanted>,
@@ -56,6 +83,14 @@ pub(crate) async fn total(
     Ok(Json(Total { total: state.ledger.totals(range).await?, groups }))
 }
 
+/// Sums by the hour; without a range, of the last two days.
+#[utoipa::path(
+    get, path = "/api/admin/stats/hourly",
+    params(Wanted),
+    responses(
+        (status = 200, description = "One row for each hour with any use, oldest first.", body = Series),
+    ),
+)]
 pub(crate) async fn hourly(
     State(state): State<AdminState>,
     Asked(wanted): Asked<Wanted>,
@@ -63,6 +98,14 @@ pub(crate) async fn hourly(
     series(&state, &wanted, (Grain::Hour, HOUR_MS, HOURLY_MS)).await
 }
 
+/// Sums by the day (UTC); without a range, of the last two months.
+#[utoipa::path(
+    get, path = "/api/admin/stats/daily",
+    params(Wanted),
+    responses(
+        (status = 200, description = "One row for each day with any use, oldest first.", body = Series),
+    ),
+)]
 pub(crate) async fn daily(
     State(state): State<AdminState>,
     Asked(wanted): Asked<Wanted>,
@@ -70,11 +113,29 @@ pub(crate) async fn daily(
     series(&state, &wanted, (Grain::Day, DAY_MS, DAILY_MS)).await
 }
 
+/// How backends stand now, and what happened lately.
+#[utoipa::path(
+    get, path = "/api/admin/stats/cooldown",
+    responses((status = 200, description = "The live state.", body = Object)),
+)]
 pub(crate) async fn cooldown(State(state): State<AdminState>) -> Json<Status> {
     Json(state.live.status(moment()))
 }
 
+/// What older sidecars called their status.
+#[utoipa::path(
+    get, path = "/status",
+    responses((status = 200, description = "The live state.", body = Object)),
+)]
+pub(crate) async fn status(state: State<AdminState>) -> Json<Status> {
+    cooldown(state).await
+}
+
 /// Everything that is counted, in one answer: what the older sidecars called their internal statistics.
+#[utoipa::path(
+    get, path = "/internal/stats",
+    responses((status = 200, description = "All counters.", body = Object)),
+)]
 pub(crate) async fn internal(State(state): State<AdminState>) -> Result<Json<Value>, Refusal> {
     let ever = Range { from: Timestamp(0), to: Timestamp(i64::MAX) };
     let totals = state.ledger.totals(ever).await?;

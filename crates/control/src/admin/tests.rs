@@ -128,9 +128,9 @@ async fn a_backend_lives_and_dies_through_the_api() {
     let listed = house.call("GET", "/api/admin/backends", "").await.expect(200);
     let names: Vec<&str> =
         listed.json["backends"].as_array().into_iter().flatten().filter_map(|b| b["name"].as_str()).collect();
-    assert_eq!(names, ["main", "extra"]);
-    assert_eq!(listed.str("/backends/0/source"), "file");
-    assert_eq!(listed.str("/backends/0/status/state"), "healthy");
+    assert_eq!(names, ["extra", "main"]);
+    assert_eq!(listed.str("/backends/1/source"), "file");
+    assert_eq!(listed.str("/backends/1/status/state"), "healthy");
 
     house.call("DELETE", &path, "").await.expect(204);
     house.call("GET", &path, "").await.expect(404);

@@ -11,7 +11,7 @@ use super::settings::Settings;
 use super::tree::{Origin, Path};
 
 /// One effective setting.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Effective {
     /// Which, as in `limits.queue_max`.
     pub path: String,

@@ -16,7 +16,7 @@ pub trait ConfigSource: Send + Sync {
 }
 
 /// What a reload did.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Reloaded {
     /// The version now in force.
     pub version: u64,

@@ -58,8 +58,7 @@ struct Limits {
 }
 
 async fn list(place: &Place, shape: Shape) -> anyhow::Result<()> {
-    let mut listing = Desk::look(place)?.ask(Method::GET, "/backends", &Value::Null).await?;
-    let backends = listing["backends"].take();
+    let backends = Desk::look(place)?.list("backends").await?;
     if shape.json {
         return output::print_json(&backends);
     }

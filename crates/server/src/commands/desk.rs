@@ -130,6 +130,20 @@ impl Desk {
         Ok(self.publisher.discovered(backend, models).await?)
     }
 
+    /// Everything in a list of the admin API, page by page.
+    pub(super) async fn list(&self, resource: &str) -> anyhow::Result<Value> {
+        let mut whole = Vec::new();
+        let mut path = format!("/{resource}?limit=1000");
+        loop {
+            let mut page = self.ask(Method::GET, &path, &Value::Null).await?;
+            if let Value::Array(items) = page[resource].take() {
+                whole.extend(items);
+            }
+            let Some(next) = page["next"].as_str() else { return Ok(Value::Array(whole)) };
+            path = format!("/{resource}?limit=1000&cursor={}", segment(next));
+        }
+    }
+
     /// Asks the admin API, and gives its answer or its refusal.
     pub(super) async fn ask(&self, method: Method, path: &str, body: &Value) -> anyhow::Result<Value> {
         let text = if body.is_null() { String::new() } else { body.to_string() };

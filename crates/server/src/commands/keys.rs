@@ -49,8 +49,7 @@ async fn create(place: &Place, arguments: NewKeyArguments) -> anyhow::Result<()>
     let desk = Desk::open(place)?;
     let made = desk.ask(Method::POST, "/keys", &body).await?;
     give_out(&made, shape, "was made")?;
-    let listing = desk.ask(Method::GET, "/keys", &Value::Null).await?;
-    if listing["keys"].as_array().is_some_and(|keys| keys.len() == 1) {
+    if desk.list("keys").await?.as_array().is_some_and(|keys| keys.len() == 1) {
         output::remark(
             "It is the first one: callers without a key are refused from now on, on this machine too.",
         );
@@ -114,8 +113,7 @@ async fn revoke(place: &Place, key: &str) -> anyhow::Result<()> {
 }
 
 async fn list(place: &Place, shape: Shape) -> anyhow::Result<()> {
-    let mut listing = Desk::look(place)?.ask(Method::GET, "/keys", &Value::Null).await?;
-    let keys = listing["keys"].take();
+    let keys = Desk::look(place)?.list("keys").await?;
     if shape.json {
         return output::print_json(&keys);
     }

@@ -7,15 +7,16 @@ use policy::live::BackendStatus;
 use policy::{Amount, BackendLimits, BackendSpec, Dialect, ModelSpec, PriceSpec, Secret, Source};
 use serde::Serialize;
 use store::directory::StoredBackend;
+use utoipa::ToSchema;
 
 use super::super::{AdminState, origin};
 use crate::config::{body, duration_of};
 
 /// A backend.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct BackendView {
     id: String,
-    name: String,
+    pub(super) name: String,
     source: &'static str,
     enabled: bool,
     /// Why it cannot be used, when what is stored does not hold any more.
@@ -24,28 +25,36 @@ pub(crate) struct BackendView {
     #[serde(flatten)]
     spec: Option<SpecView>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>)]
     created: Option<policy::Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>)]
     updated: Option<policy::Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     revision: Option<u64>,
     /// What the data plane has learned of it.
+    #[schema(value_type = Option<Object>)]
     status: Option<BackendStatus>,
 }
 
-#[derive(Debug, Serialize)]
+/// What a backend was given, under the names of the configuration file.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = BackendSpec)]
 struct SpecView {
     kind: &'static str,
     label: Option<String>,
     base_url: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<String>>)]
     dialects: Option<Vec<Dialect>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     api_version: Option<String>,
     api_key: Option<String>,
     pool: String,
     weight: u32,
+    #[schema(value_type = Object)]
     limits: BackendLimits,
+    #[schema(value_type = BTreeMap<String, String>)]
     deadlines: BTreeMap<&'static str, String>,
     headers: HeadersView,
     drain_on_disconnect: bool,
@@ -54,7 +63,9 @@ struct SpecView {
     models: Option<BTreeMap<String, ModelView>>,
 }
 
-#[derive(Debug, Serialize)]
+/// Which headers cross.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = BackendHeaders)]
 struct HeadersView {
     /// Names only: the values may be credentials.
     set: Vec<String>,
@@ -62,10 +73,13 @@ struct HeadersView {
     deny: Vec<String>,
 }
 
-#[derive(Debug, Serialize)]
+/// What a backend calls a model.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = BackendModel)]
 struct ModelView {
     native: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<BTreeMap<String, String>>)]
     price: Option<BTreeMap<&'static str, Amount>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     context: Option<u64>,

@@ -1,0 +1,124 @@
+//! Decides what is shown of a gateway key; never its secret, but in the one answer that gives it out.
+
+use std::collections::BTreeMap;
+
+use policy::{KeySecret, KeySpec, Source, Timestamp};
+use serde::Serialize;
+use store::directory::StoredKey;
+use utoipa::ToSchema;
+
+use super::super::origin;
+use crate::config::body;
+use crate::publish::split_former;
+
+/// A gateway key.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct KeyView {
+    id: String,
+    pub(super) name: String,
+    source: &'static str,
+    /// Masked, or in clear in the one answer that gives it out.
+    pub(super) key: String,
+    enabled: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+    team: Option<String>,
+    expires: Option<String>,
+    #[serde(flatten)]
+    limits: Option<LimitsView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    former_valid_until: Option<String>,
+    #[schema(value_type = Option<i64>)]
+    created: Option<Timestamp>,
+    #[schema(value_type = Option<i64>)]
+    updated: Option<Timestamp>,
+    #[schema(value_type = Option<i64>)]
+    last_used: Option<Timestamp>,
+    revision: Option<u64>,
+}
+
+/// What a key may do.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = KeyLimits)]
+struct LimitsView {
+    rpm: Option<u32>,
+    tpm: Option<u64>,
+    concurrency: Option<u32>,
+    models: Vec<String>,
+    ip_allow: Vec<String>,
+    priority_max: &'static str,
+    weight: u32,
+    strict: bool,
+    default_model: Option<String>,
+    aliases: BTreeMap<String, Vec<String>>,
+    body_max: Option<u64>,
+}
+
+impl KeyView {
+    pub(super) fn given(spec: &KeySpec) -> Self {
+        let masked = spec.secrets.iter().find_map(|secret| match secret {
+            KeySecret::Plain(secret) => Some(secret.masked()),
+            KeySecret::Digest(_) => None,
+        });
+        Self {
+            id: spec.id.clone(),
+            name: spec.name.clone(),
+            source: origin(spec.source),
+            key: masked.unwrap_or_default(),
+            enabled: spec.enabled,
+            problem: None,
+            team: spec.team.clone(),
+            expires: spec.expires.map(moment_text),
+            limits: Some(LimitsView::of(spec)),
+            former_valid_until: None,
+            created: None,
+            updated: None,
+            last_used: None,
+            revision: None,
+        }
+    }
+
+    pub(super) fn stored(stored: &StoredKey) -> Self {
+        let (limits, former) = split_former(&stored.limits);
+        let spec = body::stored_key(stored, &limits, Vec::new());
+        Self {
+            id: stored.id.clone(),
+            name: stored.name.clone(),
+            source: origin(Source::Api),
+            key: stored.masked.clone(),
+            enabled: stored.enabled,
+            problem: spec.as_ref().err().map(ToString::to_string),
+            team: stored.team.clone(),
+            expires: stored.expires.map(moment_text),
+            limits: spec.ok().as_ref().map(LimitsView::of),
+            former_valid_until: former.map(|former| moment_text(former.until)),
+            created: Some(stored.created),
+            updated: Some(stored.updated),
+            last_used: stored.last_used,
+            revision: Some(stored.revision),
+        }
+    }
+}
+
+impl LimitsView {
+    fn of(spec: &KeySpec) -> Self {
+        Self {
+            rpm: spec.limits.rpm,
+            tpm: spec.limits.tpm,
+            concurrency: spec.limits.concurrency,
+            models: spec.models.clone(),
+            ip_allow: spec.ip_allow.iter().map(ToString::to_string).collect(),
+            priority_max: spec.priority_max.name(),
+            weight: spec.weight,
+            strict: spec.strict,
+            default_model: spec.default_model.clone(),
+            aliases: spec.aliases.clone(),
+            body_max: spec.body_bytes_max,
+        }
+    }
+}
+
+/// RFC 3339, which the file and the API read too.
+pub(super) fn moment_text(at: Timestamp) -> String {
+    jiff::Timestamp::from_millisecond(at.0).map_or_else(|_| at.0.to_string(), |moment| moment.to_string())
+}

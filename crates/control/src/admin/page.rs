@@ -1,0 +1,110 @@
+//! Cuts lists into pages: a page ends with the name of its last item, so that what is added or removed meanwhile neither
+//! repeats nor hides another; it never decides what is in a list.
+
+use std::str::FromStr;
+
+use axum::http::StatusCode;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::refusal::Refusal;
+
+const PAGE: usize = 100;
+const PAGE_MAX: usize = 1000;
+const CURSOR_BYTES_MAX: usize = 512;
+
+/// Which page of a list.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Paging {
+    /// How many at most; 100 when left out.
+    #[param(minimum = 1, maximum = 1000)]
+    pub(crate) limit: Option<usize>,
+    /// The `next` of the page before.
+    #[param(max_length = 512)]
+    pub(crate) cursor: Option<String>,
+}
+
+/// A page, and where the next one begins.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Page<T> {
+    pub(crate) items: Vec<T>,
+    pub(crate) next: Option<String>,
+}
+
+impl Paging {
+    /// How many to show.
+    pub(crate) fn limit(&self) -> Result<usize, Refusal> {
+        let limit = self.limit.unwrap_or(PAGE);
+        if (1..=PAGE_MAX).contains(&limit) {
+            return Ok(limit);
+        }
+        let detail = format!("`limit` is from 1 to {PAGE_MAX}");
+        Err(Refusal::new(StatusCode::BAD_REQUEST, "invalid_limit", detail))
+    }
+
+    /// The page of a list, which is put in the order of `key`. No two items have the same one.
+    pub(crate) fn cut<T, K: Ord + ToString + FromStr>(
+        &self,
+        mut all: Vec<T>,
+        key: impl Fn(&T) -> K,
+    ) -> Result<Page<T>, Refusal> {
+        let limit = self.limit()?;
+        if let Some(cursor) = &self.cursor {
+            let after = Some(cursor).filter(|text| text.len() <= CURSOR_BYTES_MAX);
+            let after: K = after.and_then(|text| text.parse().ok()).ok_or_else(bad_cursor)?;
+            all.retain(|item| key(item) > after);
+        }
+        all.sort_by_cached_key(|item| key(item));
+        let more = all.len() > limit;
+        all.truncate(limit);
+        let next = all.last().filter(|_| more).map(|last| key(last).to_string());
+        Ok(Page { items: all, next })
+    }
+}
+
+/// What a list that does its own cutting says of a cursor that is none.
+pub(crate) fn bad_cursor() -> Refusal {
+    let detail = "`cursor` is not one that a page ended with";
+    Refusal::new(StatusCode::BAD_REQUEST, "invalid_cursor", detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(limit: usize, cursor: Option<&str>, all: &[&str]) -> Page<String> {
+        let paging = Paging { limit: Some(limit), cursor: cursor.map(str::to_owned) };
+        let all = all.iter().map(|name| (*name).to_owned()).collect();
+        paging.cut(all, Clone::clone).unwrap_or_else(|refusal| panic!("{refusal:?}"))
+    }
+
+    #[test]
+    fn a_page_goes_on_where_the_one_before_ended_whatever_happened_meanwhile() {
+        for (limit, cursor, all, items, next) in [
+            (2, None, &["b", "c", "a"][..], &["a", "b"][..], Some("b")),
+            (2, Some("b"), &["b", "c", "a"], &["c"], None),
+            (2, Some("b"), &["c", "a", "d"], &["c", "d"], None),
+            (1, Some("b"), &["bb", "c"], &["bb"], Some("bb")),
+            (3, None, &["a", "b", "c"], &["a", "b", "c"], None),
+            (1, Some("z"), &["a"], &[], None),
+        ] {
+            let expected = Page {
+                items: items.iter().map(|name| (*name).to_owned()).collect(),
+                next: next.map(str::to_owned),
+            };
+            assert_eq!(page(limit, cursor, all), expected, "{limit} {cursor:?} {all:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_page_is_refused() {
+        for (limit, cursor) in [(Some(0), None), (Some(1001), None), (None, Some("x".repeat(513)))] {
+            let paging = Paging { limit, cursor };
+            paging.cut(vec![String::new()], Clone::clone).expect_err("it is no page");
+        }
+        let numbers = Paging { limit: None, cursor: Some("first".to_owned()) };
+        numbers.cut(vec![1_u64], |number| *number).expect_err("it is no number");
+    }
+}
