@@ -31,8 +31,11 @@ const ARROWS: &[(&str, &str, &str)] = &[
 ];
 
 /// Crates that serve tests, and whose, in `[dev-dependencies]` only; xtask may use them too.
-const FOR_TESTS: &[(&str, &[&str])] =
-    &[("testkit", &["upstream", "gateway", "control", "server", "store"]), ("simulator", &["policy"])];
+const FOR_TESTS: &[(&str, &[&str])] = &[
+    ("testkit", &["upstream", "gateway", "control", "server", "store"]),
+    ("simulator", &["policy"]),
+    ("fake-lingma", &[]),
+];
 
 /// Outside crates that only some may name, and why. An empty list means nobody.
 const RESERVED: &[(&str, &[&str], &str)] = &[
@@ -43,11 +46,16 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
     ("hyper-rustls", &[], "one HTTP stack: hyper under upstream"),
     ("rustls-native-certs", &["upstream"], "HTTP clients live under upstream"),
     ("webpki-roots", &["upstream"], "HTTP clients live under upstream"),
+    (
+        "tokio-tungstenite",
+        &["upstream", "fake-lingma"],
+        "sockets to local processes are opened under upstream",
+    ),
     ("reqwest", &[], "one HTTP stack: hyper under upstream"),
     ("ureq", &[], "one HTTP stack: hyper under upstream"),
     ("axum", &["control", "server"], "the data plane's path is one function, not a router"),
     ("genai-prices", &["control"], "the built-in price table enters through control's settings"),
-    ("anyhow", &["server", "xtask"], "libraries name their errors"),
+    ("anyhow", &["server", "xtask", "fake-lingma"], "libraries name their errors"),
     ("insta", &["dev"], "tests only"),
     ("allocation-counter", &["dev"], "replaces the allocator: tests only"),
     ("proptest", &["dev"], "tests only"),

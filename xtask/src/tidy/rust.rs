@@ -41,6 +41,7 @@ const NOT_PURE: &[&str] = &[
     "crates/control/",
     "crates/server/",
     "crates/testkit/",
+    "crates/fake-lingma/",
     "xtask/",
 ];
 
