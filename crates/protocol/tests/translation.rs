@@ -235,6 +235,74 @@ fn p01_a_cut_stream_never_ends_well() {
     });
 }
 
+/// What some server somewhere has put between its events.
+const NOISE: &[&str] = &[
+    "data: {\"choices\":[\n\n",
+    "data: <html>\n\n",
+    "data: 17\n\n",
+    "data: \"\"\n\n",
+    "data: []\n\n",
+    "data: {}{}\n\n",
+    "data: {\"type\":\n\n",
+    "event: no_such_event\ndata: {\n\n",
+];
+
+/// What means nothing, and is no fault either.
+const SILENCE: &[&str] = &[
+    ": keepalive\n\n",
+    "\n\n",
+    "retry: 3000\n\n",
+    "id: 7\n\n",
+    "event: ping\n\n",
+    "data\n\n",
+    "<html>\n\n",
+    "{\"candidates\":[]}\n\n",
+];
+
+#[test]
+fn no_malformed_line_kills_a_stream() {
+    each_stream(|case, pair, text| {
+        let whole = run(pair, [text.as_bytes()]);
+        for (noise, skipped) in
+            NOISE.iter().map(|noise| (noise, 1)).chain(SILENCE.iter().map(|noise| (noise, 0)))
+        {
+            let events: Vec<&str> = text.split_inclusive("\n\n").collect();
+            let noisy: String = events.iter().flat_map(|event| [*noise, *event]).collect();
+            let found = run(pair, [noisy.as_bytes()]);
+            assert_eq!(
+                (found.out, found.end),
+                (whole.out.clone(), whole.end.clone()),
+                "{} {pair:?} {noise:?}",
+                case.name
+            );
+            let counted = found.skipped - whole.skipped;
+            assert!(skipped == 0 || counted > 0, "{} {pair:?} {noise:?}: {counted} were counted", case.name);
+        }
+    });
+}
+
+/// Google's service ends a stream that fails with the bare body of its error; others have nothing else to say.
+#[test]
+fn p01_an_error_outside_of_any_event_is_told() {
+    let error = "{\n  \"error\": {\n    \"code\": 503,\n    \"message\": \"Overloaded\",\n    \"status\": \"UNAVAILABLE\"\n  }\n}\n";
+    each_stream(|case, pair, text| {
+        let whole = run(pair, [text.as_bytes()]);
+        if whole.end != Some(StreamEnd::Complete) {
+            return;
+        }
+        let (begun, _) = text.split_at(text.find("\n\n").expect("there is an event") + 2);
+        for size in [1, 7, 10_000] {
+            let broken = format!("{begun}{error}");
+            let found = run(pair, broken.as_bytes().chunks(size));
+            let Some(StreamEnd::Failed(failure)) = &found.end else {
+                panic!("{} {pair:?}: {found:?}", case.name)
+            };
+            assert!(failure.detail.contains("Overloaded"), "{failure:?}");
+            assert_eq!(read(case, pair.1, &found.out).end, End::Failed, "{} {pair:?}", case.name);
+        }
+    });
+}
+
 /// A small generator: its seed is in the message of whatever fails.
 struct Chance(u64);
 

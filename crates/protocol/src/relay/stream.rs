@@ -41,19 +41,21 @@ pub enum StreamFault {
         /// The event that says it, to be passed on where a failure can no longer be told otherwise.
         raw: Bytes,
     },
-    /// The same of a stream that is translated: its event means nothing to the client.
+    /// The same, in words that mean nothing to the client: those of another dialect, or outside of any event.
     Failed(Failure),
     /// An event is longer than the plan allows.
     EventTooLarge,
 }
 
 /// How a stream ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StreamEnd {
     /// Everything that was begun was finished.
     Complete,
     /// The upstream stopped before its answer did.
     Cut,
+    /// The same, and it says why.
+    Failed(Failure),
 }
 
 /// What went through so far.
@@ -161,7 +163,12 @@ impl StreamRelay {
 
     /// The upstream has ended its body. An answer that is whole and lacks only its `[DONE]` is given one.
     pub fn finish(&mut self, out: &mut Vec<Bytes>) -> StreamEnd {
-        self.relay_rest(out);
+        let rest = self.framer.take_rest();
+        if let Some(failure) = bare_failure(self.grammar, &rest).filter(|_| self.standing == Standing::Open) {
+            self.standing = Standing::Broken;
+            return StreamEnd::Failed(failure);
+        }
+        self.relay_rest(rest, out);
         match self.standing {
             Standing::Ended | Standing::Closed => return StreamEnd::Complete,
             Standing::Broken => return StreamEnd::Cut,
@@ -240,7 +247,11 @@ impl StreamRelay {
                 Ok(verdict) => verdict,
                 Err(failure) => {
                     pass(out, &chunk, run..at);
-                    return Err(StreamFault::ErrorEvent { failure, raw: ended(chunk.slice(at..end)) });
+                    let raw = chunk.slice(at..end);
+                    return Err(match Event::read(&raw).data {
+                        Some(_) => StreamFault::ErrorEvent { failure, raw: ended(raw) },
+                        None => StreamFault::Failed(failure),
+                    });
                 }
             };
             if end == chunk.len() && chunk.ends_with(b"\r") {
@@ -260,8 +271,7 @@ impl StreamRelay {
     }
 
     /// Relays what is left at the end of the body if it is an event that only lacks its blank line.
-    fn relay_rest(&mut self, out: &mut Vec<Bytes>) {
-        let rest = self.framer.take_rest();
+    fn relay_rest(&mut self, rest: Bytes, out: &mut Vec<Bytes>) {
         let last_line = rest.rsplit(|byte| matches!(byte, b'\n' | b'\r')).next().unwrap_or_default();
         if !last_line.is_empty() && !last_line.starts_with(b"data:") {
             return;
@@ -293,13 +303,17 @@ impl StreamRelay {
         }
     }
 
-    fn read(&self, event: &[u8]) -> Reading {
-        let event = Event::read(event);
+    fn read(&self, written: &[u8]) -> Reading {
+        let event = Event::read(written);
         // What a relayed endpoint streams is its own affair.
         let lenient = self.grammar.answers == Answers::Any;
         let Some(data) = event.data.as_deref() else {
             // SDKs trip over an event without data; it tells them nothing either.
-            return if event.has_fields && !lenient { Reading::Malformed } else { Reading::Comment };
+            return match bare_failure(self.grammar, written).filter(|_| event.has_fields) {
+                None if lenient || !event.has_fields => Reading::Comment,
+                Some(failure) => Reading::Glance(Glance { failure: Some(failure), ..Glance::default() }),
+                None => Reading::Malformed,
+            };
         };
         if data.trim_ascii() == b"[DONE]" {
             return Reading::Done;
@@ -379,6 +393,18 @@ impl Verdict {
             Verdict::Drop => Fate::Dropped,
         }
     }
+}
+
+/// What an upstream says outside of any event where it fails: Google's service ends a stream with the bare body of an
+/// error, and others have nothing else to say.
+pub(crate) fn bare_failure(grammar: &Grammar, written: &[u8]) -> Option<Failure> {
+    // What a relayed endpoint streams is its own affair.
+    let text = std::str::from_utf8(written.trim_ascii()).ok()?;
+    if grammar.answers == Answers::Any || !text.starts_with('{') {
+        return None;
+    }
+    let at = EventAt { name: None, wants_id: Wants::NoId, usage: None };
+    (grammar.event)(text, at).ok()?.failure
 }
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";

@@ -8,11 +8,13 @@ use crate::conversation::answer::AnswerPlan;
 use crate::conversation::event::{Delta, Event, Opening};
 use crate::dialect::Dialect;
 use crate::dialect::error::WireError;
-use crate::relay::stream::{StreamEnd, StreamFault, StreamTally};
+use crate::dialect::grammar::{Grammar, grammar};
+use crate::relay::stream::{StreamEnd, StreamFault, StreamTally, bare_failure};
 use crate::sse::{self, Framer};
 
 /// Translates one stream. What it puts out does not depend on how the chunks are cut.
 pub struct StreamTranslator {
+    from: &'static Grammar,
     framer: Framer,
     reader: Box<dyn EventReader>,
     writer: Box<dyn EventWriter>,
@@ -34,6 +36,7 @@ impl StreamTranslator {
     /// A translator at the start of a stream. `None` where one of the dialects does not converse.
     pub fn new(from: Dialect, to: Dialect, plan: AnswerPlan, event_bytes_max: usize) -> Option<Self> {
         Some(Self {
+            from: grammar(from),
             framer: Framer::new(event_bytes_max),
             reader: (halves(from)?.reader)(),
             writer: (halves(to)?.writer)(plan),
@@ -63,15 +66,17 @@ impl StreamTranslator {
     pub fn finish(&mut self, out: &mut Vec<Bytes>) -> StreamEnd {
         let mut frames = Vec::new();
         let rest = self.framer.take_rest();
-        if !self.is_done && !rest.is_empty() && self.event(&rest, &mut frames).is_err() {
-            return StreamEnd::Cut;
-        }
-        let end = if self.is_done { StreamEnd::Complete } else { self.reader.end(&mut self.steps) };
-        let failed = self.write_steps(&mut frames).is_err();
+        let told = if self.is_done || rest.is_empty() { Ok(()) } else { self.event(&rest, &mut frames) };
+        let end = match told {
+            Ok(()) if self.is_done => StreamEnd::Complete,
+            Ok(()) => self.reader.end(&mut self.steps),
+            Err(fault) => end_of(fault),
+        };
+        let end = self.write_steps(&mut frames).map_or_else(end_of, |()| end);
         if !frames.is_empty() {
             out.push(frames.into());
         }
-        if failed { StreamEnd::Cut } else { end }
+        end
     }
 
     /// What went through so far.
@@ -116,7 +121,13 @@ impl StreamTranslator {
         let unmarked = event.strip_prefix(b"\xef\xbb\xbf").filter(|_| self.at_start).unwrap_or(event);
         self.at_start = false;
         let event = sse::Event::read(unmarked);
-        let Some(data) = event.data.as_deref().filter(|_| !self.is_done) else { return Ok(()) };
+        if self.is_done {
+            return Ok(());
+        }
+        let Some(data) = event.data.as_deref() else {
+            return bare_failure(self.from, unmarked)
+                .map_or(Ok(()), |failure| Err(StreamFault::Failed(failure)));
+        };
         let name = event.name.and_then(|name| std::str::from_utf8(name).ok());
         let read = match std::str::from_utf8(data) {
             Ok(data) => self.reader.read(name, data, &mut self.steps).is_ok(),
@@ -167,5 +178,13 @@ impl StreamTranslator {
         };
         self.tally.events += 1;
         self.tally.output_bytes = self.tally.output_bytes.saturating_add(written as u64);
+    }
+}
+
+/// What a fault is at the end of the body.
+fn end_of(fault: StreamFault) -> StreamEnd {
+    match fault {
+        StreamFault::Failed(failure) | StreamFault::ErrorEvent { failure, .. } => StreamEnd::Failed(failure),
+        StreamFault::EventTooLarge => StreamEnd::Cut,
     }
 }

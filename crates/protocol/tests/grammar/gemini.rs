@@ -7,6 +7,7 @@ use super::{End, Fault, Framed, Reading, Rules, count, full_text, json, must, te
 #[derive(Default)]
 pub(super) struct Contents {
     reading: Reading,
+    error: Option<Value>,
 }
 
 const REASONS: [&str; 9] = [
@@ -31,6 +32,7 @@ impl Rules for Contents {
             full_text(&data["error"], "message")?;
             full_text(&data["error"], "status")?;
             self.reading.end = End::Failed;
+            self.error = Some(data);
             return Ok(());
         }
         text(&data, "modelVersion")?;
@@ -52,6 +54,12 @@ impl Rules for Contents {
             self.reading.end = End::Complete;
         }
         Ok(())
+    }
+
+    /// Errors are told once more, bare: that is where Google's own clients look for them.
+    fn tail(&mut self, rest: &str) -> Result<(), Fault> {
+        let told: Option<Value> = serde_json::from_str(rest).ok();
+        must(told.is_some() && told == self.error, "nothing but the error follows", &Value::from(rest))
     }
 
     fn reading(self: Box<Self>) -> Reading {

@@ -81,6 +81,11 @@ trait Rules {
     /// Takes the next event, or says what is wrong with it.
     fn take(&mut self, event: Framed<'_>) -> Result<(), Fault>;
 
+    /// Takes what follows the last event and is none.
+    fn tail(&mut self, rest: &str) -> Result<(), Fault> {
+        Err(format!("an event is not ended: {rest:?}"))
+    }
+
     /// What was read.
     fn reading(self: Box<Self>) -> Reading;
 }
@@ -95,7 +100,10 @@ pub(crate) fn read(dialect: &str, stream: &str) -> Result<Reading, Fault> {
         other => return Err(format!("no grammar of {other}")),
     };
     for event in stream.split_inclusive("\n\n") {
-        let lines = event.strip_suffix("\n\n").ok_or_else(|| format!("an event is not ended: {event:?}"))?;
+        let Some(lines) = event.strip_suffix("\n\n") else {
+            rules.tail(event)?;
+            continue;
+        };
         let (name, data) = match lines.split_once('\n') {
             Some((first, second)) => (first.strip_prefix("event: "), second),
             None => (None, lines),

@@ -224,6 +224,7 @@ pub(crate) fn advance(
         Some(Err(failure)) => Some(Ended::Cut(failure)),
         None => Some(match passage.finish(ready) {
             StreamEnd::Complete => Ended::Complete,
+            StreamEnd::Failed(failure) => Ended::Cut(failure),
             StreamEnd::Cut => {
                 Ended::Cut(Failure::new(FailureKind::Truncated, "the stream ended before its last event"))
             }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use crate::dialect::error::{StreamPlace, WireError};
-use crate::dialect::write::{json, push_data};
+use crate::dialect::write::{json, push_data, push_json};
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -42,16 +42,20 @@ pub(super) fn encode(error: &WireError<'_>) -> Bytes {
     json(&body(error))
 }
 
-/// The event that ends a broken stream: SDKs raise at the same body there.
+/// What ends a broken stream.
 pub(super) fn encode_event(error: &WireError<'_>, _place: StreamPlace<'_>) -> Bytes {
     let mut frame = Vec::new();
     push_event(error, &mut frame);
     frame.into()
 }
 
-/// Appends that event.
+/// Appends the event that ends a broken stream, and behind it the same body bare, as Google's service has it there. Some
+/// SDKs raise at the one, some at the other, and take a stream that lacks theirs for a whole one.
 pub(super) fn push_event(error: &WireError<'_>, out: &mut Vec<u8>) {
-    push_data(out, &body(error));
+    let body = body(error);
+    push_data(out, &body);
+    push_json(out, &body);
+    out.push(b'\n');
 }
 
 fn body<'a>(error: &WireError<'a>) -> Body<'a> {
@@ -93,7 +97,7 @@ mod tests {
         let error = WireError { status, code: "the_code", message: "no \"x\"", param, request_id: "" };
         assert_eq!(encode(&error), expected);
         let frames = encode_event(&error, StreamPlace::default());
-        assert_eq!(frames, format!("data: {expected}\n\n"));
+        assert_eq!(frames, format!("data: {expected}\n\n{expected}\n"));
     }
 
     #[test]

@@ -39,8 +39,12 @@ impl<'a> Reply<'a> {
         let mut reply = Reply::default();
         let mut scan = Scan::new(text);
         if scan.kind() == Kind::Array {
-            // Google wraps its errors in a list.
-            reply.failure = error::listed(scan.written()?);
+            // Google wraps its errors in a list; nothing else comes in one.
+            reply.failure = Some(error::listed(scan.written()?).ok_or(Malformed {
+                at: 0,
+                what: "a list",
+                cut: false,
+            })?);
             return scan.end().map(|()| reply);
         }
         scan.object(|scan, key| {

@@ -161,6 +161,43 @@ fn an_error_in_the_stream_ends_it() {
 }
 
 #[test]
+fn an_error_outside_of_any_event_is_one() {
+    const GOOGLES: &str = "{\n  \"error\": {\n    \"code\": 429,\n    \"message\": \"x\",\n    \"status\": \"RESOURCE_EXHAUSTED\"\n  }\n}\n";
+    let hello = "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"a\"}]},\"index\":0}]}\r\n\r\n";
+    for (dialect, before, bare) in [
+        (Dialect::Gemini, hello, GOOGLES),
+        (Dialect::Gemini, "", GOOGLES),
+        (Dialect::OpenAiChat, HI, "{\"error\":{\"message\":\"x\",\"code\":429}}"),
+        (
+            Dialect::AnthropicMessages,
+            MESSAGE_START,
+            "{\"type\":\"error\",\"error\":{\"type\":\"rate_limit_error\"}}",
+        ),
+    ] {
+        // At the end of the body, and as an event that has no data.
+        let mut ended = relay(dialect);
+        assert_eq!(push(&mut ended, &[before, bare].concat()), (Ok(()), before.to_owned()));
+        let mut out = Vec::new();
+        let StreamEnd::Failed(failure) = ended.finish(&mut out) else { panic!("{bare}") };
+        assert_eq!((failure.kind, out.len()), (FailureKind::RateLimited, 0), "{bare}");
+        let mut goes_on = relay(dialect);
+        let (result, out) = push(&mut goes_on, &[before, bare, "\n\n", before].concat());
+        let Err(StreamFault::Failed(failure)) = result else { panic!("{bare}: {result:?}") };
+        assert_eq!((failure.kind, out.as_str()), (FailureKind::RateLimited, before), "{bare}");
+    }
+    // Half of one, other JSON, and what comes behind a whole answer are none.
+    check_end(Dialect::Gemini, &[hello, GOOGLES.get(..60).unwrap()].concat(), StreamEnd::Cut, "");
+    check_end(Dialect::OpenAiChat, &[HI, "{\"choices\":[]}"].concat(), StreamEnd::Cut, "");
+    check_end(
+        Dialect::AnthropicMessages,
+        &[MESSAGE_START, MESSAGE_STOP, "{\"type\":\"error\"}"].concat(),
+        StreamEnd::Complete,
+        "",
+    );
+    check_end(Dialect::OpenAiRaw, "data: a\n\n{\"error\":{\"code\":429}}", StreamEnd::Complete, "");
+}
+
+#[test]
 fn what_only_looks_like_an_error_is_none() {
     for event in [
         r#"data: {"error":null,"choices":[]}"#,

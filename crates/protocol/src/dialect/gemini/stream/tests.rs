@@ -312,7 +312,11 @@ fn a_stream_can_fail_at_any_point() {
         let (mut writer, mut out) = (writer(plan(None)), Vec::new());
         steps.iter().take(length).for_each(|step| writer.write(step, &mut out));
         writer.fail(&error, &mut out);
-        let responses = responses(&out);
+        let end = out.windows(2).rposition(|window| window == b"\n\n").expect("there is an event") + 2;
+        let (events, bare) = out.split_at(end);
+        let responses = responses(events);
+        let bare: Value = serde_json::from_slice(bare).expect("what follows the events is JSON");
+        assert_eq!(Some(&bare), responses.last(), "Google's own clients look for the error behind them");
         assert_eq!(responses.last().expect("there is one")["error"]["code"], 502);
         assert!(!responses.iter().any(|response| response.to_string().contains("finishReason")));
         assert!(
