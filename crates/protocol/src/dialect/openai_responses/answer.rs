@@ -88,7 +88,7 @@ pub(crate) fn finish(object: &mut Object<'_>, says: Says) -> Finish {
 /// Writes a response object.
 pub(crate) fn encode(answer: &Answer, plan: &AnswerPlan) -> Bytes {
     let ids = Ids::of(plan);
-    let (status, reason) = status_of(&answer.finish);
+    let (status, reason) = status_of(answer);
     let entries = Entry::all(&answer.parts, &ids, plan);
     let output = items(&entries, &answer.parts, status, plan);
     let response = Response::new(plan, ids.response(), Standing::Ended { status, reason }, &output)
@@ -97,14 +97,14 @@ pub(crate) fn encode(answer: &Answer, plan: &AnswerPlan) -> Bytes {
     write::json(&response)
 }
 
-/// The items of an answer that ends with `status`. What was begun last is what an end too early cuts.
+/// The items of an answer that ends with `status`. The last part is what an end too early cuts.
 pub(crate) fn items<'a>(
     entries: &'a [Entry],
     parts: &'a [Part],
     status: Status,
     plan: &'a AnswerPlan,
 ) -> Vec<Item<'a>> {
-    let last = entries.len().saturating_sub(1);
-    let of = |number| if number == last { status } else { Status::Completed };
+    let last = entries.iter().rposition(|entry| !entry.keeps_seal);
+    let of = |number| if Some(number) == last { status } else { Status::Completed };
     entries.iter().enumerate().filter_map(|(number, entry)| entry.item(parts, of(number), plan)).collect()
 }

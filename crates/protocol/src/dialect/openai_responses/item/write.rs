@@ -2,15 +2,15 @@
 
 use std::borrow::Cow;
 
-use crate::conversation::answer::{AnswerPlan, Finish};
+use crate::conversation::answer::{Answer, AnswerPlan, Finish};
 use crate::conversation::loss::Place;
-use crate::conversation::part::{Content, Part, Takes, Text, Thinking, ToolCall};
+use crate::conversation::part::{Content, Part, Takes, Text, Thinking, ToolCall, characters};
 use crate::conversation::seal::Seal;
 use crate::conversation::tool::ToolKind;
 use crate::dialect::Dialect;
 use crate::dialect::openai_responses::object::Object;
 use crate::dialect::openai_responses::response::Ids;
-use crate::dialect::openai_responses::wire::{Annotation, Item, Mark, Piece, Status, characters};
+use crate::dialect::openai_responses::wire::{Annotation, Item, Mark, Piece, Status};
 
 /// One item of an output, and what it is made of.
 #[derive(Debug, Clone)]
@@ -78,11 +78,14 @@ pub(crate) fn kind(content: &Content, plan: &AnswerPlan) -> Option<&'static str>
 }
 
 /// How an answer ends, and why where it does so too early.
-pub(crate) fn status_of(finish: &Finish) -> (Status, Option<&'static str>) {
-    match finish {
+pub(crate) fn status_of(answer: &Answer) -> (Status, Option<&'static str>) {
+    let says_so = |part: &Part| matches!(part.content, Content::Refusal(_));
+    match answer.finish {
         Finish::Length => (Status::Incomplete, Some("max_output_tokens")),
-        Finish::ContentFilter => (Status::Incomplete, Some("content_filter")),
-        Finish::Stop | Finish::StopSequence(_) | Finish::ToolCalls | Finish::Refusal | Finish::Paused => {
+        // Where a refusal has no words, only the reason tells of it.
+        Finish::Refusal if answer.parts.iter().any(says_so) => (Status::Completed, None),
+        Finish::Refusal | Finish::ContentFilter => (Status::Incomplete, Some("content_filter")),
+        Finish::Stop | Finish::StopSequence(_) | Finish::ToolCalls | Finish::Paused => {
             (Status::Completed, None)
         }
     }

@@ -13,11 +13,11 @@ use super::super::answer::items;
 use super::super::error;
 use super::super::item::{Entry, THOUGHT, kind, object_text, status_of, unwrapped};
 use super::super::response::{Ids, Response, Standing};
-use super::super::wire::{Annotation, Status, characters};
+use super::super::wire::{Annotation, Status};
 use crate::conversation::answer::AnswerPlan;
 use crate::conversation::collect::Collector;
 use crate::conversation::event::{Delta, Event, Opening};
-use crate::conversation::part::{Citation, Content};
+use crate::conversation::part::{Citation, Content, characters};
 use crate::dialect::error::WireError;
 use crate::dialect::write;
 use crate::translate::EventWriter;
@@ -31,6 +31,7 @@ pub(crate) fn writer(plan: AnswerPlan) -> Box<dyn EventWriter> {
         collector: Collector::default(),
         entries: Vec::new(),
         parts: Vec::new(),
+        held: None,
         sequence: 0,
         ended: false,
         response: None,
@@ -46,6 +47,8 @@ struct Writer {
     entries: Vec<Entry>,
     /// The parts, by their numbers; none for those that are not written.
     parts: Vec<Option<Begun>>,
+    /// The last part, once it is closed: only what follows tells whether its item is complete.
+    held: Option<usize>,
     sequence: u64,
     ended: bool,
     response: Option<Bytes>,
@@ -75,7 +78,10 @@ impl EventWriter for Writer {
                 self.whole("response.created", Standing::Begun, out);
                 self.whole("response.in_progress", Standing::Begun, out);
             }
-            Event::Open { part, opening } => self.open(*part, opening, out),
+            Event::Open { part, opening } => {
+                self.release(Status::Completed, out);
+                self.open(*part, opening, out);
+            }
             Event::Delta { part, delta } => {
                 let Ok(place) = usize::try_from(*part) else { return };
                 match delta {
@@ -90,8 +96,9 @@ impl EventWriter for Writer {
                 self.close(place, out);
             }
             Event::End => self.end(out),
-            // The whole response tells of the first two, and `fail` of the third.
-            Event::Usage(_) | Event::Finish(_) | Event::Failed(_) => {}
+            Event::Finish(_) => self.release(status_of(self.collector.answer()).0, out),
+            // The whole response tells of the one, and `fail` of the other.
+            Event::Usage(_) | Event::Failed(_) => {}
         }
     }
 
@@ -100,6 +107,7 @@ impl EventWriter for Writer {
             return;
         }
         self.ended = true;
+        self.release(Status::Incomplete, out);
         error::push_error(error, &mut self.sequence, out);
         self.whole("response.failed", Standing::Failed(error), out);
     }
@@ -232,8 +240,24 @@ impl Writer {
         for frame in begun.shape.done((&entry.id, begun.index), &whole, begun.has_piece.then_some(said)) {
             frame.push(&mut self.sequence, out);
         }
+        let last = self.entries.iter().rposition(|entry| !entry.keeps_seal);
+        match last == Some(begun.index) {
+            true => self.held = Some(place),
+            false => self.done(place, Status::Completed, out),
+        }
+    }
+
+    /// Says that the item is done which was held back, and how it ended.
+    fn release(&mut self, status: Status, out: &mut Vec<u8>) {
+        if let Some(place) = self.held.take() {
+            self.done(place, status, out);
+        }
+    }
+
+    fn done(&mut self, place: usize, status: Status, out: &mut Vec<u8>) {
+        let Some(Some(begun)) = self.parts.get(place) else { return };
         let index = begun.index;
-        self.item("response.output_item.done", index, Status::Completed, out);
+        self.item("response.output_item.done", index, status, out);
         self.keep_seal(place, out);
     }
 
@@ -253,7 +277,8 @@ impl Writer {
         for place in 0..self.parts.len() {
             self.close(place, out);
         }
-        let (status, reason) = status_of(&self.collector.answer().finish);
+        let (status, reason) = status_of(self.collector.answer());
+        self.release(status, out);
         let name = match status {
             Status::Incomplete => "response.incomplete",
             Status::Completed | Status::InProgress | Status::Failed => "response.completed",

@@ -253,8 +253,11 @@ fn names_come_back_as_the_client_knows_them() {
 
 #[test]
 fn an_end_too_early_is_told() {
-    for (finish, reason) in [(Finish::Length, "max_output_tokens"), (Finish::ContentFilter, "content_filter")]
-    {
+    for (finish, reason, read) in [
+        (Finish::Length, "max_output_tokens", Finish::Length),
+        (Finish::ContentFilter, "content_filter", Finish::ContentFilter),
+        (Finish::Refusal, "content_filter", Finish::ContentFilter),
+    ] {
         let (frames, answer) = check(
             "",
             &[
@@ -262,14 +265,24 @@ fn an_end_too_early_is_told() {
                 open(0, Opening::Text),
                 say(0, "a"),
                 Event::Close { part: 0 },
-                Event::Finish(finish.clone()),
+                open(1, Opening::Text),
+                say(1, "b"),
+                Event::Close { part: 1 },
+                Event::Finish(finish),
                 Event::End,
             ],
         );
         let (name, last) = frames.last().unwrap();
-        assert_eq!((name.as_str(), answer.finish), ("response.incomplete", finish));
+        assert_eq!((name.as_str(), answer.finish), ("response.incomplete", read));
         assert_eq!(last["response"]["incomplete_details"]["reason"], reason);
-        assert_eq!(last["response"]["output"][0]["status"], "incomplete");
+        let done: Vec<&Value> = frames
+            .iter()
+            .filter(|(name, _)| name == "response.output_item.done")
+            .map(|(_, event)| &event["item"])
+            .collect();
+        assert_eq!(last["response"]["output"].as_array().unwrap().iter().collect::<Vec<_>>(), done);
+        let standings: Vec<&Value> = done.iter().map(|item| &item["status"]).collect();
+        assert_eq!(standings, ["completed", "incomplete"], "the last one is cut");
     }
 }
 
