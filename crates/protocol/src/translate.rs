@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::conversation::answer::{Answer, AnswerPlan};
 use crate::conversation::event::Event;
-use crate::conversation::loss::{Field, Loss};
+use crate::conversation::loss::{Aspect, Field, Loss};
 use crate::conversation::request::Request;
 use crate::dialect::Dialect;
 use crate::dialect::ask::DecodeError;
@@ -27,6 +27,8 @@ pub(crate) struct Halves {
     pub(crate) encode_request: fn(&Request, &Target<'_>) -> Encoded,
     /// Client: where it writes a wish.
     pub(crate) field_path: fn(Field) -> &'static str,
+    /// Client: where in a part it writes an aspect of it; empty where that has no field of its own.
+    pub(crate) aspect_path: fn(Aspect) -> &'static str,
     /// Upstream: what was answered. An error in disguise is a failure.
     pub(crate) decode_answer: fn(&str) -> Result<Answer, Failure>,
     /// Client: the same in this dialect.
@@ -129,7 +131,8 @@ pub fn encode_request(dialect: Dialect, request: &Request, target: &Target<'_>) 
 /// The paths of `losses` as a client of `dialect` wrote them, each once, in order.
 pub fn loss_paths<'a>(dialect: Dialect, losses: impl IntoIterator<Item = &'a Loss>) -> Vec<String> {
     let Some(halves) = halves(dialect) else { return Vec::new() };
-    let mut paths: Vec<String> = losses.into_iter().map(|loss| loss.path(halves.field_path)).collect();
+    let mut paths: Vec<String> =
+        losses.into_iter().map(|loss| loss.path(halves.field_path, halves.aspect_path)).collect();
     paths.retain(|path| !path.is_empty());
     paths.sort();
     paths.dedup();

@@ -19,7 +19,7 @@ pub struct Answer {
     pub finish: Finish,
     /// What it used.
     pub usage: Option<Usage>,
-    /// The tier it was served in.
+    /// The tier it was served in, as OpenAI calls it: `default`, `flex`, `priority`.
     pub service_tier: Option<String>,
 }
 

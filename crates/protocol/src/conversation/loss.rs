@@ -64,21 +64,44 @@ pub enum Field {
     User,
 }
 
+/// What a part has beside what it says. Each dialect has its own path for it, inside of the part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Aspect {
+    /// How closely a picture is to be looked at.
+    Detail,
+    /// The name of a document.
+    Title,
+    /// What a call takes.
+    Arguments,
+    /// The seal of a call.
+    Seal,
+}
+
 /// One thing that was not carried.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Loss {
     /// What the client wrote there.
     At(Place),
+    /// What the part there has beside what it says.
+    Of(Place, Aspect),
     /// A wish beside the turns.
     Field(Field),
 }
 
 impl Loss {
-    /// The path to tell the client, whose dialect writes a wish at `path(field)`.
-    pub fn path(&self, path: impl FnOnce(Field) -> &'static str) -> String {
+    /// The path to tell the client, whose dialect writes a wish at `field`, and in a part an aspect of it at `aspect`.
+    pub(crate) fn path(
+        &self,
+        field: fn(Field) -> &'static str,
+        aspect: fn(Aspect) -> &'static str,
+    ) -> String {
         match self {
             Loss::At(place) => place.to_string(),
-            Loss::Field(field) => path(*field).to_owned(),
+            Loss::Of(place, of) => match aspect(*of) {
+                "" => place.to_string(),
+                inner => place.field(inner).to_string(),
+            },
+            Loss::Field(wish) => field(*wish).to_owned(),
         }
     }
 }

@@ -1,13 +1,17 @@
 //! What turns and answers consist of; never who says it.
 
+use std::borrow::Cow;
+
+use serde_json::value::RawValue;
+
 use super::loss::Place;
 use super::seal::Seal;
 use crate::dialect::Dialect;
 
-/// JSON that is carried as it was written, to the last digit.
-#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+/// JSON that is carried as it was written, to the last digit, but on one line: it may go out in an event.
+#[derive(Debug, Clone, serde::Serialize)]
 #[serde(transparent)]
-pub struct Json(pub Box<serde_json::value::RawValue>);
+pub struct Json(Box<RawValue>);
 
 impl PartialEq for Json {
     fn eq(&self, other: &Self) -> bool {
@@ -16,10 +20,25 @@ impl PartialEq for Json {
 }
 
 impl Json {
+    /// What is written there; none where that is not JSON.
+    pub fn read(written: &str) -> Option<Self> {
+        RawValue::from_string(on_one_line(written).into_owned()).ok().map(Json)
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         self.0.get()
     }
+
+    /// The same, to be written into other JSON.
+    pub fn raw(&self) -> &RawValue {
+        &self.0
+    }
+}
+
+/// JSON on one line. Inside of strings line ends are escaped, so that those which are not stand between values.
+pub(crate) fn on_one_line(json: &str) -> Cow<'_, str> {
+    if json.contains(['\n', '\r']) { json.replace(['\n', '\r'], " ").into() } else { json.into() }
 }
 
 /// One piece of a turn or of an answer.
@@ -208,4 +227,9 @@ pub struct Native {
     pub dialect: Dialect,
     /// As it is written there.
     pub json: Json,
+}
+
+/// How many characters a text has: citations count so.
+pub(crate) fn characters(text: &str) -> u64 {
+    u64::try_from(text.chars().count()).unwrap_or(u64::MAX)
 }

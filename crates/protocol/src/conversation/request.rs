@@ -36,7 +36,7 @@ pub struct Request {
     pub user: Option<String>,
     /// What the client wants kept with the request.
     pub metadata: Option<Json>,
-    /// `auto`, `default`, `flex`, `priority`, `standard_only`.
+    /// As OpenAI calls them: `auto`, `default`, `flex`, `priority`.
     pub service_tier: Option<String>,
     /// Which requests share a cached prompt.
     pub prompt_cache_key: Option<String>,
@@ -160,10 +160,10 @@ impl Reasoning {
             Amount::Off => Some("none"),
             Amount::Adaptive => None,
             Amount::Effort(effort) => Some(effort),
-            Amount::Tokens(tokens) => {
-                let (last, _) = EFFORTS.last()?;
-                Some(EFFORTS.iter().find(|(_, worth)| tokens <= worth).map_or(*last, |(effort, _)| *effort))
-            }
+            // Only three are known to every model that thinks.
+            Amount::Tokens(..=2_048) => Some("low"),
+            Amount::Tokens(..=8_192) => Some("medium"),
+            Amount::Tokens(_) => Some("high"),
         }
     }
 

@@ -37,6 +37,7 @@ const HALVES: Halves = Halves {
     decode_request: request::decode::decode,
     encode_request: request::encode::encode,
     field_path: request::field_path,
+    aspect_path: request::aspect_path,
     decode_answer: answer::decode,
     encode_answer: answer::encode,
     reader: stream::read::reader,

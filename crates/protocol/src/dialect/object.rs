@@ -4,7 +4,6 @@
 use std::borrow::Cow;
 
 use serde_json::Number;
-use serde_json::value::RawValue;
 
 use super::ask::DecodeError;
 use crate::conversation::loss::{Loss, Place};
@@ -149,8 +148,7 @@ impl<'a> Field<'a> {
     }
 
     pub(crate) fn json(&self) -> Result<Json, DecodeError> {
-        let raw = RawValue::from_string(self.text.to_owned());
-        raw.map(Json).map_err(|_| self.wrong("valid JSON"))
+        Json::read(self.text).ok_or_else(|| self.wrong("valid JSON"))
     }
 
     pub(crate) fn object(self) -> Result<Fields<'a>, DecodeError> {

@@ -29,6 +29,7 @@ const HALVES: Halves = Halves {
     decode_request: request::decode::decode,
     encode_request: request::encode::encode,
     field_path: request::decode::field_path,
+    aspect_path: request::decode::aspect_path,
     decode_answer: answer::decode,
     encode_answer: answer::encode,
     reader: || Box::new(stream::read::Reader::default()),

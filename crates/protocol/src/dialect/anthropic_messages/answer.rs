@@ -152,7 +152,7 @@ fn items(part: &Part) -> Vec<Item<'_>> {
             let seal = call.seal.as_ref().map(call_seal);
             return [Some(call_use), seal].into_iter().flatten().map(Item::Block).collect();
         }
-        Content::Native(native) if native.dialect == OWN => return vec![Item::Native(&native.json.0)],
+        Content::Native(native) if native.dialect == OWN => return vec![Item::Native(native.json.raw())],
         // A model answers in no other way here, or one that only another dialect knows.
         Content::Text(_)
         | Content::Refusal(_)
@@ -184,8 +184,8 @@ pub(super) fn call_seal(seal: &Seal) -> Block<'static> {
 }
 
 /// The same block with another input.
-pub(super) fn with_input(block: &RawValue, input: &str) -> Option<Json> {
-    let mut fields: BTreeMap<String, Box<RawValue>> = serde_json::from_str(block.get()).ok()?;
+pub(super) fn with_input(block: &Json, input: &str) -> Option<Json> {
+    let mut fields: BTreeMap<String, Box<RawValue>> = serde_json::from_str(block.as_str()).ok()?;
     fields.insert("input".to_owned(), RawValue::from_string(input.to_owned()).ok()?);
-    serde_json::value::to_raw_value(&fields).ok().map(Json)
+    Json::read(&serde_json::to_string(&fields).ok()?)
 }

@@ -1,13 +1,14 @@
 //! How messages are translated: both halves, and where a client writes a wish; never a pair of dialects.
 
 use super::{answer, request, stream};
-use crate::conversation::loss::Field;
+use crate::conversation::loss::{Aspect, Field};
 use crate::translate::Halves;
 
 pub(super) const HALVES: Halves = Halves {
     decode_request: request::decode,
     encode_request: request::encode,
     field_path,
+    aspect_path,
     decode_answer: answer::decode,
     encode_answer: answer::encode,
     reader: || Box::new(stream::Reader::default()),
@@ -39,5 +40,14 @@ fn field_path(field: Field) -> &'static str {
         | Field::PromptCacheKey
         | Field::Store
         | Field::PreviousResponseId => "",
+    }
+}
+
+/// Where in a block a client of messages writes an aspect of it. The seal of a call is a block behind it.
+fn aspect_path(aspect: Aspect) -> &'static str {
+    match aspect {
+        Aspect::Title => "title",
+        Aspect::Arguments => "input",
+        Aspect::Detail | Aspect::Seal => "",
     }
 }

@@ -109,13 +109,14 @@ fn inner<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Option<T> {
     serde_json::from_str(raw?.get()).ok()
 }
 
-/// The tier an answer was served in.
+/// The tier an answer was served in, as OpenAI calls it.
 pub(super) fn tier(usage: &str) -> Option<String> {
     #[derive(Deserialize)]
     struct Tier {
         service_tier: Option<String>,
     }
-    serde_json::from_str::<Tier>(usage).ok()?.service_tier
+    let tier = serde_json::from_str::<Tier>(usage).ok()?.service_tier?;
+    Some(if tier == "standard" { "default".to_owned() } else { tier })
 }
 
 /// Usage as clients read it.
@@ -146,7 +147,11 @@ struct Details {
 impl<'a> Written<'a> {
     pub(super) fn of(usage: &Usage, tier: Option<&'a str>) -> Self {
         // What other services call their tiers is not what clients of this one know.
-        let known = |tier: &&str| matches!(*tier, "standard" | "priority" | "batch");
+        let known = |tier| match tier {
+            "default" => Some("standard"),
+            "priority" | "batch" => Some(tier),
+            _ => None,
+        };
         Written {
             input_tokens: usage.input,
             cache_creation_input_tokens: usage.cache_write.saturating_add(usage.cache_write_1h),
@@ -158,7 +163,7 @@ impl<'a> Written<'a> {
             output_tokens: usage.output,
             output_tokens_details: (usage.reasoning > 0)
                 .then_some(Details { thinking_tokens: usage.reasoning }),
-            service_tier: tier.filter(known),
+            service_tier: tier.and_then(known),
         }
     }
 }

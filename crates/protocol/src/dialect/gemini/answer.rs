@@ -11,7 +11,7 @@ use super::wire::Piece;
 use super::write::{self, ContentOut, PartOut};
 use super::{SELF, request, seal};
 use crate::conversation::answer::{Answer, AnswerPlan, Finish};
-use crate::conversation::part::{Content, Image, Native, Part, Takes, Text, Thinking, ToolCall};
+use crate::conversation::part::{Content, Image, Json, Native, Part, Takes, Text, Thinking, ToolCall};
 use crate::conversation::seal::{Seal, SealKind};
 use crate::dialect::write::json;
 use crate::failure::{Failure, FailureKind};
@@ -103,8 +103,7 @@ fn content(piece: Piece<'_>, calls: &mut u32, id: &str, seal: &mut Option<Seal>)
 }
 
 fn native(written: &str) -> Option<Content> {
-    let json = serde_json::value::RawValue::from_string(written.to_owned()).ok()?;
-    Some(Content::Native(Native { dialect: SELF, json: crate::conversation::part::Json(json) }))
+    Some(Content::Native(Native { dialect: SELF, json: Json::read(written)? }))
 }
 
 #[derive(Serialize)]

@@ -6,7 +6,7 @@ pub(super) mod encode;
 pub(super) mod parts;
 pub(super) mod tools;
 
-use crate::conversation::loss::Field;
+use crate::conversation::loss::{Aspect, Field};
 
 /// Where a client of this dialect writes a wish; nowhere where the dialect has no word for it.
 pub(super) fn field_path(field: Field) -> &'static str {
@@ -33,6 +33,17 @@ pub(super) fn field_path(field: Field) -> &'static str {
         | Field::PromptCacheKey
         | Field::PreviousResponseId
         | Field::User => "",
+    }
+}
+
+/// Where in a part it writes an aspect of it.
+pub(super) fn aspect_path(aspect: Aspect) -> &'static str {
+    match aspect {
+        Aspect::Arguments => "functionCall.args",
+        Aspect::Seal => "thoughtSignature",
+        Aspect::Detail => "mediaResolution",
+        // Of bytes; a file's is in `fileData`.
+        Aspect::Title => "inlineData.displayName",
     }
 }
 

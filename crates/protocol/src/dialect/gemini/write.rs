@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::seal;
-use crate::conversation::part::{Audio, Native, Source, Takes, Thinking, ToolCall};
+use crate::conversation::part::{Audio, Native, Source, Takes, Thinking, ToolCall, on_one_line};
 use crate::conversation::seal::Seal;
 
 /// One content: what one side says.
@@ -123,8 +123,10 @@ pub(super) fn arguments(written: &str) -> (Cow<'_, RawValue>, bool) {
     if written.is_empty() {
         return (Cow::Owned(object("{}")), true);
     }
-    match serde_json::from_str::<&RawValue>(written) {
-        Ok(object) if written.starts_with('{') => (Cow::Borrowed(object), true),
+    match (serde_json::from_str::<&RawValue>(written), on_one_line(written)) {
+        (Ok(object), Cow::Borrowed(_)) if written.starts_with('{') => (Cow::Borrowed(object), true),
+        // It goes out in an event.
+        (Ok(_), Cow::Owned(line)) if written.starts_with('{') => (Cow::Owned(object(&line)), true),
         _ => (Cow::Owned(holding("input", written)), false),
     }
 }
@@ -136,7 +138,7 @@ pub(super) fn holding(field: &str, text: &str) -> Box<RawValue> {
 }
 
 fn object(written: &str) -> Box<RawValue> {
-    RawValue::from_string(written.to_owned()).expect("a constant that is JSON")
+    RawValue::from_string(written.to_owned()).expect("what is JSON already")
 }
 
 /// A picture, a document or a recording, where this dialect can say where it lies.
@@ -190,7 +192,7 @@ fn mime_type(uri: &str) -> Option<&'static str> {
 
 /// What is of this dialect alone, as it came.
 pub(super) fn native(native: &Native) -> PartOut<'_> {
-    PartOut::Native(&native.json.0)
+    PartOut::Native(native.json.raw())
 }
 
 /// The signature of something that is not shown, on an empty text as Google's own streams have it.

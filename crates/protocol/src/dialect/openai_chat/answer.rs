@@ -12,7 +12,7 @@ use super::{usage, wire};
 use crate::conversation::answer::{Answer, AnswerPlan, Finish};
 use crate::conversation::collect::Collector;
 use crate::conversation::event::Event;
-use crate::conversation::part::Content;
+use crate::conversation::part::{Content, characters};
 use crate::conversation::request::Request;
 use crate::conversation::tool::Tool;
 use crate::dialect::answer::broken;
@@ -107,8 +107,14 @@ fn message(answer: &Answer, calls: Calls) -> Message<'_> {
     for part in &answer.parts {
         match &part.content {
             Content::Text(text) => {
-                message.content.get_or_insert_default().push_str(&text.text);
-                message.annotations.extend(text.citations.iter().map(wire::Annotation::of));
+                let content = message.content.get_or_insert_default();
+                if !text.citations.is_empty() {
+                    let start = characters(content);
+                    let place = start..start + characters(&text.text);
+                    let cited = text.citations.iter();
+                    message.annotations.extend(cited.map(|it| wire::Annotation::of(it, place.clone())));
+                }
+                content.push_str(&text.text);
             }
             Content::Refusal(text) => message.refusal.get_or_insert_default().push_str(text),
             Content::Thinking(thinking) => {

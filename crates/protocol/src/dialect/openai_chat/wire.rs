@@ -1,6 +1,7 @@
 //! What messages look like when they are written; never how they are read, which is lenient where this is exact.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
@@ -178,8 +179,12 @@ struct UrlCitation<'a> {
 }
 
 impl<'a> Annotation<'a> {
-    pub(super) fn of(citation: &'a Citation) -> Self {
-        let (start_index, end_index) = citation.range.unwrap_or_default();
+    /// A citation of the text that stands at these characters of the content: where it does not say which of them, it
+    /// is of all.
+    pub(super) fn of(citation: &'a Citation, text: Range<u64>) -> Self {
+        let within = |at: u64| text.start.saturating_add(at);
+        let (start_index, end_index) =
+            citation.range.map_or((text.start, text.end), |(start, end)| (within(start), within(end)));
         Annotation {
             r#type: "url_citation",
             url_citation: UrlCitation {

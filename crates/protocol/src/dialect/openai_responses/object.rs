@@ -176,13 +176,9 @@ pub(crate) fn string(written: &str) -> Option<Cow<'_, str>> {
     }
 }
 
-/// A value that was scanned, for keeps, and on one line: it may go out in an event.
+/// A value that was scanned, for keeps.
 pub(crate) fn json(written: &str) -> Json {
-    // Inside of strings line ends are escaped, so that those which are not stand between values.
-    let line =
-        if written.contains(['\n', '\r']) { written.replace(['\n', '\r'], " ") } else { written.to_owned() };
-    let raw = serde_json::value::RawValue::from_string(line);
-    Json(raw.expect("what was scanned is valid JSON"))
+    Json::read(written).expect("what was scanned is valid JSON")
 }
 
 fn wrong_type(scan: &mut Scan<'_>, at: &Place, expected: &'static str) -> DecodeError {

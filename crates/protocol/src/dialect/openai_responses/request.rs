@@ -5,9 +5,19 @@ mod encode;
 #[cfg(test)]
 mod tests;
 
-use crate::conversation::loss::Field;
+use crate::conversation::loss::{Aspect, Field};
 pub(crate) use decode::{decode, history, settle};
 pub(crate) use encode::encode;
+
+/// Where in a part or an item this dialect writes an aspect of it. The seal of a call is an item behind it.
+pub(crate) fn aspect_path(aspect: Aspect) -> &'static str {
+    match aspect {
+        Aspect::Detail => "detail",
+        Aspect::Title => "filename",
+        Aspect::Arguments => "arguments",
+        Aspect::Seal => "",
+    }
+}
 
 /// Where this dialect writes a wish. What it has no field for stands where others put it.
 pub(crate) fn field_path(field: Field) -> &'static str {

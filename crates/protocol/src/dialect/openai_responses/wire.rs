@@ -168,8 +168,3 @@ impl<'a> Annotation<'a> {
         Annotation::UrlCitation { url: &citation.url, title, start_index, end_index }
     }
 }
-
-/// How many characters a text has.
-pub(crate) fn characters(text: &str) -> u64 {
-    u64::try_from(text.chars().count()).unwrap_or(u64::MAX)
-}

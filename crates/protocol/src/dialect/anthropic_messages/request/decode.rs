@@ -29,7 +29,7 @@ pub(crate) fn decode(text: &str) -> Result<Request, DecodeError> {
         sampling: sampling(&mut body)?,
         stream: body.flag("stream")?.unwrap_or_default(),
         user: user(&mut body, &mut losses)?,
-        service_tier: body.string("service_tier")?,
+        service_tier: body.string("service_tier")?.map(service_tier),
         ..Request::default()
     };
     body.take("model");
@@ -71,6 +71,11 @@ fn turn(field: Field<'_>, losses: &mut Vec<Loss>) -> Result<Turn, DecodeError> {
     };
     message.leave(losses);
     Ok(Turn { role, name: None, parts, at })
+}
+
+/// The service's tiers in the words that all share.
+fn service_tier(tier: String) -> String {
+    if tier == "standard_only" { "default".to_owned() } else { tier }
 }
 
 /// A result names its call only; other dialects want to know the tool.

@@ -182,7 +182,7 @@ fn tool<'a>(tool: &'a Tool, losses: &mut Vec<Loss>) -> Option<WireTool<'a>> {
             })
         }
         ToolKind::Builtin(native) if native.dialect == Dialect::AnthropicMessages => {
-            Some(WireTool::Native(&native.json.0))
+            Some(WireTool::Native(native.json.raw()))
         }
         ToolKind::Builtin(_) => {
             losses.push(Loss::At(tool.at.clone()));
@@ -197,7 +197,7 @@ const TEXT_SCHEMA: &str =
 
 /// A schema must say that it is one of an object, which other dialects take for granted.
 fn input_schema(function: &Function) -> Cow<'_, RawValue> {
-    let Some(Json(schema)) = &function.parameters else {
+    let Some(schema) = function.parameters.as_ref().map(Json::raw) else {
         return Cow::Owned(raw(r#"{"type":"object","properties":{}}"#.to_owned()));
     };
     let inner = schema.get().trim().strip_prefix('{').unwrap_or("}").trim_start();
@@ -243,7 +243,7 @@ fn tool_choice<'a>(
 fn format<'a>(request: &'a Request, losses: &mut Vec<Loss>) -> Option<OutputFormat<'a>> {
     match &request.format {
         Some(Format::JsonSchema { schema, .. }) => {
-            Some(OutputFormat { r#type: "json_schema", schema: &schema.0 })
+            Some(OutputFormat { r#type: "json_schema", schema: schema.raw() })
         }
         Some(Format::JsonObject) => {
             losses.push(Loss::Field(Field::Format));
@@ -265,7 +265,7 @@ fn stop_sequences<'a>(request: &'a Request, losses: &mut Vec<Loss>) -> Vec<&'a s
 fn service_tier(request: &Request, losses: &mut Vec<Loss>) -> Option<&'static str> {
     match request.service_tier.as_deref()? {
         "auto" => Some("auto"),
-        "default" | "standard" | "standard_only" => Some("standard_only"),
+        "default" => Some("standard_only"),
         _ => {
             losses.push(Loss::Field(Field::ServiceTier));
             None

@@ -461,11 +461,7 @@ fn wishes_without_a_word_are_named_unless_they_are_granted_anyway() {
 #[test]
 fn tools_of_other_dialects_take_objects() {
     let function = |parameters: Option<&str>| {
-        let parameters = parameters.map(|text| {
-            crate::conversation::part::Json(
-                serde_json::value::RawValue::from_string(text.to_owned()).expect("JSON"),
-            )
-        });
+        let parameters = parameters.map(|text| crate::conversation::part::Json::read(text).expect("JSON"));
         ToolKind::Function(Function {
             name: "f".to_owned(),
             description: None,
@@ -538,5 +534,6 @@ fn what_was_wrapped_for_the_client_is_unwrapped() {
         body["messages"][1]["content"],
         json!([{"type": "tool_use", "id": "t", "name": "f", "input": {}}])
     );
-    assert_eq!(lost.len(), 3);
+    let at = |number| format!("messages[0].content[{number}]");
+    assert_eq!(lost, [at(0), at(1), at(2), at(3)]);
 }

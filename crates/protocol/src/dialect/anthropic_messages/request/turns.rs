@@ -11,7 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 
-use crate::conversation::loss::Loss;
+use crate::conversation::loss::{Aspect, Loss};
 use crate::conversation::part::{
     Content, Document, Image, Part, Source, Takes, Text, Thinking, ToolCall, ToolResult,
 };
@@ -130,7 +130,7 @@ fn item<'a>(part: &'a Part, losses: &mut Vec<Loss>) -> Option<Item<'a>> {
         Content::ToolCall(call) => Some(tool_use(part, call, cache_control, losses)),
         Content::ToolResult(result) => Some(tool_result(result, cache_control, losses)),
         Content::Thinking(thought) => thinking(thought),
-        Content::Native(native) if native.dialect == OWN => return Some(Item::Native(&native.json.0)),
+        Content::Native(native) if native.dialect == OWN => return Some(Item::Native(native.json.raw())),
         Content::Native(_) | Content::Audio(_) => None,
     };
     if block.is_none() {
@@ -197,7 +197,7 @@ fn picture<'a>(
         Source::Text(_) => return None,
     };
     let close = image.detail.as_deref().is_some_and(|detail| detail != "auto");
-    losses.extend(close.then(|| Loss::At(part.at.field("detail"))));
+    losses.extend(close.then(|| Loss::Of(part.at.clone(), Aspect::Detail)));
     Some(Block::Image { source, cache_control })
 }
 
@@ -237,7 +237,9 @@ fn tool_use<'a>(
 ) -> Block<'a> {
     let input = Input::of(call);
     let is_broken = call.takes == Takes::Object && matches!(input, Input::Text { .. });
-    losses.extend(is_broken.then(|| Loss::At(part.at.clone())));
+    losses.extend(is_broken.then(|| Loss::Of(part.at.clone(), Aspect::Arguments)));
+    // No call has a seal here: it is another dialect's.
+    losses.extend(call.seal.as_ref().map(|_| Loss::Of(part.at.clone(), Aspect::Seal)));
     Block::ToolUse { id: id(&call.id), name: &call.name, input, cache_control }
 }
 

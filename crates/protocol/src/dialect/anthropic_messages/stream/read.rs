@@ -41,7 +41,7 @@ enum Kind {
     /// A call; some servers give the whole input when it begins.
     Call { given: Option<Box<str>> },
     /// Something of the dialect's own, which is told when it is whole.
-    Native { block: Box<RawValue>, input: String },
+    Native { block: Json, input: String },
 }
 
 #[derive(Deserialize)]
@@ -175,7 +175,8 @@ impl Reader {
                 (opening, Kind::Call { given: Some(given.unwrap_or("{}").into()) })
             }
             _ => {
-                let kind = Kind::Native { block: raw.to_owned(), input: String::new() };
+                let block = Json::read(raw.get()).ok_or_else(|| malformed("a block that is no JSON"))?;
+                let kind = Kind::Native { block, input: String::new() };
                 self.open.push((index, Block { part: 0, kind }));
                 return Ok(());
             }
@@ -236,7 +237,7 @@ impl Reader {
             }
             Kind::Native { block, input } => {
                 let whole = (!input.is_empty()).then(|| with_input(&block, &input)).flatten();
-                let json = whole.unwrap_or(Json(block));
+                let json = whole.unwrap_or(block);
                 part = self.next_part();
                 let native = Native { dialect: Dialect::AnthropicMessages, json };
                 out.push(Event::Open { part, opening: Opening::Native(native) });

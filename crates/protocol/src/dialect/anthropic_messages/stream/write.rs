@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 
 use serde::Serialize;
-use serde_json::value::RawValue;
 
 use crate::conversation::answer::{AnswerPlan, Finish};
 use crate::conversation::event::{Delta, Event, Opening};
@@ -234,7 +233,7 @@ impl Writer {
             }
             Opening::Native(native) if native.dialect == OWN => {
                 let json = native.json.clone();
-                self.start::<RawValue>(&json.0, out);
+                self.start(json.raw(), out);
             }
             Opening::Text | Opening::Refusal | Opening::Thinking { .. } | Opening::Native(_) => {}
         }

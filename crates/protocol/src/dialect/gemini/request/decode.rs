@@ -181,6 +181,5 @@ fn wrong_type(at: &str, field: &str, expected: &'static str) -> DecodeError {
 
 /// JSON that was scanned already.
 pub(super) fn json(written: &str) -> Result<Json, DecodeError> {
-    let raw = serde_json::value::RawValue::from_string(written.to_owned());
-    raw.map(Json).map_err(|_| DecodeError::InvalidJson { problem: "values nested too deeply", at: 0 })
+    Json::read(written).ok_or(DecodeError::InvalidJson { problem: "values nested too deeply", at: 0 })
 }

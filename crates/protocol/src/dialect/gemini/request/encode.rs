@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::config::{self, ConfigOut};
 use super::tools::{self, ChoiceOut, ToolOut};
-use crate::conversation::loss::{Field, Loss};
+use crate::conversation::loss::{Aspect, Field, Loss};
 use crate::conversation::part::{
     Content, Document, Image, Part, Takes, Text, Thinking, ToolCall, ToolResult,
 };
@@ -185,14 +185,14 @@ impl<'a> Writer<'a> {
 
     fn image(&mut self, image: &'a Image, part: &Part) -> Option<PartOut<'a>> {
         if image.detail.as_deref().is_some_and(|detail| detail != "auto") {
-            self.lose(part, "detail");
+            self.losses.push(Loss::Of(part.at.clone(), Aspect::Detail));
         }
         write::media(&image.source, Some("image/jpeg"))
     }
 
     fn document(&mut self, document: &'a Document, part: &Part) -> Option<PartOut<'a>> {
         if document.title.is_some() {
-            self.lose(part, "title");
+            self.losses.push(Loss::Of(part.at.clone(), Aspect::Title));
         }
         if document.context.is_some() {
             self.lose(part, "context");
@@ -206,9 +206,12 @@ impl<'a> Writer<'a> {
     fn call(&mut self, call: &'a ToolCall, part: &Part) -> PartOut<'a> {
         let (_, is_object) = write::arguments(&call.arguments);
         if !is_object && call.takes == Takes::Object {
-            self.lose(part, "arguments");
+            self.losses.push(Loss::Of(part.at.clone(), Aspect::Arguments));
         }
         let own = call.seal.as_ref().filter(|seal| seal.dialect == SELF);
+        if call.seal.is_some() && own.is_none() {
+            self.losses.push(Loss::Of(part.at.clone(), Aspect::Seal));
+        }
         write::call(call, own.map(|seal| Cow::Borrowed(&*seal.value)))
     }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::decode::decode;
 use super::encode::encode;
-use super::field_path;
+use super::{aspect_path, field_path};
 use crate::conversation::part::{Content, Part};
 use crate::conversation::request::Request;
 use crate::conversation::seal::{Seal, SealKind};
@@ -16,7 +16,7 @@ fn read(body: &Value) -> Request {
 }
 
 fn losses<'a>(losses: impl IntoIterator<Item = &'a crate::conversation::loss::Loss>) -> Vec<String> {
-    losses.into_iter().map(|loss| loss.path(field_path)).collect()
+    losses.into_iter().map(|loss| loss.path(field_path, aspect_path)).collect()
 }
 
 fn write(request: &Request, model: &str) -> (Value, Vec<String>) {

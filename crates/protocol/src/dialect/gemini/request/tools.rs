@@ -177,7 +177,7 @@ pub(super) fn encode<'a>(request: &'a Request, losses: &mut Vec<Loss>) -> Vec<To
         match &tool.kind {
             ToolKind::Function(function) => functions.push(declaration(function)),
             ToolKind::Builtin(native) if native.dialect == SELF => {
-                natives.push(ToolOut::Native(&native.json.0))
+                natives.push(ToolOut::Native(native.json.raw()))
             }
             ToolKind::Builtin(_) => losses.push(Loss::At(tool.at.clone())),
             ToolKind::Custom { name, description, format } => {

@@ -153,9 +153,9 @@ impl Reader {
     }
 
     fn native(&mut self, written: &str, out: &mut Vec<Event>) {
-        let Ok(json) = serde_json::value::RawValue::from_string(written.to_owned()) else { return };
+        let Some(json) = Json::read(written) else { return };
         self.close(out);
-        self.begin(Opening::Native(Native { dialect: SELF, json: Json(json) }), out);
+        self.begin(Opening::Native(Native { dialect: SELF, json }), out);
         self.end_part(out);
     }
 

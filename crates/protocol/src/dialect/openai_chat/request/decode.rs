@@ -1,7 +1,7 @@
 //! Reads what a chat request asks for; never whether anybody can serve it.
 
 use super::messages;
-use crate::conversation::loss::{Field as Wish, Loss};
+use crate::conversation::loss::{Aspect, Field as Wish, Loss};
 use crate::conversation::part::{Cache, Json, Native};
 use crate::conversation::request::{Amount, Format, Reasoning, Request};
 use crate::conversation::tool::{Function, Tool, ToolChoice, ToolKind};
@@ -35,6 +35,16 @@ pub(crate) fn decode(text: &str) -> Result<Request, DecodeError> {
     request.store = fields.flag("store")?;
     fields.leave(&mut request.losses);
     Ok(request)
+}
+
+/// Where in a part or a call a chat client writes an aspect of it.
+pub(crate) fn aspect_path(aspect: Aspect) -> &'static str {
+    match aspect {
+        Aspect::Detail => "image_url.detail",
+        Aspect::Title => "file.filename",
+        Aspect::Arguments => "function.arguments",
+        Aspect::Seal => "extra_content.google.thought_signature",
+    }
 }
 
 /// Where a chat client writes a wish.
@@ -145,7 +155,7 @@ fn format(fields: &mut Fields<'_>, request: &mut Request) -> Result<(), DecodeEr
 
 /// A schema that is not given allows any object.
 fn any_object() -> Json {
-    Json(serde_json::value::to_raw_value(&serde_json::json!({"type": "object"})).expect("it is an object"))
+    Json::read(r#"{"type":"object"}"#).expect("it is an object")
 }
 
 /// How much to think, by OpenAI's name, OpenRouter's (`reasoning`), or the one of Anthropic that several servers took
@@ -176,7 +186,7 @@ fn reasoning(fields: &mut Fields<'_>, losses: &mut Vec<Loss>) -> Result<Option<R
 }
 
 fn effort(name: String) -> Amount {
-    if name == "none" { Amount::Off } else { Amount::Effort(name) }
+    Amount::Effort(name)
 }
 
 fn tools(fields: &mut Fields<'_>, request: &mut Request) -> Result<(), DecodeError> {
@@ -242,7 +252,7 @@ fn grammar(field: Field<'_>) -> Result<Option<Json>, DecodeError> {
         "syntax": inner.string("syntax")?,
         "definition": inner.string("definition")?,
     });
-    Ok(serde_json::value::to_raw_value(&flat).ok().map(Json))
+    Ok(serde_json::to_string(&flat).ok().and_then(|flat| Json::read(&flat)))
 }
 
 fn function(

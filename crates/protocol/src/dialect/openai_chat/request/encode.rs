@@ -6,7 +6,7 @@ use serde_json::Number;
 use super::turns;
 use crate::conversation::loss::{Field, Loss};
 use crate::conversation::part::Json;
-use crate::conversation::request::{Amount, Format, Request};
+use crate::conversation::request::{Format, Request};
 use crate::conversation::tool::{Tool, ToolChoice, ToolKind};
 use crate::dialect::Dialect;
 use crate::dialect::openai_chat::wire;
@@ -150,13 +150,13 @@ fn format(format: &Format) -> Option<ResponseFormat<'_>> {
 /// Most models refuse an effort they do not know, so that only a wish that was one is passed on.
 fn reasoning<'a>(request: &'a Request, body: &mut Body<'a>, losses: &mut Vec<Loss>) {
     let Some(reasoning) = &request.reasoning else { return };
-    body.reasoning_effort = match (&reasoning.amount, reasoning.effort()) {
-        (Some(Amount::Off), _) | (_, None) => None,
-        (_, Some("max")) => Some("xhigh"),
-        (_, Some(effort)) => Some(effort),
+    body.reasoning_effort = match reasoning.effort() {
+        Some("none") | None => None,
+        Some("max") => Some("xhigh"),
+        Some(effort) => Some(effort),
     };
     let shown = reasoning.shown.as_deref().is_some_and(|shown| shown != "auto" && shown != "none");
-    if reasoning.amount == Some(Amount::Off) || shown || reasoning.encrypted {
+    if reasoning.effort() == Some("none") || shown || reasoning.encrypted {
         losses.push(Loss::Field(Field::Reasoning));
     }
 }
@@ -169,8 +169,7 @@ fn services<'a>(request: &'a Request, manner: Manner, body: &mut Body<'a>, losse
         body.store = keeps.then_some(true);
         body.verbosity = request.verbosity.as_deref();
         body.prompt_cache_key = request.prompt_cache_key.as_deref();
-        let tier = request.service_tier.as_deref();
-        body.service_tier = tier.filter(|tier| *tier != "standard_only");
+        body.service_tier = request.service_tier.as_deref();
         // Refused where nothing is kept.
         body.metadata = request.metadata.as_ref().filter(|_| keeps);
     }

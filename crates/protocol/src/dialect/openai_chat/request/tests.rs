@@ -208,7 +208,10 @@ fn a_chat_client_keeps_the_seals_of_others() {
         &body,
         &json!({"messages": [{"role": "assistant", "content": null,
             "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}]}]}),
-        &["messages[0].reasoning_details[0]", "messages[0].tool_calls[0]"],
+        &[
+            "messages[0].reasoning_details[0]",
+            "messages[0].tool_calls[0].extra_content.google.thought_signature",
+        ],
     );
 }
 
@@ -305,7 +308,7 @@ fn wishes_are_carried_or_named() {
 fn thinking_is_asked_for_in_many_ways() {
     for (fields, amount) in [
         (json!({"reasoning_effort": "low"}), Some(Amount::Effort("low".to_owned()))),
-        (json!({"reasoning_effort": "none"}), Some(Amount::Off)),
+        (json!({"reasoning_effort": "none"}), Some(Amount::Effort("none".to_owned()))),
         (json!({"reasoning": {"effort": "high"}}), Some(Amount::Effort("high".to_owned()))),
         (json!({"reasoning": {"max_tokens": 99}}), Some(Amount::Tokens(99))),
         (json!({"reasoning": {"enabled": true}}), Some(Amount::Adaptive)),

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::conversation::loss::Loss;
+use crate::conversation::loss::{Aspect, Loss};
 use crate::conversation::part::{Content, Document, Image, Part, Source, ToolResult};
 use crate::conversation::request::{Role, Turn};
 use crate::dialect::Dialect;
@@ -103,7 +103,7 @@ impl<'a> Turns<'a, '_> {
                 Content::ToolCall(call) => {
                     let own = call.seal.as_ref().filter(|seal| seal.dialect == Dialect::OpenAiChat);
                     if call.seal.is_some() && own.is_none() {
-                        self.losses.push(Loss::At(part.at.clone()));
+                        self.losses.push(Loss::Of(part.at.clone(), Aspect::Seal));
                     }
                     message.tool_calls.push(wire::Call::of(call, own.map(|seal| seal.value.clone())));
                 }
@@ -169,7 +169,7 @@ impl<'a> Turns<'a, '_> {
         };
         let detail = image.detail.as_deref().filter(|detail| ["auto", "low", "high"].contains(detail));
         if image.detail.is_some() && detail.is_none() {
-            self.losses.push(Loss::At(part.at.field("detail")));
+            self.losses.push(Loss::Of(part.at.clone(), Aspect::Detail));
         }
         Some(wire::Said::ImageUrl { image_url: wire::ImageUrl { url, detail } })
     }
@@ -189,7 +189,7 @@ impl<'a> Turns<'a, '_> {
             }
             Source::Text(text) => {
                 if title.is_some() {
-                    self.losses.push(Loss::At(part.at.field("title")));
+                    self.losses.push(Loss::Of(part.at.clone(), Aspect::Title));
                 }
                 wire::Said::Text { text }
             }

@@ -1,11 +1,13 @@
 //! Writes a stream as OpenAI does: the role first, each piece in a chunk, the reason, the usage where it is asked for,
 //! `[DONE]`; never what the pieces say.
 
+use std::ops::Range;
+
 use serde::Serialize;
 
 use crate::conversation::answer::AnswerPlan;
 use crate::conversation::event::{Delta, Event, Opening};
-use crate::conversation::part::Takes;
+use crate::conversation::part::{Takes, characters};
 use crate::conversation::seal::Seal;
 use crate::conversation::usage::Usage;
 use crate::dialect::Dialect;
@@ -31,6 +33,8 @@ pub(crate) struct Writer {
     calls: u64,
     thoughts: u64,
     has_refusal: bool,
+    /// Which characters of the content the text has that is being said.
+    text: Range<u64>,
     usage: Option<Usage>,
 }
 
@@ -72,6 +76,7 @@ impl Writer {
             calls: 0,
             thoughts: 0,
             has_refusal: false,
+            text: 0..0,
             usage: None,
         }
     }
@@ -107,7 +112,10 @@ impl Writer {
     fn begin_part(&mut self, part: u32, opening: &Opening, out: &mut Vec<u8>) {
         self.open_held(out);
         let kind = match opening {
-            Opening::Text => Kind::Text,
+            Opening::Text => {
+                self.text.start = self.text.end;
+                Kind::Text
+            }
             Opening::Refusal => Kind::Refusal,
             Opening::Thinking { is_summary, id } => {
                 self.thoughts += 1;
@@ -136,9 +144,12 @@ impl Writer {
         self.open_call(at, seal, out);
         let Some(open) = self.open.get(at) else { return };
         match (&open.kind, delta) {
-            (Kind::Text, Delta::Text(text)) => self.said(b"\"content\":", text, out),
+            (Kind::Text, Delta::Text(text)) => {
+                self.said(b"\"content\":", text, out);
+                self.text.end += characters(text);
+            }
             (Kind::Text, Delta::Citation(citation)) => {
-                let annotation = wire::Annotation::of(citation);
+                let annotation = wire::Annotation::of(citation, self.text.clone());
                 self.delta(out, |out| field("annotations", &[annotation], out));
             }
             (Kind::Refusal, Delta::Text(text)) => {

@@ -214,10 +214,7 @@ fn answer(object: &mut Object<'_>, request: &mut Request) -> Result<(), DecodeEr
     if let Some(mut reasoning) = object.object("reasoning")? {
         let summary = reasoning.string("summary")?;
         wanted.shown = summary.or(reasoning.string("generate_summary")?);
-        wanted.amount = reasoning.string("effort")?.map(|effort| match effort.as_str() {
-            "none" => Amount::Off,
-            _ => Amount::Effort(effort),
-        });
+        wanted.amount = reasoning.string("effort")?.map(Amount::Effort);
         is_wanted = wanted != Reasoning::default();
         reasoning.left_over(&mut request.losses);
     }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::Serialize;
 use serde_json::Number;
 
-use crate::conversation::loss::{Field, Loss, Place};
+use crate::conversation::loss::{Aspect, Field, Loss, Place};
 use crate::conversation::part::{
     Cache, Content, Document, Image, Json, Part, Source, Takes, Thinking, ToolCall, ToolResult,
 };
@@ -128,10 +128,7 @@ pub(crate) fn encode(request: &Request, target: &Target<'_>) -> Encoded {
         top_p: request.sampling.top_p.as_ref(),
         user: request.user.as_deref(),
         metadata: request.metadata.as_ref(),
-        service_tier: request.service_tier.as_deref().map(|tier| match tier {
-            "standard_only" => "default",
-            other => other,
-        }),
+        service_tier: request.service_tier.as_deref(),
         prompt_cache_key: request.prompt_cache_key.as_deref(),
         previous_response_id: request.previous_response_id.as_deref(),
         // Other dialects' services keep no answers, and their clients do not expect it.
@@ -145,6 +142,7 @@ pub(crate) fn encode(request: &Request, target: &Target<'_>) -> Encoded {
 fn unsaid(request: &Request, tools: &[WireTool<'_>]) -> impl Iterator<Item = Loss> + use<> {
     let (sampling, offers) = (&request.sampling, !tools.is_empty());
     [
+        (Field::Reasoning, request.reasoning.as_ref().is_some_and(is_off)),
         (Field::TopK, sampling.top_k.is_some()),
         (Field::Seed, sampling.seed.is_some()),
         (Field::PresencePenalty, sampling.presence_penalty.is_some()),
@@ -176,8 +174,13 @@ fn text_settings(request: &Request) -> Option<TextSettings<'_>> {
     (format.is_some() || verbosity.is_some()).then_some(TextSettings { format, verbosity })
 }
 
+/// Most models refuse an effort they do not know, `none` among them: only a client that knows the word may mean it.
+fn is_off(reasoning: &Reasoning) -> bool {
+    reasoning.amount == Some(Amount::Off)
+}
+
 fn thought(reasoning: &Reasoning) -> Option<Thought<'_>> {
-    let effort = reasoning.effort();
+    let effort = reasoning.effort().filter(|_| !is_off(reasoning));
     let summary = reasoning.shown.as_deref().and_then(|shown| match shown {
         "none" | "omitted" => None,
         "concise" | "detailed" => Some(shown),
@@ -188,7 +191,7 @@ fn thought(reasoning: &Reasoning) -> Option<Thought<'_>> {
 
 /// Whoever thinks over several turns must send the thoughts along, as nothing is kept for it.
 fn wants_seals(reasoning: &Reasoning) -> bool {
-    reasoning.encrypted || reasoning.amount.as_ref().is_some_and(|amount| *amount != Amount::Off)
+    reasoning.encrypted || reasoning.amount.is_some() && reasoning.effort() != Some("none")
 }
 
 struct Writer<'a> {
@@ -294,7 +297,7 @@ impl<'a> Writer<'a> {
     fn call(&mut self, call: &'a ToolCall, at: &Place) {
         // No call has a seal here: it is another dialect's.
         if call.seal.is_some() {
-            self.lose(&at.field("signature"));
+            self.losses.push(Loss::Of(at.clone(), Aspect::Seal));
         }
         let (mark, call_id, name) = (Mark::default(), call.id.as_str(), call.name.as_str());
         self.input.push(match call.takes {
