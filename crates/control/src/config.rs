@@ -157,13 +157,14 @@ fn join(inputs: &Inputs<'_>, report: &mut Report, notices: &mut Vec<Notice>) -> 
 fn master_key(surroundings: Surroundings<'_>, notices: &mut Vec<Notice>) -> MasterKeySource {
     let given =
         |name: &str| surroundings.variables.get(name).map(|text| text.trim()).filter(|text| !text.is_empty());
+    let next = given("LOCKGATE_MASTER_KEY_NEXT").map(Secret::from);
     if let Some(key) = given("LOCKGATE_MASTER_KEY") {
-        return MasterKeySource::Value(Secret::from(key));
+        return MasterKeySource::Value { key: Secret::from(key), next };
     }
     if let Some(path) = given("LOCKGATE_MASTER_KEY_FILE") {
         return MasterKeySource::File(path.into());
     }
     let Some(old) = given("SIDECAR_ENCRYPTION_KEY") else { return MasterKeySource::DataFolder };
     notices.push(sources::old_name("SIDECAR_ENCRYPTION_KEY", "LOCKGATE_MASTER_KEY"));
-    MasterKeySource::Value(Secret::from(old))
+    MasterKeySource::Value { key: Secret::from(old), next }
 }

@@ -182,6 +182,9 @@ fn say(notice: &VaultNotice) {
             path = %path.display(),
             "a master key was made; back it up apart from the data folder: without it the stored credentials are lost"
         ),
+        VaultNotice::NextInForce => tracing::warn!(
+            "LOCKGATE_MASTER_KEY_NEXT is in force: put it in the place of LOCKGATE_MASTER_KEY, and unset it"
+        ),
     }
 }
 

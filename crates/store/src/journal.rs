@@ -223,6 +223,12 @@ pub(crate) fn behind(dir: &Path, taken: Position) -> io::Result<JournalLag> {
     Ok(lag)
 }
 
+/// Keeps every gateway from opening the journal in `dir` for as long as what it gives is held.
+pub(crate) fn alone(dir: &Path) -> Result<std::fs::File, JournalError> {
+    std::fs::create_dir_all(dir)?;
+    lock_dir(dir)
+}
+
 fn lock_dir(dir: &Path) -> Result<std::fs::File, JournalError> {
     let file = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(dir.join("lock"))?;
     match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {

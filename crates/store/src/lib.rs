@@ -6,6 +6,7 @@
 //! ```
 
 pub mod audit;
+pub mod backup;
 mod bindings;
 pub mod directory;
 mod error;
@@ -18,6 +19,7 @@ mod sqlite;
 pub mod vault;
 
 pub use audit::AuditLog;
+pub use backup::Backups;
 pub use bindings::BINDINGS_MAX;
 pub use directory::Directory;
 pub use error::StoreError;

@@ -8,17 +8,19 @@ use std::time::Duration;
 use policy::Bound;
 
 use crate::audit::AuditLog;
+use crate::backup::Backups;
 use crate::bindings;
 use crate::directory::Directory;
 use crate::error::StoreError;
-use crate::journal::{self, Journal, JournalLag, JournalSettings};
+use crate::journal::{self, Journal, JournalError, JournalLag, JournalSettings};
 use crate::ledger::Ledger;
 use crate::mover::{Mover, MoverSettings};
 use crate::sqlite::{self, Database, Place};
 use crate::vault::{MasterKeySource, Vault, VaultNotice};
 
-const DATABASE_FILE: &str = "lockgate.db";
-const JOURNAL_FOLDER: &str = "journal";
+pub(crate) const DATABASE_FILE: &str = "lockgate.db";
+pub(crate) const JOURNAL_FOLDER: &str = "journal";
+const BACKUP_FOLDER: &str = "backups";
 
 /// How to open the data folder.
 #[derive(Debug, Clone)]
@@ -31,6 +33,8 @@ pub struct StoreOptions {
     pub mover: MoverSettings,
     /// How long a statement waits for somebody else's lock.
     pub busy_timeout: Duration,
+    /// Where backups go; left out: `backups` in the data folder.
+    pub backup_dir: Option<PathBuf>,
 }
 
 impl Default for StoreOptions {
@@ -40,6 +44,7 @@ impl Default for StoreOptions {
             journal: JournalSettings::default(),
             mover: MoverSettings::default(),
             busy_timeout: Duration::from_secs(5),
+            backup_dir: None,
         }
     }
 }
@@ -59,6 +64,8 @@ pub struct Store {
     pub directory: Directory,
     /// Who changed what.
     pub audit: AuditLog,
+    /// Copies of the database.
+    pub backups: Backups,
     /// Secrets.
     pub vault: Vault,
     /// Which backend minted which id, as far as earlier processes knew; oldest first.
@@ -76,6 +83,8 @@ pub struct Tools {
     pub directory: Directory,
     /// Who changed what.
     pub audit: AuditLog,
+    /// Copies of the database.
+    pub backups: Backups,
     /// Secrets.
     pub vault: Vault,
     /// What the user should be told once.
@@ -88,14 +97,14 @@ impl Store {
     /// Opens everything; blocks, so call it before serving.
     pub fn open(data_dir: &Path, options: StoreOptions) -> Result<Self, StoreError> {
         let StoreOptions { journal, mover, .. } = options.clone();
-        let Tools { ledger, directory, audit, vault, notice, database, journal: folder } =
+        let Tools { ledger, directory, audit, backups, vault, notice, database, journal: folder } =
             Tools::open(data_dir, options)?;
         let taken = database.write_blocking(sqlite::moving::position)?;
         let settings = JournalSettings { sequence_floor: taken.segment, ..journal };
         let journal = Journal::open(&folder, settings)?;
         let bindings = bindings::remembered(&database, &journal, taken)?;
         let mover = Mover::start(&journal, database, mover)?;
-        Ok(Self { mover, journal, ledger, directory, audit, vault, bindings, notice })
+        Ok(Self { mover, journal, ledger, directory, audit, backups, vault, bindings, notice })
     }
 }
 
@@ -110,8 +119,16 @@ impl Tools {
         let ledger = Ledger::new(Arc::clone(&database));
         let directory = Directory::new(Arc::clone(&database), &vault);
         let audit = AuditLog::new(Arc::clone(&database));
+        let folder = options.backup_dir.unwrap_or_else(|| data_dir.join(BACKUP_FOLDER));
+        let backups = Backups::new(Arc::clone(&database), &data_dir.join(DATABASE_FILE), &folder);
         let journal = data_dir.join(JOURNAL_FOLDER);
-        Ok(Self { ledger, directory, audit, vault, notice, database, journal })
+        Ok(Self { ledger, directory, audit, backups, vault, notice, database, journal })
+    }
+
+    /// Whether a gateway serves from this folder.
+    #[must_use]
+    pub fn is_served(&self) -> bool {
+        matches!(journal::alone(&self.journal), Err(JournalError::InUse))
     }
 
     /// How far the ledger is behind the journal, counted from outside: a gateway may be writing it meanwhile.

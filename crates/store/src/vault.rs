@@ -3,24 +3,26 @@
 
 pub(crate) mod envelope;
 mod master;
+mod ring;
+mod rotation;
 #[cfg(test)]
 mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use policy::Secret;
-use rusqlite::{Connection, TransactionBehavior};
+use serde::Serialize;
 use zeroize::Zeroizing;
 
 pub(crate) use envelope::{Proof, Sealed};
 pub use master::{MasterKey, MasterKeySource};
 
-use crate::audit::{Author, Deed};
+use crate::audit::Author;
 use crate::error::StoreError;
 use crate::sqlite::{self, Database};
-use master::KeyFile;
+pub(crate) use ring::{Keys, Ring};
+use rotation::Rotation;
 
 /// Where the key of gateway-key digests is kept.
 const DIGEST_KEY: &str = "vault/digest-key";
@@ -55,6 +57,18 @@ pub enum VaultError {
     /// A stored secret does not open: it was altered, or belongs to another row.
     #[error("the stored secret {0:?} does not open: it was altered")]
     Altered(String),
+    /// The master key is a value that only the operator can keep, and no next one was given.
+    #[error("the master key comes from the environment, and no next one was given")]
+    NextMissing,
+    /// The key that was given to be the next is the present one, or the one before.
+    #[error("the next master key is the one in force already")]
+    Same,
+    /// A next key was given, and the key file keeps one that is made here.
+    #[error("the master key is kept in a file, and the next one is made here; none is to be given")]
+    Unwanted,
+    /// A rotation is on already.
+    #[error("another rotation of the master key is on")]
+    Rotating,
     /// The system gives no random numbers.
     #[error("the system gives no random numbers")]
     NoRandomness,
@@ -65,6 +79,8 @@ pub enum VaultError {
 pub enum VaultNotice {
     /// There was no master key and no secret: this key file was made. Losing it loses the stored secrets.
     Created(PathBuf),
+    /// The key that was meant to be the next one is in force already, and stands in the place of the next.
+    NextInForce,
 }
 
 /// How a rotation went.
@@ -78,34 +94,26 @@ pub struct Rotated {
     pub file: Option<PathBuf>,
 }
 
-/// The master keys that are accepted now: the one that new secrets are put under, and the other one of the
-/// latest rotation, as a reader may hold a row from before it.
-pub(crate) struct KeyRing {
-    pub(crate) current: MasterKey,
-    other: Option<MasterKey>,
-}
-
-/// The ring, swapped whole. Load it after the row was read, never before.
-pub(crate) type Ring = Arc<ArcSwap<KeyRing>>;
-
-impl KeyRing {
-    pub(crate) fn find(&self, key_id: &[u8]) -> Option<&MasterKey> {
-        [Some(&self.current), self.other.as_ref()].into_iter().flatten().find(|key| key.id() == key_id)
-    }
-}
-
-impl std::fmt::Debug for KeyRing {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("KeyRing(***)")
-    }
-}
-
 /// The vault. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Vault {
     database: Arc<Database>,
     ring: Ring,
-    file: Arc<Option<KeyFile>>,
+}
+
+/// How the vault stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VaultStatus {
+    /// The master key in force, by its id; it says nothing about the key.
+    pub key_id: String,
+    /// Where the key comes from: `file` or `environment`.
+    pub source: &'static str,
+    /// The key file, where there is one.
+    pub file: Option<PathBuf>,
+    /// How many secrets are stored.
+    pub secrets: u64,
+    /// How many of them are under the key in force: all, or the vault is damaged.
+    pub under_key: u64,
 }
 
 impl Vault {
@@ -116,20 +124,28 @@ impl Vault {
         data_dir: &std::path::Path,
     ) -> Result<(Self, Option<VaultNotice>), StoreError> {
         let proof = database.write_blocking(|connection| sqlite::secrets::proof(connection))?;
-        let (key, file, notice) = master::find(source, data_dir, proof.as_ref())?;
+        let found = master::find(source, data_dir, proof.as_ref())?;
         if proof.is_none() {
-            let proof = envelope::prove(&key)?;
+            let proof = envelope::prove(&found.key)?;
             database.write_blocking(move |connection| sqlite::secrets::found(connection, &proof))?;
         }
-        let ring = KeyRing { current: key, other: None };
-        let vault = Self { database, ring: Arc::new(ArcSwap::from_pointee(ring)), file: Arc::new(file) };
-        Ok((vault, notice))
+        let ring = Arc::new(Keys::new(found.key, found.next, found.file));
+        Ok((Self { database, ring }, found.notice))
+    }
+
+    /// Whether the master key from `source` is the one that `proof` asks for.
+    pub(crate) fn fits(
+        source: MasterKeySource,
+        data_dir: &std::path::Path,
+        proof: Option<&Proof>,
+    ) -> Result<(), VaultError> {
+        master::find(source, data_dir, proof).map(drop)
     }
 
     /// The id of the master key in use. It says nothing about the key.
     #[must_use]
     pub fn key_id(&self) -> String {
-        hex::encode(self.ring.load().current.id())
+        hex::encode(self.ring.current().id())
     }
 
     /// The secret stored under `id`.
@@ -183,80 +199,38 @@ impl Vault {
         })
     }
 
+    /// How it stands.
+    pub async fn status(&self) -> Result<VaultStatus, StoreError> {
+        let ring = Arc::clone(&self.ring);
+        self.database
+            .read(move |connection| {
+                let (key_id, secrets, under_key) = sqlite::secrets::counts(connection)?;
+                let file = ring.file().map(|file| file.path().to_owned());
+                let source = if file.is_some() { "file" } else { "environment" };
+                Ok(VaultStatus { key_id: hex::encode(key_id), source, file, secrets, under_key })
+            })
+            .await
+    }
+
     /// Puts all data keys under a new master key in one transaction; killed at any point, either all secrets
-    /// open under the old key or all under the new one, and the key file has both until that is settled.
+    /// open under the old key or all under the new one, and both keys are kept until that is settled.
     ///
-    /// Without `new` a key is made; that needs a key file to keep it in. `progress` hears (done, of all).
+    /// A key file gets a key that is made here. Where the key is a value, the operator makes the next one and keeps
+    /// it beforehand; it is `new`, or the one that the vault was opened with. `progress` hears (done, of all).
     pub async fn rotate(
         &self,
         author: Author,
         new: Option<MasterKey>,
         progress: impl FnMut(u64, u64) + Send + 'static,
     ) -> Result<Rotated, StoreError> {
-        let (ring, file) = (Arc::clone(&self.ring), Arc::clone(&self.file));
+        let ring = Arc::clone(&self.ring);
         // All of it on the writing thread: rotations cannot overlap, and one whose caller left still ends.
         self.database
-            .write(move |connection| {
-                let rotation = Rotation { ring: &ring, file: file.as_ref().as_ref(), author: &author };
-                rotation.run(connection, new, progress)
-            })
+            .write(move |connection| Rotation { ring: &ring, author: &author }.run(connection, new, progress))
             .await
     }
 
     pub(crate) fn ring(&self) -> Ring {
         Arc::clone(&self.ring)
-    }
-}
-
-/// One rotation, on the writing thread.
-struct Rotation<'a> {
-    ring: &'a Ring,
-    file: Option<&'a KeyFile>,
-    author: &'a Author,
-}
-
-impl Rotation<'_> {
-    fn run(
-        &self,
-        connection: &mut Connection,
-        new: Option<MasterKey>,
-        progress: impl FnMut(u64, u64),
-    ) -> Result<Rotated, StoreError> {
-        let new = match (new, self.file) {
-            (Some(new), _) => new,
-            (None, Some(_)) => MasterKey::generate()?,
-            (None, None) => return Err(VaultError::Missing("the new one must be given".to_owned()).into()),
-        };
-        let current = self.ring.load().current.clone();
-        if let Some(file) = self.file {
-            file.announce(&current, &new)?;
-        }
-        // Readers meet rows of both keys from now on.
-        self.ring.store(Arc::new(KeyRing { current: current.clone(), other: Some(new.clone()) }));
-        let secrets = self.rewrap(connection, (&current, &new), progress)?;
-        let key_id = hex::encode(new.id());
-        self.ring.store(Arc::new(KeyRing { current: new, other: Some(current) }));
-        if let Some(file) = self.file {
-            file.replace()?;
-        }
-        Ok(Rotated { secrets, key_id, file: self.file.map(|file| file.path().to_owned()) })
-    }
-
-    /// All data keys, the proof and the entry in the audit log, or nothing.
-    fn rewrap(
-        &self,
-        connection: &mut Connection,
-        (current, new): (&MasterKey, &MasterKey),
-        progress: impl FnMut(u64, u64),
-    ) -> Result<u64, StoreError> {
-        let proof = envelope::prove(new)?;
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let secrets = sqlite::secrets::rewrap(&transaction, self.ring, new, progress)?;
-        sqlite::secrets::prove(&transaction, &proof)?;
-        let told = |key: &MasterKey| serde_json::json!({ "key_id": hex::encode(key.id()) });
-        let deed = Deed::of("rotate", "vault", "master key").before(told(current)).after(told(new));
-        sqlite::audit::append(&transaction, self.author, &deed)?;
-        transaction.commit()?;
-        Ok(secrets)
     }
 }

@@ -107,8 +107,14 @@ pub(crate) const SCALARS: &[&str] = &[
 ];
 
 /// Variables of ours that other parts of the program read.
-const READ_ELSEWHERE: &[&str] =
-    &["LOCKGATE_CONFIG", "LOCKGATE_MASTER_KEY", "LOCKGATE_MASTER_KEY_FILE", "LOCKGATE_URL", "LOCKGATE_KEY"];
+const READ_ELSEWHERE: &[&str] = &[
+    "LOCKGATE_CONFIG",
+    "LOCKGATE_MASTER_KEY",
+    "LOCKGATE_MASTER_KEY_NEXT",
+    "LOCKGATE_MASTER_KEY_FILE",
+    "LOCKGATE_URL",
+    "LOCKGATE_KEY",
+];
 
 /// How the text of an old variable becomes a value.
 #[derive(Clone, Copy)]

@@ -328,7 +328,9 @@ fn old_names_still_work_and_say_what_to_write_instead() {
     assert_eq!(settings.limits.queue_timeout.as_secs(), 12);
     assert_eq!(settings.cooldown.base.as_secs(), 10);
     assert_eq!(settings.data_dir.to_string_lossy(), "/var/lib/sidecar");
-    let MasterKeySource::Value(key) = &settings.master_key else { panic!("the old name gives the key") };
+    let MasterKeySource::Value { key, .. } = &settings.master_key else {
+        panic!("the old name gives the key")
+    };
     assert_eq!(key.expose(), "00ff");
     let secrets: Vec<&str> = settings
         .keys
@@ -584,7 +586,10 @@ fn fields_fit(root: &serde_json::Value, schema: &serde_json::Value, value: &serd
 #[test]
 fn the_master_key_comes_from_the_strongest_of_its_sources() {
     let source = |variables: &[(&str, &str)]| match check_environment(variables).settings.master_key {
-        MasterKeySource::Value(key) => format!("value {}", key.expose()),
+        MasterKeySource::Value { key, next: None } => format!("value {}", key.expose()),
+        MasterKeySource::Value { key, next: Some(next) } => {
+            format!("value {} then {}", key.expose(), next.expose())
+        }
         MasterKeySource::File(path) => format!("file {}", path.display()),
         MasterKeySource::DataFolder => "data folder".to_owned(),
     };

@@ -82,6 +82,15 @@ fn of_vault(error: &VaultError) -> Option<&'static str> {
         VaultError::Malformed => Some("a master key is 64 hex characters: `openssl rand -hex 32` makes one"),
         VaultError::File { .. } => Some("make the key file readable for the user who runs this"),
         VaultError::Altered(_) => Some("restore the data folder from a backup, or add this secret again"),
+        VaultError::NextMissing => Some(
+            "make the next key (`openssl rand -hex 32`), keep it where the present one is kept, and set it as \
+             LOCKGATE_MASTER_KEY_NEXT",
+        ),
+        VaultError::Same => Some("LOCKGATE_MASTER_KEY_NEXT must be another key than the one in force"),
+        VaultError::Unwanted => Some("leave the next key out; it is made and kept beside the present one"),
+        VaultError::Rotating => {
+            Some("wait until it has ended; `lockgate vault status` shows the key in force")
+        }
         VaultError::NoRandomness => None,
     }
 }

@@ -13,7 +13,7 @@ use crate::search::{FoundRequests, RequestFilter};
 /// Rows of the table that one look reads, one after the other.
 const ROWS_MAX: u32 = 20_000;
 /// Rows that one look fetches from all over the table, as an index names them.
-const FETCHED_MAX: u32 = 5_000;
+const FETCHED_MAX: u32 = 2_000;
 /// Rows of an index that one look judges without the table.
 const JUDGED_MAX: u32 = 50_000;
 

@@ -1,10 +1,13 @@
 //! Keeps sealed secrets in rows; it never sees a master key outside of the ring it is handed.
 
-use policy::Secret;
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use std::path::Path;
 
+use policy::Secret;
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, params};
+
+use super::ledger::uint;
 use crate::error::StoreError;
-use crate::vault::{KeyRing, MasterKey, Proof, Ring, Sealed, VaultError, envelope};
+use crate::vault::{Keys, MasterKey, Proof, Sealed, VaultError, envelope};
 
 /// What proves a master key; none before the first start.
 pub(crate) fn proof(connection: &Connection) -> Result<Option<Proof>, StoreError> {
@@ -21,6 +24,11 @@ pub(crate) fn proof(connection: &Connection) -> Result<Option<Proof>, StoreError
     Ok(found)
 }
 
+/// What proves a master key in another database.
+pub(crate) fn proof_in(path: &Path) -> Result<Option<Proof>, StoreError> {
+    proof(&Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?)
+}
+
 /// Writes the proof of the very first master key.
 pub(crate) fn found(connection: &Connection, proof: &Proof) -> Result<(), StoreError> {
     connection.execute(
@@ -31,33 +39,43 @@ pub(crate) fn found(connection: &Connection, proof: &Proof) -> Result<(), StoreE
 }
 
 /// Opens the secret of row `id`.
-pub(crate) fn get(connection: &Connection, ring: &Ring, id: &str) -> Result<Option<Secret>, StoreError> {
+pub(crate) fn get(connection: &Connection, ring: &Keys, id: &str) -> Result<Option<Secret>, StoreError> {
     let mut statement =
         connection.prepare_cached("SELECT key_id, wrapped, sealed FROM secrets WHERE id = ?1")?;
     let read = statement
         .query_row([id], |row| Ok(Sealed { key_id: row.get(0)?, wrapped: row.get(1)?, sealed: row.get(2)? }));
     let Some(sealed) = read.optional()? else { return Ok(None) };
-    let ring = ring.load();
-    let bytes = envelope::open(master(&ring, &sealed.key_id)?, id, &sealed)?;
+    let bytes = envelope::open(&ring.find(&sealed.key_id)?, id, &sealed)?;
     let text = std::str::from_utf8(&bytes).map_err(|_| VaultError::Altered(id.to_owned()))?;
     Ok(Some(Secret::from(text)))
 }
 
-fn master<'a>(ring: &'a KeyRing, key_id: &[u8; 8]) -> Result<&'a MasterKey, VaultError> {
-    ring.find(key_id).ok_or_else(|| VaultError::Wrong {
-        needed: hex::encode(key_id),
-        given: hex::encode(ring.current.id()),
-    })
+/// The id of the master key that everything is under at this moment.
+pub(crate) fn key_in_force(connection: &Connection) -> Result<[u8; 8], StoreError> {
+    Ok(connection.query_row("SELECT key_id FROM vault WHERE id = 1", [], |row| row.get(0))?)
+}
+
+/// The master key's id, how many secrets there are, and how many of them are under it.
+pub(crate) fn counts(connection: &Connection) -> Result<([u8; 8], u64, u64), StoreError> {
+    let counted = connection.query_row(
+        "SELECT key_id, (SELECT count(*) FROM secrets), \
+         (SELECT count(*) FROM secrets WHERE secrets.key_id = vault.key_id) FROM vault WHERE id = 1",
+        [],
+        |row| Ok((row.get(0)?, uint(row.get(1)?), uint(row.get(2)?))),
+    )?;
+    Ok(counted)
 }
 
 /// Seals a secret into row `id`, in place of any before.
 pub(crate) fn put(
     transaction: &Transaction<'_>,
-    ring: &Ring,
+    ring: &Keys,
     id: &str,
     secret: &Secret,
 ) -> Result<(), StoreError> {
-    let sealed = envelope::seal(&ring.load().current, id, secret.expose().as_bytes())?;
+    // As the database says, not as this process remembers: another one may have rotated.
+    let key = ring.adopt(&key_in_force(transaction)?)?;
+    let sealed = envelope::seal(&key, id, secret.expose().as_bytes())?;
     transaction.execute(
         "INSERT INTO secrets (id, key_id, wrapped, sealed) VALUES (?1, ?2, ?3, ?4) ON CONFLICT (id) DO UPDATE SET \
          key_id = excluded.key_id, wrapped = excluded.wrapped, sealed = excluded.sealed",
@@ -75,7 +93,7 @@ pub(crate) fn remove(transaction: &Transaction<'_>, id: &str) -> Result<(), Stor
 /// Puts every data key under `new`.
 pub(crate) fn rewrap(
     transaction: &Transaction<'_>,
-    ring: &Ring,
+    ring: &Keys,
     new: &MasterKey,
     mut progress: impl FnMut(u64, u64),
 ) -> Result<u64, StoreError> {
@@ -86,7 +104,7 @@ pub(crate) fn rewrap(
     };
     let all = rows.len() as u64;
     for (done, (id, key_id, wrapped)) in (1..).zip(rows) {
-        let wrapped = envelope::rewrap(master(&ring.load(), &key_id)?, new, &id, &wrapped)?;
+        let wrapped = envelope::rewrap(&ring.find(&key_id)?, new, &id, &wrapped)?;
         transaction.execute(
             "UPDATE secrets SET key_id = ?2, wrapped = ?3 WHERE id = ?1",
             params![id, new.id(), wrapped],

@@ -20,8 +20,13 @@ const FILE_BYTES_MAX: u64 = 256;
 /// Where the master key comes from.
 #[derive(Debug, Clone, Default)]
 pub enum MasterKeySource {
-    /// 64 hex characters, as `LOCKGATE_MASTER_KEY` has them.
-    Value(Secret),
+    /// 64 hex characters, as `LOCKGATE_MASTER_KEY` has them, and the next ones for the time of a rotation.
+    Value {
+        /// The key.
+        key: Secret,
+        /// The key after the next rotation; in force already when that has happened.
+        next: Option<Secret>,
+    },
     /// A file with 64 hex characters.
     File(PathBuf),
     /// `master.key` in the data folder, made at the very first start.
@@ -77,31 +82,49 @@ pub(super) struct KeyFile {
     next: PathBuf,
 }
 
+/// What a vault begins with.
+pub(super) struct Found {
+    pub(super) key: MasterKey,
+    pub(super) next: Option<MasterKey>,
+    pub(super) file: Option<KeyFile>,
+    pub(super) notice: Option<VaultNotice>,
+}
+
 /// The key that fits `proof`, or, when there is no proof yet, the key to begin with.
 pub(super) fn find(
     source: MasterKeySource,
     data_dir: &Path,
     proof: Option<&Proof>,
-) -> Result<(MasterKey, Option<KeyFile>, Option<VaultNotice>), VaultError> {
+) -> Result<Found, VaultError> {
     let (path, may_make) = match source {
-        MasterKeySource::Value(value) => {
-            let key = MasterKey::from_hex(value.expose())?;
-            return fits(&key, proof).map(|()| (key, None, None));
-        }
+        MasterKeySource::Value { key, next } => return given(&key, next.as_ref(), proof),
         MasterKeySource::File(path) => (path, false),
         MasterKeySource::DataFolder => (data_dir.join(FILE_NAME), true),
     };
     let file = KeyFile::at(path);
     if let Some(key) = file.read(proof)? {
-        return fits(&key, proof).map(|()| (key, Some(file), None));
+        fits(&key, proof)?;
+        return Ok(Found { key, next: None, file: Some(file), notice: None });
     }
     if proof.is_some() || !may_make {
         return Err(VaultError::Missing(format!("{} does not exist", file.path.display())));
     }
     let key = MasterKey::generate()?;
     write_new(&file.path, &key).map_err(|error| refused(&file.path, &error))?;
-    let notice = VaultNotice::Created(file.path.clone());
-    Ok((key, Some(file), Some(notice)))
+    let notice = Some(VaultNotice::Created(file.path.clone()));
+    Ok(Found { key, next: None, file: Some(file), notice })
+}
+
+/// Whichever of the two keys fits is in force; a rotation may have ended, or been undone by a restore.
+fn given(key: &Secret, next: Option<&Secret>, proof: Option<&Proof>) -> Result<Found, VaultError> {
+    let key = MasterKey::from_hex(key.expose())?;
+    let next = next.map(|next| MasterKey::from_hex(next.expose())).transpose()?;
+    let wrong = match fits(&key, proof) {
+        Ok(()) => return Ok(Found { key, next, file: None, notice: None }),
+        Err(wrong) => wrong,
+    };
+    let next = next.filter(|next| fits(next, proof).is_ok()).ok_or(wrong)?;
+    Ok(Found { key: next, next: None, file: None, notice: Some(VaultNotice::NextInForce) })
 }
 
 fn fits(key: &MasterKey, proof: Option<&Proof>) -> Result<(), VaultError> {
@@ -122,6 +145,26 @@ impl KeyFile {
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The keys in the files, as they are just now.
+    pub(super) fn written(&self) -> Result<Vec<MasterKey>, VaultError> {
+        // In this order: a key that moves from the second file to the first meanwhile is met in one of them.
+        Ok([read_key(&self.next)?, read_key(&self.path)?].into_iter().flatten().collect())
+    }
+
+    /// Keeps other processes from rotating for as long as it is held.
+    pub(super) fn lock(&self) -> Result<File, VaultError> {
+        let mut path = self.path.clone().into_os_string();
+        path.push(".lock");
+        let path = PathBuf::from(path);
+        let open = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
+        let file = open.map_err(|error| refused(&path, &error))?;
+        match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(file),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(VaultError::Rotating),
+            Err(error) => Err(refused(&path, &error.into())),
+        }
     }
 
     /// The key in the file. A rotation that was killed is brought to its end: whichever key fits stays.

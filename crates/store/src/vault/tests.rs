@@ -4,8 +4,10 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::master::KeyFile;
 use super::*;
 use crate::sqlite::Place;
+use rusqlite::Connection;
 
 const CANARY: &str = "sk-canary-1f2e3d4c5b6a79880123456789";
 
@@ -53,7 +55,7 @@ async fn the_first_start_makes_a_key_file_and_says_so_once() {
 fn stored_secrets_with_a_missing_wrong_or_malformed_key_are_refused() {
     let dir = tempfile::tempdir().expect("a folder");
     drop(open_here(dir.path()));
-    let value = |text: &str| MasterKeySource::Value(Secret::from(text));
+    let value = |text: &str| MasterKeySource::Value { key: Secret::from(text), next: None };
     assert!(matches!(refusal(dir.path(), value(&"ab".repeat(32))), VaultError::Wrong { .. }));
     assert_eq!(refusal(dir.path(), value("abc")), VaultError::Malformed);
     let nowhere = MasterKeySource::File(dir.path().join("nowhere"));
@@ -99,8 +101,8 @@ fn a_sealed_secret_opens_only_unaltered_in_its_own_row_and_under_its_own_key() {
 
 #[test]
 fn keys_and_rings_do_not_print() {
-    let ring = KeyRing { current: key(0xAB), other: None };
-    let source = MasterKeySource::Value(Secret::from("abab"));
+    let ring = Keys::new(key(0xAB), Some(key(0xAB)), None);
+    let source = MasterKeySource::Value { key: Secret::from("abab"), next: Some(Secret::from("abab")) };
     let printed = format!("{:?} {ring:?} {source:?}", key(0xAB));
     assert!(!printed.contains("ab"), "{printed}");
 }
@@ -137,10 +139,8 @@ async fn rotation_loses_nothing_and_serves_on() {
     assert_eq!(vault.get("new").await.expect("readable"), Some(Secret::from("after")));
     assert_eq!(*vault.digest_key().expect("kept"), *digest_key);
     drop(vault);
-    assert!(matches!(
-        refusal(dir.path(), MasterKeySource::Value(Secret::new(old))),
-        VaultError::Wrong { .. }
-    ));
+    let old = MasterKeySource::Value { key: Secret::new(old), next: None };
+    assert!(matches!(refusal(dir.path(), old), VaultError::Wrong { .. }));
 }
 
 /// A rotation that was killed after each of its steps.
@@ -152,7 +152,7 @@ async fn a_rotation_killed_at_any_step_opens_again() {
         let vault = open_here(dir.path());
         vault.put("a", Secret::from(CANARY)).await.expect("stored");
         let old = std::fs::read(file.path()).expect("the old key");
-        let (before, next) = (vault.ring.load().current.clone(), dir.path().join("master.key.next"));
+        let (before, next) = (vault.ring.current(), dir.path().join("master.key.next"));
         if step == "announced" {
             file.announce(&before, &key(9)).expect("beside it");
         } else {
@@ -164,7 +164,7 @@ async fn a_rotation_killed_at_any_step_opens_again() {
             std::fs::write(file.path(), &old).expect("undone");
         }
         if step.starts_with("announced again") {
-            let current = vault.ring.load().current.clone();
+            let current = vault.ring.current();
             file.announce(&current, &key(9)).expect("beside it");
         }
         drop(vault);
@@ -195,4 +195,71 @@ async fn a_failed_rotation_changes_nothing() {
     let vault = open_here(dir.path());
     assert_eq!(vault.get("a").await.expect("readable"), Some(Secret::from(CANARY)));
     assert_eq!(vault.get("b").await.expect("readable"), Some(Secret::from("b")));
+}
+
+/// The command line rotates in a process of its own while a gateway serves.
+#[tokio::test]
+async fn a_rotation_in_another_process_is_followed_by_readers_and_writers() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (serving, commanding) = (open_here(dir.path()), open_here(dir.path()));
+    serving.put("a", Secret::from(CANARY)).await.expect("stored");
+    for round in 0..3 {
+        let by = if round % 2 == 0 { &commanding } else { &serving };
+        let rotated = by.rotate(Author::gateway(), None, |_, _| {}).await.expect("rotated");
+        for vault in [&serving, &commanding] {
+            assert_eq!(vault.get("a").await.expect("readable"), Some(Secret::from(CANARY)), "round {round}");
+            vault.put(&format!("b{round}"), Secret::from("b")).await.expect("stored");
+            let status = vault.status().await.expect("a status");
+            assert_eq!((status.key_id.as_str(), status.source), (rotated.key_id.as_str(), "file"));
+            assert_eq!(status.under_key, status.secrets, "everything is under the key in force");
+        }
+    }
+    drop((serving, commanding));
+    let vault = open_here(dir.path());
+    assert_eq!(vault.get("b1").await.expect("readable"), Some(Secret::from("b")));
+}
+
+#[tokio::test]
+async fn a_second_rotation_at_once_is_refused() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let vault = open_here(dir.path());
+    let lock = KeyFile::at(dir.path().join("master.key")).lock().expect("held");
+    let refused = vault.rotate(Author::gateway(), None, |_, _| {}).await.expect_err("held elsewhere");
+    assert!(matches!(refused, StoreError::Vault(VaultError::Rotating)), "{refused}");
+    drop(lock);
+    vault.rotate(Author::gateway(), None, |_, _| {}).await.expect("rotated");
+}
+
+#[tokio::test]
+async fn a_key_of_the_environment_is_rotated_to_one_that_the_operator_kept_before() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let text = |byte: u8| Secret::new(hex::encode([byte; 32]));
+    let value = |key: u8, next: Option<u8>| MasterKeySource::Value { key: text(key), next: next.map(text) };
+    let (vault, _) = open(dir.path(), value(1, None)).expect("opened");
+    vault.put("a", Secret::from(CANARY)).await.expect("stored");
+    let refusal_of = |new: Option<MasterKey>| vault.rotate(Author::gateway(), new, |_, _| {});
+    let refused = refusal_of(None).await.expect_err("no next key");
+    assert!(matches!(refused, StoreError::Vault(VaultError::NextMissing)), "{refused}");
+    let refused = refusal_of(Some(key(1))).await.expect_err("the same key");
+    assert!(matches!(refused, StoreError::Vault(VaultError::Same)), "{refused}");
+    assert!(!dir.path().join("master.key").exists(), "no key of the environment is ever written");
+    drop(vault);
+    let (serving, notice) = open(dir.path(), value(1, Some(2))).expect("opened with both");
+    assert_eq!(notice, None);
+    let (commanding, _) = open(dir.path(), value(1, Some(2))).expect("opened with both");
+    let rotated = commanding.rotate(Author::gateway(), None, |_, _| {}).await.expect("rotated");
+    assert_eq!((rotated.key_id, rotated.file), (hex::encode(key(2).id()), None));
+    assert_eq!(serving.get("a").await.expect("readable"), Some(Secret::from(CANARY)));
+    serving.put("b", Secret::from("b")).await.expect("stored");
+    let refused = serving.rotate(Author::gateway(), None, |_, _| {}).await.expect_err("no further key");
+    assert!(matches!(refused, StoreError::Vault(VaultError::NextMissing)), "{refused}");
+    drop((serving, commanding));
+    // Killed before the variables were put in order, and after.
+    let (vault, notice) = open(dir.path(), value(1, Some(2))).expect("opened with both");
+    assert_eq!(notice, Some(VaultNotice::NextInForce));
+    assert_eq!(vault.get("b").await.expect("readable"), Some(Secret::from("b")));
+    drop(vault);
+    open(dir.path(), value(2, None)).expect("opened with the new one");
+    assert!(matches!(refusal(dir.path(), value(1, None)), VaultError::Wrong { .. }));
+    assert!(matches!(refusal(dir.path(), value(1, Some(3))), VaultError::Wrong { .. }));
 }

@@ -34,7 +34,7 @@ pub(super) async fn look(settings: &Settings, depth: Depth) -> Vec<Finding> {
     }
     let options = store_options(settings);
     let source = match &options.master_key {
-        MasterKeySource::Value(_) => "from LOCKGATE_MASTER_KEY".to_owned(),
+        MasterKeySource::Value { .. } => "from LOCKGATE_MASTER_KEY".to_owned(),
         MasterKeySource::File(path) => format!("in {}", path.display()),
         MasterKeySource::DataFolder => format!("in {}", folder.join(KEY_FILE).display()),
     };
