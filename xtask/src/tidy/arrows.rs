@@ -55,6 +55,7 @@ const RESERVED: &[(&str, &[&str], &str)] = &[
     ("ureq", &[], "one HTTP stack: hyper under upstream"),
     ("axum", &["control", "server"], "the data plane's path is one function, not a router"),
     ("genai-prices", &["control"], "the built-in price table enters through control's settings"),
+    ("rust-embed", &["control"], "pages are the control plane's"),
     ("anyhow", &["server", "xtask", "fake-lingma"], "libraries name their errors"),
     ("insta", &["dev"], "tests only"),
     ("allocation-counter", &["dev"], "replaces the allocator: tests only"),
