@@ -30,8 +30,10 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::publish::{Publisher, Reloader};
 
+pub(crate) use auth::authenticate;
 pub use auth::{ClientAddress, Gate, ensure_token};
 pub use probe::{Prober, TestReport, Testing};
+pub(crate) use refusal::Refusal;
 pub use role::Role;
 
 /// Far above any backend with a thousand mappings, far below what could hurt.
@@ -92,7 +94,7 @@ pub fn router(state: AdminState) -> Router {
         .route("/api/admin/{*rest}", any(refusal::no_such_route))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         // Not on the fallback: a browser's stray request is no guess at the token.
-        .route_layer(middleware::from_fn_with_state(state.clone(), auth::authenticate))
+        .route_layer(middleware::from_fn_with_state(state.clone(), authenticate))
         .route("/api/openapi.json", get(document))
         .method_not_allowed_fallback(refusal::no_such_method)
         .fallback(refusal::no_such_route)

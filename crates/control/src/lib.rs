@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod config;
+pub mod dashboard;
 pub mod keygen;
 pub mod prices;
 pub mod publish;

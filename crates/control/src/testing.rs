@@ -78,6 +78,8 @@ pub(crate) struct House {
     pub(crate) now: Arc<AtomicI64>,
     pub(crate) store: Store,
     pub(crate) folder: tempfile::TempDir,
+    /// What handlers work with.
+    pub(crate) admin: AdminState,
     router: Router,
 }
 
@@ -112,7 +114,7 @@ impl House {
             models: vec!["listed-model".to_owned()],
             error: None,
         };
-        let router = admin::router(AdminState {
+        let admin = AdminState {
             publisher: publisher.clone(),
             reloader: reloader.clone(),
             directory: store.directory.clone(),
@@ -121,8 +123,9 @@ impl House {
             gate: Arc::new(Gate::new(Some(digester.digest(TOKEN)))),
             digester,
             prober: Arc::new(Scripted(report)),
-        });
-        Self { publisher, reloader, written, listener, live, now, store, folder, router }
+        };
+        let router = admin::router(admin.clone());
+        Self { publisher, reloader, written, listener, live, now, store, folder, admin, router }
     }
 
     /// One call with the right token.

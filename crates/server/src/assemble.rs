@@ -7,6 +7,7 @@ use axum::Router;
 use control::{
     admin::{self, AdminState},
     config::{self, Loaded, Settings},
+    dashboard::{self, Feed},
     publish::{Audience, Controls, Publisher, Reloader, Trigger, stored_settings},
 };
 use gateway::{Clock, Gateway, Lookout, Metrics, Parts, Probe, RandomIds, SystemClock, Tasks};
@@ -105,7 +106,7 @@ pub(crate) async fn assemble(sources: Arc<Sources>, loaded: Loaded, demo: Demo) 
     tasks.spawn("lists of models", probe::take_over(lists, publisher.clone()));
     let (gate, minted) = admin::ensure_token(&directory, &digester, &settings).await?;
     let health = health::State::new(gateway.clone(), live.clone(), publisher.clone());
-    let admin = admin::router(AdminState {
+    let admin = AdminState {
         publisher: publisher.clone(),
         reloader: reloader.clone(),
         directory,
@@ -114,9 +115,9 @@ pub(crate) async fn assemble(sources: Arc<Sources>, loaded: Loaded, demo: Demo) 
         digester,
         prober: Arc::new(Tester(Probe::new(client))),
         gate: Arc::new(gate),
-    });
+    };
     Ok(Assembled {
-        site: health::router(health.clone()).merge(admin),
+        site: health::router(health.clone()).merge(control_site(admin, &tasks, &stop)),
         metrics_site: health::metrics_router(health),
         gateway,
         settings,
@@ -128,6 +129,13 @@ pub(crate) async fn assemble(sources: Arc<Sources>, loaded: Loaded, demo: Demo) 
         stop,
         minted_admin_token: minted.map(|token| token.expose().to_owned()),
     })
+}
+
+/// The admin API and the dashboard, whose feed runs for as long as the program.
+fn control_site(admin: AdminState, tasks: &Tasks, stop: &watch::Sender<bool>) -> Router {
+    let feed = Feed::new(admin.clone(), stop.subscribe());
+    tasks.spawn("dashboard", feed.clone().keep_telling());
+    admin::router(admin.clone()).merge(dashboard::router(admin, feed))
 }
 
 /// The configuration with the settings that the store holds. One that does not hold any more beside what is written now

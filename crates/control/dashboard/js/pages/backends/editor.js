@@ -1,0 +1,116 @@
+// The form of a backend. A masked credential is shown as a hint only: what was not typed is not sent.
+import { html, useState } from '../../lib.js';
+import { call } from '../../state/api.js';
+import { t } from '../../text/text.js';
+import { Button } from '../../ui/controls.js';
+import { Dialog } from '../../ui/dialog.js';
+import { CheckField, NumberField, SelectField, TextField, numeric, sorted } from '../../ui/fields.js';
+import { Notice } from '../../ui/states.js';
+import { tell } from '../../ui/toasts.js';
+import { ModelLines, linesOf, modelsOf } from './lines.js';
+
+const KINDS = [
+  'openai_compatible', 'openai', 'anthropic', 'gemini', 'azure', 'nvidia', 'openrouter', 'deepseek', 'groq', 'mistral', 'together',
+  'fireworks', 'cerebras', 'xai', 'deepinfra', 'sambanova', 'moonshot', 'zhipu', 'zai', 'minimax', 'dashscope', 'siliconflow',
+  'hyperbolic', 'nebius', 'ollama', 'vllm', 'lmstudio', 'llama_cpp',
+];
+const NEEDS_ADDRESS = ['openai_compatible', 'azure'];
+const FIELDS = ['name', 'kind', 'base_url', 'api_key', 'pool', 'weight', 'limits.rpm', 'limits.tpm', 'limits.concurrency', 'deadlines.connect',
+  'deadlines.first_event', 'deadlines.idle', 'deadlines.total', 'health_path', 'label', 'models'];
+
+/** @param {any} backend */
+function formOf(backend) {
+  const { limits = {}, deadlines = {} } = backend;
+  return {
+    name: backend.name ?? '', kind: backend.kind ?? 'openai_compatible', base_url: backend.base_url ?? '', api_key: '', label: backend.label ?? '',
+    pool: backend.pool ?? 'primary', weight: backend.weight ?? 1, rpm: limits.rpm ?? '', tpm: limits.tpm ?? '', concurrency: limits.concurrency ?? '',
+    connect: deadlines.connect ?? '', first_event: deadlines.first_event ?? '', idle: deadlines.idle ?? '', total: deadlines.total ?? '',
+    health_path: backend.health_path ?? '', drain_on_disconnect: backend.drain_on_disconnect ?? false, enabled: backend.enabled ?? true,
+    listed: backend.models === undefined || backend.models === null, models: linesOf(backend.models),
+  };
+}
+
+/** What is sent: everything for a new one, what was changed for one that exists. @param {any} form @param {any} before @param {any} backend */
+function bodyOf(form, before, backend) {
+  const text = (/** @type {string} */ value) => value.trim() || null;
+  const number = (/** @type {any} */ value) => numeric(value);
+  const isNew = !backend.id;
+  /** @type {any} */
+  const body = {};
+  const put = (/** @type {string[]} */ path, /** @type {string} */ field, /** @type {any} */ value) => {
+    if (isNew ? value === null : form[field] === before[field]) return;
+    const [first = '', second] = path;
+    if (second) body[first] = { ...body[first], [second]: value };
+    else body[first] = value;
+  };
+  for (const field of ['name', 'kind', 'base_url', 'pool', 'label', 'health_path']) put([field], field, text(form[field]));
+  put(['weight'], 'weight', number(form.weight));
+  for (const field of ['rpm', 'tpm', 'concurrency']) put(['limits', field], field, number(form[field]));
+  for (const field of ['connect', 'first_event', 'idle', 'total']) put(['deadlines', field], field, text(form[field]));
+  for (const field of ['drain_on_disconnect', 'enabled']) if (form[field] !== before[field] || (isNew && field === 'enabled')) body[field] = form[field];
+  if (form.api_key.trim()) body.api_key = form.api_key.trim();
+  const models = form.listed ? null : modelsOf(form.models, isNew ? {} : (backend.models ?? {}));
+  const unchanged = form.listed === before.listed && JSON.stringify(form.models) === JSON.stringify(before.models);
+  if (isNew ? models !== null : !unchanged) body.models = models;
+  return body;
+}
+
+/** @param {{backend: any, pools: string[], onClose: () => void, onSaved: () => void}} props */
+export function BackendEditor({ backend, pools, onClose, onSaved }) {
+  const isNew = !backend.id;
+  const [before] = useState(() => formOf(backend));
+  const [form, setForm] = useState(before);
+  const [problem, setProblem] = useState(/** @type {any} */ (null));
+  const [busy, setBusy] = useState(false);
+  const { by, others } = sorted(problem, FIELDS);
+  const field = (/** @type {string} */ name, path = name) => ({
+    value: /** @type {any} */ (form)[name], wrong: by[path], onChange: (/** @type {any} */ value) => setForm((now) => ({ ...now, [name]: value })),
+  });
+  const save = async () => {
+    setBusy(true);
+    try {
+      const body = bodyOf(form, before, backend);
+      if (isNew) await call('POST', '/admin/backends', { body });
+      else if (Object.keys(body).length) await call('PATCH', `/admin/backends/${encodeURIComponent(backend.id)}`, { body, revision: backend.revision });
+      tell(isNew ? t('{name} is added', { name: form.name.trim() }) : t('{name} is saved', { name: form.name.trim() }));
+      onSaved();
+      onClose();
+    } catch (refused) {
+      setProblem(refused);
+      setBusy(false);
+    }
+  };
+  const kinds = KINDS.includes(form.kind) ? KINDS : [form.kind, ...KINDS];
+  const foot = html`<${Button} onClick=${onClose}>${t('Cancel')}<//><${Button} kind="primary" type="submit" busy=${busy}>${isNew ? t('Add backend') : t('Save')}<//>`;
+  return html`<${Dialog} title=${isNew ? t('Add backend') : t('Edit {name}', { name: backend.name })} kind="sheet" onClose=${onClose} onSubmit=${save} foot=${foot}>
+    <div class="form">
+      ${others.length > 0 && html`<${Notice} tone="bad"><ul>${others.map((text) => html`<li key=${text}>${text}</li>`)}</ul><//>`}
+      <${TextField} label=${t('Name')} ...${field('name')} placeholder="nvidia-a" required=${true} />
+      <${SelectField} label=${t('Kind')} ...${field('kind')} options=${kinds.map((kind) => ({ value: kind, text: kind }))} />
+      <${TextField} wide=${true} label=${t('Address')} ...${field('base_url')} placeholder="https://api.example.com/v1" hint=${NEEDS_ADDRESS.includes(form.kind) ? t('With the path of the version.') : t("Left empty: the provider's own.")} />
+      <${TextField} wide=${true} label=${t('Credential')} type="password" ...${field('api_key')} autocomplete="new-password" placeholder=${backend.api_key ?? ''}
+        hint=${backend.api_key ? t('Left empty: the present one stays. It is stored encrypted.') : t('It is stored encrypted and never shown again.')} />
+      <${TextField} label=${t('Pool')} ...${field('pool')} list=${pools} hint=${t('The primary pool is used first, then fallback.')} />
+      <${NumberField} label=${t('Weight')} ...${field('weight')} min=${1} />
+      <fieldset><legend>${t('Limits')}</legend><div class="inner">
+        <${NumberField} label=${t('Requests a minute')} ...${field('rpm', 'limits.rpm')} hint=${t('0: no limit. Empty: 40.')} />
+        <${NumberField} label=${t('Tokens a minute')} ...${field('tpm', 'limits.tpm')} hint=${t('Empty: no limit.')} />
+        <${NumberField} label=${t('At once')} ...${field('concurrency', 'limits.concurrency')} hint=${t('Empty: no limit.')} />
+      </div></fieldset>
+      <fieldset><legend>${t('Models')}</legend>
+        <${CheckField} label=${t('Serve what its own list says')} value=${form.listed} onChange=${(/** @type {boolean} */ listed) => setForm((now) => ({ ...now, listed }))} />
+        ${!form.listed && html`<${ModelLines} lines=${form.models} wrong=${by.models} onChange=${(/** @type {any} */ models) => setForm((now) => ({ ...now, models }))} />`}</fieldset>
+      <fieldset><legend>${t('Deadlines')}</legend><div class="inner">
+        <${TextField} label=${t('To a connection')} ...${field('connect', 'deadlines.connect')} placeholder="5s" />
+        <${TextField} label=${t('To the first event')} ...${field('first_event', 'deadlines.first_event')} placeholder="2m" />
+        <${TextField} label=${t('Between events')} ...${field('idle', 'deadlines.idle')} placeholder="2m" />
+        <${TextField} label=${t('The whole call')} ...${field('total', 'deadlines.total')} placeholder="10m" />
+      </div></fieldset>
+      <fieldset><legend>${t('More')}</legend><div class="inner">
+        <${TextField} label=${t('Label')} ...${field('label')} hint=${t('Its provider tag, also a prefix for models.')} />
+        <${TextField} label=${t('Health path')} ...${field('health_path')} placeholder="models" />
+        <${CheckField} label=${t('Enabled')} value=${form.enabled} onChange=${(/** @type {boolean} */ enabled) => setForm((now) => ({ ...now, enabled }))} />
+        <${CheckField} label=${t('Read abandoned answers to their usage')} value=${form.drain_on_disconnect} onChange=${(/** @type {boolean} */ value) => setForm((now) => ({ ...now, drain_on_disconnect: value }))} />
+      </div></fieldset>
+    </div><//>`;
+}

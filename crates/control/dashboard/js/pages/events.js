@@ -1,0 +1,77 @@
+// What the gateway thought worth telling: cooldowns, retreats, breakers, budgets; those that rest now come first.
+import { html, useState } from '../lib.js';
+import { picture } from '../state/live.js';
+import { useResource } from '../state/resource.js';
+import { count, since, when } from '../text/format.js';
+import { say, t } from '../text/text.js';
+import { Badge, Choice } from '../ui/controls.js';
+import { PageHead } from '../ui/page.js';
+import { Empty, Loading } from '../ui/states.js';
+import { Table } from '../ui/table.js';
+import { StateBadge, cooldownEnds } from './backends/state.js';
+
+/** @type {Record<string, string>} */
+const TONES = {
+  cooldown_started: 'warn', cooldown_ended: 'good', retreat_started: 'warn', retreat_ending: 'accent', retreat_ended: 'good',
+  alert: 'bad', breaker_opened: 'bad', breaker_closed: 'good', error_set: 'bad', error_cleared: 'good', reset: 'accent',
+  budget_crossed: 'warn', refused: 'bad', passthrough: 'warn', emergency: 'warn',
+};
+
+/** @param {{events: any[], age: (ms: number) => string}} props */
+export function EventList({ events, age }) {
+  if (events.length === 0) return html`<${Empty} icon="check" title=${t('Nothing happened')}>${t('Cooldowns, retreats and alerts appear here.')}<//>`;
+  return html`<ul class="event-list">${events.map((event) => html`<li key=${event.number}>
+    <div class="row apart"><${Badge} tone=${TONES[event.kind]}>${say(event.kind)}<//><span class="quiet small">${age(event.age_ms)}</span></div>
+    <p class="soft small wrap-anywhere">${event.backend && html`<span class="strong">${event.backend}</span> · `}${event.text}${event.times > 1 ? ` ×${count(event.times)}` : ''}</p></li>`)}</ul>`;
+}
+
+export function Events() {
+  const [kind, setKind] = useState('all');
+  const seen = picture.value;
+  const stored = useResource('/admin/events?limit=200', { everySeconds: 15 });
+  const live = seen?.live;
+  const events = [...(live?.events ?? [])].reverse().filter((event) => kind === 'all' || group(event.kind) === kind);
+  const resting = (live?.backends ?? []).filter((/** @type {any} */ backend) => backend.state !== 'healthy');
+  const older = stored.value?.events ?? [];
+  const choices = [['all', t('All')], ['cooldown', t('Cooldowns')], ['retreat', t('Retreats')], ['breaker', t('Breakers')], ['other', t('Other')]];
+  return html`<${PageHead} title=${t('Cooldowns & events')} about=${t('Backends that rest now, and what the gateway noticed.')} />
+    <section class="card"><header><h2>${t('Resting now')}</h2></header>
+      ${live ? html`<${Table} label=${t('Backends that cannot be used now')} rows=${resting} id=${(/** @type {any} */ one) => one.name} columns=${restingColumns()}
+        empty=${html`<${Empty} icon="check" title=${t('All backends can be used')} />`} />` : html`<${Loading} />`}</section>
+    <section class="card"><header><h2>${t('Events')}</h2><${Choice} label=${t('Kind')} value=${kind} onChange=${setKind} options=${choices.map(([value, text]) => ({ value, text }))} /></header>
+      ${live ? html`<${Table} label=${t('Events')} rows=${events} id=${(/** @type {any} */ event) => String(event.number)} columns=${eventColumns()} empty=${html`<${Empty} icon="events" title=${t('Nothing happened')}>${t('Cooldowns, retreats and alerts appear here.')}<//>`} />` : html`<${Loading} />`}</section>
+    ${older.length > 0 && html`<section class="card"><header><div><h2>${t('Kept events')}</h2><p>${t('Also from before the last start')}</p></div></header>
+      <${Table} label=${t('Kept events')} rows=${older} id=${(/** @type {any} */ event) => String(event.id ?? event.number ?? event.at)} columns=${keptColumns()} /></section>`}`;
+}
+
+/** @param {string} kind */
+function group(kind) {
+  return ['cooldown', 'retreat', 'breaker'].find((word) => kind.startsWith(word)) ?? 'other';
+}
+
+function restingColumns() {
+  return [
+    { title: t('Backend'), cell: (/** @type {any} */ one) => html`<span class="name">${one.name}</span>` },
+    { title: t('State'), cell: (/** @type {any} */ one) => html`<${StateBadge} status=${one} ends=${cooldownEnds(one)} />` },
+    { title: t('Reason'), cell: (/** @type {any} */ one) => say(one.reason) || '–' },
+    { title: t('429s in a row'), number: true, cell: (/** @type {any} */ one) => count(one.consecutive_rate_limited) },
+    { title: t('Last error'), cell: (/** @type {any} */ one) => html`<span class="wrap-anywhere">${one.last_error ?? '–'}</span>` },
+  ];
+}
+
+function eventColumns() {
+  return [
+    { title: t('Kind'), cell: (/** @type {any} */ event) => html`<${Badge} tone=${TONES[event.kind]}>${say(event.kind)}<//>` },
+    { title: t('Backend'), cell: (/** @type {any} */ event) => event.backend ?? '–' },
+    { title: t('What'), cell: (/** @type {any} */ event) => html`<span class="wrap-anywhere">${event.text}${event.times > 1 ? ` ×${count(event.times)}` : ''}</span>` },
+    { title: t('When'), number: true, cell: (/** @type {any} */ event) => html`<span class="quiet">${since(event.age_ms)}</span>` },
+  ];
+}
+
+function keptColumns() {
+  return [
+    { title: t('Kind'), cell: (/** @type {any} */ event) => html`<${Badge} tone=${TONES[event.kind]}>${say(event.kind)}<//>` },
+    { title: t('What'), cell: (/** @type {any} */ event) => html`<span class="wrap-anywhere">${event.text ?? event.detail ?? event.backend ?? '–'}</span>` },
+    { title: t('When'), number: true, cell: (/** @type {any} */ event) => when(event.at) },
+  ];
+}

@@ -1,0 +1,176 @@
+//! Decides what the dashboard is told each second; it never changes what it looks at.
+
+use std::collections::VecDeque;
+
+use policy::{RequestOutcome, Status, Timestamp};
+use serde::Serialize;
+use store::ledger::{Range, UsageSums};
+
+use crate::admin::AdminState;
+use crate::publish::moment;
+
+const DAY_MS: i64 = 24 * 3_600_000;
+/// Latency is told of requests that came within this time.
+const LATENCY_WINDOW_MS: i64 = 15 * 60_000;
+/// Of so many of the newest; enough for a 99th percentile, and read in a few milliseconds.
+const LATENCY_SAMPLE: u32 = 500;
+/// Seconds that a newly opened dashboard can look back.
+const HISTORY_MAX: usize = 600;
+
+/// Everything a dashboard shows live.
+#[derive(Debug, Serialize)]
+pub(super) struct Picture {
+    at: Timestamp,
+    /// Of the configuration in force.
+    version: u64,
+    live: Status,
+    /// Since midnight, UTC; nothing while the database is not available.
+    today: Option<UsageSums>,
+    latency: Option<Latency>,
+    point: Point,
+}
+
+/// How long recent requests took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(super) struct Latency {
+    /// How many were looked at.
+    sampled: usize,
+    /// Of these, failed.
+    failed: usize,
+    first_event_ms: Option<Percentiles>,
+    total_ms: Option<Percentiles>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(super) struct Percentiles {
+    p50: u64,
+    p90: u64,
+    p99: u64,
+}
+
+/// One second of the charts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub(super) struct Point {
+    at: i64,
+    /// Settled since the point before.
+    requests: u64,
+    /// Of these, failed.
+    failed: u64,
+    /// Tokens in and out since the point before.
+    tokens_in: u64,
+    tokens_out: u64,
+    in_flight: u32,
+    /// Waiting, by class: urgent, high, normal, low.
+    queued: [usize; 4],
+}
+
+/// What is remembered from one second to the next.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    counted: Option<(i64, UsageSums)>,
+    points: VecDeque<Point>,
+}
+
+impl Memory {
+    pub(super) fn points(&self) -> &VecDeque<Point> {
+        &self.points
+    }
+
+    /// Nobody looks any more: what happens until somebody does again belongs to no second.
+    pub(super) fn pause(&mut self) {
+        self.counted = None;
+    }
+
+    fn add(&mut self, live: &Status, today: Option<(i64, UsageSums)>, now: Timestamp) -> Point {
+        let classes = live.queue.by_class;
+        let mut point = Point {
+            at: now.0,
+            in_flight: live.in_flight,
+            queued: [classes.urgent, classes.high, classes.normal, classes.low],
+            ..Point::default()
+        };
+        if let (Some((day, sums)), Some((day_before, before))) = (today, self.counted) {
+            let before = if day == day_before { before } else { UsageSums::default() };
+            point.requests = sums.requests.saturating_sub(before.requests);
+            point.failed = sums.failed.saturating_sub(before.failed);
+            point.tokens_in = sums.usage.input_total().saturating_sub(before.usage.input_total());
+            point.tokens_out = sums.usage.output.saturating_sub(before.usage.output);
+        }
+        self.counted = today.or(self.counted);
+        if self.points.len() == HISTORY_MAX {
+            self.points.pop_front();
+        }
+        self.points.push_back(point);
+        point
+    }
+}
+
+/// What takes a while to look up.
+pub(super) struct Counted {
+    /// The day, and its sums; nothing while the database is not available: the data plane does not need it, and neither
+    /// does a look at it.
+    today: Option<(i64, UsageSums)>,
+    latency: Option<Latency>,
+}
+
+impl Counted {
+    pub(super) async fn now(state: &AdminState) -> Self {
+        let now = state.publisher.now();
+        let day = now.0 - now.0.rem_euclid(DAY_MS);
+        let today = state.ledger.totals(Range { from: Timestamp(day), to: Timestamp(i64::MAX) }).await;
+        Self { today: today.ok().map(|sums| (day, sums)), latency: latency(state, now).await }
+    }
+}
+
+impl Picture {
+    /// Looks at everything else, and joins it with what was counted.
+    pub(super) fn take(state: &AdminState, counted: Counted, memory: &mut Memory) -> Self {
+        let (at, live) = (state.publisher.now(), state.live.status(moment()));
+        let point = memory.add(&live, counted.today, at);
+        let today = counted.today.map(|(_, sums)| sums);
+        let version = state.publisher.standing().version;
+        Self { at, version, live, today, latency: counted.latency, point }
+    }
+}
+
+async fn latency(state: &AdminState, now: Timestamp) -> Option<Latency> {
+    let mut receipts = state.ledger.recent(None, LATENCY_SAMPLE).await.ok()?;
+    receipts.retain(|receipt| receipt.at.0 >= now.0.saturating_sub(LATENCY_WINDOW_MS));
+    Some(Latency {
+        sampled: receipts.len(),
+        failed: receipts.iter().filter(|receipt| receipt.outcome == RequestOutcome::Failed).count(),
+        first_event_ms: percentiles(receipts.iter().filter_map(|receipt| receipt.first_event_ms).collect()),
+        total_ms: percentiles(
+            receipts
+                .iter()
+                .filter(|receipt| receipt.outcome == RequestOutcome::Completed)
+                .map(|receipt| receipt.total_ms)
+                .collect(),
+        ),
+    })
+}
+
+/// By nearest rank: each figure is a time that some request took.
+fn percentiles(mut times: Vec<u64>) -> Option<Percentiles> {
+    times.sort_unstable();
+    let at = |percent: usize| times.get((times.len() * percent).div_ceil(100).saturating_sub(1)).copied();
+    Some(Percentiles { p50: at(50)?, p90: at(90)?, p99: at(99)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_times_that_were_taken() {
+        let check = |times: Vec<u64>, expected: Option<(u64, u64, u64)>| {
+            let expected = expected.map(|(p50, p90, p99)| Percentiles { p50, p90, p99 });
+            assert_eq!(percentiles(times.clone()), expected, "{times:?}");
+        };
+        check(vec![], None);
+        check(vec![7], Some((7, 7, 7)));
+        check(vec![3, 1, 2], Some((2, 3, 3)));
+        check((1..=100).rev().collect(), Some((50, 90, 99)));
+        check((1..=1000).collect(), Some((500, 900, 990)));
+    }
+}
