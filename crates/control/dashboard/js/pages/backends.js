@@ -16,7 +16,7 @@ import { BackendEditor } from './backends/editor.js';
 import { PaceBadge, StateBadge, cooldownEnds } from './backends/state.js';
 
 export function Backends() {
-  const list = useResource('/admin/backends', { everySeconds: 30 });
+  const list = useResource('/admin/backends', { whole: true, everySeconds: 30 });
   const [editing, setEditing] = useState(/** @type {any} */ (null));
   const backends = (list.value?.backends ?? []).map(refreshed);
   const openName = query.value.get('open');
@@ -27,7 +27,7 @@ export function Backends() {
     setEditing(backend);
   };
   return html`<${PageHead} title=${t('Backends')} about=${t('Accounts, servers and processes that serve models. Those from the file or the environment are changed there.')}>
-      ${may('operator') && html`<${Button} kind="primary" icon="plus" onClick=${() => setEditing({})}>${t('Add backend')}<//>`}<//>
+      ${may('admin') && html`<${Button} kind="primary" icon="plus" onClick=${() => setEditing({})}>${t('Add backend')}<//>`}<//>
     <section class="card"><${Shown} of=${list}>${() => html`<${Table} label=${t('Backends')} rows=${backends} id=${(/** @type {any} */ one) => one.id} columns=${columns()}
       dim=${(/** @type {any} */ one) => !one.enabled} onOpen=${(/** @type {any} */ one) => ask({ open: one.name })}
       empty=${html`<${Empty} icon="backends" title=${t('No backend yet')}>${t('Add an account at a provider, or a server of your own, and its models can be asked for at once.')}<//>`} />`}<//></section>

@@ -1,7 +1,6 @@
 // The requests: what came, found again by whatever is known of it, newest first; one opens with its whole story.
 import { html, useEffect, useState } from '../lib.js';
 import { Problem, call } from '../state/api.js';
-import { useResource } from '../state/resource.js';
 import { ask, query } from '../state/route.js';
 import { count, exactly, money, short, span, tokensIn, when } from '../text/format.js';
 import { say, t } from '../text/text.js';

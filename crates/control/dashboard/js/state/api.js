@@ -102,3 +102,19 @@ export async function logout() {
   wasIn(false);
   session.value = null;
 }
+
+const PAGES_MAX = 20;
+
+/** All of a list that comes in pages, up to twenty of them. @param {string} path @param {{signal?: AbortSignal}} [more] @returns {Promise<any>} */
+export async function callAll(path, more) {
+  const first = await call('GET', path, more);
+  const field = Object.keys(first).find((name) => Array.isArray(first[name]));
+  let next = first.next;
+  for (let page = 1; field && next && page < PAGES_MAX; page += 1) {
+    const joint = path.includes('?') ? '&' : '?';
+    const further = await call('GET', `${path}${joint}cursor=${encodeURIComponent(next)}`, more);
+    first[field].push(...further[field]);
+    next = further.next;
+  }
+  return first;
+}

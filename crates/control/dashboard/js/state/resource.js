@@ -1,6 +1,6 @@
 // Loads what a page shows, again when asked; it never keeps an answer that a newer one has overtaken.
 import { useCallback, useEffect, useState } from '../lib.js';
-import { Problem, call } from './api.js';
+import { Problem, call, callAll } from './api.js';
 
 /**
  * @template T
@@ -9,7 +9,7 @@ import { Problem, call } from './api.js';
 
 /**
  * @param {string | null} path Under `/api`; nothing is loaded for `null`.
- * @param {{everySeconds?: number}} [more]
+ * @param {{everySeconds?: number, whole?: boolean}} [more] `whole`: a list with all its pages.
  * @returns {Resource<any>}
  */
 export function useResource(path, more = {}) {
@@ -22,7 +22,8 @@ export function useResource(path, more = {}) {
     if (path === null) return undefined;
     const controller = new AbortController();
     setState((before) => ({ ...before, value: before.path === path ? before.value : undefined, path, loading: true }));
-    call('GET', path, { signal: controller.signal }).then(
+    const load = more.whole ? callAll(path, { signal: controller.signal }) : call('GET', path, { signal: controller.signal });
+    load.then(
       (value) => setState({ path, value, problem: undefined, loading: false }),
       (problem) => {
         if (controller.signal.aborted || !(problem instanceof Problem)) return;

@@ -13,9 +13,14 @@ export function t(english, values) {
   return said.replace(/\{(\w+)\}/g, (whole, name) => String(values[name] ?? whole));
 }
 
+/** What is not written as it is spoken. @type {Record<string, string>} */
+const NAMES = { api: 'API' };
+
 /** A word of the API, such as `rate_limited`, as people say it. @param {string | null | undefined} word */
 export function say(word) {
   if (!word) return '';
+  const known = NAMES[word];
+  if (known) return known;
   const plain = word.replaceAll('_', ' ');
   return t(plain.charAt(0).toUpperCase() + plain.slice(1));
 }

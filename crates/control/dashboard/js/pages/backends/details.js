@@ -34,11 +34,11 @@ export function BackendDetails({ backend, onClose, onEdit, onChanged }) {
     onClose();
   };
   const foot = may('operator') && html`
-    ${own && html`<${Button} kind="danger plain first" icon="trash" onClick=${() => setAsking(true)}>${t('Delete')}<//>`}
+    ${own && may('admin') && html`<${Button} kind="danger plain first" icon="trash" onClick=${() => setAsking(true)}>${t('Delete')}<//>`}
     <${Button} icon="rotate" onClick=${reset}>${t('Reset')}<//>
     ${own && html`<${Button} onClick=${() => toggle(backend, onChanged)}>${backend.enabled ? t('Disable') : t('Enable')}<//>`}
     <${Button} icon="pulse" busy=${testing} onClick=${test}>${t('Test')}<//>
-    ${own && html`<${Button} kind="primary" icon="edit" onClick=${onEdit}>${t('Edit')}<//>`}`;
+    ${own && may('admin') && html`<${Button} kind="primary" icon="edit" onClick=${onEdit}>${t('Edit')}<//>`}`;
   return html`<${Dialog} title=${backend.name} about=${backend.base_url} kind="sheet" onClose=${onClose} foot=${foot}>
     <div class="stack">
       <div class="row"><${StateBadge} status=${backend.status} ends=${cooldownEnds(backend.status)} />

@@ -1,0 +1,169 @@
+// The models: who serves each, under which name and at which price; the other names that lead to them; the price list.
+import { html, useState } from '../lib.js';
+import { call, may } from '../state/api.js';
+import { picture } from '../state/live.js';
+import { useResource } from '../state/resource.js';
+import { Link, ask, query } from '../state/route.js';
+import { count, when } from '../text/format.js';
+import { say, t } from '../text/text.js';
+import { Badge, Button } from '../ui/controls.js';
+import { Dialog } from '../ui/dialog.js';
+import { NumberField, TextField, listed, sorted } from '../ui/fields.js';
+import { PageHead } from '../ui/page.js';
+import { Empty, Notice, Shown } from '../ui/states.js';
+import { Table } from '../ui/table.js';
+import { attempt, tell } from '../ui/toasts.js';
+
+/** @type {Record<string, string>} */
+const TONES = { healthy: 'good', cooling: 'warn', error: 'bad', disabled: '' };
+
+export function Models() {
+  const tab = query.value.get('tab') ?? 'models';
+  const tabs = [['models', t('Models')], ['aliases', t('Aliases')], ['prices', t('Prices')]];
+  return html`<${PageHead} title=${t('Models')} about=${t('What clients can ask for, and who answers.')} />
+    <div class="tabs" role="tablist" aria-label=${t('Models')}>${tabs.map(([id, name]) => html`<button key=${id} type="button" role="tab" id=${`tab-${id}`} aria-selected=${String(tab === id)} aria-controls="tab-panel"
+      onClick=${() => ask({ tab: id === 'models' ? undefined : id })}>${name}</button>`)}</div>
+    <div role="tabpanel" id="tab-panel" aria-labelledby=${`tab-${tab}`}>${tab === 'aliases' ? html`<${Aliases} />` : tab === 'prices' ? html`<${Prices} />` : html`<${Mappings} />`}</div>`;
+}
+
+/** @typedef {{backend: string, native: string, price: any, context: number | null}} Server */
+
+/** Each model with those that serve it; a backend that says itself what it serves is asked through the feed. @param {any[]} backends */
+function mapped(backends) {
+  /** @type {Map<string, Server[]>} */
+  const models = new Map();
+  for (const backend of backends) {
+    const heard = (backend.status?.models ?? []).map((/** @type {any} */ one) => [one.native, { native: one.native }]);
+    const own = backend.models ? Object.entries(backend.models) : heard;
+    for (const [name, model] of own) {
+      models.set(name, [...(models.get(name) ?? []), { backend: backend.name, native: model.native, price: model.price ?? null, context: model.context ?? null }]);
+    }
+  }
+  return [...models].map(([name, servers]) => ({ name, servers })).sort((one, other) => one.name.localeCompare(other.name));
+}
+
+function Mappings() {
+  const [wanted, setWanted] = useState('');
+  const list = useResource('/admin/backends', { whole: true, everySeconds: 30 });
+  const rows = mapped(list.value?.backends ?? []).filter((row) => row.name.toLowerCase().includes(wanted.toLowerCase()));
+  const state = (/** @type {string} */ name) => picture.value?.live.backends.find((/** @type {any} */ one) => one.name === name)?.state;
+  const columns = [
+    { title: t('Model'), cell: (/** @type {any} */ row) => html`<span class="name wrap-anywhere">${row.name}</span>` },
+    { title: t('Served by'), cell: (/** @type {any} */ row) => html`<span class="row">${row.servers.map((/** @type {Server} */ one) => html`<${Link} key=${one.backend} to=${`/backends?open=${encodeURIComponent(one.backend)}`}><${Badge} tone=${TONES[state(one.backend) ?? ''] ?? ''}>${one.backend}<//><//>`)}</span>` },
+    { title: t('As'), cell: (/** @type {any} */ row) => html`<span class="soft wrap-anywhere">${[...new Set(row.servers.map((/** @type {Server} */ one) => one.native))].join(', ')}</span>` },
+    { title: t('Input, $/M'), number: true, cell: (/** @type {any} */ row) => prices(row.servers, 'input') },
+    { title: t('Output, $/M'), number: true, cell: (/** @type {any} */ row) => prices(row.servers, 'output') },
+    { title: t('Context'), number: true, cell: (/** @type {any} */ row) => count(Math.max(0, ...row.servers.map((/** @type {Server} */ one) => one.context ?? 0)) || null) },
+  ];
+  return html`<section class="card"><header><div><h2>${t('Mappings')}</h2><p>${t('They are changed with their backends.')}</p></div><div class="narrow"><${TextField} label=${t('Find a model')} value=${wanted} onChange=${setWanted} type="search" /></div></header>
+    <${Shown} of=${list}>${() => html`<${Table} label=${t('Mappings')} rows=${rows} id=${(/** @type {any} */ row) => row.name} columns=${columns}
+      empty=${html`<${Empty} icon="models" title=${t('No model')}>${t('Models come with backends.')} <${Link} to="/backends">${t('To the backends')}<//><//>`} />`}<//></section>`;
+}
+
+/** @param {Server[]} servers @param {string} field */
+function prices(servers, field) {
+  const all = [...new Set(servers.filter((one) => one.price).map((one) => Number(one.price[field])))].sort((one, other) => one - other);
+  if (all.length === 0) return html`<span class="quiet">${t('by the table')}</span>`;
+  return all.length === 1 ? `$${all[0]}` : `$${all[0]} – $${all.at(-1)}`;
+}
+
+function Aliases() {
+  const list = useResource('/admin/aliases', { everySeconds: 30 });
+  const config = useResource(list.problem ? '/admin/config' : null);
+  const [editing, setEditing] = useState(/** @type {any} */ (null));
+  const fallback = (config.value?.effective ?? []).filter((/** @type {any} */ one) => one.path.startsWith('aliases.')).map((/** @type {any} */ one) => ({ name: one.path.slice(8), targets: one.value, source: one.origin }));
+  const given = list.value?.aliases;
+  const rows = Array.isArray(given) ? given : given ? Object.entries(given).map(([name, targets]) => ({ name, targets })) : fallback;
+  const change = may('admin') && list.value !== undefined;
+  const columns = [
+    { title: t('Alias'), cell: (/** @type {any} */ row) => html`<span class="name wrap-anywhere">${row.name}</span>` },
+    { title: t('Leads to, in this order'), cell: (/** @type {any} */ row) => html`<span class="wrap-anywhere">${[row.targets ?? row.models ?? row.target].flat().join(' → ')}</span>` },
+    { title: t('Source'), cell: (/** @type {any} */ row) => (row.source ? html`<${Badge}>${say(row.source)}<//>` : '–') },
+    { title: t('Change'), tools: true, hidden: !change, cell: (/** @type {any} */ row) => row.source === 'api' && html`<${Button} kind="small" icon="edit" label=${t('Edit {name}', { name: row.name })} onClick=${() => setEditing(row)} />` },
+  ];
+  const table = html`<${Table} label=${t('Aliases')} rows=${rows} id=${(/** @type {any} */ row) => row.name} columns=${columns} empty=${html`<${Empty} icon="models" title=${t('No alias')}>${t('An alias is another name for a model, or for several that are tried in turn.')}<//>`} />`;
+  return html`<section class="card"><header><h2>${t('Aliases')}</h2>${change && html`<${Button} icon="plus" kind="primary" onClick=${() => setEditing({})}>${t('Add alias')}<//>`}</header>
+    ${list.problem?.status === 404 ? table : html`<${Shown} of=${list}>${() => table}<//>`}</section>
+    ${editing && html`<${AliasEditor} alias=${editing} onClose=${() => setEditing(null)} onSaved=${list.reload} />`}`;
+}
+
+/** @param {{alias: any, onClose: () => void, onSaved: () => void}} props */
+function AliasEditor({ alias, onClose, onSaved }) {
+  const isNew = !alias.name;
+  const [name, setName] = useState(alias.name ?? '');
+  const [targets, setTargets] = useState([alias.targets ?? alias.models ?? []].flat().join(', '));
+  const [problem, setProblem] = useState(/** @type {any} */ (null));
+  const { by, others } = sorted(problem, ['name', 'targets']);
+  const at = `/admin/aliases/${encodeURIComponent(alias.id ?? name.trim())}`;
+  const done = () => {
+    onSaved();
+    onClose();
+  };
+  const save = async () => {
+    try {
+      if (isNew) await call('POST', '/admin/aliases', { body: { name: name.trim(), targets: listed(targets) } });
+      else await call('PATCH', at, { body: { targets: listed(targets) }, revision: alias.revision });
+      tell(t('{name} is saved', { name }));
+      done();
+    } catch (refused) {
+      setProblem(refused);
+    }
+  };
+  const remove = async () => {
+    if (await attempt(() => call('DELETE', at, { revision: alias.revision }).then(() => true), t('{name} is deleted', { name }))) done();
+  };
+  const foot = html`${!isNew && html`<${Button} kind="danger plain first" icon="trash" onClick=${remove}>${t('Delete')}<//>`}<${Button} onClick=${onClose}>${t('Cancel')}<//><${Button} kind="primary" type="submit">${t('Save')}<//>`;
+  return html`<${Dialog} title=${isNew ? t('Add alias') : t('Edit {name}', { name: alias.name })} kind="box small" onClose=${onClose} onSubmit=${save} foot=${foot}><div class="stack">
+    ${others.length > 0 && html`<${Notice} tone="bad">${others.join('; ')}<//>`}
+    <${TextField} label=${t('Alias')} value=${name} onChange=${setName} wrong=${by.name} disabled=${!isNew} placeholder="smart" />
+    <${TextField} label=${t('Models, in order')} value=${targets} onChange=${setTargets} wrong=${by.targets} placeholder="deepseek-v4, qwen-max" hint=${t('A comma between two.')} /></div><//>`;
+}
+
+function Prices() {
+  const [wanted, setWanted] = useState('');
+  const [editing, setEditing] = useState(/** @type {any} */ (null));
+  const list = useResource(`/admin/prices?limit=200${wanted ? `&q=${encodeURIComponent(wanted)}` : ''}`);
+  const change = may('admin') && list.value !== undefined;
+  const dollars = (/** @type {any} */ value) => (value === null || value === undefined ? '–' : `$${Number(value)}`);
+  const of = (/** @type {any} */ row, /** @type {string} */ field) => dollars(row.price?.[field] ?? row[field]);
+  const columns = [
+    { title: t('Model'), cell: (/** @type {any} */ row) => html`<div><span class="name wrap-anywhere">${row.model}</span>${row.provider && html`<div class="quiet small">${row.provider}</div>`}</div>` },
+    { title: t('Input, $/M'), number: true, cell: (/** @type {any} */ row) => of(row, 'input') },
+    { title: t('Cached, $/M'), number: true, cell: (/** @type {any} */ row) => of(row, 'cached_input') },
+    { title: t('Output, $/M'), number: true, cell: (/** @type {any} */ row) => of(row, 'output') },
+    { title: t('Since'), number: true, cell: (/** @type {any} */ row) => (row.since ?? row.from ? when(row.since ?? row.from) : '–') },
+    { title: t('Source'), cell: (/** @type {any} */ row) => (row.source ? html`<${Badge}>${say(row.source)}<//>` : '–') },
+    { title: t('Change'), tools: true, hidden: !change, cell: (/** @type {any} */ row) => html`<${Button} kind="small" icon="edit" label=${t('Edit {name}', { name: row.model })} onClick=${() => setEditing(row)} />` },
+  ];
+  return html`<section class="card"><header><div><h2>${t('Prices')}</h2><p>${t('In US dollars per million tokens. A receipt keeps the version it was charged with.')}</p></div>
+      <div class="row"><div class="narrow"><${TextField} label=${t('Find a model')} value=${wanted} onChange=${setWanted} type="search" /></div>${change && html`<${Button} kind="primary" icon="plus" onClick=${() => setEditing({})}>${t('Set a price')}<//>`}</div></header>
+    <${Shown} of=${list}>${(/** @type {any} */ value) => html`<${Table} label=${t('Prices')} rows=${value.prices ?? []} id=${(/** @type {any} */ row) => `${row.id ?? ''}${row.provider ?? ''}/${row.model}/${row.since ?? row.version ?? ''}`} columns=${columns}
+      empty=${html`<${Empty} icon="usage" title=${t('No price found')} />`} />`}<//></section>
+    ${editing && html`<${PriceEditor} row=${editing} onClose=${() => setEditing(null)} onSaved=${list.reload} />`}`;
+}
+
+/** @param {{row: any, onClose: () => void, onSaved: () => void}} props */
+function PriceEditor({ row, onClose, onSaved }) {
+  const first = (/** @type {string} */ field) => String(row.price?.[field] ?? row[field] ?? '');
+  const [form, setForm] = useState(/** @type {Record<string, string>} */ ({ model: row.model ?? '', input: first('input'), cached_input: first('cached_input'), output: first('output') }));
+  const [problem, setProblem] = useState(/** @type {any} */ (null));
+  const { by, others } = sorted(problem, Object.keys(form));
+  const field = (/** @type {string} */ name) => ({ value: form[name], wrong: by[name], onChange: (/** @type {string} */ value) => setForm((now) => ({ ...now, [name]: value })) });
+  const save = async () => {
+    const { model = '', ...amounts } = form;
+    const price = Object.fromEntries(Object.entries(amounts).filter(([, value]) => value !== ''));
+    try {
+      await call('POST', '/admin/prices', { body: { model: model.trim(), ...price } });
+      tell(t('{name} is saved', { name: model }));
+      onSaved();
+      onClose();
+    } catch (refused) {
+      setProblem(refused);
+    }
+  };
+  const foot = html`<${Button} onClick=${onClose}>${t('Cancel')}<//><${Button} kind="primary" type="submit">${t('Save')}<//>`;
+  return html`<${Dialog} title=${t('Set a price')} kind="box small" onClose=${onClose} onSubmit=${save} foot=${foot}><div class="stack">
+    ${others.length > 0 && html`<${Notice} tone="bad">${others.join('; ')}<//>`}
+    <${TextField} label=${t('Model')} ...${field('model')} disabled=${Boolean(row.model)} /><${NumberField} label=${t('Input, $/M')} ...${field('input')} />
+    <${NumberField} label=${t('Cached, $/M')} ...${field('cached_input')} /><${NumberField} label=${t('Output, $/M')} ...${field('output')} /></div><//>`;
+}

@@ -1,0 +1,59 @@
+// Admin tokens with their roles; a new one is shown once.
+import { html, useState } from '../../lib.js';
+import { call } from '../../state/api.js';
+import { useResource } from '../../state/resource.js';
+import { ago, when } from '../../text/format.js';
+import { say, t } from '../../text/text.js';
+import { Badge, Button } from '../../ui/controls.js';
+import { Confirm, Dialog } from '../../ui/dialog.js';
+import { SelectField, TextField, sorted } from '../../ui/fields.js';
+import { Empty, Notice, Shown } from '../../ui/states.js';
+import { Table } from '../../ui/table.js';
+import { attempt } from '../../ui/toasts.js';
+import { SecretOnce } from '../keys/secret.js';
+
+export function Tokens() {
+  const list = useResource('/admin/tokens');
+  const [making, setMaking] = useState(false);
+  const [leaving, setLeaving] = useState(/** @type {any} */ (null));
+  const [given, setGiven] = useState(/** @type {any} */ (null));
+  const remove = async () => {
+    await attempt(() => call('DELETE', `/admin/tokens/${encodeURIComponent(leaving.id)}`), t('{name} is revoked', { name: leaving.name }));
+    list.reload();
+  };
+  const columns = [
+    { title: t('Token'), cell: (/** @type {any} */ one) => html`<span class="name">${one.name}</span>` },
+    { title: t('Role'), cell: (/** @type {any} */ one) => html`<${Badge} tone="accent">${say(one.role)}<//>` },
+    { title: t('Last used'), number: true, cell: (/** @type {any} */ one) => ago(one.last_used) },
+    { title: t('Expires'), number: true, cell: (/** @type {any} */ one) => (one.expires ? when(one.expires) : t('never')) },
+    { title: t('Revoke'), tools: true, cell: (/** @type {any} */ one) => html`<${Button} kind="small" icon="trash" label=${t('Revoke {name}', { name: one.name })} onClick=${() => setLeaving(one)} />` },
+  ];
+  return html`<section class="card"><header><div><h2>${t('Admin tokens')}</h2><p>${t('For people and programs that operate the gateway.')}</p></div>
+      ${list.value && html`<${Button} icon="plus" onClick=${() => setMaking(true)}>${t('Create token')}<//>`}</header>
+    <${Shown} of=${list}>${(/** @type {any} */ value) => html`<${Table} label=${t('Admin tokens')} rows=${value.tokens ?? []} id=${(/** @type {any} */ one) => one.id} columns=${columns}
+      empty=${html`<${Empty} icon="keys" title=${t('No further token')}>${t('The one you used is always there.')}<//>`} />`}<//></section>
+    ${making && html`<${NewToken} onClose=${() => setMaking(false)} onGiven=${(/** @type {any} */ token) => { setGiven(token); list.reload(); }} />`}
+    ${leaving && html`<${Confirm} title=${t('Revoke {name}?', { name: leaving.name })} action=${t('Revoke')} onYes=${remove} onClose=${() => setLeaving(null)}>${t('Whoever uses it is refused from now on. This cannot be taken back.')}<//>`}
+    ${given && html`<${SecretOnce} entry=${{ name: given.name, key: given.token ?? given.secret }} onClose=${() => setGiven(null)} />`}`;
+}
+
+/** @param {{onClose: () => void, onGiven: (token: any) => void}} props */
+function NewToken({ onClose, onGiven }) {
+  const [form, setForm] = useState({ name: '', role: 'viewer' });
+  const [problem, setProblem] = useState(/** @type {any} */ (null));
+  const { by, others } = sorted(problem, ['name', 'role']);
+  const field = (/** @type {'name' | 'role'} */ name) => ({ value: form[name], wrong: by[name], onChange: (/** @type {string} */ value) => setForm((now) => ({ ...now, [name]: value })) });
+  const save = async () => {
+    try {
+      onGiven(await call('POST', '/admin/tokens', { body: { name: form.name.trim(), role: form.role } }));
+      onClose();
+    } catch (refused) {
+      setProblem(refused);
+    }
+  };
+  const roles = [['viewer', t('Viewer: looks at everything')], ['operator', t('Operator: runs it, no secrets')], ['admin', t('Admin: everything')]];
+  const foot = html`<${Button} onClick=${onClose}>${t('Cancel')}<//><${Button} kind="primary" type="submit">${t('Create token')}<//>`;
+  return html`<${Dialog} title=${t('Create token')} kind="box small" onClose=${onClose} onSubmit=${save} foot=${foot}><div class="stack">
+    ${others.length > 0 && html`<${Notice} tone="bad">${others.join('; ')}<//>`}
+    <${TextField} label=${t('Name')} ...${field('name')} /><${SelectField} label=${t('Role')} ...${field('role')} options=${roles.map(([value, text]) => ({ value, text }))} /></div><//>`;
+}
