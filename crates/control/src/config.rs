@@ -4,6 +4,7 @@
 mod backend;
 mod bind;
 pub(crate) mod body;
+mod callers;
 mod check;
 pub mod file;
 mod leaf;

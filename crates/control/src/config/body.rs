@@ -6,13 +6,13 @@ use serde_json::Value as Json;
 
 use super::backend;
 use super::bind::{Bind, Binder, References, Table, shape};
+use super::callers;
 use super::check::Checker;
 use super::file::{self, Class};
 use super::leaf::{ModelName, Moment, Name, Network, OneOrMany};
 use super::problem::Report;
 use super::quantity::{Count, Size, Span};
 use super::read::{self, Format, Place};
-use super::settings;
 use super::tree::{Node, Path};
 
 shape! {
@@ -138,11 +138,11 @@ pub(crate) fn stored_key(
             tpm: typed.tpm.map(|count| count.0),
             concurrency: typed.concurrency.map(Count::get32),
         },
-        priority_max: settings::class(typed.priority_max),
+        priority_max: callers::class(typed.priority_max),
         weight: typed.weight.map_or(1, Count::get32),
         strict: typed.strict.unwrap_or(false),
         default_model: typed.default_model.as_ref().map(|model| model.0.clone()),
-        aliases: settings::aliases(typed.aliases.as_ref()),
+        aliases: callers::aliases(typed.aliases.as_ref()),
         body_bytes_max: typed.body_max.map(|size| size.0),
         ceiling: typed.unpriced.as_ref().map(backend::ceiling),
         expires: stored.expires,

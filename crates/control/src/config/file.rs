@@ -1,17 +1,18 @@
 //! What may be written in a configuration, exactly as it is typed: nothing is defaulted here and nothing refers to anything else yet.
 
+mod callers;
+mod money;
 mod pace;
 mod spoken;
 mod traffic;
 
 use super::bind::{Bind, Binder, List, Table, choice, shape};
-use super::leaf::{
-    Address, Dollars, HeaderName, HealthPath, ModelName, Moment, Name, Network, OneOrMany, PerMillion,
-    SecretText, Text,
-};
+use super::leaf::{Address, HeaderName, HealthPath, ModelName, Name, OneOrMany, SecretText, Text};
 use super::quantity::{Count, Interval, Size, Span};
 use super::tree::{Node, Value};
 
+pub use callers::{Class, Key};
+pub use money::{Budget, Period, Price};
 pub use pace::{Adaptive, AdaptiveMode, Breaker, Cooldown, Growth, RateWindow, Retreat, RetryAfter};
 pub use spoken::Spoken;
 pub use traffic::{Affinity, Hedging, ModelRules, Pool, Probe, QueuePolicy, Routing, Spill, Strategy};
@@ -260,61 +261,6 @@ shape! {
     }
 }
 
-choice! {
-    /// How much a request is worth waiting for.
-    pub enum Class {
-        /// Before all others.
-        Urgent = "urgent",
-        /// Before normal.
-        High = "high",
-        /// Most requests.
-        Normal = "normal",
-        /// What can wait.
-        Low = "low",
-    }
-}
-
-shape! {
-    /// A gateway key.
-    pub struct Key {
-        /// What people call it.
-        pub name: Name,
-        /// The secret that clients present.
-        pub key: SecretText,
-        /// The team it belongs to.
-        pub team: Option<Name>,
-        /// Requests per minute.
-        pub rpm: Option<Count<1, 10_000_000>>,
-        /// Tokens per minute.
-        pub tpm: Option<Count<1, 1_000_000_000_000>>,
-        /// Requests at once.
-        pub concurrency: Option<Count<1, 1_000_000>>,
-        /// Models it may use; `*` stands for any run of characters. Default: all.
-        pub models: Option<Vec<ModelName>>,
-        /// Addresses it may be used from. Default: any.
-        pub ip_allow: Option<Vec<Network>>,
-        /// The best class it may ask for. Default: high.
-        pub priority_max: Option<Class>,
-        /// Its share of what frees up while several keys wait in one class. Default: 1.
-        pub weight: Option<Count<1, 100>>,
-        /// Whether what a dialect cannot carry is refused. Default: false.
-        pub strict: Option<bool>,
-        /// The model of a request that names none.
-        pub default_model: Option<ModelName>,
-        /// Other names for models, for this key alone.
-        pub aliases: Option<Table<OneOrMany<ModelName>>>,
-        /// What it pays, in US dollars per million tokens, for a model whose price nobody knows. Default: where a budget
-        /// counts, such a model is refused.
-        pub unpriced: Option<Price>,
-        /// The longest body it may send.
-        pub body_max: Option<Size<1024, { 4 * GIB }>>,
-        /// When it stops being valid, as in `2027-01-31T00:00:00Z`.
-        pub expires: Option<Moment>,
-        /// Default: true.
-        pub enabled: Option<bool>,
-    }
-}
-
 shape! {
     /// One thing that can serve: an account at a provider, or a local server.
     pub struct Backend {
@@ -439,59 +385,5 @@ impl schemars::JsonSchema for Model {
     fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
         let fields = generator.subschema_for::<ModelFields>();
         schemars::json_schema!({"anyOf": [fields, {"type": "string", "minLength": 1}, {"type": "null"}]})
-    }
-}
-
-shape! {
-    /// What a model costs, in US dollars per million tokens. A kind left out costs what the kind costs that it is part of.
-    pub struct Price {
-        /// Uncached input.
-        pub input: PerMillion,
-        /// Input read from the provider's cache.
-        pub cached_input: Option<PerMillion>,
-        /// Input written to the provider's cache.
-        pub cache_write: Option<PerMillion>,
-        /// Input written to the provider's cache for an hour.
-        pub cache_write_1h: Option<PerMillion>,
-        /// Output.
-        pub output: PerMillion,
-        /// The part of the output that was reasoning.
-        pub reasoning: Option<PerMillion>,
-        /// The part of the input that was audio.
-        pub audio_input: Option<PerMillion>,
-        /// The part of the output that was audio.
-        pub audio_output: Option<PerMillion>,
-        /// Each call, in US dollars.
-        pub request: Option<Dollars>,
-    }
-}
-
-choice! {
-    /// How often a budget starts anew.
-    pub enum Period {
-        /// Each hour.
-        Hour = "hour",
-        /// Each day.
-        Day = "day",
-        /// Each week.
-        Week = "week",
-        /// Each month.
-        Month = "month",
-        /// Never.
-        Total = "total",
-    }
-}
-
-shape! {
-    /// What may be spent.
-    pub struct Budget {
-        /// Of one key.
-        pub key: Option<Name>,
-        /// Of one team.
-        pub team: Option<Name>,
-        /// In US dollars.
-        pub amount: Dollars,
-        /// Default: total.
-        pub per: Option<Period>,
     }
 }

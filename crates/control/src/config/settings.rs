@@ -7,16 +7,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use policy::{
-    AdaptiveSettings, AffinityRules, BackendSpec, BreakerRules, BudgetOf, BudgetSpec, Class, CooldownRules,
-    Deadlines, HedgeRules, KeptRules, KeyLimits, KeySecret, KeySpec, Period, PoolSpec, ProbeRules,
-    QueuePolicy, RateWindow, Secret, Source, Spill, Strategy, TrafficSettings,
+    AdaptiveSettings, AffinityRules, BackendSpec, BreakerRules, BudgetOf, BudgetSpec, CooldownRules,
+    Deadlines, HedgeRules, KeptRules, KeySpec, Period, PoolSpec, ProbeRules, QueuePolicy, RateWindow, Secret,
+    Source, Spill, Strategy, TrafficSettings,
 };
 use store::MasterKeySource;
 
 use super::backend;
 use super::bind::List;
+use super::callers;
 use super::file::{self, Durability, File, LogFormat, LogLevel};
-use super::leaf::{ModelName, OneOrMany};
 use super::pacing;
 use super::providers::is_from_environment;
 use super::streaming::{self, Keepalive, Streams};
@@ -228,9 +228,9 @@ impl Settings {
             journal_bytes_max: ledger
                 .and_then(|ledger| ledger.journal_bytes_max)
                 .map_or(DEFAULTS.journal_bytes_max, |size| size.0),
-            keys: keys(file, tree),
+            keys: callers::keys(file, tree),
             backends: backend::backends(file, tree, common),
-            aliases: aliases(file.aliases.as_ref()),
+            aliases: callers::aliases(file.aliases.as_ref()),
             pools: pools(file),
             strategies: strategies(file),
             spill: spill(file.routing.as_ref()),
@@ -321,68 +321,6 @@ fn client_timeouts(typed: Option<&file::ClientTimeouts>) -> ClientTimeouts {
 
 pub(super) fn source_at(tree: &Node, path: &Path) -> Source {
     if is_from_environment(tree, path) { Source::Env } else { Source::File }
-}
-
-fn keys(file: &File, tree: &Node) -> Vec<KeySpec> {
-    let full = file
-        .keys
-        .iter()
-        .flat_map(List::iter)
-        .map(|(index, typed)| key(typed, source_at(tree, &Path::dotted("keys").then(index))));
-    let bare = file.api_keys.iter().flatten().enumerate().map(|(index, secret)| {
-        let name = format!("api-key-{}", index + 1);
-        let mut spec = KeySpec::new(&name, &name, KeySecret::Plain(secret.0.clone()));
-        spec.priority_max = class(None);
-        spec.source = source_at(tree, &Path::dotted("api_keys").then(index));
-        spec
-    });
-    full.chain(bare).collect()
-}
-
-fn key(typed: &file::Key, source: Source) -> KeySpec {
-    KeySpec {
-        id: typed.name.0.clone(),
-        name: typed.name.0.clone(),
-        secrets: vec![KeySecret::Plain(typed.key.0.clone())],
-        team: typed.team.as_ref().map(|team| team.0.clone()),
-        limits: KeyLimits {
-            rpm: typed.rpm.map(|count| count.get32()),
-            tpm: typed.tpm.map(|count| count.0),
-            concurrency: typed.concurrency.map(|count| count.get32()),
-        },
-        models: typed.models.iter().flatten().map(|model| model.0.clone()).collect(),
-        ip_allow: typed.ip_allow.iter().flatten().map(|network| network.0).collect(),
-        priority_max: class(typed.priority_max),
-        weight: typed.weight.map_or(1, |count| count.get32()),
-        strict: typed.strict.unwrap_or(false),
-        default_model: typed.default_model.as_ref().map(|model| model.0.clone()),
-        aliases: aliases(typed.aliases.as_ref()),
-        body_bytes_max: typed.body_max.map(|size| size.0),
-        ceiling: typed.unpriced.as_ref().map(backend::ceiling),
-        expires: typed.expires.map(|moment| moment.0),
-        enabled: typed.enabled.unwrap_or(true),
-        source,
-    }
-}
-
-/// The best class a key may ask for; `urgent` must be given to it by name.
-pub(crate) fn class(typed: Option<file::Class>) -> Class {
-    match typed {
-        Some(file::Class::Urgent) => Class::Urgent,
-        Some(file::Class::High) | None => Class::High,
-        Some(file::Class::Normal) => Class::Normal,
-        Some(file::Class::Low) => Class::Low,
-    }
-}
-
-pub(crate) fn aliases(
-    typed: Option<&super::bind::Table<OneOrMany<ModelName>>>,
-) -> BTreeMap<String, Vec<String>> {
-    typed
-        .iter()
-        .flat_map(|table| &table.0)
-        .map(|(name, targets)| (name.clone(), targets.0.iter().map(|target| target.0.clone()).collect()))
-        .collect()
 }
 
 fn pools(file: &File) -> Vec<PoolSpec> {

@@ -1,0 +1,72 @@
+//! Gateway keys as they are meant, every default decided; it never knows whether their models are served.
+
+use std::collections::BTreeMap;
+
+use policy::{Class, KeyLimits, KeySecret, KeySpec, Source};
+
+use super::backend;
+use super::bind::{List, Table};
+use super::file::{self, File};
+use super::leaf::{ModelName, OneOrMany};
+use super::settings::source_at;
+use super::tree::{Node, Path};
+
+pub(super) fn keys(file: &File, tree: &Node) -> Vec<KeySpec> {
+    let full = file
+        .keys
+        .iter()
+        .flat_map(List::iter)
+        .map(|(index, typed)| key(typed, source_at(tree, &Path::dotted("keys").then(index))));
+    let bare = file.api_keys.iter().flatten().enumerate().map(|(index, secret)| {
+        let name = format!("api-key-{}", index + 1);
+        let mut spec = KeySpec::new(&name, &name, KeySecret::Plain(secret.0.clone()));
+        spec.priority_max = class(None);
+        spec.source = source_at(tree, &Path::dotted("api_keys").then(index));
+        spec
+    });
+    full.chain(bare).collect()
+}
+
+fn key(typed: &file::Key, source: Source) -> KeySpec {
+    KeySpec {
+        id: typed.name.0.clone(),
+        name: typed.name.0.clone(),
+        secrets: vec![KeySecret::Plain(typed.key.0.clone())],
+        team: typed.team.as_ref().map(|team| team.0.clone()),
+        limits: KeyLimits {
+            rpm: typed.rpm.map(|count| count.get32()),
+            tpm: typed.tpm.map(|count| count.0),
+            concurrency: typed.concurrency.map(|count| count.get32()),
+        },
+        models: typed.models.iter().flatten().map(|model| model.0.clone()).collect(),
+        ip_allow: typed.ip_allow.iter().flatten().map(|network| network.0).collect(),
+        priority_max: class(typed.priority_max),
+        weight: typed.weight.map_or(1, |count| count.get32()),
+        strict: typed.strict.unwrap_or(false),
+        default_model: typed.default_model.as_ref().map(|model| model.0.clone()),
+        aliases: aliases(typed.aliases.as_ref()),
+        body_bytes_max: typed.body_max.map(|size| size.0),
+        ceiling: typed.unpriced.as_ref().map(backend::ceiling),
+        expires: typed.expires.map(|moment| moment.0),
+        enabled: typed.enabled.unwrap_or(true),
+        source,
+    }
+}
+
+/// The best class a key may ask for; `urgent` must be given to it by name.
+pub(crate) fn class(typed: Option<file::Class>) -> Class {
+    match typed {
+        Some(file::Class::Urgent) => Class::Urgent,
+        Some(file::Class::High) | None => Class::High,
+        Some(file::Class::Normal) => Class::Normal,
+        Some(file::Class::Low) => Class::Low,
+    }
+}
+
+pub(crate) fn aliases(typed: Option<&Table<OneOrMany<ModelName>>>) -> BTreeMap<String, Vec<String>> {
+    typed
+        .iter()
+        .flat_map(|table| &table.0)
+        .map(|(name, targets)| (name.clone(), targets.0.iter().map(|target| target.0.clone()).collect()))
+        .collect()
+}

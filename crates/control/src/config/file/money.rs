@@ -1,0 +1,58 @@
+//! What may be written of prices and budgets; nothing is defaulted here.
+
+use crate::config::bind::{choice, shape};
+use crate::config::leaf::{Dollars, Name, PerMillion};
+
+shape! {
+    /// What a model costs, in US dollars per million tokens. A kind left out costs what the kind costs that it is part of.
+    pub struct Price {
+        /// Uncached input.
+        pub input: PerMillion,
+        /// Input read from the provider's cache.
+        pub cached_input: Option<PerMillion>,
+        /// Input written to the provider's cache.
+        pub cache_write: Option<PerMillion>,
+        /// Input written to the provider's cache for an hour.
+        pub cache_write_1h: Option<PerMillion>,
+        /// Output.
+        pub output: PerMillion,
+        /// The part of the output that was reasoning.
+        pub reasoning: Option<PerMillion>,
+        /// The part of the input that was audio.
+        pub audio_input: Option<PerMillion>,
+        /// The part of the output that was audio.
+        pub audio_output: Option<PerMillion>,
+        /// Each call, in US dollars.
+        pub request: Option<Dollars>,
+    }
+}
+
+choice! {
+    /// How often a budget starts anew.
+    pub enum Period {
+        /// Each hour.
+        Hour = "hour",
+        /// Each day.
+        Day = "day",
+        /// Each week.
+        Week = "week",
+        /// Each month.
+        Month = "month",
+        /// Never.
+        Total = "total",
+    }
+}
+
+shape! {
+    /// What may be spent.
+    pub struct Budget {
+        /// Of one key.
+        pub key: Option<Name>,
+        /// Of one team.
+        pub team: Option<Name>,
+        /// In US dollars.
+        pub amount: Dollars,
+        /// Default: total.
+        pub per: Option<Period>,
+    }
+}
