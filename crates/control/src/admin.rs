@@ -15,6 +15,7 @@ mod refusal;
 mod requests;
 mod role;
 mod stats;
+mod teams;
 #[cfg(test)]
 mod tests;
 
@@ -61,7 +62,7 @@ pub struct AdminState {
 }
 
 /// Every resource, with what is documented of it and the least role that may call each route.
-fn resources() -> [OpenApiRouter<AdminState>; 7] {
+fn resources() -> [OpenApiRouter<AdminState>; 8] {
     [
         backends::routes(),
         budgets::routes(),
@@ -70,6 +71,7 @@ fn resources() -> [OpenApiRouter<AdminState>; 7] {
         keys::routes(),
         requests::routes(),
         stats::routes(),
+        teams::routes(),
     ]
 }
 

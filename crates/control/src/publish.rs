@@ -397,9 +397,10 @@ impl Publisher {
         for backend in &mut draft.backends {
             backend.discovered = discovered.get(&backend.name).cloned();
         }
+        draft.teams = settings.teams.clone();
+        gathered.teams(&mut draft.teams, &mut left_out);
         draft.keys = settings.keys.clone();
-        gathered.keys(now, &mut draft.keys, &mut left_out);
-        draft.teams = gather::teams(&draft.keys);
+        gathered.keys(now, &draft.teams, &mut draft.keys, &mut left_out);
         draft.aliases = settings.aliases.clone();
         draft.pools = settings.pools.clone();
         draft.strategies = settings.strategies.clone();

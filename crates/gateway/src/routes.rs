@@ -1,7 +1,7 @@
 //! Decides what a URL of the data plane means, from one table; never looks at a body or a header.
 
 use http::Method;
-use policy::TicketId;
+use policy::{Endpoint, TicketId};
 use protocol::Dialect;
 
 /// What a request asks the gateway to do.
@@ -92,6 +92,38 @@ fn got(tail: &str, family: Dialect) -> Option<(Operation, Dialect)> {
 pub(crate) fn dialect_of(path: &str) -> Dialect {
     let (tail, family) = tail(path);
     if tail.starts_with("/messages") { Dialect::AnthropicMessages } else { family }
+}
+
+/// What a key must be allowed to call for this; none where it is open to every key.
+pub(crate) fn endpoint(operation: Operation, dialect: Dialect, tail: &str) -> Option<Endpoint> {
+    match operation {
+        Operation::ListModels | Operation::ShowModel | Operation::Resume | Operation::Hello => None,
+        Operation::Generate | Operation::CountTokens | Operation::Stored | Operation::WebSocket => {
+            Some(match dialect {
+                Dialect::OpenAiChat => Endpoint::Chat,
+                Dialect::OpenAiCompletions => Endpoint::Completions,
+                Dialect::OpenAiEmbeddings => Endpoint::Embeddings,
+                Dialect::OpenAiResponses => Endpoint::Responses,
+                Dialect::AnthropicMessages => Endpoint::Messages,
+                Dialect::Gemini => Endpoint::Gemini,
+                Dialect::OpenAiRaw => return relayed(tail),
+            })
+        }
+        Operation::Relay => relayed(tail),
+    }
+}
+
+fn relayed(tail: &str) -> Option<Endpoint> {
+    match tail.split(['/', '?']).nth(1)? {
+        "images" => Some(Endpoint::Images),
+        "audio" => Some(Endpoint::Audio),
+        "moderations" => Some(Endpoint::Moderations),
+        "rerank" => Some(Endpoint::Rerank),
+        "files" | "uploads" => Some(Endpoint::Files),
+        "batches" => Some(Endpoint::Batches),
+        // What Gemini relays is embedded.
+        _ => Some(Endpoint::Embeddings),
+    }
 }
 
 /// The model and the method of `/models/{model}:{method}`. A model's name may hold slashes and colons.
@@ -237,6 +269,35 @@ mod tests {
         check(&Method::HEAD, "/v1/models", None);
         assert_eq!(method_of_model(stream), Some(("gemini:latest", "streamGenerateContent")));
         assert_eq!(response_id("/responses/r1/cancel"), Some("r1"));
+    }
+
+    #[test]
+    fn every_path_belongs_to_one_endpoint_or_is_open_to_all() {
+        for (method, path, want) in [
+            (Method::POST, "/v1/chat/completions", Some(Endpoint::Chat)),
+            (Method::POST, "/completions", Some(Endpoint::Completions)),
+            (Method::POST, "/openai/v1/embeddings", Some(Endpoint::Embeddings)),
+            (Method::POST, "/v1/responses/compact", Some(Endpoint::Responses)),
+            (Method::GET, "/v1/responses/r1", Some(Endpoint::Responses)),
+            (Method::POST, "/v1/messages", Some(Endpoint::Messages)),
+            (Method::POST, "/v1/messages/count_tokens", Some(Endpoint::Messages)),
+            (Method::POST, "/v1beta/models/m:streamGenerateContent", Some(Endpoint::Gemini)),
+            (Method::POST, "/v1beta/models/m:countTokens", Some(Endpoint::Gemini)),
+            (Method::POST, "/v1beta/models/m:embedContent", Some(Endpoint::Embeddings)),
+            (Method::POST, "/v1/images/generations", Some(Endpoint::Images)),
+            (Method::POST, "/v1/audio/speech", Some(Endpoint::Audio)),
+            (Method::POST, "/v1/moderations", Some(Endpoint::Moderations)),
+            (Method::POST, "/v1/rerank", Some(Endpoint::Rerank)),
+            (Method::GET, "/v1/files/f1/content", Some(Endpoint::Files)),
+            (Method::POST, "/v1/uploads", Some(Endpoint::Files)),
+            (Method::DELETE, "/v1/batches/b1", Some(Endpoint::Batches)),
+            (Method::GET, "/v1/models", None),
+            (Method::GET, "/v1/models/a/b", None),
+        ] {
+            let found = find(&method, path).expect("a path that is served");
+            let tail = &path[found.tail_start..];
+            assert_eq!(endpoint(found.operation, found.dialect, tail), want, "{method} {path}");
+        }
     }
 
     #[test]

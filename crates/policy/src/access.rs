@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::catalog::Route;
-use crate::identity::Key;
+use crate::identity::{Endpoint, Key};
 use crate::timestamp::Timestamp;
 
 /// Why a known caller is turned away. `Display` is written for the client.
@@ -15,6 +15,12 @@ pub enum Denial {
     ModelNotAllowed {
         /// The name that was asked for.
         model: Arc<str>,
+    },
+    /// The key's endpoints do not include this one.
+    #[error("This API key may not be used for {}.", .endpoint.name())]
+    EndpointNotAllowed {
+        /// What was asked for.
+        endpoint: Endpoint,
     },
     /// The caller's address is not on the key's list.
     #[error("This API key may not be used from your address.")]
@@ -33,6 +39,7 @@ impl Denial {
     pub fn code(&self) -> &'static str {
         match self {
             Self::ModelNotAllowed { .. } => "model_not_allowed",
+            Self::EndpointNotAllowed { .. } => "endpoint_not_allowed",
             Self::IpNotAllowed => "ip_not_allowed",
             Self::KeyExpired => "key_expired",
             Self::KeyDisabled => "key_disabled",
@@ -48,10 +55,15 @@ pub fn may_enter(key: &Key, ip: IpAddr, now: Timestamp) -> Result<(), Denial> {
     if key.expires.is_some_and(|expires| expires <= now) {
         return Err(Denial::KeyExpired);
     }
-    if !key.allows_ip(ip) {
+    if !key.ip_allow.holds(ip) {
         return Err(Denial::IpNotAllowed);
     }
     Ok(())
+}
+
+/// Whether a key may be used for this.
+pub fn may_call(key: &Key, endpoint: Endpoint) -> Result<(), Denial> {
+    if key.endpoints.holds(endpoint) { Ok(()) } else { Err(Denial::EndpointNotAllowed { endpoint }) }
 }
 
 /// Whether a key's models include this name.

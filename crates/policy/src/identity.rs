@@ -1,12 +1,14 @@
 //! Decides whose key was presented; never keeps a gateway key in clear and never says how close a guess was.
 
 mod key;
+mod reach;
 mod secret;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-pub use key::{Class, Key, KeyLimits, ModelSet};
+pub use key::{Class, Key, KeyLimits, ModelSet, Team};
+pub use reach::{AddressSet, Endpoint, EndpointSet, UnknownEndpoint};
 pub use secret::{Digest, Digester, Secret, masked};
 
 /// All gateway keys of a snapshot, found by the digest of what was presented.
@@ -15,19 +17,25 @@ pub struct Identity {
     digester: Digester,
     by_digest: HashMap<[u8; 32], (Digest, Arc<Key>)>,
     keys: Vec<Arc<Key>>,
+    teams: Vec<Team>,
     anonymous: Arc<Key>,
 }
 
 impl Identity {
     /// Puts keys under the digests of their secrets. A key may have several (rotation with overlap).
-    pub(crate) fn new(digester: Digester, keys: Vec<(Arc<Key>, Vec<Digest>)>, anonymous: Arc<Key>) -> Self {
+    pub(crate) fn new(
+        digester: Digester,
+        keys: Vec<(Arc<Key>, Vec<Digest>)>,
+        teams: Vec<Team>,
+        anonymous: Arc<Key>,
+    ) -> Self {
         let by_digest = keys
             .iter()
             .flat_map(|(key, digests)| {
                 digests.iter().map(move |d| (*d.bytes(), (d.clone(), Arc::clone(key))))
             })
             .collect();
-        Self { digester, by_digest, keys: keys.into_iter().map(|(key, _)| key).collect(), anonymous }
+        Self { digester, by_digest, keys: keys.into_iter().map(|(key, _)| key).collect(), teams, anonymous }
     }
 
     /// The key whose secret this is: one digest, one look-up, one comparison in constant time. The
@@ -55,6 +63,12 @@ impl Identity {
     #[must_use]
     pub fn anonymous(&self) -> &Arc<Key> {
         &self.anonymous
+    }
+
+    /// Every team.
+    #[must_use]
+    pub fn teams(&self) -> &[Team] {
+        &self.teams
     }
 
     /// Every configured key.

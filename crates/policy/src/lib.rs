@@ -15,7 +15,7 @@ pub mod snapshot;
 mod testing;
 mod timestamp;
 
-pub use access::{Denial, may_enter, may_take, may_use};
+pub use access::{Denial, may_call, may_enter, may_take, may_use};
 pub use backend::{
     Addressing, Backend, BackendKind, BackendLimits, Deadlines, Dialects, HeaderRules, MODELS_PATH,
     ModelLimits, Shown, Source, Spoken, VENDORS, Vendor, answer_path, gemini_path, stream_path, vendor_named,
@@ -24,7 +24,10 @@ pub use backend::{
 pub use catalog::{
     Candidate, Carries, Catalog, ModelListing, NoSuchModel, OUTPUT_TOKENS_UNKNOWN, Route, Tier,
 };
-pub use identity::{Class, Digest, Digester, Identity, Key, KeyLimits, ModelSet, Secret, masked};
+pub use identity::{
+    AddressSet, Class, Digest, Digester, Endpoint, EndpointSet, Identity, Key, KeyLimits, ModelSet, Secret,
+    Team, UnknownEndpoint, masked,
+};
 pub use limit::{Adaptive, Pace, RateWindow, RetreatRules, WaiterId};
 pub use live::{
     Admission, Admitted, BackendId, BackendStatus, CandidateVerdict, Decision, Event, EventKind, Explanation,

@@ -1,5 +1,6 @@
 //! Decides whether a draft makes sense as a whole, and what it means if it does; never changes one in force.
 
+mod callers;
 mod check;
 mod draft;
 #[cfg(test)]
@@ -9,19 +10,21 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
+pub use callers::TeamSpec;
 pub use draft::{
     AdaptiveSettings, BackendSpec, BudgetOf, BudgetSpec, Draft, KeepaliveRules, KeptRules, KeySecret,
-    KeySpec, ModelSpec, PoolSpec, ProbeRules, QueuePolicy, ResumeRules, Spill, TeamSpec, TrafficSettings,
+    KeySpec, ModelSpec, PoolSpec, ProbeRules, QueuePolicy, ResumeRules, Spill, TrafficSettings,
 };
 
 use crate::backend::{
     Addressing, Backend, MODELS_PATH, ModelLimits, Source, known, spoken, vendor_named, vendor_of_host,
 };
 use crate::catalog::{Catalog, CatalogDraft, Served};
-use crate::identity::{Class, Digest, Identity, Key, KeyLimits, ModelSet};
-use crate::live::{BackendId, KeySlot, Live, ModelId};
+use crate::identity::{Identity, Key};
+use crate::live::{BackendId, Live, ModelId};
 use crate::money::{Budget, BudgetSlot, Payer};
 use crate::schedule::Strategy;
+use callers::Keyed;
 
 /// The pools that always exist, in the order they are tried.
 const POOLS: [&str; 2] = ["primary", "fallback"];
@@ -92,7 +95,8 @@ impl Snapshot {
         let backends: Vec<Arc<Backend>> = served.iter().map(|one| Arc::clone(&one.backend)).collect();
         let mut catalog = CatalogDraft { served, pools, strategies, prices: draft.prices }.catalog();
         check::aliases(&mut catalog, &draft.aliases, &mut problems);
-        let mut keys = keys(draft.keys, &draft.teams, &draft.digester, live);
+        let mut keys = callers::keys(draft.keys, &draft.teams, &draft.digester, live);
+        let teams = callers::teams(&draft.teams);
         let budgets = budgets(&draft.budgets, &keys);
         for keyed in &mut keys {
             keyed.key.budgets = counting(&budgets, &keyed.key, live);
@@ -102,12 +106,12 @@ impl Snapshot {
             return Err(problems);
         }
         let keys = keys.into_iter().map(|one| (Arc::new(one.key), one.digests)).collect();
-        let mut anonymous = anonymous(live);
+        let mut anonymous = callers::anonymous(live);
         anonymous.budgets = counting(&budgets, &anonymous, live);
         let anonymous = Arc::new(anonymous);
         Ok(Self {
             version,
-            identity: Identity::new(draft.digester, keys, anonymous),
+            identity: Identity::new(draft.digester, keys, teams, anonymous),
             catalog,
             by_id: backends.iter().enumerate().map(|(index, backend)| (backend.id, index)).collect(),
             backends,
@@ -216,53 +220,6 @@ fn label_of(spec: &BackendSpec) -> &str {
     by_kind.or_else(|| vendor_of_host(&spec.base_url)).map_or(spec.kind.name(), |vendor| vendor.name)
 }
 
-/// A key, with what of its spec is not part of it.
-struct Keyed {
-    key: Key,
-    digests: Vec<Digest>,
-    aliases: BTreeMap<String, Vec<String>>,
-    index: usize,
-}
-
-fn keys(
-    specs: Vec<KeySpec>,
-    teams: &[TeamSpec],
-    digester: &crate::identity::Digester,
-    live: &Live,
-) -> Vec<Keyed> {
-    let keyed = specs.into_iter().enumerate().map(|(index, spec)| {
-        let team = spec.team.as_ref().and_then(|name| teams.iter().find(|team| team.name == *name));
-        let digests = spec.secrets.iter().map(|secret| match secret {
-            KeySecret::Plain(secret) => digester.digest(secret.expose()),
-            KeySecret::Digest(digest) => digest.clone(),
-        });
-        let digests = digests.collect();
-        let team_models = team.map_or_else(ModelSet::all, |team| ModelSet::of(&team.models));
-        let team_limits = team.map(|team| team.limits).unwrap_or_default();
-        let key = Key {
-            slot: live.key_slot(&spec.id),
-            id: spec.id.into(),
-            name: spec.name.into(),
-            team: spec.team.map(Arc::from),
-            models: ModelSet::of(&spec.models).and(team_models),
-            ip_allow: spec.ip_allow,
-            limits: spec.limits.tighter(team_limits),
-            priority_max: spec.priority_max,
-            weight: spec.weight,
-            strict: spec.strict,
-            default_model: spec.default_model.map(Arc::from),
-            body_bytes_max: spec.body_bytes_max,
-            budgets: Box::default(),
-            ceiling: spec.ceiling.map(|spec| Arc::new(spec.price())),
-            expires: spec.expires,
-            enabled: spec.enabled,
-            source: spec.source,
-        };
-        Keyed { key, digests, aliases: spec.aliases, index }
-    });
-    keyed.collect()
-}
-
 /// The budgets, with keys by their ids. One that names nobody counts nobody's spending.
 fn budgets(specs: &[BudgetSpec], keys: &[Keyed]) -> Vec<Budget> {
     let budget = |spec: &BudgetSpec| {
@@ -288,32 +245,4 @@ fn counting(budgets: &[Budget], key: &Key, live: &Live) -> Box<[BudgetSlot]> {
         Payer::Key(id) => key.id == *id,
     };
     budgets.iter().filter(concerns).map(|budget| live.budget_slot(budget)).collect()
-}
-
-/// The caller of a gateway without keys.
-fn anonymous(live: &Live) -> Key {
-    Key {
-        slot: anonymous_slot(live),
-        id: "anonymous".into(),
-        name: "anonymous".into(),
-        team: None,
-        models: ModelSet::all(),
-        ip_allow: Vec::new(),
-        limits: KeyLimits::default(),
-        priority_max: Class::Urgent,
-        weight: 1,
-        strict: false,
-        default_model: None,
-        body_bytes_max: None,
-        budgets: Box::default(),
-        ceiling: None,
-        expires: None,
-        enabled: true,
-        source: Source::default(),
-    }
-}
-
-/// No configured key can have an empty id, so this slot is nobody else's.
-fn anonymous_slot(live: &Live) -> KeySlot {
-    live.key_slot("")
 }

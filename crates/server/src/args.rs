@@ -47,6 +47,9 @@ pub(crate) enum Command {
     /// Make, list, rotate and revoke gateway keys
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Make, list and remove teams of keys
+    #[command(subcommand)]
+    Teams(TeamsCommand),
     /// List, add, test and remove backends
     #[command(subcommand)]
     Backends(BackendsCommand),
@@ -162,6 +165,42 @@ pub(crate) struct NewKeyArguments {
     /// When it stops being valid: 90d, 2027-01-31 or 2027-01-31T12:00:00Z [default: never]
     #[arg(long, value_name = "WHEN")]
     pub(crate) expires: Option<String>,
+    #[command(flatten)]
+    pub(crate) shape: Shape,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TeamsCommand {
+    /// Make a team: what is set here holds for all its keys together
+    Create(NewTeamArguments),
+    /// All teams and their keys
+    List(Shape),
+    /// Remove a team that has no keys
+    Remove {
+        /// The team's name or id
+        team: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NewTeamArguments {
+    /// What people call it
+    pub(crate) name: String,
+    /// A model its keys may use; * stands for any characters. May be repeated [default: all]
+    #[arg(long = "model", value_name = "MODEL")]
+    pub(crate) models: Vec<String>,
+    /// Requests a minute
+    #[arg(long)]
+    pub(crate) rpm: Option<u64>,
+    /// Tokens a minute
+    #[arg(long)]
+    pub(crate) tpm: Option<u64>,
+    /// Requests at once
+    #[arg(long)]
+    pub(crate) concurrency: Option<u64>,
+    /// What people should remember of it
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) note: Option<String>,
     #[command(flatten)]
     pub(crate) shape: Shape,
 }

@@ -14,6 +14,7 @@ mod moment;
 pub(crate) mod outcome;
 mod place;
 mod running;
+mod teams;
 mod usage;
 mod version;
 
@@ -38,6 +39,7 @@ pub(crate) fn run(arguments: Arguments, environment: BTreeMap<String, String>) -
         Command::Check(shape) => on_one_thread(check::run(&place, shape)),
         Command::Config(command) => config::run(&place, command),
         Command::Keys(command) => on_one_thread(keys::run(&place, command)),
+        Command::Teams(command) => on_one_thread(teams::run(&place, command)),
         Command::Backends(command) => on_one_thread(backends::run(&place, command)),
         Command::Models(arguments) => on_one_thread(models::run(&place, arguments)),
         Command::Chat(arguments) => on_one_thread(chat::run(&place, arguments)),

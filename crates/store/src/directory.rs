@@ -1,6 +1,7 @@
-//! What people edit through the API: backends, gateway keys, settings; it never decides what an entry means, and
+//! What people edit through the API: backends, gateway keys, teams, budgets, prices, settings; it never decides what an entry means, and
 //! hands credentials to the vault.
 
+mod specs;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,8 @@ use crate::audit::Author;
 use crate::error::StoreError;
 use crate::sqlite::{Database, directory as rows};
 use crate::vault::{Ring, Vault};
+
+pub use specs::{Kind, NewSpec, SpecChange, StoredSpec};
 
 /// A backend as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]

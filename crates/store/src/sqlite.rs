@@ -10,6 +10,7 @@ pub(crate) mod moving;
 pub(crate) mod retention;
 pub(crate) mod search;
 pub(crate) mod secrets;
+pub(crate) mod specs;
 pub(crate) mod usage;
 
 use std::path::{Path, PathBuf};

@@ -152,8 +152,9 @@ fn bodies() -> Map<String, Value> {
     generator.subschema_for::<file::Backend>();
     generator.subschema_for::<body::KeyBody>();
     generator.subschema_for::<body::RotateBody>();
+    generator.subschema_for::<file::Team>();
     let mut schemas = generator.take_definitions(true);
-    for (name, patch) in [("Backend", "BackendPatch"), ("KeyBody", "KeyPatch")] {
+    for (name, patch) in [("Backend", "BackendPatch"), ("KeyBody", "KeyPatch"), ("Team", "TeamPatch")] {
         let whole = schemas.get(name).expect("the generator was asked for it").clone();
         schemas.insert(patch.to_owned(), patch_of(whole));
     }

@@ -1,5 +1,7 @@
 //! The admin API end to end: through its router, with a real store, and a data plane that only listens.
 
+mod teams;
+
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -294,6 +296,7 @@ async fn bodies_are_bounded_and_text() {
 #[tokio::test]
 async fn a_key_is_shown_once_rotates_with_grace_and_is_revoked() {
     let house = House::new(BASE).await;
+    house.call("POST", "/api/admin/teams", r#"{"name": "red"}"#).await.expect(201);
     let body =
         json!({"name": "ci", "team": "red", "rpm": 10, "models": ["m"], "expires": "2027-01-01T00:00:00Z"});
     let created = house.call("POST", "/api/admin/keys", &body.to_string()).await.expect(201);

@@ -1,15 +1,16 @@
 //! Reads what an API call or the directory says of a backend or a key, by the same rules as the file; it never
 //! resolves `${VAR}` or `file:`, which would let a caller read the host.
 
-use policy::{BackendSpec, Deadlines, KeyLimits, KeySecret, KeySpec, Secret, Source};
+use policy::{BackendSpec, Deadlines, KeyLimits, KeySecret, KeySpec, Secret, Source, TeamSpec};
 use serde_json::Value as Json;
+use store::directory::StoredSpec;
 
 use super::backend;
 use super::bind::{Bind, Binder, References, Table, shape};
 use super::callers;
 use super::check::Checker;
 use super::file::{self, Class};
-use super::leaf::{ModelName, Moment, Name, Network, OneOrMany};
+use super::leaf::{ModelName, Moment, Name, Network, OneOrMany, Text};
 use super::problem::Report;
 use super::quantity::{Count, Size, Span};
 use super::read::{self, Format, Place};
@@ -30,6 +31,8 @@ shape! {
         pub concurrency: Option<Count<1, 1_000_000>>,
         /// Models it may use; `*` stands for any run of characters.
         pub models: Option<Vec<ModelName>>,
+        /// What it may ask for.
+        pub endpoints: Option<Vec<file::EndpointName>>,
         /// Addresses it may be used from.
         pub ip_allow: Option<Vec<Network>>,
         /// The best class it may ask for.
@@ -46,6 +49,10 @@ shape! {
         pub unpriced: Option<file::Price>,
         /// The longest body it may send.
         pub body_max: Option<Size<1024, { 4 << 30 }>>,
+        /// Tags that each of its receipts bears.
+        pub metadata: Option<file::Metadata>,
+        /// What people should remember of it.
+        pub note: Option<Text>,
         /// When it stops being valid.
         pub expires: Option<Moment>,
         /// Whether it is in use.
@@ -132,6 +139,7 @@ pub(crate) fn stored_key(
         secrets,
         team: stored.team.clone(),
         models: typed.models.iter().flatten().map(|model| model.0.clone()).collect(),
+        endpoints: callers::endpoints(typed.endpoints.as_deref()),
         ip_allow: typed.ip_allow.iter().flatten().map(|network| network.0).collect(),
         limits: KeyLimits {
             rpm: typed.rpm.map(Count::get32),
@@ -145,10 +153,26 @@ pub(crate) fn stored_key(
         aliases: callers::aliases(typed.aliases.as_ref()),
         body_bytes_max: typed.body_max.map(|size| size.0),
         ceiling: typed.unpriced.as_ref().map(backend::ceiling),
+        metadata: callers::metadata(typed.metadata.as_ref()),
+        note: typed.note.as_ref().map(|note| note.0.clone()),
         expires: stored.expires,
         enabled: stored.enabled,
         source: Source::Api,
     })
+}
+
+/// Reads a team.
+pub(crate) fn team_body(text: &str) -> Result<TeamSpec, Report> {
+    bind::<file::Team>(&Place::Request, text).map(|(typed, _)| callers::team(&typed, Source::Api))
+}
+
+/// A team of the directory as a snapshot needs it.
+pub(crate) fn stored_team(stored: &StoredSpec) -> Result<TeamSpec, Report> {
+    let mut body = stored.spec.clone();
+    if let Json::Object(fields) = &mut body {
+        fields.insert("name".to_owned(), Json::String(stored.name.clone()));
+    }
+    bind::<file::Team>(&Place::Stored, &body.to_string()).map(|(typed, _)| callers::team(&typed, Source::Api))
 }
 
 /// The credential that a backend's body gives.

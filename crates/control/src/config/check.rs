@@ -49,6 +49,7 @@ impl Checker<'_> {
         self.addresses(file);
         self.ranges(file);
         self.keys(file);
+        self.teams(file);
         self.backends(file);
         self.aliases(file);
         self.budgets(file);
@@ -151,6 +152,29 @@ impl Checker<'_> {
                 let path = Path::dotted("api_keys").then(index);
                 self.refuse(&path, "another key already has this secret", None);
             }
+        }
+    }
+
+    /// The file stands by itself: its keys belong to its own teams.
+    fn teams(&mut self, file: &File) {
+        let mut names = Vec::new();
+        for (index, team) in file.teams.iter().flat_map(List::iter) {
+            if names.contains(&team.name.as_str()) {
+                let message = format!("another team is already named {}", quoted(&team.name.0));
+                self.refuse(&Path::dotted("teams").then(index).then("name"), message, None);
+            }
+            names.push(team.name.as_str());
+        }
+        let all_known = is_whole(self.tree, "teams", file.teams.as_ref());
+        for (index, key) in file.keys.iter().flat_map(List::iter) {
+            let Some(team) = key.team.as_ref().filter(|team| all_known && !names.contains(&team.as_str()))
+            else {
+                continue;
+            };
+            let suggestion = did_you_mean(&team.0, &names)
+                .or_else(|| Some(format!("declare it: `teams: [{{name: {}}}]`", team.0)));
+            let path: Path = Path::dotted("keys").then(index).then("team");
+            self.refuse(&path, format!("there is no team {}", quoted(&team.0)), suggestion);
         }
     }
 
@@ -313,18 +337,18 @@ impl Checker<'_> {
     fn budgets(&mut self, file: &File) {
         let written = || file.keys.iter().flat_map(List::iter).map(|(_, key)| key);
         let keys: Vec<&str> = written().map(|key| key.name.0.as_str()).collect();
-        let mut teams: Vec<&str> =
-            written().filter_map(|key| key.team.as_ref()).map(|team| team.0.as_str()).collect();
-        teams.sort_unstable();
-        teams.dedup();
-        let all_known = file.keys.as_ref().map_or(self.tree.get("keys").is_none(), List::is_whole);
+        let teams: Vec<&str> =
+            file.teams.iter().flat_map(List::iter).map(|(_, team)| team.name.0.as_str()).collect();
+        let all_keys = is_whole(self.tree, "keys", file.keys.as_ref());
+        let all_teams = is_whole(self.tree, "teams", file.teams.as_ref());
         let budgets = file.budgets.as_ref();
         for (index, budget) in budgets.iter().flat_map(|list| list.iter()) {
             let path = Path::dotted("budgets").then(index);
             if budget.key.is_some() && budget.team.is_some() {
                 self.refuse(&path, "a budget is of one key or of one team, not of both", None);
             }
-            for (field, name, known) in [("key", &budget.key, &keys), ("team", &budget.team, &teams)] {
+            let named = [("key", &budget.key, &keys, all_keys), ("team", &budget.team, &teams, all_teams)];
+            for (field, name, known, all_known) in named {
                 let unknown = name.as_ref().filter(|name| all_known && !known.contains(&name.0.as_str()));
                 if let Some(name) = unknown {
                     let suggestion = did_you_mean(&name.0, known);
@@ -337,6 +361,11 @@ impl Checker<'_> {
             }
         }
     }
+}
+
+/// Whether everything that is written of a list fits, so that what is not found in it is not there.
+fn is_whole<T>(tree: &Node, name: &str, list: Option<&List<T>>) -> bool {
+    list.map_or(tree.get(name).is_none(), List::is_whole)
 }
 
 /// Every pool a backend may be in.

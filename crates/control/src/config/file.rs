@@ -11,7 +11,7 @@ use super::leaf::{Address, HeaderName, HealthPath, ModelName, Name, OneOrMany, S
 use super::quantity::{Count, Interval, Size, Span};
 use super::tree::{Node, Value};
 
-pub use callers::{Class, Key};
+pub use callers::{Class, EndpointName, Key, Metadata, Team};
 pub use money::{Budget, Period, Price};
 pub use pace::{Adaptive, AdaptiveMode, Breaker, Cooldown, Growth, RateWindow, Retreat, RetryAfter};
 pub use spoken::Spoken;
@@ -72,6 +72,8 @@ shape! {
         pub api_keys: Option<Vec<SecretText>>,
         /// Gateway keys.
         pub keys: Option<List<Key>>,
+        /// Keys that share ceilings.
+        pub teams: Option<List<Team>>,
         /// What can serve.
         pub backends: Option<List<Backend>>,
         /// Other names for models; a list is tried in order.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use policy::{
     AdaptiveSettings, AffinityRules, BackendSpec, BreakerRules, BudgetOf, BudgetSpec, CooldownRules,
     Deadlines, HedgeRules, KeptRules, KeySpec, Period, PoolSpec, ProbeRules, QueuePolicy, RateWindow, Secret,
-    Source, Spill, Strategy, TrafficSettings,
+    Source, Spill, Strategy, TeamSpec, TrafficSettings,
 };
 use store::MasterKeySource;
 
@@ -109,6 +109,8 @@ pub struct Settings {
     pub journal_bytes_max: u64,
     /// Gateway keys.
     pub keys: Vec<KeySpec>,
+    /// Keys that share ceilings.
+    pub teams: Vec<TeamSpec>,
     /// What can serve.
     pub backends: Vec<BackendSpec>,
     /// Other names for models.
@@ -229,6 +231,7 @@ impl Settings {
                 .and_then(|ledger| ledger.journal_bytes_max)
                 .map_or(DEFAULTS.journal_bytes_max, |size| size.0),
             keys: callers::keys(file, tree),
+            teams: callers::teams(file, tree),
             backends: backend::backends(file, tree, common),
             aliases: callers::aliases(file.aliases.as_ref()),
             pools: pools(file),

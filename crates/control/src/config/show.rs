@@ -171,6 +171,13 @@ impl Rows<'_> {
         if !key.models.is_empty() {
             self.add(path.then("models"), key.models.join(", "));
         }
+        if let Some(team) = &key.team {
+            self.add(path.then("team"), team.clone());
+        }
+        let endpoints: Vec<&str> = key.endpoints.iter().map(|endpoint| endpoint.name()).collect();
+        if !endpoints.is_empty() {
+            self.add(path.then("endpoints"), endpoints.join(", "));
+        }
         self.add(path.then("priority_max"), key.priority_max.name().to_owned());
         self.add(path.then("weight"), key.weight.to_string());
         self.add(path.then("enabled"), key.enabled.to_string());

@@ -145,7 +145,7 @@ const BAD: &[(&str, &str, &str)] = &[
     (
         "references_that_lead_nowhere",
         "a.yaml",
-        "backends:\n  - {name: b, kind: openai, models: {gpt-5: null}}\naliases: {x: gpt-6, y: z, z: y, gpt-5: openai/any, w: [openai/any, gpt-5], v: b/own}\nbudgets: [{key: app, amount: 5}, {team: blue, amount: 1}]\n",
+        "backends:\n  - {name: b, kind: openai, models: {gpt-5: null}}\naliases: {x: gpt-6, y: z, z: y, gpt-5: openai/any, w: [openai/any, gpt-5], v: b/own}\nkeys: [{name: a, key: one, team: rde}, {name: b, key: two, team: red}]\nteams: [{name: red}, {name: red}]\nbudgets: [{key: app, amount: 5}, {team: blue, amount: 1}, {team: red, amount: 1}]\n",
     ),
     (
         "addresses_that_must_not_be_reached",
@@ -160,7 +160,7 @@ const BAD: &[(&str, &str, &str)] = &[
     (
         "values_out_of_range",
         "a.yaml",
-        "listen: 9190\nmetrics_listen: example.com:80\nkeepalive: {stream: 500ms, nonstream: 2s, endpoints: {/v1/x: 61s}}\ndrain_timeout: 2 days\nlimits: {max_in_flight: 0, body_max: 1TiB, queue_max: 5.5}\nretry: {attempts_max: 21}\nlog: {level: loud, format: text}\nkeys: [{name: k, key: x, ip_allow: [10.0.0.0/33], expires: tomorrow, strict: 'yes', models: ['a b']}]\n",
+        "listen: 9190\nmetrics_listen: example.com:80\nkeepalive: {stream: 500ms, nonstream: 2s, endpoints: {/v1/x: 61s}}\ndrain_timeout: 2 days\nlimits: {max_in_flight: 0, body_max: 1TiB, queue_max: 5.5}\nretry: {attempts_max: 21}\nlog: {level: loud, format: text}\nkeys: [{name: k, key: x, ip_allow: [10.0.0.0/33], expires: tomorrow, strict: 'yes', models: ['a b'], endpoints: [chats], metadata: {a: ''}}]\nteams: [{name: t, rpm: 0, endpoints: [images, x]}, {name: t t}]\n",
     ),
     (
         "an_endpoint_that_nobody_serves",

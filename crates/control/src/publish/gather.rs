@@ -7,7 +7,7 @@ use policy::{
     BackendSpec, Digest, KeySecret, KeySpec, PriceBook, TeamSpec, Timestamp, vendor_named, vendor_of_host,
 };
 use serde_json::{Map, Value};
-use store::directory::{StoredBackend, StoredKey};
+use store::directory::{Kind, StoredBackend, StoredKey, StoredSpec};
 use store::{Directory, StoreError};
 
 use crate::config::{Settings, body};
@@ -21,6 +21,7 @@ pub(crate) struct Gathered {
     pub(crate) changes: u64,
     pub(crate) backends: Vec<StoredBackend>,
     pub(crate) keys: Vec<StoredKey>,
+    pub(crate) teams: Vec<StoredSpec>,
 }
 
 impl Gathered {
@@ -29,7 +30,8 @@ impl Gathered {
         let changes = directory.changes().await?;
         let backends = directory.backends().await?;
         let keys = directory.keys().await?;
-        Ok(Self { changes, backends, keys })
+        let teams = directory.specs(Kind::Team).await?;
+        Ok(Self { changes, backends, keys, teams })
     }
 
     /// Adds the stored backends.
@@ -52,9 +54,35 @@ impl Gathered {
         }
     }
 
-    /// Adds the stored keys.
-    pub(crate) fn keys(&self, now: Timestamp, specs: &mut Vec<KeySpec>, left_out: &mut Vec<String>) {
+    /// Adds the stored teams.
+    pub(crate) fn teams(&self, specs: &mut Vec<TeamSpec>, left_out: &mut Vec<String>) {
+        for stored in &self.teams {
+            if specs.iter().any(|spec| spec.name == stored.name) {
+                left_out.push(format!("team {}: another one has this name", stored.name));
+                continue;
+            }
+            match body::stored_team(stored) {
+                Ok(spec) => specs.push(spec),
+                Err(report) => left_out.push(format!("team {}: {report}", stored.name)),
+            }
+        }
+    }
+
+    /// Adds the stored keys. One of a team that is gone is left out: without it, it could do more than was meant.
+    pub(crate) fn keys(
+        &self,
+        now: Timestamp,
+        teams: &[TeamSpec],
+        specs: &mut Vec<KeySpec>,
+        left_out: &mut Vec<String>,
+    ) {
         for stored in &self.keys {
+            if let Some(team) = &stored.team
+                && !teams.iter().any(|known| known.name == *team)
+            {
+                left_out.push(format!("key {}: there is no team `{team}`", stored.name));
+                continue;
+            }
             if specs.iter().any(|spec| spec.name == stored.name || spec.id == stored.id) {
                 left_out.push(format!("key {}: another one has this name", stored.name));
                 continue;
@@ -107,12 +135,6 @@ pub(crate) fn with_former(limits: Value, former: &Former) -> Value {
     let kept = serde_json::json!({"digest": hex::encode(former.digest.bytes()), "until": former.until.0});
     fields.insert(FORMER.to_owned(), kept);
     Value::Object(fields)
-}
-
-/// Teams exist by being named; they have no limits of their own yet.
-pub(crate) fn teams(keys: &[KeySpec]) -> Vec<TeamSpec> {
-    let names: BTreeSet<&String> = keys.iter().filter_map(|key| key.team.as_ref()).collect();
-    names.into_iter().map(|name| TeamSpec { name: name.clone(), ..TeamSpec::default() }).collect()
 }
 
 /// Built-in prices for everything these backends may be asked for.

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use policy::Secret;
 use serde_json::json;
-use store::directory::{NewBackend, NewKey};
+use store::directory::{Kind, NewBackend, NewKey, NewSpec};
 
 use super::*;
 use crate::testing::{House, load_text};
@@ -51,6 +51,8 @@ async fn a_reload_takes_everything_into_force_or_nothing() {
 async fn what_another_process_stored_is_caught_up_with() {
     let house = House::new(BASE).await;
     assert_eq!(house.publisher.catch_up().await.expect("the store answers"), None);
+    let team = NewSpec { id: "team_1".into(), name: "red".into(), spec: json!({"rpm": 9}) };
+    house.store.directory.add_spec(Kind::Team, team, Timestamp(1)).await.expect("it is stored");
     let digest = house.publisher.controls().digester.digest("lg-from-the-command-line");
     let new = NewKey {
         id: "key_1".into(),
@@ -68,6 +70,7 @@ async fn what_another_process_stored_is_caught_up_with() {
     let snapshot = house.snapshot();
     let key = snapshot.identity.find("lg-from-the-command-line").expect("it is in force");
     assert_eq!((key.limits.rpm, key.team.as_deref()), (Some(5), Some("red")));
+    assert_eq!(snapshot.identity.teams()[0].limits.rpm, Some(9));
     assert_eq!(house.publisher.catch_up().await.expect("the store answers"), None);
 }
 

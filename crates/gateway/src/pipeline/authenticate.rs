@@ -9,6 +9,7 @@ use super::accept::Arrival;
 use crate::{
     gateway::Gateway,
     refusal::{Code, Refusal},
+    routes,
 };
 
 /// Who asks, and how urgently.
@@ -29,6 +30,9 @@ pub(super) fn authenticate(gateway: &Gateway, arrival: &Arrival) -> Result<Calle
     }
     let key = find_key(arrival)?;
     policy::may_enter(&key, arrival.peer, arrival.wall)?;
+    if let Some(endpoint) = routes::endpoint(arrival.operation, arrival.dialect, arrival.tail()) {
+        policy::may_call(&key, endpoint)?;
+    }
     let headers = &arrival.head.headers;
     let asked = headers
         .get("x-priority")
@@ -36,11 +40,7 @@ pub(super) fn authenticate(gateway: &Gateway, arrival: &Arrival) -> Result<Calle
         .and_then(|value| value.parse::<Class>().ok());
     Ok(Caller {
         class: asked.unwrap_or_default().capped(key.priority_max),
-        tags: headers
-            .get("x-lockgate-tags")
-            .and_then(|value| value.to_str().ok())
-            .map(tags)
-            .unwrap_or_default(),
+        tags: tags(headers.get("x-lockgate-tags").and_then(|value| value.to_str().ok()), &key.metadata),
         key,
     })
 }
@@ -81,21 +81,20 @@ fn presented<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> Option<&'a s
     bearer.or_else(named).or_else(in_query).filter(|key| !key.is_empty())
 }
 
-/// At most this many tags are kept of one request, each at most this long.
+/// At most this many tags are kept of one request's own, each at most this long.
 const TAGS_MAX: usize = 16;
 const TAG_BYTES_MAX: usize = 64;
 
-/// `project=a,stage=dev` as pairs; what is not a pair, or too long, is left out.
-fn tags(header: &str) -> Vec<(String, String)> {
-    header
-        .split(',')
-        .filter_map(|pair| pair.trim().split_once('='))
-        .filter(|(name, value)| {
-            !name.is_empty() && name.len() <= TAG_BYTES_MAX && value.len() <= TAG_BYTES_MAX
-        })
-        .take(TAGS_MAX)
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect()
+/// `project=a,stage=dev` as pairs, behind what the key says of itself; what is not a pair, too long, or named as the key
+/// names something, is left out.
+fn tags(header: Option<&str>, of_key: &[(String, String)]) -> Vec<(String, String)> {
+    let own = header.unwrap_or_default().split(',').filter_map(|pair| pair.trim().split_once('='));
+    let own = own.filter(|(name, value)| {
+        let fits = name.len() <= TAG_BYTES_MAX && value.len() <= TAG_BYTES_MAX;
+        fits && !name.is_empty() && !of_key.iter().any(|(known, _)| known == name)
+    });
+    let own = own.take(TAGS_MAX).map(|(name, value)| (name.to_owned(), value.to_owned()));
+    of_key.iter().cloned().chain(own).collect()
 }
 
 #[cfg(test)]
@@ -126,11 +125,20 @@ mod tests {
 
     #[test]
     fn tags_are_pairs_and_bounded() {
-        assert_eq!(
-            tags("project=a, stage=dev,x,=y"),
-            [("project".into(), "a".into()), ("stage".into(), "dev".into())]
-        );
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let of_key = [pair("project", "of the key")];
+        for (header, of_key, want) in [
+            (Some("project=a, stage=dev,x,=y"), &[][..], vec![pair("project", "a"), pair("stage", "dev")]),
+            (
+                Some("project=a, stage=dev"),
+                &of_key,
+                vec![pair("project", "of the key"), pair("stage", "dev")],
+            ),
+            (None, &of_key, of_key.to_vec()),
+        ] {
+            assert_eq!(tags(header, of_key), want, "{header:?}");
+        }
         let many = (0..40).map(|n| format!("t{n}=v")).collect::<Vec<_>>().join(",");
-        assert_eq!(tags(&many).len(), TAGS_MAX);
+        assert_eq!(tags(Some(&many), &[]).len(), TAGS_MAX);
     }
 }

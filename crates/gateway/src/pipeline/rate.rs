@@ -1,4 +1,4 @@
-//! Decides how a caller is told where its key stands with its own rate limits; never what the limits are.
+//! Decides how a caller is told where its key stands with its own rate limits and its team's; never what the limits are.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ static TOKENS: Names = Names {
 
 /// Writes where the key stands with each limit that it has.
 pub(super) fn write(gateway: &Gateway, key: &Key, headers: &mut HeaderMap) {
-    if key.limits.rpm.is_none() && key.limits.tpm.is_none() {
+    if key.limits.rpm.is_none() && key.limits.tpm.is_none() && key.team.is_none() {
         return;
     }
     let now = Instant::now().into_std();

@@ -11,3 +11,4 @@ mod lookout;
 mod promises;
 mod resume;
 mod scene;
+mod teams;

@@ -1,12 +1,11 @@
 //! Decides what a gateway key is and which models it names; never looks at what it was presented for.
 
-use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use super::reach::{AddressSet, EndpointSet};
 use crate::backend::Source;
 use crate::live::KeySlot;
 use crate::money::{BudgetSlot, Price};
@@ -23,11 +22,13 @@ pub struct Key {
     pub name: Arc<str>,
     /// The team it belongs to.
     pub team: Option<Arc<str>>,
-    /// Which models it may use.
+    /// Which models it and its team may use.
     pub models: ModelSet,
-    /// Addresses it may be used from; empty: any.
-    pub ip_allow: Vec<IpNet>,
-    /// Its own ceilings, its team's already folded in (the tighter wins).
+    /// What it and its team may ask for.
+    pub endpoints: EndpointSet,
+    /// Addresses that it and its team may be used from.
+    pub ip_allow: AddressSet,
+    /// Its own ceilings; those of its team are counted for all its keys together.
     pub limits: KeyLimits,
     /// The best class it may ask for.
     pub priority_max: Class,
@@ -39,6 +40,8 @@ pub struct Key {
     pub default_model: Option<Arc<str>>,
     /// The longest body it may send, when tighter than the gateway's.
     pub body_bytes_max: Option<u64>,
+    /// Tags that each of its receipts bears, whatever tags the request brings.
+    pub metadata: Box<[(String, String)]>,
     /// The budgets that its requests count towards.
     pub budgets: Box<[BudgetSlot]>,
     /// What it pays for a model whose price nobody knows; without it such a model is refused where a budget counts.
@@ -51,16 +54,16 @@ pub struct Key {
     pub source: Source,
 }
 
-impl Key {
-    /// Whether an address may use it. An IPv4 caller on a dual-stack socket is judged as IPv4.
-    #[must_use]
-    pub fn allows_ip(&self, ip: IpAddr) -> bool {
-        let ip = ip.to_canonical();
-        self.ip_allow.is_empty() || self.ip_allow.iter().any(|net| net.contains(&ip))
-    }
+/// Keys that share ceilings. What else a team demands is part of each of its keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Team {
+    /// Unique.
+    pub name: Arc<str>,
+    /// The ceilings of all its keys together.
+    pub limits: KeyLimits,
 }
 
-/// Ceilings of a key; `None` is none.
+/// Ceilings of a key or a team; `None` is none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyLimits {
     /// Requests per minute.
@@ -69,21 +72,6 @@ pub struct KeyLimits {
     pub tpm: Option<u64>,
     /// Requests at once.
     pub concurrency: Option<u32>,
-}
-
-impl KeyLimits {
-    /// The tighter of two, ceiling by ceiling.
-    #[must_use]
-    pub fn tighter(self, other: Self) -> Self {
-        fn least<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
-            one.into_iter().chain(other).min()
-        }
-        Self {
-            rpm: least(self.rpm, other.rpm),
-            tpm: least(self.tpm, other.tpm),
-            concurrency: least(self.concurrency, other.concurrency),
-        }
-    }
 }
 
 /// How much a request is worth waiting for; `x-priority`, capped by its key. Urgent comes first.
@@ -247,12 +235,6 @@ mod tests {
         assert!(!key.holds("qwen"));
         assert!(ModelSet::of::<&str>([]).is_all());
         assert!(ModelSet::of(["a", "*"]).is_all());
-        let tight = KeyLimits { rpm: Some(5), tpm: None, concurrency: Some(9) }.tighter(KeyLimits {
-            rpm: Some(7),
-            tpm: Some(1),
-            concurrency: Some(2),
-        });
-        assert_eq!(tight, KeyLimits { rpm: Some(5), tpm: Some(1), concurrency: Some(2) });
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod admission;
 mod backends;
+mod callers;
 mod hedging;
 mod leases;
 mod pace;
@@ -10,12 +11,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::asks::{BackendId, Grant, Granted, KeyRate, KeySlot, KeyTokens, ModelId, Refused, RefusedReason};
+use super::asks::{BackendId, Grant, Granted, KeySlot, ModelId, Refused, RefusedReason};
 use super::board::Board;
 use super::names::Names;
 use super::routing::RoutingQueue;
 use crate::identity::Class;
-use crate::limit::{Bucket, Entry, InFlight, Place, Rank, Rate, WaiterId, Waiters};
+use crate::limit::{Bucket, Entry, InFlight, Place, Rank, WaiterId, Waiters};
 use crate::schedule::{Hedges, RetryBudget, mix};
 use crate::snapshot::{QueuePolicy, Snapshot, TrafficSettings};
 
@@ -34,6 +35,8 @@ pub(super) struct State {
     pub(super) board: Board,
     key_ids: Names,
     keys: Vec<KeyState>,
+    team_names: Names,
+    teams: Vec<Counts>,
     pools: HashMap<Arc<str>, RetryBudget>,
     hedges: Hedges,
     pub(super) in_flight: InFlight,
@@ -72,18 +75,26 @@ struct Newcomer {
     waits_for: Queue,
 }
 
-/// One key's counts.
-#[derive(Debug)]
-struct KeyState {
+/// What a key, or the keys of a team together, have in flight and may use in a minute.
+#[derive(Debug, Default)]
+struct Counts {
     in_flight: InFlight,
     rate: Option<Box<Bucket>>,
     tokens: Option<Box<Bucket>>,
+}
+
+/// One key's counts.
+#[derive(Debug)]
+struct KeyState {
+    counts: Counts,
     weight: u32,
+    /// Its team, which counts all that it counts. As the newest snapshot has it: what is in flight moves with the key.
+    team: Option<u32>,
 }
 
 impl Default for KeyState {
     fn default() -> Self {
-        Self { in_flight: InFlight::default(), rate: None, tokens: None, weight: 1 }
+        Self { counts: Counts::default(), weight: 1, team: None }
     }
 }
 
@@ -96,6 +107,8 @@ impl Default for State {
             board: Board::default(),
             key_ids: Names::default(),
             keys: Vec::new(),
+            team_names: Names::default(),
+            teams: Vec::new(),
             pools: HashMap::new(),
             hedges: Hedges::default(),
             in_flight: InFlight::up_to(Some(settings.max_in_flight)),
@@ -152,12 +165,7 @@ impl State {
         for backend in &snapshot.backends {
             self.pools.entry(Arc::clone(&backend.pool)).or_default();
         }
-        for key in snapshot.identity.keys() {
-            let Some(state) = self.keys.get_mut(at(key.slot.0)) else { continue };
-            state.weight = key.weight;
-            limit(&mut state.rate, key.limits.rpm.map(u64::from), now);
-            limit(&mut state.tokens, key.limits.tpm, now);
-        }
+        self.adopt_callers(&snapshot.identity, now);
         self.routing.open_where(|_| true);
         self.admission.open_where(|_| true);
         self.serve(now)
@@ -209,26 +217,6 @@ impl State {
     pub(super) fn may_retry(&mut self, pool: &str, now: Instant) -> bool {
         let (share, floor) = (self.settings.retry_share_percent, self.settings.retry_floor);
         self.pools.get_mut(pool).is_some_and(|budget| budget.take(share, floor, now))
-    }
-
-    pub(super) fn key_rate(&self, key: KeySlot, now: Instant) -> Option<KeyRate> {
-        let rate = self.keys.get(at(key.0))?.rate.as_ref()?;
-        let small = |amount| u32::try_from(amount).unwrap_or(u32::MAX);
-        let (limit, remaining) = (small(rate.capacity()), small(rate.level(now)));
-        Some(KeyRate { limit, remaining, reset: rate.full_in(now) })
-    }
-
-    pub(super) fn key_tokens(&self, key: KeySlot, now: Instant) -> Option<KeyTokens> {
-        let tokens = self.keys.get(at(key.0))?.tokens.as_ref()?;
-        let (limit, remaining) = (tokens.capacity(), tokens.level(now));
-        Some(KeyTokens { limit, remaining, reset: tokens.full_in(now) })
-    }
-
-    pub(super) fn correct_tokens(&mut self, key: KeySlot, reserved: u64, spent: u64, now: Instant) {
-        let tokens = self.keys.get_mut(at(key.0)).and_then(|state| state.tokens.as_mut());
-        if let Some(tokens) = tokens {
-            tokens.correct(reserved, spent, now);
-        }
     }
 
     pub(super) fn in_error(&self) -> Vec<BackendId> {
@@ -318,16 +306,5 @@ impl State {
     pub(super) fn take_outbox(&mut self) -> Vec<Grant> {
         self.outbox_since = None;
         std::mem::take(&mut self.outbox)
-    }
-}
-
-/// Puts a limit on what a key may use in a minute, or takes it off.
-fn limit(bucket: &mut Option<Box<Bucket>>, per_minute: Option<u64>, now: Instant) {
-    match (bucket, per_minute) {
-        (bucket, None) => *bucket = None,
-        (Some(bucket), Some(amount)) => bucket.change(Rate::per_minute(amount), amount, now),
-        (bucket @ None, Some(amount)) => {
-            *bucket = Some(Box::new(Bucket::full(Rate::per_minute(amount), amount, now)));
-        }
     }
 }

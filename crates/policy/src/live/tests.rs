@@ -4,6 +4,7 @@ mod choosing;
 mod limits;
 mod queue;
 mod random;
+mod teams;
 
 use std::time::{Duration, Instant};
 

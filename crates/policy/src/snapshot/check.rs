@@ -6,8 +6,8 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::{
-    BackendSpec, BudgetSpec, Draft, KeepaliveRules, KeySecret, KeySpec, Keyed, POOLS, ProbeRules, Problem,
-    TrafficSettings,
+    BackendSpec, BudgetSpec, Draft, KeepaliveRules, KeySecret, KeySpec, POOLS, ProbeRules, Problem,
+    TrafficSettings, callers::Keyed,
 };
 use crate::backend::{Deadlines, Source};
 use crate::catalog::{Catalog, DEMO_PREFIX, close_names};
@@ -267,6 +267,9 @@ fn keys(draft: &Draft, problems: &mut Vec<Problem>) {
     for (index, team) in draft.teams.iter().enumerate() {
         name(format!("teams[{index}].name"), &team.name, problems);
         key_limits(&format!("teams[{index}].limits"), team.limits, problems);
+        if team.body_bytes_max == Some(0) {
+            problems.push(Problem::new(format!("teams[{index}].body_bytes_max"), "must be at least 1"));
+        }
     }
 }
 

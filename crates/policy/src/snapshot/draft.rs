@@ -7,9 +7,10 @@ use ipnet::IpNet;
 use protocol::Dialect;
 use serde::{Deserialize, Serialize};
 
+use super::TeamSpec;
 use crate::backend::{BackendKind, BackendLimits, Deadlines, HeaderRules, ModelLimits, Source};
 use crate::catalog::Carries;
-use crate::identity::{Class, Digest, Digester, KeyLimits, Secret};
+use crate::identity::{Class, Digest, Digester, Endpoint, KeyLimits, Secret};
 use crate::limit::{Adaptive, RateWindow, RetreatRules};
 use crate::money::{Amount, Period, PriceBook, PriceSpec};
 use crate::schedule::{AffinityRules, BreakerRules, CooldownRules, HedgeRules, Strategy};
@@ -171,6 +172,8 @@ pub struct KeySpec {
     pub team: Option<String>,
     /// Names and patterns of models; empty: all.
     pub models: Vec<String>,
+    /// What it may ask for; empty: all.
+    pub endpoints: Vec<Endpoint>,
     /// Addresses; empty: all.
     pub ip_allow: Vec<IpNet>,
     /// Its ceilings.
@@ -189,6 +192,10 @@ pub struct KeySpec {
     pub body_bytes_max: Option<u64>,
     /// What it pays for a model whose price nobody knows.
     pub ceiling: Option<PriceSpec>,
+    /// Tags that each of its receipts bears.
+    pub metadata: BTreeMap<String, String>,
+    /// What people remember of it.
+    pub note: Option<String>,
     /// When it stops being valid.
     pub expires: Option<Timestamp>,
     /// Whether it is in use.
@@ -207,6 +214,7 @@ impl KeySpec {
             secrets: vec![secret],
             team: None,
             models: Vec::new(),
+            endpoints: Vec::new(),
             ip_allow: Vec::new(),
             limits: KeyLimits::default(),
             priority_max: Class::Urgent,
@@ -216,6 +224,8 @@ impl KeySpec {
             aliases: BTreeMap::new(),
             body_bytes_max: None,
             ceiling: None,
+            metadata: BTreeMap::new(),
+            note: None,
             expires: None,
             enabled: true,
             source: Source::default(),
@@ -252,17 +262,6 @@ pub enum BudgetOf {
     Team(String),
     /// A key's.
     Key(String),
-}
-
-/// A team as it was written: its ceilings and models narrow those of its keys.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TeamSpec {
-    /// Its name.
-    pub name: String,
-    /// Names and patterns of models; empty: all.
-    pub models: Vec<String>,
-    /// The ceilings of each of its keys.
-    pub limits: KeyLimits,
 }
 
 /// When a later pool is used.

@@ -1,12 +1,14 @@
 //! What a draft means and what is wrong with one: where names lead, who may take them, and every problem at once.
 
+mod teams;
+
 use std::net::IpAddr;
 
 use super::*;
 use crate::access::{Denial, may_enter, may_take, may_use};
 use crate::backend::BackendKind;
 use crate::catalog::{NoSuchModel, Route};
-use crate::identity::{Digester, Secret};
+use crate::identity::{Digester, KeyLimits, Secret};
 use crate::money::{Amount, PriceBook, PriceSpec};
 use crate::testing::{backend, draft, epoch, key, snapshot, wildcard};
 use crate::timestamp::Timestamp;
@@ -275,11 +277,31 @@ fn a_team_narrows_its_keys() {
     member.limits = KeyLimits { rpm: Some(100), tpm: None, concurrency: Some(2) };
     draft.keys = vec![member];
     let limits = KeyLimits { rpm: Some(10), tpm: Some(5), concurrency: Some(9) };
-    draft.teams = vec![TeamSpec { name: "crew".into(), models: vec!["m".into()], limits }];
+    let crew = TeamSpec {
+        name: "crew".into(),
+        models: vec!["m".into()],
+        limits,
+        default_model: Some("m".into()),
+        aliases: [("a".to_owned(), vec!["m".to_owned()]), ("b".to_owned(), vec!["m".to_owned()])].into(),
+        metadata: [("site", "hq"), ("desk", "1")].map(|(n, v)| (n.to_owned(), v.to_owned())).into(),
+        ..TeamSpec::default()
+    };
+    draft.teams = vec![crew];
+    draft.keys[0].aliases = [("b".to_owned(), vec!["n".to_owned(), "m".to_owned()])].into();
+    draft.keys[0].metadata = [("desk".to_owned(), "2".to_owned())].into();
     let snapshot = built(draft);
     let member = &snapshot.identity.keys()[0];
-    assert_eq!(member.limits, KeyLimits { rpm: Some(10), tpm: Some(5), concurrency: Some(2) });
+    assert_eq!(member.limits, KeyLimits { rpm: Some(100), tpm: None, concurrency: Some(2) });
+    assert_eq!(snapshot.identity.teams()[0].limits, limits);
     assert!(may_use(member, "m").is_ok() && may_use(member, "n").is_err());
+    assert_eq!(member.default_model.as_deref(), Some("m"), "as its team has it");
+    let first = |asked| {
+        let route = snapshot.catalog.resolve(asked, member).expect("an alias of the key or its team");
+        route.model.to_string()
+    };
+    assert_eq!((first("a").as_str(), first("b").as_str()), ("m", "n"), "the key's own goes first");
+    let metadata: Vec<_> = member.metadata.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    assert_eq!(metadata, ["desk=2", "site=hq"]);
 }
 
 #[test]

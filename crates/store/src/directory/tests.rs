@@ -213,3 +213,46 @@ async fn every_change_is_in_the_audit_log_under_its_author_and_no_failed_one() {
     let verdict = log.verify(None).await.expect("a verdict");
     assert_eq!((verdict.entries, verdict.breaks), (10, Vec::new()));
 }
+
+fn new_spec(id: &str, name: &str, rpm: u64) -> NewSpec {
+    NewSpec { id: id.to_owned(), name: name.to_owned(), spec: json!({"rpm": rpm}) }
+}
+
+#[tokio::test]
+async fn specs_are_kept_by_kind_and_conflicts_are_told() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let directory = open(&dir);
+    let added = directory.add_spec(Kind::Team, new_spec("t1", "red", 1), NOW).await.expect("added");
+    assert_eq!((added.revision, added.created), (1, NOW));
+    directory.add_spec(Kind::Budget, new_spec("b1", "red", 1), NOW).await.expect("another kind");
+    let twice = directory.add_spec(Kind::Team, new_spec("t2", "red", 1), NOW).await;
+    assert!(matches!(twice, Err(StoreError::Conflict { what: "team", .. })), "{twice:?}");
+    let change = SpecChange { name: "blue".to_owned(), spec: json!({"rpm": 2}) };
+    let late = Target { id: "t1", revision: Some(9) };
+    let refused = directory.change_spec(Kind::Team, late, change.clone(), NOW).await;
+    assert!(matches!(refused, Err(StoreError::Conflict { .. })), "{refused:?}");
+    let other = directory.change_spec(Kind::Price, id("t1"), change.clone(), NOW).await;
+    assert!(matches!(other, Err(StoreError::NotFound { what: "price", .. })), "{other:?}");
+    let changed =
+        directory.change_spec(Kind::Team, id("t1"), change, Timestamp(2_000)).await.expect("changed");
+    assert_eq!((changed.name.as_str(), changed.revision, changed.updated), ("blue", 2, Timestamp(2_000)));
+    let changes = directory.changes().await.expect("a count");
+    assert!(directory.remove_spec(Kind::Team, late).await.is_err());
+    directory.remove_spec(Kind::Team, id("t1")).await.expect("removed");
+    assert_eq!(directory.changes().await.expect("a count"), changes + 1);
+    assert_eq!(directory.specs(Kind::Team).await.expect("a list"), []);
+    assert_eq!(directory.specs(Kind::Budget).await.expect("a list").len(), 1);
+}
+
+#[tokio::test]
+async fn many_are_put_in_place_of_those_of_the_same_name() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let directory = open(&dir);
+    let put = |rows: Vec<NewSpec>| directory.put_specs(Kind::Price, rows, NOW);
+    assert_eq!(put(vec![new_spec("p1", "a", 1), new_spec("p2", "b", 2)]).await.expect("two"), 2);
+    let again = vec![new_spec("p3", "a", 1), new_spec("p4", "b", 3), new_spec("p5", "c", 4)];
+    assert_eq!(put(again).await.expect("what differs"), 2);
+    let stored = directory.specs(Kind::Price).await.expect("a list");
+    let rows: Vec<_> = stored.iter().map(|row| (row.id.as_str(), row.name.as_str(), row.revision)).collect();
+    assert_eq!(rows, [("p1", "a", 1), ("p2", "b", 2), ("p5", "c", 1)]);
+}

@@ -17,9 +17,9 @@ use crate::vault::Ring;
 const BACKEND: &str = "backend";
 const KEY: &str = "key";
 const SETTING: &str = "setting";
-const CREATE: &str = "create";
-const CHANGE: &str = "change";
-const DELETE: &str = "delete";
+pub(super) const CREATE: &str = "create";
+pub(super) const CHANGE: &str = "change";
+pub(super) const DELETE: &str = "delete";
 
 /// Where a backend's credential is kept in the vault.
 fn credential_of(id: &str) -> String {
@@ -27,7 +27,7 @@ fn credential_of(id: &str) -> String {
 }
 
 /// One change: all of it with the counter and the entry in the audit log, or nothing.
-fn change<T>(
+pub(super) fn change<T>(
     connection: &mut Connection,
     author: &Author,
     work: impl FnOnce(&Transaction<'_>) -> Result<(T, Deed), StoreError>,
@@ -44,12 +44,12 @@ pub(crate) fn changes(connection: &Connection) -> Result<u64, StoreError> {
     Ok(uint(connection.query_row("SELECT changes FROM directory WHERE id = 1", [], |row| row.get(0))?))
 }
 
-fn missing(what: &'static str, id: &str) -> StoreError {
+pub(super) fn missing(what: &'static str, id: &str) -> StoreError {
     StoreError::NotFound { what, name: id.to_owned() }
 }
 
 /// A second thing of the same name is the caller's mistake, not the database's.
-fn taken(what: &'static str, name: &str) -> impl FnOnce(rusqlite::Error) -> StoreError {
+pub(super) fn taken(what: &'static str, name: &str) -> impl FnOnce(rusqlite::Error) -> StoreError {
     move |error| match error.sqlite_error_code() {
         Some(ErrorCode::ConstraintViolation) => {
             StoreError::Conflict { what, name: name.to_owned(), why: "exists already" }
@@ -58,7 +58,7 @@ fn taken(what: &'static str, name: &str) -> impl FnOnce(rusqlite::Error) -> Stor
     }
 }
 
-fn expect_revision(what: &'static str, target: Target<'_>, found: u64) -> Result<(), StoreError> {
+pub(super) fn expect_revision(what: &'static str, target: Target<'_>, found: u64) -> Result<(), StoreError> {
     match target.revision {
         Some(revision) if revision != found => Err(StoreError::Conflict {
             what,
@@ -69,7 +69,7 @@ fn expect_revision(what: &'static str, target: Target<'_>, found: u64) -> Result
     }
 }
 
-fn parsed(row: &Row<'_>, column: &'static str) -> Result<Value, StoreError> {
+pub(super) fn parsed(row: &Row<'_>, column: &'static str) -> Result<Value, StoreError> {
     serde_json::from_str(&row.get::<_, String>(column)?).map_err(|_| StoreError::Unreadable(column))
 }
 

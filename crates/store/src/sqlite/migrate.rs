@@ -12,6 +12,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0002_bindings.sql"),
     include_str!("../../migrations/0003_audit.sql"),
     include_str!("../../migrations/0004_records.sql"),
+    include_str!("../../migrations/0005_specs.sql"),
 ];
 
 /// The newest schema known here.

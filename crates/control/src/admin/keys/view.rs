@@ -45,6 +45,7 @@ struct LimitsView {
     tpm: Option<u64>,
     concurrency: Option<u32>,
     models: Vec<String>,
+    endpoints: Vec<&'static str>,
     ip_allow: Vec<String>,
     priority_max: &'static str,
     weight: u32,
@@ -52,6 +53,8 @@ struct LimitsView {
     default_model: Option<String>,
     aliases: BTreeMap<String, Vec<String>>,
     body_max: Option<u64>,
+    metadata: BTreeMap<String, String>,
+    note: Option<String>,
 }
 
 impl KeyView {
@@ -107,6 +110,7 @@ impl LimitsView {
             tpm: spec.limits.tpm,
             concurrency: spec.limits.concurrency,
             models: spec.models.clone(),
+            endpoints: spec.endpoints.iter().map(|endpoint| endpoint.name()).collect(),
             ip_allow: spec.ip_allow.iter().map(ToString::to_string).collect(),
             priority_max: spec.priority_max.name(),
             weight: spec.weight,
@@ -114,6 +118,8 @@ impl LimitsView {
             default_model: spec.default_model.clone(),
             aliases: spec.aliases.clone(),
             body_max: spec.body_bytes_max,
+            metadata: spec.metadata.clone(),
+            note: spec.note.clone(),
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use super::super::asks::{Admission, Admitted, Grant, Granted, KeySlot, Refused, RefusedReason};
-use super::{KeyState, Newcomer, Queue, RETRY_AFTER_GUESS, State, at};
-use crate::limit::{Bucket, Lineup};
+use super::{Newcomer, Queue, RETRY_AFTER_GUESS, State, at};
+use crate::limit::{Bucket, InFlight, Lineup};
 
 /// Those waiting to be let in, one line for each key: one whose key has no room does not hold up the others.
 /// Each brings the ceiling of its key as it knew it.
@@ -22,7 +22,7 @@ impl State {
     }
 
     fn enter(&mut self, ask: &Admission, now: Instant) -> Result<Admitted, Refused> {
-        let starts = has_room(&self.keys, ask.key, ask.concurrency) && self.in_flight.has_room();
+        let starts = self.caller_has_room(ask.key, ask.concurrency) && self.in_flight.has_room();
         let deadline = self.patience(ask.class, ask.deadline, now);
         if !starts && deadline <= now {
             return Err(self.refuse_admission(ask.key, ask.concurrency));
@@ -44,7 +44,7 @@ impl State {
         let id = self.make_place(&newcomer, now).ok_or(full)?;
         self.take_key_rate(ask, now);
         self.admission.push(id, self.entry(&newcomer, (ask.key, ask.concurrency), now));
-        if has_room(&self.keys, ask.key, ask.concurrency) {
+        if self.caller_has_room(ask.key, ask.concurrency) {
             // It waits for a place in the whole, which any end may bring.
             self.admission.open_demand(&ask.key);
         }
@@ -53,14 +53,22 @@ impl State {
 
     pub(in crate::live) fn discharge(&mut self, key: KeySlot, now: Instant) -> Vec<Grant> {
         // Given back twice, it is not given back again: the process count would run below what is true.
-        let ended = self.keys.get_mut(at(key.0)).is_none_or(|state| state.in_flight.ended());
+        let ended = self.counts_mut(key).all(|counts| counts.in_flight.ended());
         if ended {
             self.in_flight.ended();
         }
         if self.admission.is_empty() && self.outbox.is_empty() {
             return Vec::new();
         }
-        self.admission.open_demand(&key);
+        match self.team_of(key) {
+            None => self.admission.open_demand(&key),
+            // What its team has free again, any key of the team may wait for.
+            Some(team) => {
+                let keys = &self.keys;
+                self.admission
+                    .open_where(|other| keys.get(at(other.0)).is_some_and(|key| key.team == Some(team)));
+            }
+        }
         let mut grants = self.take_outbox();
         self.serve_admission(now, &mut grants);
         grants
@@ -71,7 +79,7 @@ impl State {
         while self.in_flight.has_room() {
             let Some(next) = self.admission.next() else { return };
             let (waiter, line, key, ceiling) = (next.id, next.line, *next.demand, *next.what);
-            if !has_room(&self.keys, key, ceiling) {
+            if !self.caller_has_room(key, ceiling) {
                 self.admission.close(line, None);
                 continue;
             }
@@ -104,15 +112,13 @@ impl State {
 
     fn admitted(&mut self, key: KeySlot) {
         self.in_flight.started();
-        if let Some(state) = self.keys.get_mut(at(key.0)) {
-            state.in_flight.started();
-        }
+        self.counts_mut(key).for_each(|counts| counts.in_flight.started());
         self.board.accepted_total += 1;
     }
 
-    /// Which ceiling is in the way: the key's own, if it has no room even now.
+    /// Which ceiling is in the way: the key's own or its team's, if that has no room even now.
     fn refuse_admission(&self, key: KeySlot, ceiling: Option<u32>) -> Refused {
-        let reason = if has_room(&self.keys, key, ceiling) {
+        let reason = if self.caller_has_room(key, ceiling) {
             RefusedReason::Backpressure
         } else {
             RefusedReason::ConcurrencyLimited
@@ -121,11 +127,13 @@ impl State {
     }
 
     fn check_key_rate(&self, ask: &Admission, now: Instant) -> Result<(), Refused> {
-        let Some(state) = self.keys.get(at(ask.key.0)) else { return Ok(()) };
         let ready_at = |bucket: &Option<Box<Bucket>>, amount| {
             bucket.as_ref().map_or(now, |bucket| bucket.ready_at(amount, now))
         };
-        let ready_at = ready_at(&state.rate, 1).max(ready_at(&state.tokens, ask.tokens));
+        let ready = self
+            .counts(ask.key)
+            .map(|counts| ready_at(&counts.rate, 1).max(ready_at(&counts.tokens, ask.tokens)));
+        let ready_at = ready.max().unwrap_or(now);
         let retry_after = ready_at.saturating_duration_since(now);
         if retry_after.is_zero() {
             return Ok(());
@@ -134,17 +142,19 @@ impl State {
     }
 
     fn take_key_rate(&mut self, ask: &Admission, now: Instant) {
-        let Some(state) = self.keys.get_mut(at(ask.key.0)) else { return };
-        for (bucket, amount) in [(&mut state.rate, 1), (&mut state.tokens, ask.tokens)] {
-            if let Some(bucket) = bucket {
-                bucket.spend(amount, now);
+        for counts in self.counts_mut(ask.key) {
+            for (bucket, amount) in [(&mut counts.rate, 1), (&mut counts.tokens, ask.tokens)] {
+                if let Some(bucket) = bucket {
+                    bucket.spend(amount, now);
+                }
             }
         }
     }
-}
 
-/// Whether a key may have one more in flight, under the ceiling that the ask came with.
-fn has_room(keys: &[KeyState], key: KeySlot, ceiling: Option<u32>) -> bool {
-    let in_flight = keys.get(at(key.0)).map_or(0, |state| state.in_flight.count());
-    ceiling.is_none_or(|ceiling| in_flight < ceiling)
+    /// Whether a key may have one more in flight, under the ceiling that the ask came with and that of its team.
+    fn caller_has_room(&self, key: KeySlot, ceiling: Option<u32>) -> bool {
+        let mut counts = self.counts(key).map(|counts| &counts.in_flight);
+        let own = counts.next().map_or(0, InFlight::count);
+        ceiling.is_none_or(|ceiling| own < ceiling) && counts.all(InFlight::has_room)
+    }
 }

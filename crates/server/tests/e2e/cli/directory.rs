@@ -15,16 +15,24 @@ fn is_gateway_key(text: &str) -> bool {
 #[tokio::test]
 async fn a_key_is_shown_once_alone_and_stored_as_a_digest() {
     let shell = Shell::new();
+    let lost = shell.run(&["keys", "create", "app", "--team", "web"]).await;
+    assert_eq!(lost.code, Some(1), "{lost:?}");
+    assert!(lost.stderr.contains("there is no team `web`"), "{lost:?}");
+    shell.ok(&["teams", "create", "web", "--rpm", "900"]).await;
     let made =
         shell.run(&["keys", "create", "app", "--rpm", "600", "--model", "gpt-*", "--team", "web"]).await;
     assert_eq!(made.code, Some(0), "{made:?}");
     let key = made.stdout.trim_end();
     assert!(is_gateway_key(key), "{key}");
-    assert!(!made.stderr.contains(key) && made.stderr.contains("master.key"), "{made:?}");
+    assert!(!made.stderr.contains(key) && lost.stderr.contains("master.key"), "{made:?} {lost:?}");
     assert!(!shell.holds(key), "the key is stored in clear");
     let listed = shell.run(&["keys", "list"]).await;
     let masked = format!("{}***{}", &key[..6], &key[39..]);
     insta::assert_snapshot!(listed.told().replace(&masked, "lg-abc***wxyz"));
+    let teams = shell.json(&["teams", "list", "--json"]).await;
+    assert_eq!((&teams[0]["keys"][0], &teams[0]["rpm"]), (&"app".into(), &900.into()));
+    let kept = shell.run(&["teams", "remove", "web"]).await;
+    assert!(kept.code == Some(1) && kept.stderr.contains("key app: there is no team `web`"), "{kept:?}");
     let rows = shell.json(&["keys", "list", "--json"]).await;
     assert_eq!((rows[0]["rpm"].as_u64(), rows[0]["key"].as_str()), (Some(600), Some(masked.as_str())));
     assert_eq!(rows[0]["last_used"], serde_json::Value::Null);
