@@ -1,13 +1,16 @@
 //! Decides what all requests share: the view, the live state, the upstream client and the journal; never a request's own state.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
 use policy::{Bound, Grant, Granted, Live, Outcome, Snapshot};
-use store::Journal;
+use store::{Journal, KeptResponses, Shelved};
 use tokio::{
     sync::{Notify, Semaphore, mpsc, oneshot},
     time::Instant,
@@ -16,7 +19,7 @@ use tokio::{
 use crate::{
     bindings::Bindings,
     clock::{Clock, Ids},
-    kept::Keeper,
+    kept::{Keeper, Memory},
     metrics::Metrics,
     pipeline::drain::Abandoned,
     spool::Spools,
@@ -37,6 +40,8 @@ pub struct Parts {
     pub journal: Arc<Journal>,
     /// Which backend minted which id, as far as earlier processes knew.
     pub bindings: Vec<Bound>,
+    /// Responses that are kept on disk.
+    pub kept: KeptResponses,
     /// The metrics that requests are counted in.
     pub metrics: Arc<Metrics>,
     /// Wall time.
@@ -76,12 +81,14 @@ const SETTLER_PLACES: usize = 65_536;
 const DRAINS_MAX: usize = 1024;
 
 impl Gateway {
-    /// Assembles the data plane and starts its two tasks: the timekeeper of the queues and the settler of tickets whose
-    /// client left.
+    /// Assembles the data plane and starts its own tasks: the timekeeper of the queues, the settler of tickets whose
+    /// client left, and the one that forgets responses in time.
     pub fn start(parts: Parts) -> Result<Arc<Self>, UnusableBackend> {
         let view = View::new(parts.snapshot, &parts.metrics)?;
         let (settler, abandoned) = mpsc::channel(SETTLER_PLACES);
         parts.live.adopt(&view.snapshot, Instant::now().into_std());
+        let kept = Keeper::new(parts.kept, parts.clock.clone());
+        kept.obey(view.snapshot.settings.kept, Instant::now());
         let gateway = Arc::new(Self {
             view: ArcSwap::from_pointee(view),
             live: parts.live,
@@ -94,7 +101,7 @@ impl Gateway {
             bindings: Bindings::new(parts.bindings),
             settler,
             spools: Spools::default(),
-            kept: Keeper::default(),
+            kept,
             drains: Arc::new(Semaphore::new(DRAINS_MAX)),
             tasks: parts.tasks,
             queue_changed: Notify::new(),
@@ -102,6 +109,7 @@ impl Gateway {
         });
         gateway.tasks.spawn("settler", crate::pipeline::drain::settle_abandoned(abandoned));
         gateway.tasks.spawn("timekeeper", keep_time(gateway.clone()));
+        gateway.tasks.spawn("kept responses", crate::kept::forget_in_time(gateway.clone()));
         Ok(gateway)
     }
 
@@ -109,6 +117,7 @@ impl Gateway {
     pub fn publish(&self, snapshot: Arc<Snapshot>) -> Result<(), UnusableBackend> {
         let view = View::new(snapshot, &self.metrics)?;
         let grants = self.live.adopt(&view.snapshot, Instant::now().into_std());
+        self.kept.obey(view.snapshot.settings.kept, Instant::now());
         self.view.store(Arc::new(view));
         self.deliver(grants);
         self.queue_changed.notify_one();
@@ -138,6 +147,20 @@ impl Gateway {
     /// Whether new requests are refused because the gateway is stopping.
     pub fn is_stopping(&self) -> bool {
         self.is_stopping.load(Ordering::Acquire)
+    }
+
+    /// Waits until every response that was kept so far is on disk, at most for `limit`. Blocks: for the end of the process.
+    #[must_use]
+    pub fn kept_written(&self, limit: Duration) -> bool {
+        self.kept.flush(limit)
+    }
+
+    /// Keeps what `memory` and the whole `response` make.
+    pub(crate) fn keep(&self, memory: &Memory, response: &[u8]) {
+        match self.kept.keep(memory, response, Instant::now()) {
+            Some(Shelved::Full) => self.metrics.unwritten.inc(),
+            Some(Shelved::Taken) | None => return,
+        };
     }
 
     /// How far the ledger is behind the journal.

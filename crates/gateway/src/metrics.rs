@@ -21,6 +21,8 @@ pub struct Metrics {
     refused: Family<CodeLabel, Counter>,
     kept: Family<RequestLabels, Counter>,
     resumed: Counter,
+    /// Kept responses that did not go to the disk.
+    pub(crate) unwritten: Counter,
     first_event: Family<DialectLabel, Histogram>,
     total: Family<DialectLabel, Histogram>,
     queue_wait: Histogram,
@@ -172,6 +174,7 @@ impl Metrics {
             refused: Family::default(),
             kept: Family::default(),
             resumed: Counter::default(),
+            unwritten: Counter::default(),
             first_event: Family::new_with_constructor(latency),
             total: Family::new_with_constructor(latency),
             queue_wait: latency(),
@@ -196,6 +199,8 @@ impl Metrics {
             self.kept.clone(),
         );
         registry.register("streams_resumed", "Streams continued on another connection", self.resumed.clone());
+        let help = "Kept responses that a restart would forget";
+        registry.register("responses_unwritten", help, self.unwritten.clone());
         let seconds = Unit::Seconds;
         registry.register_with_unit(
             "first_event",

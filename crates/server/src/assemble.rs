@@ -11,8 +11,12 @@ use control::{
     publish::{Audience, Controls, Publisher, Reloader, Trigger, stored_settings},
 };
 use gateway::{Clock, Gateway, Lookout, Metrics, Parts, Probe, RandomIds, SystemClock, Tasks};
-use policy::{BackendKind, BackendSpec, Bound, Digester, Draft, Grant, Live, ModelSpec, Snapshot, Source};
-use store::{Directory, Durability, Journal, JournalSettings, Mover, Store, StoreOptions, VaultNotice};
+use policy::{
+    BackendKind, BackendSpec, Bound, Digester, Draft, Grant, KeptRules, Live, ModelSpec, Snapshot, Source,
+};
+use store::{
+    Directory, Durability, Journal, JournalSettings, KeptResponses, Mover, Store, StoreOptions, VaultNotice,
+};
 use tokio::sync::watch;
 
 use crate::{
@@ -74,15 +78,15 @@ pub(crate) async fn assemble(sources: Arc<Sources>, loaded: Loaded, demo: Demo) 
     let digester = Digester::new(&*store.vault.digest_key()?);
     let (journal, directory) = (Arc::new(store.journal), store.directory);
     let client = upstream::Client::new(upstream::ClientSettings::default()).context("no HTTP client")?;
-    tasks.spawn("idle connections", {
-        let client = client.clone();
-        async move { client.tend().await }
-    });
+    let tended = client.clone();
+    tasks.spawn("idle connections", async move { tended.tend().await });
     let gateway = start_gateway(Foundation {
         live: live.clone(),
         client: client.clone(),
         journal,
         bindings: store.bindings,
+        kept: store.kept,
+        kept_rules: settings.kept,
         digester: digester.clone(),
         tasks: tasks.clone(),
     })?;
@@ -202,15 +206,20 @@ struct Foundation {
     client: upstream::Client,
     journal: Arc<Journal>,
     bindings: Vec<Bound>,
+    kept: KeptResponses,
+    kept_rules: KeptRules,
     digester: Digester,
     tasks: Tasks,
 }
 
 /// The data plane begins with an empty snapshot; the first real one is published before anybody can connect.
 fn start_gateway(foundation: Foundation) -> anyhow::Result<Arc<Gateway>> {
-    let Foundation { live, client, journal, bindings, digester, tasks } = foundation;
+    let Foundation { live, client, journal, bindings, kept, kept_rules, digester, tasks } = foundation;
     let now = tokio::time::Instant::now().into_std();
-    let empty = Snapshot::build(Draft::new(digester), &live, 0, now)
+    let mut draft = Draft::new(digester);
+    // Nothing that was kept may be lost to defaults before the first real snapshot.
+    draft.settings.kept = kept_rules;
+    let empty = Snapshot::build(draft, &live, 0, now)
         .map_err(|problems| anyhow::anyhow!("an empty snapshot has problems: {problems:?}"))?;
     let parts = Parts {
         snapshot: Arc::new(empty),
@@ -218,6 +227,7 @@ fn start_gateway(foundation: Foundation) -> anyhow::Result<Arc<Gateway>> {
         client,
         journal,
         bindings,
+        kept,
         metrics: Arc::new(Metrics::new()),
         clock: Arc::new(SystemClock),
         ids: Arc::new(RandomIds),

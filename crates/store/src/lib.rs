@@ -15,6 +15,7 @@ pub mod ledger;
 pub mod mover;
 mod open;
 pub mod search;
+mod shelf;
 mod sqlite;
 pub mod vault;
 
@@ -27,4 +28,5 @@ pub use journal::{Durability, Journal, JournalError, JournalFull, JournalLag, Jo
 pub use ledger::Ledger;
 pub use mover::{Lag, Mover, MoverSettings, Retention};
 pub use open::{Store, StoreOptions, Tools};
+pub use shelf::{KeptResponse, KeptResponses, Shelf, Shelved};
 pub use vault::{MasterKey, MasterKeySource, Vault, VaultError, VaultNotice};

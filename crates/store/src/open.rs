@@ -15,6 +15,7 @@ use crate::error::StoreError;
 use crate::journal::{self, Journal, JournalError, JournalLag, JournalSettings};
 use crate::ledger::Ledger;
 use crate::mover::{Mover, MoverSettings};
+use crate::shelf::{Cipher, KeptResponses, Shelf};
 use crate::sqlite::{self, Database, Place};
 use crate::vault::{MasterKeySource, Vault, VaultNotice};
 
@@ -70,6 +71,8 @@ pub struct Store {
     pub vault: Vault,
     /// Which backend minted which id, as far as earlier processes knew; oldest first.
     pub bindings: Vec<Bound>,
+    /// Responses, of earlier processes and of this one.
+    pub kept: KeptResponses,
     /// What the user should be told once.
     pub notice: Option<VaultNotice>,
 }
@@ -103,8 +106,14 @@ impl Store {
         let settings = JournalSettings { sequence_floor: taken.segment, ..journal };
         let journal = Journal::open(&folder, settings)?;
         let bindings = bindings::remembered(&database, &journal, taken)?;
+        let cipher = Cipher::new(vault.kept_key()?);
+        let (cipher, remembered) = database.write_blocking(move |connection| {
+            let remembered = sqlite::kept::all(connection, &cipher)?;
+            Ok((cipher, remembered))
+        })?;
+        let kept = KeptResponses { remembered, shelf: Shelf::start(Arc::clone(&database), cipher)? };
         let mover = Mover::start(&journal, database, mover)?;
-        Ok(Self { mover, journal, ledger, directory, audit, backups, vault, bindings, notice })
+        Ok(Self { mover, journal, ledger, directory, audit, backups, vault, bindings, kept, notice })
     }
 }
 

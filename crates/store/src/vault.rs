@@ -26,6 +26,8 @@ use rotation::Rotation;
 
 /// Where the key of gateway-key digests is kept.
 const DIGEST_KEY: &str = "vault/digest-key";
+/// Where the key of kept responses is kept.
+const KEPT_KEY: &str = "vault/kept-key";
 
 /// Why the vault does not open or does not give a secret. All of these mean exit code 78 at start.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -180,21 +182,31 @@ impl Vault {
 
     /// The key for [`policy::Digester`]: made at first use, the same ever after.
     pub fn digest_key(&self) -> Result<Zeroizing<[u8; 32]>, StoreError> {
+        self.minted_key(DIGEST_KEY)
+    }
+
+    /// The data key that kept responses are sealed under.
+    pub(crate) fn kept_key(&self) -> Result<Zeroizing<[u8; 32]>, StoreError> {
+        self.minted_key(KEPT_KEY)
+    }
+
+    /// A key of the vault's own: made at first use, the same ever after.
+    fn minted_key(&self, id: &'static str) -> Result<Zeroizing<[u8; 32]>, StoreError> {
         let ring = Arc::clone(&self.ring);
         self.database.write_blocking(move |connection| {
             let transaction = connection.transaction()?;
-            let stored = match sqlite::secrets::get(&transaction, &ring, DIGEST_KEY)? {
+            let stored = match sqlite::secrets::get(&transaction, &ring, id)? {
                 Some(stored) => stored,
                 None => {
                     let minted = Secret::new(hex::encode(*envelope::random::<32>()?));
-                    sqlite::secrets::put(&transaction, &ring, DIGEST_KEY, &minted)?;
+                    sqlite::secrets::put(&transaction, &ring, id, &minted)?;
                     minted
                 }
             };
             transaction.commit()?;
             let mut key = Zeroizing::new([0; 32]);
             hex::decode_to_slice(stored.expose(), key.as_mut_slice())
-                .map_err(|_| VaultError::Altered(DIGEST_KEY.to_owned()))?;
+                .map_err(|_| VaultError::Altered(id.to_owned()))?;
             Ok(key)
         })
     }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method};
 use hyper::body::Incoming;
 use policy::{BackendId, Class, Dialects, Key, Purpose, Refused, RefusedReason, Route, TicketId, Timestamp};
-use protocol::{DecodeError, Dialect, Needs, Outline, conversation::request::Request};
+use protocol::{DecodeError, Dialect, Needs, Outline, conversation::request::Request, kept::Past};
 use tokio::time::Instant;
 
 use super::{
@@ -70,8 +70,8 @@ pub(crate) struct Ask {
     pub(super) framing: Framing,
     /// What Gemini's path says besides the model.
     pub(super) method_of_model: Option<MethodOfModel>,
-    /// What was kept here of the response that this one continues.
-    pub(super) earlier: Option<Bytes>,
+    /// What was kept here of the responses that it rests on.
+    pub(super) past: Past,
     conversation: OnceLock<Option<Result<Arc<Request>, DecodeError>>>,
     pub(super) method: Method,
     /// The path and query below a backend's base URL.
@@ -148,8 +148,10 @@ impl Ask {
             Some(decoded.and_then(|mut request| {
                 // Gemini says it in the path.
                 request.stream = outline.stream;
-                if let Some(earlier) = &self.earlier {
-                    protocol::kept::recall(earlier, &mut request)?;
+                self.past.recall(&mut request)?;
+                if self.view.snapshot.settings.kept.time.is_zero() {
+                    // Nobody keeps it, and the answer says so.
+                    request.store = Some(false);
                 }
                 Ok(Arc::new(request))
             }))
@@ -159,7 +161,7 @@ impl Ask {
 
     /// Whether it is written anew for this backend: in another dialect, or with what only the gateway has.
     pub(super) fn is_translated_for(&self, lease: &Lease) -> bool {
-        lease.dialect() != self.dialect || self.earlier.is_some()
+        lease.dialect() != self.dialect || !self.past.is_empty()
     }
 
     /// Refuses what cannot be written anew for a backend because it is no request in the client's own dialect.
@@ -178,12 +180,7 @@ impl Ask {
         let Payload::Json { body, .. } = &self.payload else { return None };
         let request = self.conversation().filter(|_| self.is_translated_for(lease))?.as_ref().ok()?;
         let is_wanted = self.dialect == Dialect::OpenAiResponses && request.store != Some(false);
-        is_wanted.then(|| Memory {
-            body: body.clone(),
-            earlier: self.earlier.clone(),
-            owner: self.key.id.clone(),
-            rules: self.view.snapshot.settings.kept,
-        })
+        is_wanted.then(|| Memory { body: body.clone(), past: self.past.clone(), owner: self.key.id.clone() })
     }
 
     /// Whether the answer may name an id that only its backend understands.
@@ -260,15 +257,30 @@ impl Door<'_> {
         let method_of_model = path.as_ref().map(ModelPath::method);
         let is_strict = self.caller.key.strict
             || arrival.head.headers.get("x-lockgate-strict").is_some_and(|value| value == "1");
-        let earlier = outline.previous_response_id.as_deref().filter(|_| bound.is_none());
-        let earlier = earlier.and_then(|id| self.gateway.kept.find(id, &self.caller.key.id, Instant::now()));
+        let past = self.past(&outline, &body, bound);
         let ask = self.ask(arrival, Payload::Json { body, outline }, route);
-        let mut ask = Ask { estimate, bound, affinity, framing, method_of_model, earlier, ..ask };
-        ask.dialects = speech::translatable(&ask);
+        let mut ask = Ask { estimate, bound, affinity, framing, method_of_model, past, ..ask };
+        ask.dialects = speech::translatable(&ask)?;
         if is_strict {
             ask.dialects = speech::lossless(&ask)?;
         }
         Ok(ask)
+    }
+
+    /// What was kept here of the responses that a request rests on.
+    fn past(&self, outline: &Outline, body: &[u8], bound: Option<BackendId>) -> Past {
+        let find = |id: &str| self.gateway.kept.find(id, &self.caller.key.id, Instant::now());
+        let earlier = outline.previous_response_id.as_deref().filter(|_| bound.is_none()).and_then(find);
+        let request =
+            outline.refers_to_items.then(|| protocol::decode_request(Dialect::OpenAiResponses, body));
+        let referred = match request.flatten() {
+            Some(Ok(request)) => {
+                protocol::kept::references(&request).iter().filter_map(|id| find(id)).collect()
+            }
+            // What cannot be read refers to nothing here; who it is for will say what is wrong with it.
+            Some(Err(_)) | None => Vec::new(),
+        };
+        Past { earlier, referred }
     }
 
     /// Tokens are counted by a backend that can, else estimated here.
@@ -405,7 +417,7 @@ impl Door<'_> {
             purpose: Purpose::Answer,
             framing: Framing::default(),
             method_of_model: None,
-            earlier: None,
+            past: Past::default(),
             conversation: OnceLock::new(),
             method: arrival.head.method,
             headers: arrival.head.headers,

@@ -34,7 +34,7 @@ pub(super) fn respond(ask: Ask, reply: Reply, mut ticket: Ticket) -> Response<Bo
                 }
             }
             if let Some(memory) = ask.memory(&lease) {
-                facts.gateway.kept.keep(&memory, &body, tokio::time::Instant::now());
+                facts.gateway.keep(&memory, &body);
             }
             let named = match (&outline, ask.route.renamed) {
                 (Some(outline), true) => {

@@ -1,4 +1,5 @@
 //! Every dialect in and out: where a call goes, what it carries, what is lost on the way, and whose words an error is in.
 
+mod continuing;
 mod crossing;
 mod native;

@@ -131,7 +131,7 @@ impl Plan {
     /// Opens the store, starts the data plane and listens.
     pub(crate) async fn start(self) -> Scene {
         let folder = tempfile::tempdir().expect("a folder");
-        let Store { mover, journal, ledger, .. } =
+        let Store { mover, journal, ledger, kept, .. } =
             Store::open(folder.path(), self.store).expect("the store opens");
         let (journal, live, tasks) = (Arc::new(journal), Arc::new(Live::new()), Tasks::default());
         let snapshot = Snapshot::build(self.draft, &live, 1, Instant::now().into_std()).expect("a snapshot");
@@ -142,6 +142,7 @@ impl Plan {
             client: upstream::Client::new(upstream::ClientSettings::default()).expect("a client"),
             journal: journal.clone(),
             bindings: self.bindings,
+            kept,
             metrics: Arc::new(Metrics::new()),
             clock: Arc::new(StoppedClock),
             ids: Arc::new(CountedIds::default()),

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use protocol::kept::{Order, Page, input_items, recall, references, remember, resolve, response};
+use protocol::kept::{Order, Page, Past, input_items, references, remember, response};
 use protocol::{Dialect, Manner, Target};
 use serde::Deserialize;
 
@@ -54,11 +54,11 @@ fn check_pages(kept: &[u8], order: Order, limit: usize) {
 }
 
 /// Goes on with what was kept, in every dialect.
-fn check_next(kept: &[u8], body: &[u8]) {
+fn check_next(past: &Past, body: &[u8]) {
     let Some(Ok(mut request)) = protocol::decode_request(OWN, body) else { return };
     references(&request);
     // What the client has said may mean something only now that it stands behind what was kept.
-    if resolve(kept, &mut request).is_err() || recall(kept, &mut request).is_err() {
+    if past.recall(&mut request).is_err() {
         return;
     }
     assert_eq!(request.previous_response_id, None);
@@ -75,13 +75,14 @@ fuzz_target!(|input: &[u8]| {
     let Some((&limit, input)) = input.split_first() else { return };
     let mut texts = input.splitn(3, |byte| *byte == 0);
     let (Some(body), Some(answer)) = (texts.next(), texts.next()) else { return };
-    let Ok(kept) = remember(body, None, answer) else { return };
+    let Ok(kept) = remember(body, &Past::default(), answer) else { return };
     assert_eq!(response(&kept).as_deref(), Some(answer.trim_ascii()));
     let limit = usize::from(limit) + 1;
     [Order::Ascending, Order::Descending].into_iter().for_each(|order| check_pages(&kept, order, limit));
     let next = texts.next().unwrap_or(body);
-    check_next(&kept, next);
-    if let Ok(again) = remember(next, Some(&kept), answer) {
+    let past = Past { earlier: Some(kept.clone()), referred: vec![kept.clone()] };
+    check_next(&past, next);
+    if let Ok(again) = remember(next, &past, answer) {
         let count = |kept: &[u8]| page(kept, &Page { after: None, limit: usize::MAX, order: Order::Ascending }).data.len();
         assert!(count(&again) >= count(&kept));
     }

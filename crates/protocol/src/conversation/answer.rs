@@ -48,7 +48,7 @@ pub enum Finish {
 pub struct AnswerPlan {
     /// The model name that the client is to read.
     pub model: Arc<str>,
-    /// What ids are made of where the provider gave none: the request's id.
+    /// What ids are made of where the provider gave none: something that no other answer's are.
     pub id: Arc<str>,
     /// Now, in seconds since 1970.
     pub created: u64,

@@ -35,6 +35,8 @@ pub struct Outline {
     pub prompt_cache_key: Option<String>,
     /// The response that this request continues (`openai_responses`).
     pub previous_response_id: Option<String>,
+    /// It names items of earlier responses by their ids alone (`openai_responses`).
+    pub refers_to_items: bool,
     pub(crate) places: Places,
 }
 
@@ -54,6 +56,7 @@ impl Outline {
             user: None,
             prompt_cache_key: None,
             previous_response_id: None,
+            refers_to_items: false,
             places: Places::default(),
         }
     }

@@ -54,8 +54,14 @@ pub(super) async fn drain(assembled: Assembled, mut requests: Requests) -> anyho
             tracing::warn!("stopping at once: the drain timeout has passed");
         }
     }
-    let mover = assembled.mover;
-    let flushed = tokio::task::spawn_blocking(move || mover.flush(FLUSH_LIMIT)).await?;
+    let (mover, gateway) = (assembled.mover, assembled.gateway);
+    let flushed = tokio::task::spawn_blocking(move || {
+        if !gateway.kept_written(FLUSH_LIMIT) {
+            tracing::warn!("some responses were not written; the next start will not know them");
+        }
+        mover.flush(FLUSH_LIMIT)
+    });
+    let flushed = flushed.await?;
     if !flushed {
         tracing::warn!("the journal was not wholly moved into the ledger; the next start will go on with it");
     }

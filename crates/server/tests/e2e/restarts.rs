@@ -1,9 +1,10 @@
 //! What a gateway must still know after it was killed where it stood.
 
+use bytes::Bytes;
 use http::Method;
 use serde_json::{Value, json};
 use store::{StoreOptions, Tools};
-use testkit::{Behaviour, GatewaySettings, ScriptedProvider, TestGateway};
+use testkit::{Behaviour, GatewaySettings, ScriptedProvider, TestAnswer, TestClient, TestGateway};
 
 use crate::cli::LOCKGATE;
 
@@ -128,4 +129,91 @@ async fn a_stream_that_could_be_continued_ends_with_the_process_and_is_accounted
     };
     assert_eq!((&total["requests"], &total["interrupted"]), (&json!(1), &json!(1)), "{total}");
     assert_eq!(provider.received().len(), 1);
+}
+
+/// A gateway whose backend keeps no responses.
+fn forgetful(provider: &ScriptedProvider, responses: &str) -> GatewaySettings {
+    GatewaySettings::new(LOCKGATE).config(format!(
+        "responses: {responses}\nkeys: [{{name: one, key: lg-first-key-0001}}, {{name: two, key: lg-second-key-02}}]\nbackends:\n  - {{name: a, kind: openai_compatible, dialects: [openai_chat], base_url: '{}', models: {{m: null}}}}\n",
+        provider.base_url()
+    ))
+}
+
+async fn respond(client: &TestClient, input: &str, previous: Option<&str>) -> TestAnswer {
+    let ask = json!({"model": "m", "input": input, "previous_response_id": previous});
+    client.post("/v1/responses", &ask).await.expect("an answer")
+}
+
+async fn id_of(mut answer: TestAnswer) -> String {
+    assert_eq!(answer.status, 200);
+    answer.json().await.expect("JSON")["id"].as_str().expect("an id").to_owned()
+}
+
+#[tokio::test]
+async fn a_kept_response_is_gone_on_with_after_a_restart() {
+    let provider = ScriptedProvider::start().await;
+    let mut gateway = forgetful(&provider, "{kept_for: 1h}").start().await.expect("a gateway");
+    let owner = |gateway: &TestGateway| gateway.client().with_key("lg-first-key-0001");
+    let first = id_of(respond(&owner(&gateway), "the first turn", None).await).await;
+    let second = id_of(respond(&owner(&gateway), "the second turn", Some(&first)).await).await;
+    let gone = id_of(respond(&owner(&gateway), "not to be known", None).await).await;
+    let deleted = owner(&gateway).send(Method::DELETE, &format!("/v1/responses/{gone}"), Bytes::new()).await;
+    assert_eq!(deleted.expect("an answer").status, 200);
+    gateway.stop().await.expect("it stops");
+    gateway.restart().await.expect("a second start");
+
+    for _ in 0..3 {
+        drop(provider.next_request().await);
+    }
+    let third = id_of(respond(&owner(&gateway), "the third turn", Some(&second)).await).await;
+    let sent = String::from_utf8_lossy(&provider.next_request().await.body).into_owned();
+    for turn in ["the first turn", "the second turn", "the third turn"] {
+        assert!(sent.contains(turn), "{sent}");
+    }
+    let path = format!("/v1/responses/{second}");
+    let shown = owner(&gateway).get(&path).await.expect("an answer").json().await.expect("JSON");
+    assert_eq!(shown["id"], json!(second));
+    let stranger = gateway.client().with_key("lg-second-key-02");
+    assert!(stranger.get(&path).await.expect("an answer").status.is_client_error());
+    assert_eq!(respond(&stranger, "x", Some(&second)).await.status, 400);
+    assert_eq!(respond(&owner(&gateway), "x", Some(&gone)).await.status, 400, "it was deleted");
+    let deleted = owner(&gateway).send(Method::DELETE, &path, Bytes::new()).await;
+    assert_eq!(deleted.expect("an answer").json().await.expect("JSON")["deleted"], true);
+    gateway.stop().await.expect("it stops");
+
+    // With no time to keep anything, nothing that was kept is left.
+    let none = forgetful(&provider, "{kept_for: 0s}");
+    gateway.reconfigure(&none.config.expect("a configuration")).expect("written");
+    gateway.restart().await.expect("a third start");
+    assert_eq!(respond(&owner(&gateway), "x", Some(&third)).await.status, 400);
+    gateway.stop().await.expect("it stops");
+    assert_eq!(kept_rows(&gateway), 0);
+}
+
+/// Rows of the table of kept responses.
+fn kept_rows(gateway: &TestGateway) -> usize {
+    let store = store::Store::open(&gateway.data(), StoreOptions::default()).expect("the store opens");
+    store.kept.remembered.len()
+}
+
+#[tokio::test]
+async fn what_is_kept_on_disk_is_bounded_as_it_is_in_memory() {
+    let provider = ScriptedProvider::start().await;
+    let mut gateway =
+        forgetful(&provider, "{kept_for: 1h, kept_bytes: 1MiB}").start().await.expect("a gateway");
+    let client = gateway.client().with_key("lg-first-key-0001");
+    let long = "x".repeat(200_000);
+    let mut ids = Vec::new();
+    for _ in 0..8 {
+        ids.push(id_of(respond(&client, &long, None).await).await);
+    }
+    gateway.stop().await.expect("it stops");
+    assert_eq!(kept_rows(&gateway), 5);
+    gateway.restart().await.expect("a second start");
+    let client = gateway.client().with_key("lg-first-key-0001");
+    for (number, id) in ids.iter().enumerate() {
+        let status = client.get(&format!("/v1/responses/{id}")).await.expect("an answer").status;
+        assert_eq!(status == 200, number >= 3, "{number}: {status}");
+    }
+    assert!(gateway.output().contains("stopped"), "{}", gateway.output());
 }

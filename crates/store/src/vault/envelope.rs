@@ -84,7 +84,7 @@ pub(crate) fn holds(proof: &Proof, master: &MasterKey) -> bool {
 }
 
 /// The associated data: a sealed text opens in its own row and role only.
-fn context(role: &str, id: &str) -> Vec<u8> {
+pub(crate) fn context(role: &str, id: &str) -> Vec<u8> {
     let mut context = vec![VERSION];
     context.extend_from_slice(role.as_bytes());
     context.push(0);
@@ -92,7 +92,8 @@ fn context(role: &str, id: &str) -> Vec<u8> {
     context
 }
 
-fn encrypt(key: &[u8; 32], context: &[u8], plain: &[u8]) -> Result<Vec<u8>, VaultError> {
+/// Seals under a data key, in a context.
+pub(crate) fn encrypt(key: &[u8; 32], context: &[u8], plain: &[u8]) -> Result<Vec<u8>, VaultError> {
     let key = RandomizedNonceKey::new(&AES_256_GCM, key).expect("AES-256 takes 32 bytes");
     let mut sealed = Zeroizing::new(plain.to_vec());
     let tag = key.seal_in_place_separate_tag(Aad::from(context), sealed.as_mut_slice());
@@ -105,7 +106,8 @@ fn encrypt(key: &[u8; 32], context: &[u8], plain: &[u8]) -> Result<Vec<u8>, Vaul
     Ok(text)
 }
 
-fn decrypt(key: &[u8; 32], context: &[u8], text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+/// Opens what was sealed under a data key in the same context.
+pub(crate) fn decrypt(key: &[u8; 32], context: &[u8], text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let (head, sealed) = text.split_first_chunk::<HEAD_BYTES>()?;
     let (version, nonce) = head.split_first()?;
     if *version != VERSION {

@@ -3,6 +3,7 @@
 
 mod bindings;
 mod disk;
+mod kept;
 mod kill;
 mod ledger;
 mod outage;

@@ -14,7 +14,7 @@ fn files(dir: &Path) -> Vec<std::path::PathBuf> {
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
-fn holding(dir: &Path, needle: &[u8]) -> Vec<std::path::PathBuf> {
+pub(crate) fn holding(dir: &Path, needle: &[u8]) -> Vec<std::path::PathBuf> {
     let holds = |path: &std::path::PathBuf| {
         let bytes = std::fs::read(path).expect("a file");
         bytes.windows(needle.len()).any(|window| window == needle)

@@ -122,7 +122,8 @@ fn plan(ask: &Ask) -> Option<AnswerPlan> {
     let created = ask.wall.0.div_euclid(1000).try_into().unwrap_or_default();
     Some(AnswerPlan {
         model: ask.route.asked.clone(),
-        id: ask.stamp.request_id().into(),
+        // A client may send the same id with many requests; what answers are kept under must never come twice.
+        id: ask.ticket.to_string().to_lowercase().into(),
         created,
         request: request.clone(),
     })

@@ -9,16 +9,63 @@ use crate::{
     view::View,
 };
 
-/// Its own, and all that it can be translated to.
-pub(super) fn translatable(ask: &Ask) -> Dialects {
+/// Its own, and all that it can be translated to; a refusal where only its own will do, and no backend speaks it.
+pub(super) fn translatable(ask: &Ask) -> Result<Dialects, Refusal> {
     let own = Dialects::only(ask.dialect);
-    // What a compaction answers only its maker can read, and what went before only who has it.
-    let is_compaction = ask.path.starts_with("/responses/compact");
-    let goes_on =
-        matches!(&ask.payload, Payload::Json { outline, .. } if outline.previous_response_id.is_some());
-    match protocol::converses(ask.dialect) && !is_compaction && (!goes_on || ask.earlier.is_some()) {
-        true => Dialects::conversing().and(ask.dialect),
-        false => own,
+    if !protocol::converses(ask.dialect) {
+        return Ok(own);
+    }
+    let Some(tie) = Tie::of(ask) else { return Ok(Dialects::conversing().and(ask.dialect)) };
+    let spoken = spoken(&ask.view, &ask.route, Backend::dialects);
+    match spoken.is_empty() || spoken.holds(ask.dialect) {
+        true => Ok(own),
+        false => Err(tie.into()),
+    }
+}
+
+/// What ties a request to the backends that speak its own dialect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tie {
+    /// What a compaction answers only its maker can read.
+    Compaction,
+    /// What only a server of its own dialect has: a compacted conversation, a stored prompt or conversation.
+    Possession,
+    /// What went before is not kept here: only who has it can go on.
+    Past,
+}
+
+impl Tie {
+    fn of(ask: &Ask) -> Option<Self> {
+        let Payload::Json { outline, .. } = &ask.payload else { return None };
+        if ask.path.starts_with("/responses/compact") {
+            return Some(Self::Compaction);
+        }
+        if outline.needs.own_dialect {
+            return Some(Self::Possession);
+        }
+        (outline.previous_response_id.is_some() && ask.past.earlier.is_none()).then_some(Self::Past)
+    }
+}
+
+impl From<Tie> for Refusal {
+    fn from(tie: Tie) -> Self {
+        match tie {
+            Tie::Compaction => Refusal::new(
+                Code::UNSUPPORTED,
+                "Conversations are compacted by backends that speak Responses; this model has none.",
+            ),
+            Tie::Possession => Refusal::new(
+                Code::UNSUPPORTED,
+                "`prompt`, `conversation` and compacted input mean something to backends that speak Responses only; \
+                 this model has none.",
+            ),
+            Tie::Past => Refusal::new(
+                Code::UNSUPPORTED,
+                "The response that this request continues is not kept here (any more), and no backend of this model \
+                 keeps responses.",
+            )
+            .about("previous_response_id"),
+        }
     }
 }
 

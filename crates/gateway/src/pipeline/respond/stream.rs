@@ -158,7 +158,7 @@ impl StreamBody {
         let (Some(flow), Some((lease, mut ticket))) = (&mut self.flow, self.held.take()) else { return };
         let facts = ticket.facts();
         if let Some((memory, response)) = flow.passage.take_memory() {
-            facts.gateway.kept.keep(&memory, &response, Instant::now());
+            facts.gateway.keep(&memory, &response);
         }
         facts.streamed(flow.passage.tally());
         facts.end = Some(End::completed(200));

@@ -93,11 +93,11 @@ impl Client {
 }
 
 /// A gateway before these providers, all of which speak one dialect.
-async fn stage(providers: &[&ScriptedProvider], dialect: Dialect) -> Scene {
+pub(super) async fn stage(providers: &[&ScriptedProvider], dialect: Dialect) -> Scene {
     plan(providers, dialect).start().await
 }
 
-fn plan(providers: &[&ScriptedProvider], dialect: Dialect) -> Plan {
+pub(super) fn plan(providers: &[&ScriptedProvider], dialect: Dialect) -> Plan {
     Plan::before(providers).backends(|spec| {
         spec.kind = BackendKind::OpenAiCompatible;
         spec.dialects = Some(vec![dialect]);
@@ -265,52 +265,4 @@ async fn what_is_no_request_is_refused_before_anybody_is_called() {
     assert_eq!(answer.json().await.expect("JSON")["error"]["param"], "tools");
     assert_eq!(provider.count().accepted, 0);
     assert_eq!(scene.only_receipt().await.attempts.len(), 0);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_response_is_continued_on_a_backend_that_keeps_none() {
-    for upstream in clients().filter(|upstream| upstream.dialect != Dialect::OpenAiResponses) {
-        let context = upstream.dialect;
-        let provider = ScriptedProvider::start().await;
-        let scene = stage(&[&provider], upstream.dialect).await;
-        let client = scene.client();
-        let mut id = None;
-        for (turn, streams) in [(1, false), (2, true), (3, false)] {
-            let mut body = json!({"model": MODEL, "input": format!("turn {turn}"), "stream": streams});
-            if let Some(id) = &id {
-                body["previous_response_id"] = json!(id);
-            }
-            let mut answer = client.post("/v1/responses", &body).await.expect("an answer");
-            assert_eq!(answer.status, 200, "{context}");
-            let told =
-                String::from_utf8(answer.body().await.expect("a whole answer").to_vec()).expect("UTF-8");
-            let response: Value = match streams {
-                true => {
-                    let last = told.lines().filter_map(|line| line.strip_prefix("data: ")).next_back();
-                    let last: Value = serde_json::from_str(last.expect("an event")).expect("JSON");
-                    last["response"].clone()
-                }
-                false => serde_json::from_str(&told).expect("JSON"),
-            };
-            id = Some(response["id"].as_str().expect("an id").to_owned());
-            let sent = String::from_utf8_lossy(&provider.next_request().await.body).into_owned();
-            for earlier in 1..=turn {
-                assert!(sent.contains(&format!("turn {earlier}")), "{context}: {sent}");
-            }
-            let answers = sent.matches(&Behaviour::healthy().text).count();
-            assert_eq!(answers, turn - 1, "{context}: {sent}");
-        }
-        let id = id.expect("an id");
-        let path = format!("/v1/responses/{id}");
-        let shown = client.get(&path).await.expect("an answer").json().await.expect("JSON");
-        assert_eq!(shown["id"], json!(id), "{context}");
-        let items = client.get(&format!("{path}/input_items?order=asc&limit=1")).await;
-        let items = items.expect("an answer").json().await.expect("JSON");
-        assert_eq!(items["data"].as_array().map(Vec::len), Some(1), "{context}: {items}");
-        let gone = client.send(http::Method::DELETE, &path, "".into()).await.expect("an answer").json().await;
-        assert_eq!(gone.expect("JSON")["deleted"], true, "{context}");
-        let body = json!({"model": MODEL, "input": "x", "previous_response_id": id});
-        let answer = client.post("/v1/responses", &body).await.expect("an answer");
-        assert_eq!(answer.status, 400, "{context}: what is gone is not continued as if it had never been");
-    }
 }

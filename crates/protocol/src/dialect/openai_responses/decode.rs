@@ -64,6 +64,7 @@ fn item(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<Origin, DecodeErro
         return weigh::bulk(scan, outline).map(|()| Origin::Own);
     }
     let (mut said, mut role, mut origin) = (None, Role::default(), Origin::Own);
+    let mut shape = Shape::default();
     scan.object(|scan, key| match (&*key.value(), scan.kind()) {
         ("content" | "output", Kind::String | Kind::Array | Kind::Object) => {
             let start = scan.place();
@@ -72,12 +73,14 @@ fn item(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<Origin, DecodeErro
             Ok(())
         }
         ("role", _) => {
+            shape.has_role = true;
             role = weigh::role(scan, outline)?;
             Ok(())
         }
         ("type", Kind::String) => {
             let (start, kind) = (scan.place(), scan.string()?);
             weigh::weigh(outline, weigh::length(scan.at() - start));
+            shape.names_reference = Some(&*kind.value() == "item_reference");
             // What was said before is in it, for its maker's eyes only; or it asks for one.
             outline.needs.own_dialect |= matches!(&*kind.value(), "compaction" | "compaction_trigger");
             Ok(())
@@ -90,10 +93,30 @@ fn item(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<Origin, DecodeErro
             weigh::weigh(outline, weigh::length(sealed.span().len()));
             Ok(())
         }
+        ("id", Kind::String) => {
+            shape.has_id = true;
+            weigh::bulk(scan, outline)
+        }
         _ => weigh::bulk(scan, outline),
     })?;
+    outline.refers_to_items |= shape.is_reference();
     outline.places.beginning.meet(role, said);
     Ok(origin)
+}
+
+/// What tells an item from a mere reference to one.
+#[derive(Default)]
+struct Shape {
+    has_id: bool,
+    has_role: bool,
+    /// None without a type.
+    names_reference: Option<bool>,
+}
+
+impl Shape {
+    fn is_reference(&self) -> bool {
+        self.has_id && self.names_reference.unwrap_or(!self.has_role)
+    }
 }
 
 fn text_settings(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<(), DecodeError> {

@@ -21,20 +21,54 @@ use crate::json::Kind;
 #[cfg(test)]
 mod tests;
 
-/// Puts together what to keep: the items that were kept `earlier`, where this request went on from those, the input of
-/// its `body`, and the `response` object.
-pub fn remember(body: &[u8], earlier: Option<&[u8]>, response: &[u8]) -> Result<Bytes, DecodeError> {
+/// What was kept of responses that a request rests on.
+#[derive(Debug, Clone, Default)]
+pub struct Past {
+    /// Of the one that it continues.
+    pub earlier: Option<Bytes>,
+    /// Of those to whose items it refers.
+    pub referred: Vec<Bytes>,
+}
+
+impl Past {
+    /// It rests on nothing that was kept.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.earlier.is_none() && self.referred.is_empty()
+    }
+
+    /// Puts what was kept where `request` means it. It no longer continues anything then.
+    pub fn recall(&self, request: &mut Request) -> Result<(), DecodeError> {
+        for kept in &self.referred {
+            resolve(kept, request)?;
+        }
+        match &self.earlier {
+            Some(earlier) => recall(earlier, request),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Puts together what to keep: the items that were kept before, where this request rests on any, the input of its `body`,
+/// and the `response` object.
+pub fn remember(body: &[u8], past: &Past, response: &[u8]) -> Result<Bytes, DecodeError> {
     let mut items: Vec<String> = Vec::new();
-    if let Some(earlier) = earlier {
+    if let Some(earlier) = &past.earlier {
         items.extend(Kept::read(earlier)?.said()?.into_iter().map(str::to_owned));
     }
+    let referred = past.referred.iter().map(|kept| Kept::read(kept)?.output());
+    let referred = referred.collect::<Result<Vec<_>, _>>()?.concat();
+    // What is kept stands on its own: what it refers to may be gone before it is.
+    let meant = |written: &'_ str| {
+        let meant = referred_id(written)
+            .and_then(|id| referred.iter().find(|known| id_of(known).as_deref() == Some(&*id)).copied());
+        meant.unwrap_or(written).to_owned()
+    };
     let mut request = Object::read(text(body)?, Place::default())?;
     if let Some(written) = request.take("input") {
         match object::string(written) {
             Some(said) => items.push(user_message(&said)),
-            None => {
-                items.extend(object::elements(written, &Place::new("input"))?.into_iter().map(str::to_owned))
-            }
+            None => items.extend(object::elements(written, &Place::new("input"))?.into_iter().map(meant)),
         }
     }
     let response = text(response)?.trim();
@@ -49,8 +83,8 @@ pub fn remember(body: &[u8], earlier: Option<&[u8]>, response: &[u8]) -> Result<
     Ok(kept.into())
 }
 
-/// Puts what was kept in front of what `request` says. It no longer continues anything then.
-pub fn recall(kept: &[u8], request: &mut Request) -> Result<(), DecodeError> {
+/// Puts what was kept in front of what `request` says.
+fn recall(kept: &[u8], request: &mut Request) -> Result<(), DecodeError> {
     let kept = Kept::read(kept)?;
     // What a turn has lost was told with its own answer.
     let told = request.losses.len();
@@ -82,7 +116,7 @@ pub fn references(request: &Request) -> Vec<String> {
 }
 
 /// Puts the items of a kept response in the places where `request` refers to them.
-pub fn resolve(kept: &[u8], request: &mut Request) -> Result<(), DecodeError> {
+fn resolve(kept: &[u8], request: &mut Request) -> Result<(), DecodeError> {
     let kept = Kept::read(kept)?;
     let items = kept.output()?;
     let names = std::mem::take(&mut request.namespaced);
@@ -226,10 +260,17 @@ fn reference(part: &Part) -> Option<String> {
     if native.dialect != Dialect::OpenAiResponses {
         return None;
     }
-    let mut object = Object::read(native.json.as_str(), Place::default()).ok()?;
+    referred_id(native.json.as_str())
+}
+
+/// The same of an item as it is written.
+fn referred_id(written: &str) -> Option<String> {
+    let mut object = Object::read(written, Place::default()).ok()?;
     match object.text("type").ok()?.as_deref() {
-        Some("item_reference") | None => object.string("id").ok()?,
-        Some(_) => None,
+        Some("item_reference") => object.string("id").ok()?,
+        // A message may do without a type, too.
+        None if object.peek("role").is_none() => object.string("id").ok()?,
+        Some(_) | None => None,
     }
 }
 

@@ -28,11 +28,12 @@ fn outline(request: &Request) -> Vec<(Role, Vec<String>)> {
 
 #[test]
 fn a_conversation_goes_on_where_it_was() {
-    let kept = remember(FIRST.as_bytes(), None, ANSWER.as_bytes()).unwrap();
+    let kept = remember(FIRST.as_bytes(), &Past::default(), ANSWER.as_bytes()).unwrap();
+    let past = Past { earlier: Some(kept), ..Past::default() };
     let second = r#"{"instructions":"Be kind.","previous_response_id":"resp_a","input":[
         {"type":"function_call_output","call_id":"call_1","output":"rain"}]}"#;
     let mut request = decoded(second);
-    recall(&kept, &mut request).unwrap();
+    past.recall(&mut request).unwrap();
     let call = r#"weather({}) Some("sig+/=")"#;
     assert_eq!(
         outline(&request),
@@ -47,9 +48,9 @@ fn a_conversation_goes_on_where_it_was() {
 
     let told = r#"{"id":"resp_b","output":[{"type":"message","id":"msg_b_0","role":"assistant","status":"completed",
         "content":[{"type":"output_text","text":"It rains.","annotations":[]}]}]}"#;
-    let kept = remember(second.as_bytes(), Some(&kept), told.as_bytes()).unwrap();
+    let kept = remember(second.as_bytes(), &past, told.as_bytes()).unwrap();
     let mut request = decoded(r#"{"previous_response_id":"resp_b","input":"Thanks"}"#);
-    recall(&kept, &mut request).unwrap();
+    Past { earlier: Some(kept), ..Past::default() }.recall(&mut request).unwrap();
     let roles: Vec<Role> = request.turns.iter().map(|turn| turn.role).collect();
     assert_eq!(roles, [Role::User, Role::Assistant, Role::User, Role::Assistant, Role::User]);
     let target = Target { model: "m", max_output_tokens: 1, manner: crate::translate::Manner::default() };
@@ -60,25 +61,52 @@ fn a_conversation_goes_on_where_it_was() {
 
 #[test]
 fn items_are_found_by_their_ids() {
-    let kept = remember(FIRST.as_bytes(), None, ANSWER.as_bytes()).unwrap();
-    let mut request = decoded(
-        r#"{"input":[{"role":"user","content":"What is the weather?"},{"type":"item_reference","id":"rs_a_0"},
+    let kept = remember(FIRST.as_bytes(), &Past::default(), ANSWER.as_bytes()).unwrap();
+    let second = r#"{"input":[{"role":"user","content":"What is the weather?"},{"type":"item_reference","id":"rs_a_0"},
             {"id":"fc_a_1"},{"type":"item_reference","id":"fc_z_0"},{"type":"item_reference","id":"nonsense"},
-            {"type":"function_call_output","call_id":"call_1","output":"rain"}]}"#,
-    );
+            {"type":"function_call_output","call_id":"call_1","output":"rain"}]}"#;
+    let mut request = decoded(second);
     assert_eq!(references(&request), ["resp_a", "resp_z"]);
-    resolve(&kept, &mut request).unwrap();
-    let Content::ToolCall(call) = &request.turns[1].parts[0].content else { panic!("{:?}", request.turns) };
-    assert_eq!((call.name.as_str(), call.takes), ("weather", Takes::Object));
-    assert!(call.seal.is_some());
-    assert_eq!(references(&request), ["resp_z"]);
+    let past = Past { referred: vec![kept], ..Past::default() };
+    past.recall(&mut request).unwrap();
+    let check = |request: &Request| {
+        let Content::ToolCall(call) = &request.turns[1].parts[0].content else {
+            panic!("{:?}", request.turns)
+        };
+        assert_eq!((call.name.as_str(), call.takes), ("weather", Takes::Object));
+        assert!(call.seal.is_some());
+        assert_eq!(references(request), ["resp_z"]);
+    };
+    check(&request);
+
+    let told = r#"{"id":"resp_b","output":[]}"#;
+    let kept = remember(second.as_bytes(), &past, told.as_bytes()).unwrap();
+    let mut request = decoded(r#"{"previous_response_id":"resp_b","input":"Thanks"}"#);
+    Past { earlier: Some(kept), ..Past::default() }.recall(&mut request).unwrap();
+    // It goes on though what it referred to were gone.
+    check(&request);
+}
+
+#[test]
+fn a_request_that_refers_to_items_is_known_by_its_outline() {
+    for (input, refers) in [
+        (r#""hello""#, false),
+        (r#"[{"type":"item_reference","id":"msg_1"}]"#, true),
+        (r#"[{"id":"msg_1","type":"item\u005freference"}]"#, true),
+        (r#"[{"role":"user","content":"a"},{"id":"msg_1"}]"#, true),
+        (r#"[{"id":"msg_1","role":"assistant","content":"a"},{"type":"reasoning","id":"rs_1"},{}]"#, false),
+    ] {
+        let body = format!(r#"{{"model":"m","input":{input}}}"#);
+        let outline = crate::outline(Dialect::OpenAiResponses, body.as_bytes()).unwrap();
+        assert_eq!(outline.refers_to_items, refers, "{input}");
+    }
 }
 
 #[test]
 fn what_is_kept_can_be_looked_at() {
     let body = r#"{"input":[{"role":"user","content":"a"},{"type":"message","id":"msg_1","role":"assistant",
         "content":"b"},{"type":"function_call_output","call_id":"c","output":"d"}]}"#;
-    let kept = remember(body.as_bytes(), None, ANSWER.as_bytes()).unwrap();
+    let kept = remember(body.as_bytes(), &Past::default(), ANSWER.as_bytes()).unwrap();
     assert_eq!(response(&kept).unwrap(), ANSWER);
     let page = |after, limit, order| {
         let list = input_items(&kept, &Page { after, limit, order }).unwrap();
@@ -100,7 +128,7 @@ fn what_is_kept_can_be_looked_at() {
 #[test]
 fn broken_bytes_are_an_error() {
     for (body, response) in [("{", "{}"), ("[]", "{}"), ("{}", "{"), ("{}", "[]"), (r#"{"input":7}"#, "{}")] {
-        remember(body.as_bytes(), None, response.as_bytes()).unwrap_err();
+        remember(body.as_bytes(), &Past::default(), response.as_bytes()).unwrap_err();
     }
     recall(b"\xff", &mut Request::default()).unwrap_err();
     recall(b"{}", &mut Request::default()).unwrap_err();
