@@ -79,6 +79,7 @@ impl Family {
             | Dialect::OpenAiEmbeddings
             | Dialect::OpenAiResponses
             | Dialect::OpenAiRaw => Self::OpenAi,
+            Dialect::AgentRpc => Self::Any,
             Dialect::AnthropicMessages => Self::Anthropic,
             Dialect::Gemini => Self::Google,
         }

@@ -71,7 +71,8 @@ fn models_path(backend: &Backend) -> String {
             | Dialect::OpenAiCompletions
             | Dialect::OpenAiEmbeddings
             | Dialect::OpenAiResponses
-            | Dialect::OpenAiRaw,
+            | Dialect::OpenAiRaw
+            | Dialect::AgentRpc,
         )
         | None => "",
     };

@@ -44,6 +44,7 @@ codes! {
     UPSTREAM_ERROR = 502 "upstream_error";
     UPSTREAM_PROTOCOL_ERROR = 502 "upstream_protocol_error";
     NO_BACKEND = 503 "no_backend";
+    BACKEND_NOT_READY = 503 "backend_not_ready";
     ALL_POOLS_EXHAUSTED = 503 "all_pools_exhausted";
     QUEUE_FULL = 503 "queue_full";
     SHUTTING_DOWN = 503 "shutting_down";
@@ -277,6 +278,7 @@ impl From<&Failure> for Refusal {
             | FailureKind::Unauthorized
             | FailureKind::ModelMissing
             | FailureKind::Rejected => Self::new(Code::UPSTREAM_ERROR, "The upstream reported an error."),
+            FailureKind::NotReady => not_ready(failure.retry_after),
             FailureKind::RateLimited => Self::new(
                 Code::RATE_LIMITED,
                 "Every backend that could serve this request is rate limited. Retry later.",
@@ -286,6 +288,12 @@ impl From<&Failure> for Refusal {
         };
         refusal.because(failure)
     }
+}
+
+/// Nothing of why: that is the operator's affair.
+fn not_ready(retry_after: Option<Duration>) -> Refusal {
+    let message = "The backend for this model is being started or signed in. Retry later.";
+    Refusal::new(Code::BACKEND_NOT_READY, message).retry_after(retry_after.unwrap_or(Duration::from_secs(1)))
 }
 
 fn timeout_text(deadline: Deadline) -> &'static str {

@@ -107,6 +107,8 @@ pub(crate) fn endpoint(operation: Operation, dialect: Dialect, tail: &str) -> Op
                 Dialect::AnthropicMessages => Endpoint::Messages,
                 Dialect::Gemini => Endpoint::Gemini,
                 Dialect::OpenAiRaw => return relayed(tail),
+                // No client speaks it.
+                Dialect::AgentRpc => return None,
             })
         }
         Operation::Relay => relayed(tail),

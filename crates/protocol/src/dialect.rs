@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+pub mod agent_rpc;
 pub(crate) mod answer;
 mod anthropic_messages;
 pub(crate) mod ask;
@@ -50,6 +51,9 @@ pub enum Dialect {
     /// The endpoints that are only relayed: images, audio, moderations, rerank, files, batches
     #[serde(rename = "openai_raw")]
     OpenAiRaw,
+    /// What local processes speak; upstream only
+    #[serde(rename = "agent_rpc")]
+    AgentRpc,
 }
 
 impl Dialect {
@@ -62,6 +66,7 @@ impl Dialect {
         Dialect::AnthropicMessages,
         Dialect::Gemini,
         Dialect::OpenAiRaw,
+        Dialect::AgentRpc,
     ];
 
     /// The name in settings, receipts and metrics.
@@ -74,6 +79,7 @@ impl Dialect {
             Dialect::AnthropicMessages => "anthropic_messages",
             Dialect::Gemini => "gemini",
             Dialect::OpenAiRaw => "openai_raw",
+            Dialect::AgentRpc => "agent_rpc",
         }
     }
 }

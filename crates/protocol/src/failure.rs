@@ -48,6 +48,8 @@ pub enum FailureKind {
     ModelMissing,
     /// The upstream cannot serve now.
     Unavailable,
+    /// The backend is being started or signed in, or waits for somebody to do that.
+    NotReady,
     /// The upstream has understood the request and will not serve it; no other would.
     Rejected,
     /// A deadline of ours has passed.
@@ -127,7 +129,7 @@ impl Failure {
             | FailureKind::Unavailable
             | FailureKind::Deadline(_)
             | FailureKind::TooLarge => Fault::Upstream,
-            FailureKind::Unauthorized | FailureKind::ModelMissing => Fault::Ours,
+            FailureKind::Unauthorized | FailureKind::ModelMissing | FailureKind::NotReady => Fault::Ours,
             FailureKind::Rejected => Fault::Caller,
         }
     }
@@ -145,6 +147,7 @@ impl Failure {
             | FailureKind::Unauthorized
             | FailureKind::ModelMissing
             | FailureKind::Unavailable
+            | FailureKind::NotReady
             | FailureKind::Deadline(Deadline::Connect | Deadline::FirstEvent | Deadline::Idle) => {
                 Retry::ElsewhereNow
             }
@@ -168,8 +171,9 @@ impl Failure {
             | FailureKind::Deadline(Deadline::Connect | Deadline::FirstEvent | Deadline::Idle) => {
                 Taint::Backend
             }
-            // The total covers what came before this backend, too.
+            // The total covers what came before this backend, too; and whether it is ready is known elsewhere.
             FailureKind::ModelMissing
+            | FailureKind::NotReady
             | FailureKind::Rejected
             | FailureKind::TooLarge
             | FailureKind::Deadline(Deadline::Total) => Taint::Call,
@@ -191,6 +195,7 @@ impl FailureKind {
             FailureKind::Unauthorized => "unauthorized",
             FailureKind::ModelMissing => "model_missing",
             FailureKind::Unavailable => "unavailable",
+            FailureKind::NotReady => "not_ready",
             FailureKind::Rejected => "rejected",
             FailureKind::Deadline(Deadline::Connect) => "deadline_connect",
             FailureKind::Deadline(Deadline::FirstEvent) => "deadline_first_event",
@@ -216,4 +221,10 @@ impl fmt::Display for Deadline {
             Deadline::Total => "total",
         })
     }
+}
+
+/// A text for operators, such as a line that a program has printed: bounded, and without anything that looks like a
+/// secret.
+pub fn without_secrets(text: &str) -> Box<str> {
+    redact::detail(text)
 }

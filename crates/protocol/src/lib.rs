@@ -10,6 +10,7 @@ mod dialect;
 mod digest;
 mod failure;
 mod json;
+pub mod json_rpc;
 pub mod multipart;
 mod quota;
 mod relay;
@@ -17,6 +18,7 @@ pub mod sse;
 mod translate;
 
 pub use conversation::usage::{Usage, UsageSource};
+pub use dialect::agent_rpc;
 pub use dialect::answer::{AnswerOutline, inspect_answer};
 pub use dialect::ask::{DecodeError, MEDIA_BYTES, ModelField, Needs, Outline, outline};
 pub use dialect::error::{WireError, encode_error, encode_error_event, error_message};
@@ -24,13 +26,13 @@ pub use dialect::keepalive::keepalive;
 pub use dialect::openai_responses::kept;
 pub use dialect::{Dialect, UnknownDialect};
 pub use digest::digest;
-pub use failure::{Deadline, Failure, FailureKind, Fault, Retry, Taint};
+pub use failure::{Deadline, Failure, FailureKind, Fault, Retry, Taint, without_secrets};
 pub use quota::{Quota, QuotaUnit, Quotas, Reset, quotas};
 pub use relay::edit::{Edits, rename_model, rewrite};
 pub use relay::stream::{StreamEnd, StreamFault, StreamPlan, StreamRelay, StreamTally};
 pub use translate::{
-    Encoded, Manner, StreamTranslator, Target, converses, decode_answer, decode_request, encode_answer,
-    encode_request, loss_paths,
+    Encoded, Manner, StreamTranslator, Target, can_be_told, converses, decode_answer, decode_request,
+    encode_answer, encode_request, loss_paths,
 };
 
 /// A body as a list of slices that follow each other; never copied together.

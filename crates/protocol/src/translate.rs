@@ -19,23 +19,29 @@ use crate::json::Malformed;
 use crate::relay::stream::StreamEnd;
 pub use stream::StreamTranslator;
 
-/// What a dialect must know to take part: both its halves, as client and as upstream.
+/// What a dialect must know to take part: its half as upstream, and that as client, where there are clients of it.
 pub(crate) struct Halves {
-    /// Client: what was asked for. What the conversation has no word for is in its `losses`.
-    pub(crate) decode_request: fn(&str) -> Result<Request, DecodeError>,
-    /// Upstream: the same in this dialect.
+    /// Nothing where it is spoken upstream only.
+    pub(crate) client: Option<ClientHalf>,
+    /// What is asked for, in this dialect.
     pub(crate) encode_request: fn(&Request, &Target<'_>) -> Encoded,
-    /// Client: where it writes a wish.
-    pub(crate) field_path: fn(Field) -> &'static str,
-    /// Client: where in a part it writes an aspect of it; empty where that has no field of its own.
-    pub(crate) aspect_path: fn(Aspect) -> &'static str,
-    /// Upstream: what was answered. An error in disguise is a failure.
+    /// What was answered. An error in disguise is a failure.
     pub(crate) decode_answer: fn(&str) -> Result<Answer, Failure>,
-    /// Client: the same in this dialect.
-    pub(crate) encode_answer: fn(&Answer, &AnswerPlan) -> Bytes,
-    /// Upstream: a reader at the start of a stream.
+    /// A reader at the start of a stream.
     pub(crate) reader: fn() -> Box<dyn EventReader>,
-    /// Client: a writer at the start of a stream.
+}
+
+/// What a dialect must know to be a client's.
+pub(crate) struct ClientHalf {
+    /// What was asked for. What the conversation has no word for is in its `losses`.
+    pub(crate) decode_request: fn(&str) -> Result<Request, DecodeError>,
+    /// Where it writes a wish.
+    pub(crate) field_path: fn(Field) -> &'static str,
+    /// Where in a part it writes an aspect of it; empty where that has no field of its own.
+    pub(crate) aspect_path: fn(Aspect) -> &'static str,
+    /// What was answered, in this dialect.
+    pub(crate) encode_answer: fn(&Answer, &AnswerPlan) -> Bytes,
+    /// A writer at the start of a stream.
     pub(crate) writer: fn(AnswerPlan) -> Box<dyn EventWriter>,
 }
 
@@ -112,15 +118,20 @@ pub struct Encoded {
 
 /// Whether requests of this dialect can be taken to others, and others' to it.
 pub fn converses(dialect: Dialect) -> bool {
+    client(dialect).is_some()
+}
+
+/// Whether others' requests can be taken to this dialect.
+pub fn can_be_told(dialect: Dialect) -> bool {
     halves(dialect).is_some()
 }
 
 /// What is asked for. `None` where the dialect does not converse.
 pub fn decode_request(dialect: Dialect, body: &[u8]) -> Option<Result<Request, DecodeError>> {
-    let halves = halves(dialect)?;
+    let client = client(dialect)?;
     let text = std::str::from_utf8(body)
         .map_err(|error| DecodeError::InvalidJson { problem: "invalid UTF-8", at: error.valid_up_to() });
-    Some(text.and_then(halves.decode_request))
+    Some(text.and_then(client.decode_request))
 }
 
 /// The request as `dialect` writes it. `None` where the dialect does not converse.
@@ -130,9 +141,9 @@ pub fn encode_request(dialect: Dialect, request: &Request, target: &Target<'_>) 
 
 /// The paths of `losses` as a client of `dialect` wrote them, each once, in order.
 pub fn loss_paths<'a>(dialect: Dialect, losses: impl IntoIterator<Item = &'a Loss>) -> Vec<String> {
-    let Some(halves) = halves(dialect) else { return Vec::new() };
+    let Some(client) = client(dialect) else { return Vec::new() };
     let mut paths: Vec<String> =
-        losses.into_iter().map(|loss| loss.path(halves.field_path, halves.aspect_path)).collect();
+        losses.into_iter().map(|loss| loss.path(client.field_path, client.aspect_path)).collect();
     paths.retain(|path| !path.is_empty());
     paths.sort();
     paths.dedup();
@@ -149,11 +160,15 @@ pub fn decode_answer(dialect: Dialect, body: &[u8]) -> Result<Answer, Failure> {
 
 /// The answer as `dialect` writes it. `None` where the dialect does not converse.
 pub fn encode_answer(dialect: Dialect, answer: &Answer, plan: &AnswerPlan) -> Option<Bytes> {
-    Some((halves(dialect)?.encode_answer)(answer, plan))
+    Some((client(dialect)?.encode_answer)(answer, plan))
 }
 
 fn no_conversation(dialect: Dialect) -> Failure {
     Failure::new(FailureKind::Malformed, format!("answers of {dialect} cannot be translated"))
+}
+
+fn client(dialect: Dialect) -> Option<&'static ClientHalf> {
+    halves(dialect)?.client.as_ref()
 }
 
 fn halves(dialect: Dialect) -> Option<&'static Halves> {

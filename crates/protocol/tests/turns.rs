@@ -77,7 +77,7 @@ fn follow_up(dialect: Dialect, answer: &Value) -> Value {
             let input: Vec<Value> = begun.into_iter().chain(said.iter().cloned()).chain(results).collect();
             json!({"model": "m", "input": input})
         }
-        Dialect::OpenAiCompletions | Dialect::OpenAiEmbeddings | Dialect::OpenAiRaw => {
+        Dialect::OpenAiCompletions | Dialect::OpenAiEmbeddings | Dialect::OpenAiRaw | Dialect::AgentRpc => {
             panic!("no follow-up in {dialect}")
         }
     }

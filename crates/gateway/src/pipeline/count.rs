@@ -16,7 +16,8 @@ pub(super) fn answer(counted: &Counted) -> Response<Body> {
         | Dialect::OpenAiCompletions
         | Dialect::OpenAiEmbeddings
         | Dialect::OpenAiResponses
-        | Dialect::OpenAiRaw => json!({ "input_tokens": counted.tokens }),
+        | Dialect::OpenAiRaw
+        | Dialect::AgentRpc => json!({ "input_tokens": counted.tokens }),
     };
     let mut response = Response::new(Body::whole(body.to_string()));
     let headers = response.headers_mut();

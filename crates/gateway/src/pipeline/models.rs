@@ -94,7 +94,8 @@ fn list(dialect: Dialect, listed: &[ModelListing]) -> Value {
         | Dialect::OpenAiCompletions
         | Dialect::OpenAiEmbeddings
         | Dialect::OpenAiResponses
-        | Dialect::OpenAiRaw => json!({ "object": "list", "data": shapes }),
+        | Dialect::OpenAiRaw
+        | Dialect::AgentRpc => json!({ "object": "list", "data": shapes }),
     }
 }
 
@@ -124,7 +125,8 @@ fn shape(dialect: Dialect, listing: &ModelListing) -> Value {
         | Dialect::OpenAiCompletions
         | Dialect::OpenAiEmbeddings
         | Dialect::OpenAiResponses
-        | Dialect::OpenAiRaw => {
+        | Dialect::OpenAiRaw
+        | Dialect::AgentRpc => {
             json!({ "id": id, "object": "model", "created": 0, "owned_by": &*listing.owned_by })
         }
     }

@@ -440,6 +440,7 @@ fn may_have_cost(kind: FailureKind) -> bool {
         | FailureKind::Unauthorized
         | FailureKind::ModelMissing
         | FailureKind::Unavailable
+        | FailureKind::NotReady
         | FailureKind::Rejected => false,
     }
 }

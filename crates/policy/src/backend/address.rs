@@ -92,6 +92,7 @@ pub fn answer_path(dialect: Dialect, native: &str) -> String {
         Dialect::AnthropicMessages => "/messages".to_owned(),
         Dialect::Gemini => gemini_path(native, "generateContent", None),
         Dialect::OpenAiRaw => String::new(),
+        Dialect::AgentRpc => "/turn".to_owned(),
     }
 }
 
@@ -105,7 +106,8 @@ pub fn stream_path(dialect: Dialect, native: &str) -> String {
         | Dialect::OpenAiEmbeddings
         | Dialect::OpenAiResponses
         | Dialect::AnthropicMessages
-        | Dialect::OpenAiRaw => answer_path(dialect, native),
+        | Dialect::OpenAiRaw
+        | Dialect::AgentRpc => answer_path(dialect, native),
     }
 }
 

@@ -22,10 +22,10 @@ impl Dialects {
         Self(bit(dialect))
     }
 
-    /// All between which requests can be translated.
+    /// All that requests of others can be translated to.
     #[must_use]
     pub fn conversing() -> Self {
-        Dialect::ALL.iter().copied().filter(|dialect| protocol::converses(*dialect)).collect()
+        Dialect::ALL.iter().copied().filter(|dialect| protocol::can_be_told(*dialect)).collect()
     }
 
     /// The same and one more.
@@ -68,6 +68,7 @@ const fn bit(dialect: Dialect) -> u8 {
         Dialect::AnthropicMessages => 1 << 4,
         Dialect::Gemini => 1 << 5,
         Dialect::OpenAiRaw => 1 << 6,
+        Dialect::AgentRpc => 1 << 7,
     }
 }
 
@@ -142,7 +143,8 @@ fn usual(dialect: Dialect) -> Shown {
         | Dialect::OpenAiCompletions
         | Dialect::OpenAiEmbeddings
         | Dialect::OpenAiResponses
-        | Dialect::OpenAiRaw => Shown::Bearer,
+        | Dialect::OpenAiRaw
+        | Dialect::AgentRpc => Shown::Bearer,
         Dialect::AnthropicMessages => Shown::Header("x-api-key"),
         Dialect::Gemini => Shown::Header("x-goog-api-key"),
     }

@@ -18,7 +18,7 @@ mod write;
 
 use super::Dialect;
 use super::grammar::{Answers, Ending, Grammar, ModelIn, StreamUsage};
-use crate::translate::Halves;
+use crate::translate::{ClientHalf, Halves};
 
 pub(crate) const GRAMMAR: Grammar = Grammar {
     outline: decode::outline,
@@ -34,14 +34,16 @@ pub(crate) const GRAMMAR: Grammar = Grammar {
 };
 
 const HALVES: Halves = Halves {
-    decode_request: request::decode::decode,
+    client: Some(ClientHalf {
+        decode_request: request::decode::decode,
+        field_path: request::field_path,
+        aspect_path: request::aspect_path,
+        encode_answer: answer::encode,
+        writer: stream::write::writer,
+    }),
     encode_request: request::encode::encode,
-    field_path: request::field_path,
-    aspect_path: request::aspect_path,
     decode_answer: answer::decode,
-    encode_answer: answer::encode,
     reader: stream::read::reader,
-    writer: stream::write::writer,
 };
 
 const SELF: Dialect = Dialect::Gemini;

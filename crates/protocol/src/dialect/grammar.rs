@@ -6,8 +6,8 @@ use super::ask::{DecodeError, Outline};
 use super::error::{StreamPlace, WireError};
 use super::glance::{EventAt, Glance};
 use super::{
-    Dialect, anthropic_messages, gemini, openai_chat, openai_completions, openai_embeddings, openai_raw,
-    openai_responses,
+    Dialect, agent_rpc, anthropic_messages, gemini, openai_chat, openai_completions, openai_embeddings,
+    openai_raw, openai_responses,
 };
 use crate::json::Malformed;
 use crate::translate::Halves;
@@ -86,5 +86,6 @@ pub(crate) fn grammar(dialect: Dialect) -> &'static Grammar {
         Dialect::AnthropicMessages => &anthropic_messages::GRAMMAR,
         Dialect::Gemini => &gemini::GRAMMAR,
         Dialect::OpenAiRaw => &openai_raw::GRAMMAR,
+        Dialect::AgentRpc => &agent_rpc::GRAMMAR,
     }
 }

@@ -11,7 +11,8 @@ pub fn keepalive(dialect: Dialect) -> Bytes {
         | Dialect::OpenAiCompletions
         | Dialect::OpenAiEmbeddings
         | Dialect::OpenAiResponses
-        | Dialect::OpenAiRaw => b": keepalive\n\n",
+        | Dialect::OpenAiRaw
+        | Dialect::AgentRpc => b": keepalive\n\n",
         // Google's Python SDK takes a comment for JSON and fails at it; blank lines it skips, and so does a list of JSON.
         Dialect::Gemini => b"\n\n",
         // Anthropic's own streams have it, and its SDKs know it before the first event, too.
@@ -43,7 +44,8 @@ mod tests {
                     | Dialect::OpenAiEmbeddings
                     | Dialect::OpenAiResponses
                     | Dialect::Gemini
-                    | Dialect::OpenAiRaw => (false, true),
+                    | Dialect::OpenAiRaw
+                    | Dialect::AgentRpc => (false, true),
                 }
             );
         }

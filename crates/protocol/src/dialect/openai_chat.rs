@@ -10,7 +10,7 @@ mod wire;
 
 use super::grammar::{Answers, Ending, Grammar, ModelIn, StreamUsage};
 use super::openai;
-use crate::translate::Halves;
+use crate::translate::{ClientHalf, Halves};
 
 pub(crate) const GRAMMAR: Grammar = Grammar {
     outline: decode::outline,
@@ -26,12 +26,14 @@ pub(crate) const GRAMMAR: Grammar = Grammar {
 };
 
 const HALVES: Halves = Halves {
-    decode_request: request::decode::decode,
+    client: Some(ClientHalf {
+        decode_request: request::decode::decode,
+        field_path: request::decode::field_path,
+        aspect_path: request::decode::aspect_path,
+        encode_answer: answer::encode,
+        writer: |plan| Box::new(stream::write::Writer::new(plan)),
+    }),
     encode_request: request::encode::encode,
-    field_path: request::decode::field_path,
-    aspect_path: request::decode::aspect_path,
     decode_answer: answer::decode,
-    encode_answer: answer::encode,
     reader: || Box::new(stream::read::Reader::default()),
-    writer: |plan| Box::new(stream::write::Writer::new(plan)),
 };

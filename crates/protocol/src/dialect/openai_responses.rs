@@ -15,7 +15,7 @@ mod wire;
 
 use super::grammar::{Answers, Ending, Grammar, ModelIn, StreamUsage};
 use super::openai;
-use crate::translate::Halves;
+use crate::translate::{ClientHalf, Halves};
 
 pub(crate) const GRAMMAR: Grammar = Grammar {
     outline: decode::outline,
@@ -31,12 +31,14 @@ pub(crate) const GRAMMAR: Grammar = Grammar {
 };
 
 const HALVES: Halves = Halves {
-    decode_request: request::decode,
+    client: Some(ClientHalf {
+        decode_request: request::decode,
+        field_path: request::field_path,
+        aspect_path: request::aspect_path,
+        encode_answer: answer::encode,
+        writer: stream::write::writer,
+    }),
     encode_request: request::encode,
-    field_path: request::field_path,
-    aspect_path: request::aspect_path,
     decode_answer: answer::decode,
-    encode_answer: answer::encode,
     reader: stream::read::reader,
-    writer: stream::write::writer,
 };

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use super::{EventReader, EventWriter, halves};
+use super::{EventReader, EventWriter, client, halves};
 use crate::conversation::answer::AnswerPlan;
 use crate::conversation::event::{Delta, Event, Opening};
 use crate::dialect::Dialect;
@@ -39,7 +39,7 @@ impl StreamTranslator {
             from: grammar(from),
             framer: Framer::new(event_bytes_max),
             reader: (halves(from)?.reader)(),
-            writer: (halves(to)?.writer)(plan),
+            writer: (client(to)?.writer)(plan),
             steps: Vec::new(),
             tally: StreamTally::default(),
             is_done: false,

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use self::grammar::{End, Reading};
-use super::halves;
+use super::{client, halves};
 use crate::conversation::answer::{AnswerPlan, Finish};
 use crate::conversation::collect::Collector;
 use crate::conversation::event::{Delta, Event, Opening};
@@ -174,7 +174,7 @@ fn read_back(dialect: Dialect, stream: &str) -> Vec<Event> {
 }
 
 fn dialects() -> impl Iterator<Item = Dialect> {
-    Dialect::ALL.iter().copied().filter(|dialect| halves(*dialect).is_some())
+    Dialect::ALL.iter().copied().filter(|dialect| client(*dialect).is_some())
 }
 
 fn finish() -> impl Strategy<Value = Finish> {
@@ -199,7 +199,7 @@ proptest! {
         let events = steps(&parts, &turns, finish);
         let expected = joined(&events);
         for dialect in dialects() {
-            let mut writer = (halves(dialect).unwrap().writer)(plan());
+            let mut writer = (client(dialect).unwrap().writer)(plan());
             let mut out = Vec::new();
             events.iter().for_each(|event| writer.write(event, &mut out));
             let stream = String::from_utf8(out).unwrap();
@@ -224,7 +224,7 @@ proptest! {
         let expected = joined(&events);
         let error = WireError { status: 502, code: "upstream_error", message: "x", param: None, request_id: "r" };
         for dialect in dialects() {
-            let mut writer = (halves(dialect).unwrap().writer)(plan());
+            let mut writer = (client(dialect).unwrap().writer)(plan());
             let mut out = Vec::new();
             begun.iter().for_each(|event| writer.write(event, &mut out));
             writer.fail(&error, &mut out);

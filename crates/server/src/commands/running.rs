@@ -111,6 +111,7 @@ impl Running {
             | FailureKind::Unauthorized
             | FailureKind::ModelMissing
             | FailureKind::Unavailable
+            | FailureKind::NotReady
             | FailureKind::Rejected
             | FailureKind::Deadline(_)
             | FailureKind::TooLarge => advised(what, "`lockgate doctor` says who answers at that address"),

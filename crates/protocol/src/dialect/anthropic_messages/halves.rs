@@ -2,17 +2,19 @@
 
 use super::{answer, request, stream};
 use crate::conversation::loss::{Aspect, Field};
-use crate::translate::Halves;
+use crate::translate::{ClientHalf, Halves};
 
 pub(super) const HALVES: Halves = Halves {
-    decode_request: request::decode,
+    client: Some(ClientHalf {
+        decode_request: request::decode,
+        field_path,
+        aspect_path,
+        encode_answer: answer::encode,
+        writer: |plan| Box::new(stream::Writer::new(plan)),
+    }),
     encode_request: request::encode,
-    field_path,
-    aspect_path,
     decode_answer: answer::decode,
-    encode_answer: answer::encode,
     reader: || Box::new(stream::Reader::default()),
-    writer: |plan| Box::new(stream::Writer::new(plan)),
 };
 
 /// Where a client of messages writes a wish; empty where it cannot.
