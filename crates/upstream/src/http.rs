@@ -21,4 +21,5 @@ pub use answer::Answer;
 pub use body::{BoxError, CallBody, CallerBody};
 pub use client::{Call, Client, ClientError, ClientSettings};
 pub use countdown::Deadlines;
+pub(crate) use countdown::{Countdown, overdue};
 pub use endpoint::{Auth, Endpoint, EndpointError};

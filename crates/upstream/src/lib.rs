@@ -2,6 +2,7 @@
 //! picked, what it costs, or where a setting came from.
 
 pub mod http;
+pub mod process;
 
 pub use self::http::{
     Answer, Auth, BoxError, Call, CallBody, CallerBody, Client, ClientError, ClientSettings, Deadlines,

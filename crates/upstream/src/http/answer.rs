@@ -12,6 +12,7 @@ use protocol::{Failure, FailureKind};
 use super::h1;
 use super::h2;
 use super::pool::Pool;
+use crate::process;
 
 /// The answer of an endpoint: its head, and a body that is still arriving. Dropping it ends the exchange at once.
 pub struct Answer {
@@ -21,20 +22,35 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// What is still to come; `None` when the body has ended or broken.
     inflow: Option<Inflow>,
-    pool: Arc<Pool>,
+    /// Where its connection goes back to; none where it had none of its own.
+    pool: Option<Arc<Pool>>,
 }
 
 pub(super) enum Inflow {
     Http1(Box<h1::Inflow>),
     Http2(Box<h2::Inflow>),
+    /// A turn of a local process.
+    Turn(Box<process::Inflow>),
+    /// What was known beforehand.
+    Bytes(Bytes),
 }
 
 impl Answer {
     pub(super) fn new(status: StatusCode, headers: HeaderMap, inflow: Inflow, pool: Arc<Pool>) -> Self {
-        let mut answer = Self { status, headers, inflow: Some(inflow), pool };
+        let mut answer = Self { status, headers, inflow: Some(inflow), pool: Some(pool) };
         // An answer without a body is over with its head.
         answer.settle_if_ended();
         answer
+    }
+
+    /// The answer of a local process, as it comes.
+    pub(crate) fn of_turn(status: StatusCode, headers: HeaderMap, turn: process::Inflow) -> Self {
+        Self { status, headers, inflow: Some(Inflow::Turn(Box::new(turn))), pool: None }
+    }
+
+    /// An answer that is known already.
+    pub(crate) fn of_bytes(status: StatusCode, headers: HeaderMap, body: Bytes) -> Self {
+        Self { status, headers, inflow: Some(Inflow::Bytes(body)), pool: None }
     }
 
     /// The next chunk as it arrived, `None` at the end, or once what broke the body.
@@ -50,6 +66,9 @@ impl Answer {
         let next = match &mut self.inflow {
             Some(Inflow::Http1(inflow)) => inflow.poll_chunk(context),
             Some(Inflow::Http2(inflow)) => inflow.poll_chunk(context),
+            Some(Inflow::Turn(turn)) => turn.poll_chunk(context),
+            Some(Inflow::Bytes(bytes)) if bytes.is_empty() => Poll::Ready(None),
+            Some(Inflow::Bytes(bytes)) => Poll::Ready(Some(Ok(std::mem::take(bytes)))),
             None => return Poll::Ready(None),
         };
         match &next {
@@ -97,7 +116,7 @@ impl Answer {
         let left = match &self.inflow {
             Some(Inflow::Http1(inflow)) => inflow.body().size_hint().lower(),
             Some(Inflow::Http2(inflow)) => inflow.body().size_hint().lower(),
-            None => 0,
+            Some(Inflow::Turn(_) | Inflow::Bytes(_)) | None => 0,
         };
         had.saturating_add(usize::try_from(left).unwrap_or(usize::MAX)).min(bytes_max.max(had))
     }
@@ -106,6 +125,8 @@ impl Answer {
         let ended = match &self.inflow {
             Some(Inflow::Http1(inflow)) => inflow.body().is_end_stream(),
             Some(Inflow::Http2(inflow)) => inflow.body().is_end_stream(),
+            Some(Inflow::Turn(turn)) => turn.is_over(),
+            Some(Inflow::Bytes(bytes)) => bytes.is_empty(),
             None => false,
         };
         if ended {
@@ -117,8 +138,9 @@ impl Answer {
     fn settle(&mut self) {
         if let Some(Inflow::Http1(inflow)) = self.inflow.take()
             && let Some(wire) = inflow.into_wire()
+            && let Some(pool) = &self.pool
         {
-            self.pool.put(wire);
+            pool.put(wire);
         }
     }
 }

@@ -2,7 +2,7 @@
 //! where an idle connection turned out to be dead.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use http::{HeaderMap, Method, Request};
@@ -19,6 +19,7 @@ use super::h1::{self, Wire};
 use super::h2::{self, Seat, Shared};
 use super::pool::{Pool, PoolLimits};
 use super::tls;
+use crate::process::Fleet;
 
 /// What all calls have in common.
 #[derive(Debug, Clone)]
@@ -79,6 +80,8 @@ struct Inner {
     settings: ClientSettings,
     machine_roots: Arc<RootCertStore>,
     pools: Mutex<HashMap<Arc<Origin>, Arc<Pool>>>,
+    /// The local processes that can be called.
+    fleet: OnceLock<Arc<Fleet>>,
 }
 
 impl Client {
@@ -87,7 +90,20 @@ impl Client {
         let machine_roots = Arc::new(tls::machine_roots());
         // Whether TLS works at all is better learned now than with the first call.
         tls::terms(Arc::clone(&machine_roots), Speaks::Http1)?;
-        Ok(Self { inner: Arc::new(Inner { settings, machine_roots, pools: Mutex::default() }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                settings,
+                machine_roots,
+                pools: Mutex::default(),
+                fleet: OnceLock::new(),
+            }),
+        })
+    }
+
+    /// Lets calls go to these local processes, too. Heard once.
+    pub fn carry_to(&self, fleet: Arc<Fleet>) {
+        // A second fleet would leave the first one without calls.
+        let _ = self.inner.fleet.set(fleet);
     }
 
     /// Carries one call to `endpoint`, as far as the head of its answer.
@@ -96,6 +112,11 @@ impl Client {
     /// Dropping the future, like dropping the answer, ends the exchange: HTTP/1.1 by closing its connection, HTTP/2 by
     /// resetting its stream. A failure of the kind `Rejected` without a status is the caller's own body breaking off.
     pub async fn call(&self, endpoint: &Endpoint, call: Call<'_>) -> Result<Answer, Failure> {
+        if endpoint.origin().speaks == Speaks::Process {
+            let none = || Failure::new(FailureKind::NotReady, "no local process runs here");
+            let fleet = self.inner.fleet.get().ok_or_else(none)?;
+            return Box::pin(fleet.call(&endpoint.origin().host, call)).await;
+        }
         let pool = self.pool(endpoint.origin())?;
         let head = endpoint.head(call.method, call.path, call.headers)?;
         let exchange = Exchange {
@@ -107,7 +128,7 @@ impl Client {
             head_bytes_max: self.inner.settings.head_bytes_max,
         };
         match endpoint.origin().speaks {
-            Speaks::Http1 => exchange.run().await,
+            Speaks::Http1 | Speaks::Process => exchange.run().await,
             Speaks::Http2 => exchange.run_shared().await,
         }
     }

@@ -36,7 +36,7 @@ impl Default for Deadlines {
 }
 
 /// The deadlines of one exchange at work: the named wait it is in, and the end of the whole.
-pub(super) struct Countdown {
+pub(crate) struct Countdown {
     timer: Pin<Box<Sleep>>,
     deadlines: Deadlines,
     total_at: Instant,
@@ -47,7 +47,7 @@ pub(super) struct Countdown {
 
 impl Countdown {
     /// Starts with the wait for a connection.
-    pub(super) fn new(deadlines: Deadlines, started: Instant) -> Self {
+    pub(crate) fn new(deadlines: Deadlines, started: Instant) -> Self {
         let connect_at = later(Instant::now(), deadlines.connect);
         let total_at = later(started, deadlines.total);
         Self {
@@ -67,7 +67,7 @@ impl Countdown {
     }
 
     /// Begins a named wait. It is measured from the first time somebody really waits.
-    pub(super) fn enter(&mut self, wait: Deadline) {
+    pub(crate) fn enter(&mut self, wait: Deadline) {
         self.wait = wait;
         self.wait_at = None;
     }
@@ -78,12 +78,12 @@ impl Countdown {
     }
 
     /// Whether the whole exchange is past its end, asked where no wait takes place.
-    pub(super) fn is_spent(&self) -> bool {
+    pub(crate) fn is_spent(&self) -> bool {
         Instant::now() >= self.total_at
     }
 
     /// Ready with the name of the deadline that has passed.
-    pub(super) fn poll_due(&mut self, context: &mut Context<'_>) -> Poll<Deadline> {
+    pub(crate) fn poll_due(&mut self, context: &mut Context<'_>) -> Poll<Deadline> {
         loop {
             let now = Instant::now();
             let length = self.length();
@@ -123,7 +123,7 @@ impl Countdown {
 }
 
 /// The failure that a passed deadline is.
-pub(super) fn overdue(deadline: Deadline) -> Failure {
+pub(crate) fn overdue(deadline: Deadline) -> Failure {
     Failure::new(FailureKind::Deadline(deadline), format!("the {deadline} deadline has passed"))
 }
 

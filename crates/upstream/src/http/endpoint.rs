@@ -97,15 +97,19 @@ pub(super) struct Origin {
 pub(super) enum Speaks {
     Http1,
     Http2,
+    /// None: the host is the name of an instance of a local process.
+    Process,
 }
 
 impl Endpoint {
-    /// An endpoint at `base_url`, as the OpenAI SDKs take it: `https://host/v1`. Without a path, `/v1` is appended.
+    /// An endpoint at `base_url`, as the OpenAI SDKs take it: `https://host/v1`. Without a path, `/v1` is appended. What
+    /// `process://name` leads to is an instance of a local process.
     pub fn new(base_url: &str, auth: Auth<'_>) -> Result<Self, EndpointError> {
         let base: Uri = base_url.trim().parse().map_err(|_| EndpointError::NotAUrl)?;
         let secure = match base.scheme() {
             Some(scheme) if *scheme == Scheme::HTTPS => true,
             Some(scheme) if *scheme == Scheme::HTTP => false,
+            Some(scheme) if scheme.as_str() == "process" => false,
             Some(_) => return Err(EndpointError::Scheme),
             None => return Err(EndpointError::NotAUrl),
         };
@@ -121,11 +125,16 @@ impl Endpoint {
             "" => "/v1",
             path => path,
         };
+        let is_process = base.scheme_str() == Some("process");
         let origin = Origin {
             secure,
-            host: authority.host().to_ascii_lowercase(),
+            host: if is_process {
+                authority.host().to_owned()
+            } else {
+                authority.host().to_ascii_lowercase()
+            },
             port,
-            speaks: Speaks::Http1,
+            speaks: if is_process { Speaks::Process } else { Speaks::Http1 },
             trusted: None,
         };
         let host = HeaderValue::from_str(authority.as_str()).map_err(|_| EndpointError::NotAUrl)?;
@@ -195,7 +204,7 @@ impl Endpoint {
         headers: HeaderMap,
     ) -> Result<Request<()>, Failure> {
         let target = match self.inner.origin.speaks {
-            Speaks::Http1 => Uri::from(self.target(path)?),
+            Speaks::Http1 | Speaks::Process => Uri::from(self.target(path)?),
             Speaks::Http2 => self.join(path)?,
         };
         let mut request = Request::new(());
@@ -216,7 +225,7 @@ impl Endpoint {
             headers.insert(name.clone(), value.clone());
         }
         match self.inner.origin.speaks {
-            Speaks::Http1 => headers.insert(header::HOST, self.inner.host.clone()),
+            Speaks::Http1 | Speaks::Process => headers.insert(header::HOST, self.inner.host.clone()),
             Speaks::Http2 => headers.remove(header::HOST),
         };
         Ok(request)

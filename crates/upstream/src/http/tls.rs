@@ -37,7 +37,7 @@ pub(super) fn terms(roots: Arc<RootCertStore>, speaks: Speaks) -> Result<ClientC
         .with_root_certificates(roots)
         .with_no_client_auth();
     terms.alpn_protocols = match speaks {
-        Speaks::Http1 => vec![b"http/1.1".to_vec()],
+        Speaks::Http1 | Speaks::Process => vec![b"http/1.1".to_vec()],
         Speaks::Http2 => vec![b"h2".to_vec()],
     };
     Ok(terms)

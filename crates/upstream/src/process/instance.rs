@@ -1,0 +1,336 @@
+//! One instance as everybody else sees it: its picture, the orders it takes, and the turns it is asked for; never what is
+//! done to keep it running.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use protocol::agent_rpc::Turn;
+use protocol::{Failure, FailureKind};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+
+use super::login::{Begun, Login, PasteError};
+use super::ring::Ring;
+use super::session::{self, Ask, Counted};
+use super::settings::{Account, ProcessSettings};
+use super::socket::Rpc;
+use super::status::Model;
+use crate::http::{Answer, Call, CallBody};
+
+/// What an instance is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Nothing, until somebody needs it.
+    Stopped,
+    /// It was started, and cannot be spoken to yet.
+    Starting,
+    /// It can be spoken to.
+    Ready,
+    /// It ended, or its connection did; it will be back.
+    Reconnecting,
+    /// It ended again and again, and is left alone.
+    Failed,
+    /// The gateway ends.
+    Closed,
+}
+
+impl State {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stopped => "stopped",
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Reconnecting => "reconnecting",
+            Self::Failed => "failed",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+/// What can be expected of an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It takes turns.
+    Ready,
+    /// It will, if nothing goes wrong: whoever has no better may wait.
+    Soon,
+    /// Not without somebody's help.
+    Away,
+}
+
+/// An instance at one moment.
+#[derive(Clone)]
+pub struct Picture {
+    /// What it is doing.
+    pub state: State,
+    /// Who it is signed in as.
+    pub login: Login,
+    /// What went wrong last, fit for operators.
+    pub last_error: Option<Arc<str>>,
+    /// Since when it has run.
+    pub since: Option<Instant>,
+    /// How often it was started again.
+    pub restarts: u32,
+    /// Its ports for the socket and for HTTP, while it runs.
+    pub ports: Option<(u16, u16)>,
+    /// Its process, while it runs.
+    pub process: Option<u32>,
+    /// The models it has.
+    pub models: Arc<[Model]>,
+    pub(super) rpc: Option<Rpc>,
+}
+
+impl Picture {
+    fn new() -> Self {
+        Self {
+            state: State::Stopped,
+            login: Login::Unknown,
+            last_error: None,
+            since: None,
+            restarts: 0,
+            ports: None,
+            process: None,
+            models: Arc::default(),
+            rpc: None,
+        }
+    }
+
+    /// What can be expected of it.
+    pub fn standing(&self) -> Standing {
+        match (self.state, &self.login) {
+            (State::Failed | State::Closed, _) => Standing::Away,
+            (_, Login::SignedOut { .. } | Login::NeedsHuman { .. } | Login::Failed { .. }) => Standing::Away,
+            (State::Ready, Login::NotNeeded | Login::SignedIn { .. }) => Standing::Ready,
+            (State::Ready | State::Stopped | State::Starting | State::Reconnecting, _) => Standing::Soon,
+        }
+    }
+}
+
+/// What an instance is told.
+pub(super) enum Order {
+    /// Somebody needs it.
+    Wake,
+    /// Again, from the start.
+    Restart,
+    /// Forget what went wrong, and try again.
+    Reset,
+    /// Sign in.
+    Login(oneshot::Sender<Begun>),
+    /// End.
+    Stop,
+}
+
+/// One instance. Clones are the same.
+#[derive(Clone)]
+pub struct Instance {
+    pub(super) shared: Arc<Shared>,
+}
+
+pub(super) struct Shared {
+    pub(super) name: Arc<str>,
+    pub(super) settings: Arc<ProcessSettings>,
+    pub(super) work_dir: PathBuf,
+    pub(super) fixed_ports: (u16, u16),
+    pub(super) account: Option<Account>,
+    pub(super) picture: watch::Sender<Picture>,
+    pub(super) orders: mpsc::Sender<Order>,
+    pub(super) ring: Ring,
+    pub(super) in_flight: Arc<AtomicUsize>,
+    /// For what comes by HTTP.
+    pub(super) http: crate::http::Client,
+}
+
+/// Orders that wait; whoever finds no room has been heard already.
+pub(super) const ORDERS_MAX: usize = 16;
+/// The longest text of a turn.
+const TURN_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+impl Shared {
+    pub(super) fn first_picture() -> watch::Sender<Picture> {
+        watch::Sender::new(Picture::new())
+    }
+
+    pub(super) fn show(&self, change: impl FnOnce(&mut Picture)) {
+        self.picture.send_modify(change);
+    }
+}
+
+impl Instance {
+    /// Its name.
+    pub fn name(&self) -> &Arc<str> {
+        &self.shared.name
+    }
+
+    /// The name of its sort of program.
+    pub fn profile(&self) -> &'static str {
+        self.shared.settings.profile.name
+    }
+
+    /// How it is now.
+    pub fn picture(&self) -> Picture {
+        self.shared.picture.borrow().clone()
+    }
+
+    /// Tells of every change.
+    pub fn changes(&self) -> watch::Receiver<Picture> {
+        self.shared.picture.subscribe()
+    }
+
+    /// Turns that run.
+    pub fn in_flight(&self) -> usize {
+        self.shared.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Turns whose pushes are still heard; at rest none.
+    pub fn turns_heard(&self) -> usize {
+        self.shared.picture.borrow().rpc.as_ref().map_or(0, Rpc::turns)
+    }
+
+    /// What it printed last.
+    pub fn lines(&self) -> Vec<Box<str>> {
+        self.shared.ring.lines()
+    }
+
+    /// Starts it again.
+    pub fn restart(&self) {
+        self.order(Order::Restart);
+    }
+
+    /// Forgets what went wrong, and starts it if it is not running.
+    pub fn reset(&self) {
+        self.order(Order::Reset);
+    }
+
+    pub(super) fn wake(&self) {
+        if self.shared.picture.borrow().state == State::Stopped {
+            self.order(Order::Wake);
+        }
+    }
+
+    pub(super) fn stop(&self) {
+        self.order(Order::Stop);
+    }
+
+    /// Begins to sign it in.
+    pub async fn log_in(&self) -> Begun {
+        self.wake();
+        let (begun, told) = oneshot::channel();
+        if self.shared.orders.send(Order::Login(begun)).await.is_err() {
+            return Begun::Unable;
+        }
+        told.await.unwrap_or(Begun::Unable)
+    }
+
+    /// Completes a login with the address at which the browser ended.
+    pub async fn paste_back(&self, address: &str) -> Result<(), PasteError> {
+        super::login::paste_back(&self.shared, address).await
+    }
+
+    fn order(&self, order: Order) {
+        // A full queue holds orders enough to come to the same.
+        let _ = self.shared.orders.try_send(order);
+    }
+
+    /// Carries one call: a turn, or the question for its models. `siblings` are woken with it.
+    pub(crate) async fn call(&self, call: Call<'_>, siblings: &[Instance]) -> Result<Answer, Failure> {
+        let Call { method, path, body, deadlines, started, .. } = call;
+        if method == Method::GET {
+            return self.list();
+        }
+        if method != Method::POST || !path.ends_with("/turn") {
+            return Err(Failure::new(FailureKind::Rejected, "a local process takes turns only"));
+        }
+        let CallBody::Whole(segments) = body else {
+            return Err(Failure::new(FailureKind::Rejected, "a turn must be whole"));
+        };
+        let bytes = segments.concat();
+        let turn = serde_json::from_slice::<Turn>(&bytes).ok().filter(|_| bytes.len() <= TURN_BYTES_MAX);
+        let Some(turn) = turn else {
+            return Err(Failure::new(FailureKind::Rejected, "this is no turn"));
+        };
+        let counted = Counted::new(&self.shared.in_flight);
+        siblings.iter().for_each(Instance::wake);
+        let (rpc, models) = self.ready(started + deadlines.total).await?;
+        let folder = self.shared.work_dir.to_string_lossy();
+        let turn = Turn { model: self.model(turn.model, &models), ..turn };
+        let settings = &self.shared.settings;
+        let ask = Ask { settings, folder: &folder, turn, deadlines, started, counted };
+        let inflow = session::begin(&rpc, ask).await?;
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+        Ok(Answer::of_turn(StatusCode::OK, headers, inflow))
+    }
+
+    /// Waits until it can be spoken to, as long as that can be expected.
+    async fn ready(&self, end: Instant) -> Result<(Rpc, Arc<[Model]>), Failure> {
+        let settings = &self.shared.settings;
+        let mut changes = self.changes();
+        let began = Instant::now();
+        loop {
+            let picture = changes.borrow_and_update().clone();
+            let patience = match (picture.standing(), picture.rpc, &picture.login) {
+                (Standing::Ready, Some(rpc), _) => return Ok((rpc, picture.models)),
+                (Standing::Away, ..) => return Err(not_ready()),
+                (_, _, Login::Running { .. }) => settings.login_timeout + LOGIN_GRACE,
+                (Standing::Ready | Standing::Soon, ..) => settings.startup_timeout + settings.rpc_timeout,
+            };
+            let until = (began + patience).min(end);
+            match tokio::time::timeout_at(until, changes.changed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) | Err(_) => return Err(not_ready()),
+            }
+        }
+    }
+
+    /// What the program calls a model: by its key, its name, or as it was set up.
+    fn model(&self, asked: String, models: &[Model]) -> String {
+        let own = models.iter().find(|model| model.key == asked);
+        let found = own.or_else(|| models.iter().find(|model| model.name.eq_ignore_ascii_case(&asked)));
+        match found {
+            Some(model) => model.key.clone(),
+            None if models.is_empty() && self.shared.settings.profile.models.is_none() => asked,
+            None => self.shared.settings.default_model.clone().unwrap_or_default(),
+        }
+    }
+
+    /// Its models, as a list that a provider would give.
+    fn list(&self) -> Result<Answer, Failure> {
+        let picture = self.picture();
+        if picture.standing() != Standing::Ready {
+            return Err(not_ready());
+        }
+        let data: Vec<_> = self.names(&picture).map(|id| serde_json::json!({ "id": id })).collect();
+        let body = Bytes::from(serde_json::json!({"object": "list", "data": data}).to_string());
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        Ok(Answer::of_bytes(StatusCode::OK, headers, body))
+    }
+
+    /// All names that a model may be asked for by.
+    pub fn model_names(&self) -> Vec<String> {
+        let picture = self.picture();
+        self.names(&picture).collect()
+    }
+
+    fn names(&self, picture: &Picture) -> impl Iterator<Item = String> {
+        let models = Arc::clone(&picture.models);
+        let agents = ["lingma-agent", "agent"].into_iter().filter(|_| !models.is_empty());
+        let named = models.iter().flat_map(|model| [model.key.clone(), model.name.clone()]);
+        let mut names: Vec<String> = named.chain(agents.map(str::to_owned)).collect();
+        names.sort();
+        names.dedup();
+        names.into_iter()
+    }
+}
+
+/// What a turn waits beyond the time that signing in may take.
+const LOGIN_GRACE: Duration = Duration::from_secs(20);
+
+fn not_ready() -> Failure {
+    Failure::new(FailureKind::NotReady, "the instance is not ready")
+}

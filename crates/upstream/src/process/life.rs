@@ -1,0 +1,500 @@
+//! Decides the life of one instance: when it is started, that it can be spoken to, what an end of it means; never what
+//! is said in a turn.
+
+use std::collections::VecDeque;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::Rng;
+use serde_json::json;
+use serde_json::value::{RawValue, to_raw_value};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::child::{self, Child};
+use super::instance::{Order, Shared, State};
+use super::launch::{self, Spawner};
+use super::login::{self, Begun, Login};
+use super::settings::{Pace, Start};
+use super::socket::{self, CallError, Rpc};
+use super::status;
+
+/// How often it is tried to connect to one that was just started.
+const DIAL_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Keeps an instance until it is told to stop.
+pub(super) async fn keep(shared: Arc<Shared>, mut orders: mpsc::Receiver<Order>, spawner: &Spawner) {
+    let mut ends = Ends::new(shared.settings.pace);
+    let mut is_wanted = shared.settings.start == Start::Boot;
+    loop {
+        if !is_wanted {
+            shared.show(|picture| picture.state = State::Stopped);
+        }
+        while !is_wanted {
+            match orders.recv().await {
+                None | Some(Order::Stop) => return close(&shared),
+                Some(order) => is_wanted = order.starts(),
+            }
+        }
+        let mut life = Life { shared: &shared, orders: &mut orders, logins: JoinSet::new() };
+        let end = life.lead(spawner).await;
+        drop(life);
+        shared.show(|picture| {
+            (picture.rpc, picture.process, picture.ports, picture.since) = (None, None, None, None);
+        });
+        match end {
+            End::Stopped => return close(&shared),
+            End::Again => {}
+            End::Ended(why) => {
+                let verdict = ends.note(Instant::now());
+                tracing::warn!(instance = &*shared.name, %why, "a local process has ended");
+                shared.show(|picture| {
+                    picture.last_error = Some(why.into());
+                    picture.restarts = picture.restarts.saturating_add(1);
+                    picture.state = if verdict.is_loop { State::Failed } else { State::Reconnecting };
+                });
+                match rest(&mut orders, verdict.pause).await {
+                    Rested::Over => {}
+                    Rested::Early => ends.forget(),
+                    Rested::Stopped => return close(&shared),
+                }
+                if verdict.is_loop {
+                    ends.forget();
+                }
+            }
+        }
+    }
+}
+
+fn close(shared: &Shared) {
+    shared.show(|picture| {
+        picture.state = State::Closed;
+        (picture.rpc, picture.process, picture.ports, picture.since) = (None, None, None, None);
+    });
+}
+
+impl Order {
+    fn starts(self) -> bool {
+        match self {
+            Self::Wake | Self::Restart | Self::Reset => true,
+            Self::Login(begun) => {
+                // Whoever asked is told that it will come to that.
+                let _ = begun.send(Begun::Running);
+                true
+            }
+            Self::Stop => false,
+        }
+    }
+}
+
+enum Rested {
+    Over,
+    /// Somebody has ended it.
+    Early,
+    Stopped,
+}
+
+/// Waits before another start.
+async fn rest(orders: &mut mpsc::Receiver<Order>, pause: Duration) -> Rested {
+    let until = Instant::now() + pause;
+    loop {
+        match tokio::time::timeout_at(until, orders.recv()).await {
+            Err(_) => return Rested::Over,
+            Ok(None | Some(Order::Stop)) => return Rested::Stopped,
+            Ok(Some(Order::Restart | Order::Reset)) => return Rested::Early,
+            Ok(Some(Order::Wake)) => {}
+            Ok(Some(Order::Login(begun))) => {
+                let _ = begun.send(Begun::Unable);
+            }
+        }
+    }
+}
+
+/// The unwanted ends of late.
+struct Ends {
+    pace: Pace,
+    at: VecDeque<Instant>,
+    in_a_row: u32,
+}
+
+struct Verdict {
+    pause: Duration,
+    is_loop: bool,
+}
+
+impl Ends {
+    fn new(pace: Pace) -> Self {
+        Self { pace, at: VecDeque::new(), in_a_row: 0 }
+    }
+
+    /// One more; what follows.
+    fn note(&mut self, now: Instant) -> Verdict {
+        self.at.retain(|at| now.duration_since(*at) < self.pace.window);
+        if self.at.is_empty() {
+            self.in_a_row = 0;
+        }
+        self.at.push_back(now);
+        if self.at.len() >= self.pace.ends_max {
+            return Verdict { pause: self.pace.rest, is_loop: true };
+        }
+        let pause = self.pace.pause_min.saturating_mul(1 << self.in_a_row.min(16)).min(self.pace.pause_max);
+        self.in_a_row += 1;
+        // Instances that ended together need not come back together.
+        Verdict { pause: pause.mul_f64(rand::rng().random_range(0.75..1.25)), is_loop: false }
+    }
+
+    fn forget(&mut self) {
+        self.at.clear();
+        self.in_a_row = 0;
+    }
+}
+
+/// How a life came to its end.
+enum End {
+    /// It was told to.
+    Stopped,
+    /// It is to begin anew.
+    Again,
+    /// By itself.
+    Ended(String),
+}
+
+struct Life<'a> {
+    shared: &'a Arc<Shared>,
+    orders: &'a mut mpsc::Receiver<Order>,
+    logins: JoinSet<()>,
+}
+
+impl Life<'_> {
+    /// From a start to an end.
+    async fn lead(&mut self, spawner: &Spawner) -> End {
+        let shared = Arc::clone(self.shared);
+        shared.show(|picture| {
+            picture.state = State::Starting;
+            picture.login = Login::Unknown;
+        });
+        let mut child = match start(&shared, spawner).await {
+            Ok(child) => child,
+            Err(error) => return End::Ended(format!("it cannot be started: {error}")),
+        };
+        let end = self.watch(&mut child).await;
+        // Whoever is signed in by hand has lost the page: it belongs to the process that made it.
+        self.logins.shutdown().await;
+        shared.show(|picture| picture.rpc = None);
+        child.stop().await;
+        end
+    }
+
+    /// From a running process to an end.
+    async fn watch(&mut self, child: &mut Child) -> End {
+        let mut lost = 0_u32;
+        loop {
+            let (rpc, connection) = match self.dial(child).await {
+                Ok(connected) => connected,
+                Err(end) => return end,
+            };
+            let mut connection = std::pin::pin!(connection.drive());
+            let greeted = {
+                let mut greeting = std::pin::pin!(greet(self.shared, &rpc));
+                loop {
+                    tokio::select! {
+                        // Each is pinned and goes on with the next round, or ends this life.
+                        greeted = &mut greeting => break greeted,
+                        why = &mut connection => break Err(why),
+                        why = child.ended() => return End::Ended(why),
+                        order = self.orders.recv() => if let Some(end) = self.obey(order, None) { return end },
+                    }
+                }
+            };
+            let why = match greeted {
+                Ok(()) => {
+                    self.open(&rpc);
+                    loop {
+                        tokio::select! {
+                            why = &mut connection => break why,
+                            why = child.ended() => return End::Ended(why),
+                            () = rpc.account_changed() => self.look_at_account(&rpc),
+                            order = self.orders.recv() => {
+                                if let Some(end) = self.obey(order, Some(&rpc)) { return end }
+                            }
+                            Some(_) = self.logins.join_next(), if !self.logins.is_empty() => {}
+                        }
+                    }
+                }
+                Err(why) => {
+                    lost += 1;
+                    why
+                }
+            };
+            tracing::warn!(instance = &*self.shared.name, why, "the connection to a local process was lost");
+            self.logins.abort_all();
+            self.shared.show(|picture| {
+                picture.rpc = None;
+                picture.state = State::Reconnecting;
+                picture.last_error = Some(format!("its connection was lost: {why}").into());
+            });
+            if lost > 3 {
+                return End::Ended(format!("it cannot be spoken to: {why}"));
+            }
+        }
+    }
+
+    /// Connects as soon as that is possible.
+    async fn dial(&mut self, child: &mut Child) -> Result<(Rpc, socket::Connection), End> {
+        let settings = &self.shared.settings;
+        let until = Instant::now() + settings.startup_timeout;
+        let port = self.shared.picture.borrow().ports.map_or(0, |(port, _)| port);
+        loop {
+            tokio::select! {
+                connected = tokio::time::timeout_at(until, socket::connect(port, settings.profile)) => match connected {
+                    Ok(Ok(connected)) => return Ok(connected),
+                    Ok(Err(_)) => {}
+                    Err(_) => return Err(self.too_slow()),
+                },
+                why = child.ended() => return Err(End::Ended(why)),
+            }
+            let again = (Instant::now() + DIAL_INTERVAL).min(until);
+            tokio::select! {
+                () = tokio::time::sleep_until(again) => {}
+                why = child.ended() => return Err(End::Ended(why)),
+                order = self.orders.recv() => if let Some(end) = self.obey(order, None) { return Err(end) },
+            }
+            if Instant::now() >= until {
+                return Err(self.too_slow());
+            }
+        }
+    }
+
+    fn too_slow(&self) -> End {
+        let seconds = self.shared.settings.startup_timeout.as_secs_f64();
+        End::Ended(format!("it could not be spoken to within {seconds} s"))
+    }
+
+    /// It can be spoken to.
+    fn open(&mut self, rpc: &Rpc) {
+        self.shared.show(|picture| {
+            picture.state = State::Ready;
+            picture.since = picture.since.or(Some(Instant::now()));
+            picture.rpc = Some(rpc.clone());
+        });
+        if self.shared.settings.automatic_login
+            && matches!(self.shared.picture.borrow().login, Login::SignedOut { .. })
+        {
+            self.begin_login(rpc);
+        }
+    }
+
+    /// Finds out who is signed in now. Beside everything else: a program may be slow to tell.
+    fn look_at_account(&mut self, rpc: &Rpc) {
+        let (shared, rpc) = (Arc::clone(self.shared), rpc.clone());
+        self.logins.spawn(async move {
+            if let Err(error) = look(&shared, &rpc).await {
+                tracing::debug!(instance = &*shared.name, %error, "its account cannot be looked at");
+            }
+        });
+    }
+
+    fn begin_login(&mut self, rpc: &Rpc) -> Begun {
+        match self.shared.picture.borrow().login {
+            Login::SignedIn { .. } | Login::NotNeeded => return Begun::SignedIn,
+            Login::Running { .. } => return Begun::AlreadyRunning,
+            Login::NeedsHuman { url: Some(_), .. } => return Begun::AlreadyRunning,
+            Login::Unknown | Login::SignedOut { .. } | Login::NeedsHuman { .. } | Login::Failed { .. } => {}
+        }
+        self.shared.show(|picture| picture.login = Login::Running { step: "begun" });
+        let (shared, rpc) = (Arc::clone(self.shared), rpc.clone());
+        self.logins.spawn(async move { login::run(&shared, &rpc).await });
+        Begun::Running
+    }
+
+    /// Does what it was told; an end where that is one.
+    fn obey(&mut self, order: Option<Order>, rpc: Option<&Rpc>) -> Option<End> {
+        match order {
+            None | Some(Order::Stop) => Some(End::Stopped),
+            Some(Order::Restart) => Some(End::Again),
+            Some(Order::Wake | Order::Reset) => None,
+            Some(Order::Login(begun)) => {
+                let told = rpc.map_or(Begun::Unable, |rpc| self.begin_login(rpc));
+                // Whoever asked may have left.
+                let _ = begun.send(told);
+                None
+            }
+        }
+    }
+}
+
+/// Starts the process.
+async fn start(shared: &Shared, spawner: &Spawner) -> std::io::Result<Child> {
+    let settings = &shared.settings;
+    tokio::fs::create_dir_all(&shared.work_dir).await?;
+    if child::end_stale(&shared.work_dir).await {
+        tracing::warn!(
+            instance = &*shared.name,
+            "a process of an earlier gateway was still running; it was ended"
+        );
+    }
+    let ports = ports(shared.fixed_ports)?;
+    let mut command = launch::through(settings.launcher.as_deref(), &settings.program);
+    let work_dir = shared.work_dir.to_string_lossy();
+    for template in settings.profile.arguments {
+        let argument = template
+            .replace("{work_dir}", &work_dir)
+            .replace("{socket_port}", &ports.0.to_string())
+            .replace("{http_port}", &ports.1.to_string());
+        command.arg(argument);
+    }
+    // What the gateway itself was given, keys of providers above all, is none of its business.
+    command.env_clear().current_dir(&shared.work_dir);
+    command.envs(PASSED_ON.iter().filter_map(|name| Some((*name, std::env::var_os(name)?))));
+    command.envs(settings.environment.iter().map(|(name, value)| (name, value)));
+    let child = Child::spawn(spawner, command, &shared.work_dir, &shared.ring).await?;
+    shared.show(|picture| {
+        picture.ports = Some(ports);
+        picture.process = Some(child.id());
+    });
+    Ok(child)
+}
+
+/// What every program needs to find its way.
+const PASSED_ON: &[&str] = &[
+    "HOME",
+    "PATH",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+];
+
+/// Ports that nobody else has now, where none are fixed.
+fn ports((socket, http): (u16, u16)) -> std::io::Result<(u16, u16)> {
+    // Held together, so that they differ.
+    let held = [socket, http].map(|port| {
+        std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, if port == 0 { 0 } else { return Ok(None) }))
+            .map(Some)
+    });
+    let [first, second] = held;
+    let port = |held: &Option<std::net::TcpListener>, fixed: u16| match held {
+        Some(listener) => listener.local_addr().map(|address| address.port()),
+        None => Ok(fixed),
+    };
+    let (first, second) = (first?, second?);
+    Ok((port(&first, socket)?, port(&second, http)?))
+}
+
+/// Greets it, and learns who is signed in.
+async fn greet(shared: &Shared, rpc: &Rpc) -> Result<(), String> {
+    let settings = &shared.settings;
+    if let Some(method) = settings.profile.greeting {
+        let folder = format!("file://{}", shared.work_dir.display());
+        let params = parameters(&json!({
+            "processId": null,
+            "clientInfo": {"name": "lockgate", "version": env!("CARGO_PKG_VERSION")},
+            "rootUri": folder,
+            "capabilities": {},
+            // With none, the program complains of an empty path with every question.
+            "workspaceFolders": [{"uri": folder, "name": "work"}],
+        }));
+        rpc.call(method, &params, settings.rpc_timeout).await.map_err(|error| error.to_string())?;
+    }
+    look(shared, rpc).await.map_err(|error| error.to_string())
+}
+
+/// Looks at who is signed in, and at the models that they have.
+pub(super) async fn look(shared: &Shared, rpc: &Rpc) -> Result<(), CallError> {
+    let settings = &shared.settings;
+    let login = match settings.profile.accounts {
+        None => Login::NotNeeded,
+        Some(accounts) => {
+            let said = rpc.call(accounts.status, &parameters(&json!({})), settings.rpc_timeout).await?;
+            let status: status::AccountStatus = serde_json::from_str(&said).unwrap_or_default();
+            match status.verdict() {
+                Ok(()) => Login::SignedIn { id: status.id.into(), name: status.name.into() },
+                Err(reason) => Login::SignedOut { reason },
+            }
+        }
+    };
+    let models = match (settings.profile.models, &login) {
+        (Some(method), Login::SignedIn { .. } | Login::NotNeeded) => models(shared, rpc, method).await?,
+        _ => Vec::new(),
+    };
+    shared.show(|picture| {
+        // A login that is under way tells of itself, until it has succeeded.
+        let is_under_way =
+            matches!(picture.login, Login::Running { .. } | Login::NeedsHuman { .. } | Login::Failed { .. });
+        if !is_under_way || matches!(login, Login::SignedIn { .. }) {
+            picture.login = login;
+        }
+        picture.models = models.into();
+    });
+    Ok(())
+}
+
+/// The models; shortly after signing in there may be none yet.
+async fn models(shared: &Shared, rpc: &Rpc, method: &str) -> Result<Vec<status::Model>, CallError> {
+    const TRIES: u32 = 8;
+    for tried in 0..TRIES {
+        let said = rpc.call(method, &parameters(&json!({})), shared.settings.rpc_timeout).await;
+        let models = match said {
+            Ok(said) => status::models(&said),
+            // One that does not know them is asked for its default.
+            Err(CallError::Refused(_)) => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        if !models.is_empty() {
+            return Ok(models);
+        }
+        tokio::time::sleep(Duration::from_millis(50 << tried)).await;
+    }
+    Ok(Vec::new())
+}
+
+/// Parameters of a call.
+pub(super) fn parameters(value: &serde_json::Value) -> Box<RawValue> {
+    to_raw_value(value).expect("JSON can be written")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_a_loop_is_left_alone() {
+        let pace = Pace::default();
+        let mut ends = Ends::new(pace);
+        let mut now = Instant::now();
+        for want in [0.5, 1.0, 2.0, 4.0] {
+            let verdict = ends.note(now);
+            let pause = verdict.pause.as_secs_f64();
+            assert!(!verdict.is_loop && (want * 0.75..want * 1.25).contains(&pause), "{pause} for {want}");
+            now += Duration::from_secs(1);
+        }
+        let verdict = ends.note(now);
+        assert!(verdict.is_loop && verdict.pause == pace.rest);
+        ends.forget();
+        for _ in 0..20 {
+            let verdict = ends.note(now);
+            assert!(
+                !verdict.is_loop && verdict.pause < Duration::from_secs(1),
+                "each is long after the other"
+            );
+            now += pace.window;
+        }
+    }
+
+    #[test]
+    fn free_ports_differ_and_fixed_ones_stay() {
+        let (socket, http) = ports((0, 0)).expect("there are some");
+        assert!(socket != http && socket != 0 && http != 0);
+        assert_eq!(ports((7, 8)).expect("they are fixed"), (7, 8));
+    }
+}

@@ -1,0 +1,73 @@
+//! Keeps the last lines that a program has printed, without what looks like a secret; never more than a few.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+const LINES_MAX: usize = 200;
+/// A longer line is cut.
+const LINE_BYTES_MAX: usize = 1024;
+
+/// The last lines of one instance. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Ring {
+    lines: Arc<Mutex<VecDeque<Box<str>>>>,
+}
+
+impl Ring {
+    pub(super) fn push(&self, line: &str) {
+        let line = protocol::without_secrets(line);
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if lines.len() == LINES_MAX {
+            lines.pop_front();
+        }
+        lines.push_back(line);
+    }
+
+    pub(super) fn lines(&self) -> Vec<Box<str>> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// Reads a stream to its end, so that its writer never waits.
+    pub(super) async fn follow(self, mut stream: impl AsyncRead + Unpin) {
+        let mut chunk = vec![0; 8 * 1024];
+        let mut line = Vec::new();
+        while let Ok(length) = stream.read(&mut chunk).await {
+            let Some(bytes) = chunk.get(..length).filter(|bytes| !bytes.is_empty()) else { break };
+            for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+                let room = LINE_BYTES_MAX.saturating_sub(line.len());
+                line.extend(part.iter().take(room).filter(|byte| **byte != b'\n'));
+                if part.ends_with(b"\n") {
+                    self.push(&String::from_utf8_lossy(&line));
+                    line.clear();
+                }
+            }
+        }
+        if !line.is_empty() {
+            self.push(&String::from_utf8_lossy(&line));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_the_last_lines_are_kept_and_none_is_long() {
+        let check = async |text: String, count: usize, last: &str| {
+            let ring = Ring::default();
+            ring.clone().follow(text.as_bytes()).await;
+            let lines = ring.lines();
+            assert_eq!((lines.len(), lines.last().map_or("", |line| line)), (count, last));
+        };
+        check(String::new(), 0, "").await;
+        check("a\nb".to_owned(), 2, "b").await;
+        check("x\n".repeat(10_000) + "y\n", LINES_MAX, "y").await;
+        check("token=CANARY-TOKEN-0123456789abcdef0123\n".to_owned(), 1, "token=[hidden]").await;
+        let ring = Ring::default();
+        ring.clone().follow("word ".repeat(100_000).as_bytes()).await;
+        assert!(ring.lines().iter().all(|line| line.len() <= LINE_BYTES_MAX));
+    }
+}
