@@ -14,10 +14,12 @@ mod probe;
 mod refusal;
 mod requests;
 mod role;
+mod session;
 mod stats;
 mod teams;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 use std::sync::Arc;
 
@@ -62,22 +64,24 @@ pub struct AdminState {
 }
 
 /// Every resource, with what is documented of it and the least role that may call each route.
-fn resources() -> [OpenApiRouter<AdminState>; 8] {
-    [
+fn resources() -> Vec<OpenApiRouter<AdminState>> {
+    vec![
         backends::routes(),
         budgets::routes(),
         config::routes(),
         explain::routes(),
         keys::routes(),
         requests::routes(),
+        session::routes(),
         stats::routes(),
         teams::routes(),
+        tokens::routes(),
     ]
 }
 
 /// The description of the admin API (OpenAPI 3.1).
 pub fn openapi() -> serde_json::Value {
-    document::document(joined().into_openapi())
+    document::document(joined().merge(session::public_routes()).into_openapi())
 }
 
 fn joined() -> OpenApiRouter<AdminState> {
@@ -86,18 +90,16 @@ fn joined() -> OpenApiRouter<AdminState> {
 
 /// Everything under `/api`. The server puts a [`ClientAddress`] into each request's extensions.
 pub fn router(state: AdminState) -> Router {
-    let (routes, described) = joined().split_for_parts();
-    let described =
-        serde_json::to_string(&document::document(described)).expect("a description is plain JSON");
-    let described: Arc<str> = described.into();
+    let described: Arc<str> = openapi().to_string().into();
     let document =
         move || async move { ([(header::CONTENT_TYPE, "application/json")], described.to_string()) };
-    routes
+    Router::from(joined())
         .route("/api/admin/{*rest}", any(refusal::no_such_route))
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         // Not on the fallback: a browser's stray request is no guess at the token.
         .route_layer(middleware::from_fn_with_state(state.clone(), authenticate))
+        .merge(Router::from(session::public_routes()))
         .route("/api/openapi.json", get(document))
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .method_not_allowed_fallback(refusal::no_such_method)
         .fallback(refusal::no_such_route)
         .with_state(state)

@@ -18,6 +18,11 @@ pub fn admin_token() -> Secret {
     Secret::new(format!("lga-{}", base62(SECRET_CHARS)))
 }
 
+/// A new id of a dashboard session.
+pub fn session() -> Secret {
+    Secret::new(format!("lgs-{}", base62(SECRET_CHARS)))
+}
+
 /// A new id, such as `key_..` or `be_..`.
 pub fn id(prefix: &str) -> String {
     format!("{prefix}_{}", base62(ID_CHARS))

@@ -182,6 +182,10 @@ impl Directory {
         Self { database: Arc::clone(&self.database), editor: Arc::new(Editor { ring, author }) }
     }
 
+    pub(crate) fn database(&self) -> &Database {
+        &self.database
+    }
+
     /// In whose hands it is.
     #[must_use]
     pub fn author(&self) -> &Author {

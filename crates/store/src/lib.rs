@@ -9,6 +9,7 @@ pub mod audit;
 pub mod backup;
 mod bindings;
 pub mod directory;
+pub mod door;
 mod error;
 pub mod journal;
 pub mod ledger;

@@ -4,6 +4,7 @@
 pub(crate) mod audit;
 pub(crate) mod bindings;
 pub(crate) mod directory;
+pub(crate) mod door;
 pub(crate) mod kept;
 pub(crate) mod ledger;
 pub(crate) mod migrate;

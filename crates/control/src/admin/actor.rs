@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use store::audit::{Author, Via};
 
 use super::refusal::Refusal;
 use super::role::Role;
@@ -18,6 +19,13 @@ pub(crate) struct Actor {
     pub(crate) role: Role,
     /// Where they call from.
     pub(crate) address: IpAddr,
+}
+
+impl Actor {
+    /// Whom the audit log names for what they change: `state.directory.by(actor.author())`.
+    pub(crate) fn author(&self) -> Author {
+        Author { name: Arc::clone(&self.name), via: Via::Api, address: Some(self.address) }
+    }
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Actor {

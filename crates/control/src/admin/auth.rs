@@ -1,22 +1,22 @@
-//! Decides who may operate the gateway: one bearer token, compared as a digest in constant time; it slows down
-//! addresses that guess, and never keeps or prints a token.
+//! Decides who comes in: by a bearer token, compared as a digest in constant time, or by a session that began with one.
+//! It slows down addresses that guess, and never keeps or prints a token.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 use policy::{Digest, Digester, Secret};
 use store::{Directory, StoreError};
 
-use super::AdminState;
 use super::actor::Actor;
 use super::refusal::Refusal;
 use super::role::Role;
+use super::{AdminState, session};
 use crate::config::Settings;
 use crate::keygen;
 use crate::publish::moment;
@@ -26,12 +26,16 @@ const FAILURES_MAX: u32 = 10;
 const WINDOW: Duration = Duration::from_secs(60);
 /// Addresses remembered at once; beyond that the oldest is forgotten.
 const ADDRESSES_MAX: usize = 4096;
+/// What the first token is called: the configured one, or the one that was minted.
+pub(super) const FIRST: &str = "admin";
+/// A use within this time of the last one is not written down.
+pub(super) const NOTED_EVERY: Duration = Duration::from_secs(60);
 
 /// Who is calling; the server puts it into each request's extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientAddress(pub IpAddr);
 
-/// The door: the digest of the minted token, and who guessed wrong lately.
+/// The door: the digest of the first token, and who guessed wrong lately.
 pub struct Gate {
     minted: Option<Digest>,
     failures: Mutex<HashMap<IpAddr, Failures>>,
@@ -92,7 +96,8 @@ impl Gate {
         record.count = record.count.saturating_add(1);
     }
 
-    fn knows(&self, presented: &Digest, configured: Option<&Digest>) -> bool {
+    /// Whether this is the first token: the configured one, or the minted one where none is configured.
+    fn is_first(&self, presented: &Digest, configured: Option<&Digest>) -> bool {
         match configured {
             Some(digest) => digest == presented,
             None => self.minted.as_ref().is_some_and(|digest| digest == presented),
@@ -108,13 +113,34 @@ fn network_of(address: IpAddr) -> IpAddr {
     }
 }
 
-pub(crate) async fn authenticate(
-    State(state): State<AdminState>,
-    mut request: Request,
-    next: Next,
-) -> Result<Response, Refusal> {
-    let address =
-        request.extensions().get::<ClientAddress>().map_or(IpAddr::from([0, 0, 0, 0]), |found| found.0);
+/// Who a token belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Bearer {
+    pub(super) name: Arc<str>,
+    pub(super) role: Role,
+}
+
+/// The owner of a token, by its digest; nobody when it does not count.
+pub(super) async fn owner(state: &AdminState, presented: Digest) -> Result<Option<Bearer>, Refusal> {
+    let configured = state.publisher.loaded().settings.admin_token.clone();
+    let configured = configured.map(|token| state.digester.digest(token.expose()));
+    if state.gate.is_first(&presented, configured.as_ref()) {
+        return Ok(Some(Bearer { name: FIRST.into(), role: Role::Admin }));
+    }
+    let now = state.publisher.now();
+    let Some(token) = state.directory.token_of(presented).await? else { return Ok(None) };
+    let role = Role::named(&token.role).filter(|_| token.expires.is_none_or(|ends| now < ends));
+    if role.is_some() && token.last_used.is_none_or(|last| last.until(now) >= NOTED_EVERY) {
+        // Who comes in must not depend on whether it can be written down.
+        if let Err(error) = state.directory.token_used(&token.id, now).await {
+            tracing::debug!(%error, "the use of an admin token was not noted");
+        }
+    }
+    Ok(role.map(|role| Bearer { name: token.name.into(), role }))
+}
+
+/// Who showed this token, where guessing is slowed down.
+pub(super) async fn admitted(state: &AdminState, token: &str, address: IpAddr) -> Result<Bearer, Refusal> {
     let now = moment();
     if let Some(wait) = state.gate.held_back(address, now) {
         let seconds = HeaderValue::from(wait.as_secs().max(1));
@@ -122,18 +148,35 @@ pub(crate) async fn authenticate(
             Refusal::new(StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", "too many wrong tokens");
         return Err(refusal.with_header(header::RETRY_AFTER, seconds));
     }
-    let configured = state.publisher.loaded().settings.admin_token.clone();
-    let configured = configured.map(|token| state.digester.digest(token.expose()));
-    let known = bearer(request.headers())
-        .map(|token| state.digester.digest(token))
-        .is_some_and(|presented| state.gate.knows(&presented, configured.as_ref()));
-    if known {
-        let actor = Actor { name: "admin".into(), role: Role::Admin, address };
-        request.extensions_mut().insert(actor);
-        return Ok(next.run(request).await);
+    if let Some(bearer) = owner(state, state.digester.digest(token)).await? {
+        return Ok(bearer);
     }
     state.gate.failed(address, now);
     Err(Refusal::unauthorized())
+}
+
+/// Lets in who shows a token or has a session, and tells whoever comes next who it is.
+pub(crate) async fn authenticate(
+    State(state): State<AdminState>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, Refusal> {
+    let address = address(request.extensions());
+    let bearer = match bearer(request.headers()) {
+        Some(token) => admitted(&state, token, address).await?,
+        None => {
+            let (bearer, session) = session::resume(&state, request.method(), request.headers()).await?;
+            request.extensions_mut().insert(session);
+            bearer
+        }
+    };
+    request.extensions_mut().insert(Actor { name: bearer.name, role: bearer.role, address });
+    Ok(next.run(request).await)
+}
+
+/// Where a request comes from, as the server says.
+pub(super) fn address(extensions: &Extensions) -> IpAddr {
+    extensions.get::<ClientAddress>().map_or(IpAddr::from([0, 0, 0, 0]), |found| found.0)
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

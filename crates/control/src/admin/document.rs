@@ -18,8 +18,8 @@ const METHODS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
 /// Refusals that any resource may answer, by status, under what condition, and what they mean.
 const REFUSALS: [(&str, When, &str); 12] = [
     ("400", When::Always, "The query or the body could not be read."),
-    ("401", When::Secured, "No token or session was shown, or not one that counts."),
-    ("403", When::Secured, "The role does not reach, or a session's call lacks its `x-csrf-token`."),
+    ("401", When::Always, "No token or session was shown, or not one that counts."),
+    ("403", When::Always, "The role does not reach, or a session's call lacks its `x-csrf-token`."),
     ("404", When::Named, "There is no such thing."),
     ("409", When::Changing, "It clashes with something that exists, or is read-only here."),
     ("412", When::Changing, "It has changed since: `If-Match` names an older tag."),
@@ -35,8 +35,6 @@ const REFUSALS: [(&str, When, &str); 12] = [
 #[derive(Clone, Copy)]
 enum When {
     Always,
-    /// Who asks matters.
-    Secured,
     /// The path names a thing.
     Named,
     /// Something is changed.
@@ -96,7 +94,6 @@ const ABOUT: &str = "Operates a Lockgate gateway: backends, keys, budgets, what 
 
 /// What holds for every operation alike.
 fn finish(operation: &mut Value, tag: &str, method: &str) {
-    let secured = operation.get("security").is_some();
     let given = operation.get("requestBody").is_some();
     let is_at = |parameter: &Value, place: &str| parameter["in"] == place;
     let (mut named, mut guarded) = (false, false);
@@ -109,7 +106,6 @@ fn finish(operation: &mut Value, tag: &str, method: &str) {
     }
     let holds = |when| match when {
         When::Always => true,
-        When::Secured => secured,
         When::Named => named,
         When::Changing => method != "get",
         When::Given => given,
@@ -153,6 +149,7 @@ fn bodies() -> Map<String, Value> {
     generator.subschema_for::<body::KeyBody>();
     generator.subschema_for::<body::RotateBody>();
     generator.subschema_for::<file::Team>();
+    generator.subschema_for::<body::TokenBody>();
     let mut schemas = generator.take_definitions(true);
     for (name, patch) in [("Backend", "BackendPatch"), ("KeyBody", "KeyPatch"), ("Team", "TeamPatch")] {
         let whole = schemas.get(name).expect("the generator was asked for it").clone();

@@ -33,6 +33,10 @@ impl<S: Send + Sync> FromRequest<S> for Text {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        if !says_json(request.headers()) {
+            let detail = "bodies are JSON: send `content-type: application/json`";
+            return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail));
+        }
         let bytes = Bytes::from_request(request, state).await.map_err(|rejection| match rejection {
             BytesRejection::FailedToBufferBody(failure)
                 if failure.status() == StatusCode::PAYLOAD_TOO_LARGE =>
@@ -46,6 +50,14 @@ impl<S: Send + Sync> FromRequest<S> for Text {
             Err(_) => Err(Refusal::new(StatusCode::BAD_REQUEST, "invalid_body", "the body is not UTF-8")),
         }
     }
+}
+
+/// What says nothing of its type is taken for JSON. What a form can send from another site is not.
+fn says_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else { return true };
+    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    let essence = essence.to_ascii_lowercase();
+    essence == "application/json" || essence == "application/merge-patch+json"
 }
 
 /// The header that [`expected_revision`] reads, for the description of a route.
@@ -116,6 +128,24 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_body_that_calls_itself_something_else_is_no_json() {
+        for (value, expected) in [
+            ("application/json", true),
+            ("Application/JSON; charset=utf-8", true),
+            ("application/merge-patch+json", true),
+            ("text/plain", false),
+            ("application/x-www-form-urlencoded", false),
+            ("multipart/form-data; boundary=application/json", false),
+            ("", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(value));
+            assert_eq!(says_json(&headers), expected, "{value:?}");
+        }
+        assert!(says_json(&HeaderMap::new()));
+    }
 
     #[test]
     fn patches_merge_as_the_standard_says() {

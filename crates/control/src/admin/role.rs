@@ -1,6 +1,9 @@
 //! Decides what a role may do: each route is given to the least role that may call it, and that word is both what is
 //! documented and what is enforced; it never decides who somebody is.
 
+#[cfg(test)]
+mod tests;
+
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};

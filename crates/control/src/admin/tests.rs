@@ -28,9 +28,15 @@ fn new_backend(name: &str) -> String {
 #[tokio::test]
 async fn only_the_token_opens_and_guessing_is_slowed() {
     let house = House::new(BASE).await;
-    for headers in [vec![("authorization", "Bearer wrong")], vec![("x-api-key", TOKEN)]] {
+    let paths = ["/api/admin/backends", "/api/admin/nothing", "/status", "/internal/stats"];
+    for headers in [
+        vec![("x-api-key", TOKEN)],
+        vec![("authorization", "Basic lga-test-admin-token")],
+        vec![("authorization", "Bearer wrong")],
+        vec![("authorization", "Bearer secret-of-the-app")],
+    ] {
         house.call_with("GET", "/favicon.ico", Vec::new(), &headers).await.expect(404);
-        for path in ["/api/admin/backends", "/api/admin/nothing", "/status", "/internal/stats"] {
+        for path in paths {
             let answer = house.call_with("GET", path, Vec::new(), &headers).await.expect(401);
             assert_eq!(answer.str("/code"), "unauthorized");
             assert_eq!(answer.headers["content-type"], "application/problem+json");
@@ -38,14 +44,10 @@ async fn only_the_token_opens_and_guessing_is_slowed() {
         }
     }
     house.call("GET", "/status", "").await.expect(200);
-    house
-        .call_with("GET", "/status", Vec::new(), &[("authorization", "Basic lga-test-admin-token")])
-        .await
-        .expect(401);
-    house
-        .call_with("GET", "/status", Vec::new(), &[("authorization", "Bearer secret-of-the-app")])
-        .await
-        .expect(401);
+    // Eight guesses; what shows no token at all is none.
+    for _ in 0..2 {
+        house.call_with("GET", "/status", Vec::new(), &[("authorization", "Bearer wrong")]).await.expect(401);
+    }
     let answer = house.call("GET", "/api/admin/backends", "").await.expect(429);
     assert_eq!(answer.str("/code"), "too_many_attempts");
     let wait: u64 =
@@ -77,6 +79,42 @@ async fn a_configured_token_replaces_the_minted_one() {
     house.call("GET", "/api/admin/config", "").await.expect(401);
     let headers = [("authorization", "Bearer from-the-file")];
     house.call_with("GET", "/api/admin/config", Vec::new(), &headers).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_token_is_shown_once_and_counts_until_it_expires_or_is_revoked() {
+    let house = House::new("").await;
+    let body = json!({"name": "grafana", "role": "viewer", "expires": "2026-07-01T00:00:00Z"}).to_string();
+    let made = house.call("POST", "/api/admin/tokens", &body).await.expect(201);
+    let secret = made.str("/token").to_owned();
+    assert!(secret.starts_with("lga-") && secret.len() == 44, "{secret}");
+    assert_eq!((made.str("/role"), made.str("/expires")), ("viewer", "2026-07-01T00:00:00Z"));
+    assert_eq!(made.headers["cache-control"], "no-store");
+    let bearer = format!("Bearer {secret}");
+    let headers = [("authorization", bearer.as_str())];
+    house.call_with("GET", "/status", Vec::new(), &headers).await.expect(200);
+    let listed = house.call("GET", "/api/admin/tokens", "").await.expect(200);
+    assert_eq!(listed.json["tokens"][0]["last_used"], json!(house.now.load(Ordering::Relaxed)));
+    assert!(!listed.text.contains(&secret[8..40]), "{}", listed.text);
+    assert_not_on_disk(&house, &secret);
+    for (body, status) in [
+        (json!({"name": "grafana", "role": "viewer"}), 409),
+        (json!({"name": "admin", "role": "viewer"}), 422),
+        (json!({"name": "other"}), 422),
+        (json!({"name": "other", "role": "root"}), 422),
+        (json!({"name": "o ther", "role": "admin"}), 422),
+        (json!({"name": "other", "role": "admin", "expires": "2020-01-01T00:00:00Z"}), 422),
+        (json!({"name": "other", "role": "admin", "token": "mine"}), 422),
+    ] {
+        house.call("POST", "/api/admin/tokens", &body.to_string()).await.expect(status);
+    }
+    let before = house.now.swap(1_782_864_000_000, Ordering::Relaxed);
+    house.call_with("GET", "/status", Vec::new(), &headers).await.expect(401);
+    house.now.store(before, Ordering::Relaxed);
+    house.call_with("GET", "/status", Vec::new(), &headers).await.expect(200);
+    house.call("DELETE", &format!("/api/admin/tokens/{}", made.str("/id")), "").await.expect(204);
+    house.call_with("GET", "/status", Vec::new(), &headers).await.expect(401);
+    house.call("DELETE", "/api/admin/tokens/grafana", "").await.expect(404);
 }
 
 #[tokio::test]

@@ -264,14 +264,14 @@ macro_rules! shape {
 
 /// Declares a word out of a short list once: its type, its JSON Schema, and how text is fitted to it.
 macro_rules! choice {
-    ($(#[$meta:meta])* pub enum $name:ident { $($(#[$word_meta:meta])* $word:ident = $text:literal,)* }) => {
+    ($(#[$meta:meta])* $vis:vis enum $name:ident { $($(#[$word_meta:meta])* $word:ident = $text:literal,)* }) => {
         $(#[$meta])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub enum $name { $($(#[$word_meta])* $word,)* }
+        $vis enum $name { $($(#[$word_meta])* $word,)* }
 
         impl $name {
             /// The word as it is written.
-            pub fn name(self) -> &'static str {
+            $vis fn name(self) -> &'static str {
                 match self { $(Self::$word => $text,)* }
             }
         }

@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 use store::directory::StoredSpec;
 
 use super::backend;
-use super::bind::{Bind, Binder, References, Table, shape};
+use super::bind::{Bind, Binder, References, Table, choice, shape};
 use super::callers;
 use super::check::Checker;
 use super::file::{self, Class};
@@ -68,6 +68,30 @@ shape! {
     }
 }
 
+choice! {
+    /// What an admin token may do.
+    pub(crate) enum TokenRole {
+        /// Looks, and changes nothing.
+        Viewer = "viewer",
+        /// Runs the gateway: no secrets, no tokens, no vault.
+        Operator = "operator",
+        /// Everything.
+        Admin = "admin",
+    }
+}
+
+shape! {
+    /// What an API call says of an admin token; its secret is made, never given.
+    pub(crate) struct TokenBody {
+        /// What people call it.
+        pub name: Name,
+        /// What it may do.
+        pub role: TokenRole,
+        /// When it stops being valid.
+        pub expires: Option<Moment>,
+    }
+}
+
 /// Reads a backend. `pools` are the ones it may be in.
 pub(crate) fn backend_body(text: &str, pools: &[&str]) -> Result<file::Backend, Report> {
     backend_from(&Place::Request, text, pools)
@@ -82,6 +106,11 @@ fn backend_from(place: &Place, text: &str, pools: &[&str]) -> Result<file::Backe
 
 /// Reads a key.
 pub(crate) fn key_body(text: &str) -> Result<KeyBody, Report> {
+    bind(&Place::Request, text).map(|(typed, _)| typed)
+}
+
+/// Reads an admin token.
+pub(crate) fn token_body(text: &str) -> Result<TokenBody, Report> {
     bind(&Place::Request, text).map(|(typed, _)| typed)
 }
 

@@ -14,6 +14,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0004_records.sql"),
     include_str!("../../migrations/0005_specs.sql"),
     include_str!("../../migrations/0006_kept_responses.sql"),
+    include_str!("../../migrations/0007_door.sql"),
 ];
 
 /// The newest schema known here.
