@@ -98,14 +98,15 @@ const HOT: &[&str] = &[
     "hedging",
     "probe",
     "keepalive",
+    "log",
 ];
 /// What they hold that is read at the start only.
-const COLD: &str = "limits.connections_max";
+const COLD: &[&str] = &["limits.connections_max", "log.format"];
 
 /// Whether a setting can be changed through the API while the gateway runs.
 pub(crate) fn is_hot(path: &str) -> bool {
     let section = path.split('.').next().unwrap_or_default();
-    HOT.contains(&section) && path != COLD && sources::SCALARS.contains(&path)
+    HOT.contains(&section) && !COLD.contains(&path) && sources::SCALARS.contains(&path)
 }
 
 /// Reads, joins and checks all sources. Everything that is wrong is reported at once.

@@ -685,6 +685,7 @@ async fn what_cannot_be_set_is_refused_whole_and_not_stored() {
         (json!({"limits": {"queue_max": -1, "ageing": "1s"}}), 422, "invalid_config", "limits.queue_max"),
         (json!({"limits": {"queue_maxx": 1}}), 422, "invalid", "limits.queue_maxx"),
         (json!({"limits": {"connections_max": 1}}), 422, "invalid", "limits.connections_max"),
+        (json!({"log": {"format": "json"}}), 422, "invalid", "log.format"),
         (json!({"limits": {"queue_max": [1]}}), 422, "invalid", "single value"),
         (json!({"listen": "127.0.0.1:1"}), 422, "invalid", "listen"),
         (json!({"admin": {"token": "mine"}}), 422, "invalid", "admin.token"),

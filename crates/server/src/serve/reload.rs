@@ -2,6 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
+use control::config::LogLevel;
 use control::publish::{Publisher, Reloader, Trigger};
 use notify::Watcher;
 use tokio::{
@@ -24,7 +25,7 @@ pub(super) fn watch(assembled: &Assembled, level: Level) -> std::io::Result<()> 
     // Heard from now on: one that comes unexpected ends the process.
     let hangups = signal(SignalKind::hangup())?;
     tasks.spawn("sighup", on_hangup(hangups, reloading.clone()));
-    tasks.spawn("catch-up", catch_up(assembled.publisher.clone()));
+    tasks.spawn("catch-up", catch_up(reloading.clone()));
     if let Some(file) = assembled.sources.file() {
         tasks.spawn("file watch", on_change(file.to_owned(), reloading));
     }
@@ -44,7 +45,11 @@ impl Reloading {
         // A reload that fails has said why, and left what was in force.
         let Ok(reloaded) = self.reloader.reload(trigger).await else { return };
         tracing::info!(version = reloaded.version, "the configuration was reloaded");
-        if let Err(error) = self.level.set(self.publisher.loaded().settings.log_level) {
+        self.follow(self.publisher.loaded().settings.log_level);
+    }
+
+    fn follow(&self, wanted: LogLevel) {
+        if let Err(error) = self.level.set(wanted) {
             tracing::warn!(%error, "the log level was not changed");
         }
     }
@@ -89,13 +94,21 @@ async fn on_change(file: std::path::PathBuf, reloading: Reloading) {
     }
 }
 
-async fn catch_up(publisher: Publisher) {
+/// Also takes over a log level that was changed by API: the one setting of what is hot that no request reads.
+async fn catch_up(reloading: Reloading) {
+    let publisher = &reloading.publisher;
+    let mut level = publisher.loaded().settings.log_level;
     let mut rounds = tokio::time::interval(CATCH_UP_INTERVAL);
     rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         rounds.tick().await;
         if let Err(error) = publisher.catch_up().await {
             tracing::debug!(%error, "the directory could not be looked at");
+        }
+        let wanted = publisher.loaded().settings.log_level;
+        if wanted != level {
+            reloading.follow(wanted);
+            level = wanted;
         }
     }
 }

@@ -5,6 +5,8 @@ use http::Method;
 use serde_json::{Value, json};
 use store::{StoreOptions, Tools};
 use testkit::{Behaviour, GatewaySettings, ScriptedProvider, TestAnswer, TestClient, TestGateway};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::cli::LOCKGATE;
 
@@ -51,6 +53,30 @@ async fn a_setting_changed_by_api_is_in_force_after_a_restart_below_the_file() {
     gateway.restart().await.expect("a third start");
     gateway.line(|line| line.contains("settings changed by API are left out")).await;
     assert_eq!(effective(&gateway, "limits.queue_max").await["value"], "7");
+}
+
+#[tokio::test]
+async fn a_log_level_changed_by_api_acts_without_a_restart() {
+    let config = "admin: {token: the-admin-token}\n";
+    let gateway = GatewaySettings::new(LOCKGATE).config(config).start().await.expect("a gateway");
+    let admin = gateway.client().with_key("the-admin-token");
+    let body = json!({"log": {"level": "debug"}}).to_string();
+    let answer = admin.send(Method::PATCH, "/api/admin/config", body.into()).await.expect("an answer");
+    assert_eq!(answer.status, 200);
+    // What is no HTTP is told of at that level only.
+    let babbling = async {
+        loop {
+            let mut connection = TcpStream::connect(gateway.address()).await.expect("a connection");
+            connection.write_all(b"\0\0\r\n\r\n").await.expect("it is taken in");
+            connection.read_to_end(&mut Vec::new()).await.unwrap_or_default();
+        }
+    };
+    tokio::select! {
+        line = gateway.line(|line| line.contains("a connection ended early")) => {
+            assert!(line.contains("DEBUG"), "{line}");
+        }
+        () = babbling => {}
+    }
 }
 
 #[tokio::test]
