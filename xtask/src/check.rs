@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::clock::Stopwatch;
 use crate::testenv::TestEnv;
-use crate::{run, tidy};
+use crate::{pages, run, tidy};
 
 /// Which steps a person wants; all, unless told.
 #[derive(Debug, clap::Args)]
@@ -37,6 +37,7 @@ const STEPS: &[Step] = &[
     Step { name: "fmt", what: "the code is formatted", run: fmt },
     Step { name: "tidy", what: "the house rules that no compiler knows", run: |root, _| tidy::run(root) },
     Step { name: "testenv", what: "real clients and the real model are there", run: testenv },
+    Step { name: "pages", what: "the dashboard's types hold, its libraries are as published", run: pages },
     Step { name: "deny", what: "licences, sources and banned crates", run: deny },
     Step { name: "clippy", what: "no warning in any target", run: clippy },
     Step { name: "docs", what: "the documentation builds without a warning", run: docs },
@@ -94,6 +95,10 @@ fn fmt(root: &Path, _: &mut Count) -> Result<()> {
 
 fn testenv(root: &Path, _: &mut Count) -> Result<()> {
     TestEnv::under(root).ready()
+}
+
+fn pages(root: &Path, _: &mut Count) -> Result<()> {
+    pages::check(root, &TestEnv::under(root).node_modules())
 }
 
 fn deny(root: &Path, _: &mut Count) -> Result<()> {

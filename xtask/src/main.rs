@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod clock;
+mod pages;
 mod prove;
 mod run;
 mod simulate;
@@ -19,7 +20,7 @@ use clap::Parser;
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", version)]
 enum Task {
-    /// All of CI: fmt, tidy, testenv, deny, clippy, docs, tests, doctests
+    /// All of CI: fmt, tidy, testenv, pages, deny, clippy, docs, tests, doctests
     Check(check::Choice),
     /// The house rules that no compiler knows
     Tidy,
@@ -29,6 +30,8 @@ enum Task {
     Prove(prove::Choice),
     /// Play traffic against the policy in virtual time and write docs/simulation.md
     Simulate(simulate::Choice),
+    /// Take the pictures of docs/dashboard.md in a real browser
+    Pictures,
     /// Install the real clients and the real model that the tests use
     Testenv,
 }
@@ -50,6 +53,7 @@ fn perform(task: Task, root: &Path) -> Result<()> {
         Task::Bench(choice) => bench::bench(root, &choice),
         Task::Prove(choice) => prove::prove(root, &choice),
         Task::Simulate(choice) => simulate::simulate(root, &choice),
+        Task::Pictures => pages::pictures(root, &testenv::TestEnv::under(root)),
         Task::Testenv => testenv::TestEnv::under(root).ready(),
     }
 }

@@ -25,6 +25,11 @@ impl TestEnv {
         self.home.join("py/bin").join(name)
     }
 
+    /// Where the packages for Node are.
+    pub(crate) fn node_modules(&self) -> PathBuf {
+        self.home.join("node/node_modules")
+    }
+
     /// Installs what is missing: the Python clients, the model server and its weights, the Node clients.
     ///
     /// # Errors
@@ -36,6 +41,7 @@ impl TestEnv {
             ("npm", "npm"),
             ("curl", "curl"),
             ("nginx", "nginx-light"),
+            ("chromium", "chromium"),
         ])?;
         self.python().context("the Python clients and the model")?;
         self.node().context("the Node clients")

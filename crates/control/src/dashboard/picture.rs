@@ -14,8 +14,8 @@ const DAY_MS: i64 = 24 * 3_600_000;
 const LATENCY_WINDOW_MS: i64 = 15 * 60_000;
 /// Of so many of the newest; enough for a 99th percentile, and read in a few milliseconds.
 const LATENCY_SAMPLE: u32 = 500;
-/// Seconds that a newly opened dashboard can look back.
-const HISTORY_MAX: usize = 600;
+/// How far a newly opened dashboard can look back.
+const HISTORY_MS: i64 = 10 * 60_000;
 
 /// Everything a dashboard shows live.
 #[derive(Debug, Serialize)]
@@ -97,10 +97,9 @@ impl Memory {
             point.tokens_out = sums.usage.output.saturating_sub(before.usage.output);
         }
         self.counted = today.or(self.counted);
-        if self.points.len() == HISTORY_MAX {
-            self.points.pop_front();
-        }
         self.points.push_back(point);
+        // A clock that was set back must not keep what lies ahead of it, either.
+        self.points.retain(|past| (now.0 - HISTORY_MS..=now.0).contains(&past.at));
         point
     }
 }

@@ -2,6 +2,7 @@
 
 mod agents;
 mod cli;
+mod dashboard;
 mod hedging;
 mod promises;
 mod real_model;

@@ -11,8 +11,8 @@ export function Choices() {
     { value: 'dark', icon: 'moon', label: t('Dark') },
   ];
   const languages = [
-    { value: 'en', text: 'EN', label: 'English' },
-    { value: 'zh', text: '中文', label: '简体中文' },
+    { value: 'en', text: 'EN' },
+    { value: 'zh', text: '中文' },
   ];
   return html`<div class="choices">
     <${Choice} label=${t('Theme')} value=${theme.value} options=${themes} onChange=${(/** @type {string} */ value) => (theme.value = value)} />

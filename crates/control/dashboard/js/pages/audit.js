@@ -1,17 +1,19 @@
 // Who changed what, and when; each line is chained to the one before, so that a gap would show.
 import { html, useEffect, useState } from '../lib.js';
 import { Problem, call } from '../state/api.js';
-import { exactly, when } from '../text/format.js';
+import { count, exactly, when } from '../text/format.js';
 import { say, t } from '../text/text.js';
 import { Badge, Button } from '../ui/controls.js';
 import { Dialog } from '../ui/dialog.js';
 import { TextField } from '../ui/fields.js';
 import { PageHead } from '../ui/page.js';
-import { Empty, Failed, Loading } from '../ui/states.js';
+import { Empty, Failed, Loading, Notice } from '../ui/states.js';
 import { Table } from '../ui/table.js';
+import { Export } from '../ui/export.js';
+import { attempt } from '../ui/toasts.js';
 import { Pairs } from './backends/details.js';
 
-const FILTERS = ['actor', 'action', 'object'];
+const FILTERS = ['actor', 'action', 'kind', 'subject'];
 
 export function Audit() {
   const [state, setState] = useState(/** @type {{rows: any[] | null, next: string | null, problem: Problem | null}} */ ({ rows: null, next: null, problem: null }));
@@ -23,7 +25,7 @@ export function Audit() {
     if (cursor) wanted.set('cursor', cursor);
     try {
       const page = await call('GET', `/admin/audit?${wanted}`);
-      const rows = page.entries ?? page.audit ?? page.lines ?? [];
+      const rows = page.entries;
       setState((before) => ({ rows: cursor ? [...(before.rows ?? []), ...rows] : rows, next: page.next ?? null, problem: null }));
     } catch (problem) {
       setState((before) => ({ ...before, problem: /** @type {Problem} */ (problem) }));
@@ -32,17 +34,26 @@ export function Audit() {
   useEffect(() => {
     load(null);
   }, []);
+  const [verdict, setVerdict] = useState(/** @type {any} */ (null));
+  const [verifying, setVerifying] = useState(false);
+  const verify = async () => {
+    setVerifying(true);
+    setVerdict(await attempt(() => call('GET', '/admin/audit/verify')));
+    setVerifying(false);
+  };
   const submit = (/** @type {Event} */ event) => {
     event.preventDefault();
     load(null);
   };
-  const names = { actor: t('Who'), action: t('What'), object: t('On what') };
-  return html`<${PageHead} title=${t('Audit')} about=${t('Every change, chained to the one before: a missing or altered line would show.')} />
+  const names = { actor: t('Who'), action: t('What'), kind: t('On what'), subject: t('Its name') };
+  return html`<${PageHead} title=${t('Audit')} about=${t('Every change, chained to the one before: a missing or altered line would show.')}>
+      ${state.rows !== null && html`<${Button} icon="check" busy=${verifying} onClick=${verify}>${t('Verify the chain')}<//><${Export} kind="audit" wanted=${form} />`}<//>
+    ${verdict && html`<${Notice} tone=${verdict.breaks.length ? 'bad' : 'good'}>${verdict.breaks.length ? t('The chain is broken in {n} places', { n: count(verdict.breaks.length) }) : t('The chain holds: {n} entries', { n: count(verdict.entries) })}<//>`}
     ${!(state.problem && state.rows === null) && html`<form class="card" role="search" onSubmit=${submit}><div class="body filters">
       ${FILTERS.map((name) => html`<${TextField} key=${name} label=${/** @type {any} */ (names)[name]} value=${form[name] ?? ''} onChange=${(/** @type {string} */ value) => setForm((now) => ({ ...now, [name]: value }))} />`)}
       <div class="row filter-tools"><${Button} type="submit" icon="search">${t('Search')}<//></div></div></form>`}
     <section class="card">${state.problem && state.rows === null ? html`<${Failed} problem=${state.problem} onAgain=${() => load(null)} />` : state.rows === null ? html`<${Loading} lines=${8} />`
-      : html`<${Table} label=${t('Audit')} rows=${state.rows} id=${(/** @type {any} */ row) => String(row.id ?? row.number ?? row.at)} columns=${columns(setOpen)} onOpen=${setOpen}
+      : html`<${Table} label=${t('Audit')} rows=${state.rows} id=${(/** @type {any} */ row) => String(row.number)} columns=${columns(setOpen)} onOpen=${setOpen}
         empty=${html`<${Empty} icon="audit" title=${t('No change yet')}>${t('What is changed through the API, the command line or the file appears here.')}<//>`} />`}
       ${state.next && html`<div class="row more"><${Button} onClick=${() => load(state.next)}>${t('Older')}<//></div>`}</section>
     ${open && html`<${Entry} row=${open} onClose=${() => setOpen(null)} />`}`;
@@ -50,13 +61,12 @@ export function Audit() {
 
 /** @param {(row: any) => void} onOpen */
 function columns(onOpen) {
-  const object = (/** @type {any} */ row) => [row.object ?? row.kind ?? row.subject, row.name ?? row.object_name ?? row.target].filter(Boolean).join(' ');
   return [
     { title: t('When'), cell: (/** @type {any} */ row) => html`<button class="name number" title=${exactly(row.at)} onClick=${() => onOpen(row)}>${when(row.at)}</button>` },
-    { title: t('Who'), cell: (/** @type {any} */ row) => html`<span class="wrap-anywhere">${row.actor?.name ?? row.actor ?? '–'}</span>` },
-    { title: t('From'), cell: (/** @type {any} */ row) => row.address ?? row.from ?? row.actor?.address ?? row.origin ?? '–' },
+    { title: t('Who'), cell: (/** @type {any} */ row) => html`<span class="wrap-anywhere">${row.actor}</span>` },
+    { title: t('From'), cell: (/** @type {any} */ row) => html`<span class="soft">${[say(row.via), row.address].filter(Boolean).join(' · ')}</span>` },
     { title: t('What'), cell: (/** @type {any} */ row) => html`<${Badge} tone="accent">${say(row.action)}<//>` },
-    { title: t('On what'), cell: (/** @type {any} */ row) => html`<span class="wrap-anywhere">${object(row) || '–'}</span>` },
+    { title: t('On what'), cell: (/** @type {any} */ row) => html`<span class="wrap-anywhere">${say(row.kind)} ${row.subject}</span>` },
   ];
 }
 
@@ -64,7 +74,7 @@ function columns(onOpen) {
 function Entry({ row, onClose }) {
   const [before, after] = [flat(row.before), flat(row.after)];
   const fields = [...new Set([...Object.keys(before), ...Object.keys(after)])].filter((name) => before[name] !== after[name]);
-  const rows = [[t('When'), exactly(row.at)], [t('Who'), row.actor?.name ?? row.actor ?? '–'], [t('What'), say(row.action)], [t('Hash'), html`<code class="small">${row.hash ?? '–'}</code>`]];
+  const rows = [[t('When'), exactly(row.at)], [t('Who'), `${row.actor} (${[say(row.via), row.address].filter(Boolean).join(', ')})`], [t('What'), `${say(row.action)}: ${say(row.kind)} ${row.subject}`], [t('Hash'), html`<code class="small">${row.hash ?? '–'}</code>`]];
   return html`<${Dialog} title=${t('A change')} kind="sheet" onClose=${onClose}><div class="stack"><${Pairs} rows=${rows} />
     <section><h3>${t('What changed')}</h3>${fields.length === 0 ? html`<p class="quiet">${t('Nothing that is shown.')}</p>` : html`<ul class="plain-list">${fields.map((name) => html`<li key=${name}><code>${name}</code>
       <div class="row small"><span class="bad wrap-anywhere">${before[name] ?? t('none')}</span> → <span class="good wrap-anywhere">${after[name] ?? t('none')}</span></div></li>`)}</ul>`}</section></div><//>`;

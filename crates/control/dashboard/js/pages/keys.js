@@ -71,10 +71,11 @@ function Teams() {
   const list = useResource('/admin/teams', { whole: true, everySeconds: 30 });
   const [editing, setEditing] = useState(/** @type {any} */ (null));
   const teams = list.value?.teams ?? [];
-  const change = may('admin') && list.value !== undefined;
+  const change = may('operator') && list.value !== undefined;
   const columns = [
     { title: t('Team'), cell: (/** @type {any} */ team) => html`<span class="name">${team.name}</span>` },
     { title: t('Limits'), cell: (/** @type {any} */ team) => [team.rpm && t('{n} req/min', { n: count(team.rpm) }), team.tpm && t('{n} tok/min', { n: count(team.tpm) }), team.concurrency && t('{n} at once', { n: count(team.concurrency) })].filter(Boolean).join(' · ') || html`<span class="quiet">${t('none')}</span>` },
+    { title: t('Keys'), cell: (/** @type {any} */ team) => html`<span class="wrap-anywhere">${(team.keys ?? []).join(', ') || html`<span class="quiet">${t('none')}</span>`}</span>` },
     { title: t('Models'), cell: (/** @type {any} */ team) => (team.models ?? []).join(', ') || t('all') },
     { title: t('Source'), cell: (/** @type {any} */ team) => html`<${Badge}>${say(team.source)}<//>` },
     { title: t('Change'), tools: true, hidden: !change, cell: (/** @type {any} */ team) => team.source === 'api' && html`<${Button} kind="small" icon="edit" label=${t('Edit {name}', { name: team.name })} onClick=${() => setEditing(team)} />` },

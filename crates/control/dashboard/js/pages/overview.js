@@ -100,11 +100,11 @@ function Tile({ backend }) {
   return html`<li class="tile"><div class="row apart"><${Link} to=${`/backends?open=${encodeURIComponent(backend.name)}`} class="strong wrap-anywhere">${backend.name}<//><${StateBadge} status=${backend} ends=${cooldownEnds(backend)} /></div>
     <dl class="tile-lines">
       <div><dt>${t('In flight')}</dt><dd>${count(running)}${concurrency === null ? '' : ` / ${count(concurrency)}`}</dd>
-        <${Meter} share=${concurrency ? running / concurrency : running ? 0.5 : 0} label=${t('In flight, {name}', { name: backend.name })} /></div>
+        <dd class="bar"><${Meter} share=${concurrency ? running / concurrency : running ? 0.5 : 0} label=${t('In flight, {name}', { name: backend.name })} /></dd></div>
       <div><dt>${t('Bucket')}</dt><dd>${level === null ? t('no limit') : `${count(level)} / ${count(capacity)}`}</dd>
-        <${Meter} tone=${level === null ? 'calm' : level === 0 ? 'bad' : level < capacity * 0.2 ? 'warn' : 'good'} share=${level === null ? 1 : level / Math.max(1, capacity)} label=${t('Bucket, {name}', { name: backend.name })} /></div>
+        <dd class="bar"><${Meter} tone=${level === null ? 'calm' : level === 0 ? 'bad' : level < capacity * 0.2 ? 'warn' : 'good'} share=${level === null ? 1 : level / Math.max(1, capacity)} label=${t('Bucket, {name}', { name: backend.name })} /></dd></div>
       <div><dt>${t('Rate')}</dt><dd>${rpm === null ? t('no limit') : rpm < base ? t('{n} of {base}/min', { n: count(rpm), base: count(base) }) : t('{n}/min', { n: count(rpm) })}</dd>
-        <${Meter} tone=${rpm !== null && rpm < base ? 'warn' : 'calm'} share=${rpm === null ? 1 : rpm / Math.max(1, base)} label=${t('Effective against base rate, {name}', { name: backend.name })} /></div>
+        <dd class="bar"><${Meter} tone=${rpm !== null && rpm < base ? 'warn' : 'calm'} share=${rpm === null ? 1 : rpm / Math.max(1, base)} label=${t('Effective against base rate, {name}', { name: backend.name })} /></dd></div>
     </dl></li>`;
 }
 

@@ -11,6 +11,7 @@ import { Empty, Failed, Loading } from '../ui/states.js';
 import { Table } from '../ui/table.js';
 import { ExplainCard } from './requests/explain.js';
 import { RequestDetails } from './requests/details.js';
+import { Export } from '../ui/export.js';
 
 const FILTERS = ['q', 'key', 'team', 'model', 'backend', 'outcome', 'status', 'tag', 'from', 'to'];
 const OUTCOMES = ['completed', 'failed', 'cancelled', 'interrupted'];
@@ -34,19 +35,20 @@ export function Requests() {
     ask(Object.fromEntries(FILTERS.map((name) => [name, undefined])));
   };
   const outcomes = [{ value: '', text: t('Any') }, ...OUTCOMES.map((value) => ({ value, text: say(value) }))];
-  return html`<${PageHead} title=${t('Requests')} about=${t('Every request leaves a receipt. Find one by its id, or by who, what and where.')} />
+  return html`<${PageHead} title=${t('Requests')} about=${t('Every request leaves a receipt. Find one by its id, or by who, what and where.')}>
+      <${Export} kind="requests" wanted=${wanted} /><//>
     <form class="card" onSubmit=${submit} role="search"><div class="body filters">
-      <${TextField} label=${t('Search')} ...${field('q')} placeholder=${t('Request id, model, error code')} type="search" />
+      <${TextField} label=${t('Search')} ...${field('q')} placeholder=${t('Request id, or a part of it')} type="search" />
       <${TextField} label=${t('Model')} ...${field('model')} /><${TextField} label=${t('Backend')} ...${field('backend')} />
       <${TextField} label=${t('Key')} ...${field('key')} /><${TextField} label=${t('Team')} ...${field('team')} />
       <${SelectField} label=${t('Outcome')} ...${field('outcome')} options=${outcomes} />
-      <${TextField} label=${t('Status')} ...${field('status')} inputmode="numeric" /><${TextField} label=${t('Tag')} ...${field('tag')} placeholder="app=web" />
+      <${TextField} label=${t('Status')} ...${field('status')} placeholder="5xx" /><${TextField} label=${t('Tag')} ...${field('tag')} placeholder="app=web" />
       <${TextField} label=${t('From')} ...${field('from')} placeholder="2026-11-21T00:00:00Z" /><${TextField} label=${t('To')} ...${field('to')} />
       <div class="row filter-tools"><${Button} type="submit" kind="primary" icon="search">${t('Search')}<//><${Button} kind="plain" onClick=${clear}>${t('Clear')}<//></div>
     </div></form>
     <section class="card">
       ${pages.problem ? html`<${Failed} problem=${pages.problem} onAgain=${pages.reload} />` : pages.rows === null ? html`<${Loading} lines=${8} />` : html`<${Table} label=${t('Requests')} rows=${pages.rows} id=${(/** @type {any} */ row) => row.ticket} columns=${columns()}
-        onOpen=${(/** @type {any} */ row) => ask({ open: row.request_id })} empty=${html`<${Empty} icon="requests" title=${t('No request found')}>${t('Send one from the playground, or look for less.')}<//>`} />`}
+        onOpen=${(/** @type {any} */ row) => ask({ open: row.request_id })} empty=${html`<${Empty} icon="requests" title=${pages.next ? t('Nothing so far') : t('No request found')}>${pages.next ? t('There is more to look through.') : t('Send one from the playground, or look for less.')}<//>`} />`}
       ${pages.next && html`<div class="row more"><${Button} busy=${pages.loading} onClick=${pages.more}>${t('Older')}<//></div>`}
     </section>
     <${ExplainCard} />
@@ -84,10 +86,10 @@ function columns() {
     { title: t('Outcome'), cell: (/** @type {any} */ row) => html`<span class="row"><${Badge} tone=${OUTCOME_TONES[row.outcome]}>${row.status} ${say(row.outcome)}<//></span>` },
     { title: t('Model'), cell: (/** @type {any} */ row) => html`<div class="wrap-anywhere">${row.model_served ?? row.model_asked}${row.model_served && row.model_served !== row.model_asked ? html`<div class="quiet small">${t('asked for {name}', { name: row.model_asked })}</div>` : ''}</div>` },
     { title: t('Backend'), cell: (/** @type {any} */ row) => html`<span>${row.backend ?? '–'}${row.attempts > 1 ? html` <span class="quiet small">×${row.attempts}</span>` : ''}</span>` },
-    { title: t('Key'), cell: (/** @type {any} */ row) => html`<span class="wrap-anywhere">${row.key ?? html`<span class="quiet">${t('none')}</span>`}</span>` },
-    { title: t('First token'), number: true, cell: (/** @type {any} */ row) => span(row.first_event_ms) },
+    { title: t('Key'), minor: true, cell: (/** @type {any} */ row) => html`<span class="wrap-anywhere">${row.key ?? html`<span class="quiet">${t('none')}</span>`}</span>` },
+    { title: t('First token'), number: true, minor: true, cell: (/** @type {any} */ row) => span(row.first_event_ms) },
     { title: t('Total'), number: true, cell: (/** @type {any} */ row) => span(row.total_ms) },
     { title: t('Tokens'), number: true, cell: (/** @type {any} */ row) => html`<span title=${`${count(tokensIn(row.usage))} → ${count(row.usage.output)}`}>${short(tokensIn(row.usage))} → ${short(row.usage.output)}</span>` },
-    { title: t('Cost'), number: true, cell: (/** @type {any} */ row) => (row.unpriced ? html`<span class="quiet">${t('no price')}</span>` : money(row.cost)) },
+    { title: t('Cost'), number: true, minor: true, cell: (/** @type {any} */ row) => (row.unpriced ? html`<span class="quiet">${t('no price')}</span>` : money(row.cost)) },
   ];
 }

@@ -11,6 +11,7 @@ import { Notice, Shown } from '../ui/states.js';
 import { Table } from '../ui/table.js';
 import { attempt, tell } from '../ui/toasts.js';
 import { HOT } from './settings/hot.js';
+import { Backups, Vault } from './settings/keeping.js';
 import { Tokens } from './settings/tokens.js';
 
 const CHANGEABLE = ['default', 'stored by API'];
@@ -25,7 +26,7 @@ export function Settings() {
       ${may('operator') && html`<${Button} icon="refresh" onClick=${reload}>${t('Read the file again')}<//>`}<//>
     <${Shown} of=${config} lines=${12}>${(/** @type {any} */ value) => html`<${Standing} config=${value} />
       ${HOT.map((group) => html`<${Group} key=${group.title} group=${group} effective=${value.effective} onSaved=${config.reload} />`)}
-      ${may('admin') && html`<${Tokens} />`}
+      ${may('admin') && html`<${Tokens} /><${Vault} />`}<${Backups} />
       <${Rest} effective=${value.effective} />`}<//>`;
 }
 

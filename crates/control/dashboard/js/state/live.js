@@ -11,7 +11,7 @@ import { resume } from './api.js';
 
 const STALE_MS = 5000;
 const RETRY_MS = 3000;
-const POINTS_MAX = 600;
+const HISTORY_MS = 600_000;
 
 /** @type {import('@preact/signals-core').Signal<Picture | null>} */
 export const picture = signal(null);
@@ -39,7 +39,9 @@ function heard() {
 function joined(history) {
   const known = new Map(points.value.map((point) => [point.at, point]));
   for (const point of history) known.set(point.at, point);
-  return [...known.values()].sort((one, other) => one.at - other.at).slice(-POINTS_MAX);
+  const sorted = [...known.values()].sort((one, other) => one.at - other.at);
+  const last = sorted.at(-1)?.at ?? 0;
+  return sorted.filter((point) => point.at > last - HISTORY_MS);
 }
 
 /** Begins to listen, until `stop`. */

@@ -1,5 +1,5 @@
 // Dialogs on the browser's own `dialog`: focus stays inside, Escape closes, what was focused is focused again.
-import { html, useEffect, useId, useRef, useState } from '../lib.js';
+import { html, useId, useLayoutEffect, useRef, useState } from '../lib.js';
 import { t } from '../text/text.js';
 import { Button } from './controls.js';
 
@@ -10,11 +10,13 @@ import { Button } from './controls.js';
 export function Dialog({ title, about, kind = 'box', onClose, foot, children, onSubmit }) {
   const own = useRef(/** @type {HTMLDialogElement | null} */ (null));
   const id = useId();
-  useEffect(() => {
+  const here = useRef(true);
+  useLayoutEffect(() => {
     const dialog = own.current;
     const before = document.activeElement;
     if (dialog && !dialog.open) dialog.showModal();
     return () => {
+      here.current = false;
       dialog?.close();
       if (before instanceof HTMLElement && before.isConnected) before.focus();
     };
@@ -24,6 +26,8 @@ export function Dialog({ title, about, kind = 'box', onClose, foot, children, on
     event.preventDefault();
     onClose();
   };
+  // Browsers close at a second Escape whatever a page says.
+  const closed = () => here.current && onClose();
   const submit = (/** @type {Event} */ event) => {
     event.preventDefault();
     onSubmit?.();
@@ -33,7 +37,7 @@ export function Dialog({ title, about, kind = 'box', onClose, foot, children, on
       <${Button} icon="close" kind="plain small" label=${t('Close')} onClick=${onClose} /></div>
     <div class="content" tabindex="-1">${children}</div>
     ${foot && html`<div class="foot">${foot}</div>`}`;
-  return html`<dialog class=${kind} ref=${own} aria-labelledby=${id} onCancel=${cancel}>
+  return html`<dialog class=${kind} ref=${own} aria-labelledby=${id} onCancel=${cancel} onClose=${closed}>
     ${onSubmit ? html`<form class="in" novalidate onSubmit=${submit}>${inside}</form>` : html`<div class="in">${inside}</div>`}
   </dialog>`;
 }

@@ -43,7 +43,7 @@ export function BackendDetails({ backend, onClose, onEdit, onChanged }) {
     <div class="stack">
       <div class="row"><${StateBadge} status=${backend.status} ends=${cooldownEnds(backend.status)} />
         <${Badge}>${say(backend.source)}<//>${backend.status && html`<${PaceBadge} pace=${backend.status.pace} />`}</div>
-      ${!own && html`<${Notice}>${t('It comes from the {source}: change it there and reload.', { source: say(backend.source) })}<//>`}
+      ${!own && html`<${Notice}>${t('Source: {source}. It is changed there, and a reload takes it over.', { source: say(backend.source) })}<//>`}
       ${backend.problem && html`<${Notice} tone="bad">${backend.problem}<//>`}
       ${report && html`<${Report} report=${report} />`}
       <${Standing} status=${backend.status} />

@@ -42,7 +42,7 @@ export function KeyDetails({ entry, onClose, onChanged, onGiven, onEdit }) {
   ];
   return html`<${Dialog} title=${entry.name} kind="sheet" onClose=${onClose} foot=${foot || undefined}><div class="stack">
     <div class="row"><${KeyState} entry=${entry} /><${Badge}>${say(entry.source)}<//></div>
-    ${!own && html`<${Notice}>${t('It comes from the {source}: change it there and reload.', { source: say(entry.source) })}<//>`}
+    ${!own && html`<${Notice}>${t('Source: {source}. It is changed there, and a reload takes it over.', { source: say(entry.source) })}<//>`}
     ${entry.problem && html`<${Notice} tone="bad">${entry.problem}<//>`}
     ${entry.former_valid_until && html`<${Notice}>${t('The former secret is still taken until {when}.', { when: when(entry.former_valid_until) })}<//>`}
     <${Pairs} rows=${rows} /></div>

@@ -8,6 +8,7 @@ import { Dialog } from '../../ui/dialog.js';
 import { Shown } from '../../ui/states.js';
 import { OUTCOME_TONES } from '../requests.js';
 import { Pairs } from '../backends/details.js';
+import { Explanation } from './explain.js';
 
 /** @param {{id: string, onClose: () => void}} props */
 export function RequestDetails({ id, onClose }) {
@@ -45,14 +46,26 @@ function Story({ receipt }) {
     <section><h3>${t('Who and what')}</h3><${Pairs} rows=${rows} /></section>
     <section><h3>${t('Tokens and cost')}</h3><${Pairs} rows=${tokens} /></section>
     <${Attempts} lines=${receipt.attempt_lines ?? []} />
-    ${receipt.explanation && html`<section><h3>${t('Why')}</h3><${Why} of=${receipt.explanation} /></section>`}
+    <${Why} id=${receipt.request_id} />
   </div>`;
 }
 
+/** How each cost came about, and how those who could serve it stand now. @param {{id: string}} props */
+function Why({ id }) {
+  const told = useResource(`/admin/requests/${encodeURIComponent(id)}/explain`).value;
+  if (!told) return null;
+  const sums = (told.attempts ?? []).filter((/** @type {any} */ one) => one.arithmetic?.lines.length);
+  return html`${sums.map((/** @type {any} */ one) => html`<section key=${one.attempt}><h3>${t('The cost of {name}', { name: one.backend })}</h3><${Arithmetic} of=${one.arithmetic} /></section>`)}
+    ${told.candidates_now && html`<section><h3>${t('If it came now')}</h3><${Explanation} of=${told.candidates_now} /></section>`}`;
+}
+
 /** @param {{of: any}} props */
-function Why({ of }) {
-  const lines = Array.isArray(of) ? of : typeof of === 'object' ? Object.entries(of).map(([name, value]) => `${say(name)}: ${typeof value === 'object' ? JSON.stringify(value) : value}`) : [String(of)];
-  return html`<ul class="plain-list">${lines.map((line, n) => html`<li key=${n} class="wrap-anywhere">${typeof line === 'string' ? line : JSON.stringify(line)}</li>`)}</ul>`;
+function Arithmetic({ of }) {
+  const million = (/** @type {any} */ line) => (line.kind === 'request' ? money(line.each) : t('{price} a million', { price: money(Number(line.each) * 1e6) }));
+  return html`<ul class="plain-list">${of.lines.map((/** @type {any} */ line) => html`<li key=${line.kind} class="row apart small"><span>${say(line.kind)}</span>
+      <span class="soft number">${count(line.count)} × ${million(line)} = ${money(line.cost)}</span></li>`)}
+    <li class="row apart small"><span class="strong">${t('In all')}</span><span class="strong number">${money(of.sum)}</span></li></ul>
+    ${of.agrees === false && html`<p class="warn small">${t('This is not what was charged: the price has changed since.')}</p>`}`;
 }
 
 /** Bars on one scale: the wait, then each attempt with its time to the first event. @param {{receipt: any}} props */

@@ -39,7 +39,7 @@ export function ExplainCard() {
 }
 
 /** Whatever is explained, in words: lists of candidates as a list, all else as pairs. @param {{of: any}} props */
-function Explanation({ of }) {
+export function Explanation({ of }) {
   const candidates = Object.entries(of).find(([, value]) => Array.isArray(value) && value.some((one) => typeof one === 'object'));
   const rest = Object.entries(of).filter(([name]) => name !== candidates?.[0]);
   return html`<div class="stack tight" data-testid="explanation"><div class="row">${rest.map(([name, value]) => html`<${Badge} key=${name} tone="accent">${say(name)}: ${plain(value)}<//>`)}</div>

@@ -34,7 +34,7 @@ export function Tokens() {
       empty=${html`<${Empty} icon="keys" title=${t('No further token')}>${t('The one you used is always there.')}<//>`} />`}<//></section>
     ${making && html`<${NewToken} onClose=${() => setMaking(false)} onGiven=${(/** @type {any} */ token) => { setGiven(token); list.reload(); }} />`}
     ${leaving && html`<${Confirm} title=${t('Revoke {name}?', { name: leaving.name })} action=${t('Revoke')} onYes=${remove} onClose=${() => setLeaving(null)}>${t('Whoever uses it is refused from now on. This cannot be taken back.')}<//>`}
-    ${given && html`<${SecretOnce} entry=${{ name: given.name, key: given.token ?? given.secret }} onClose=${() => setGiven(null)} />`}`;
+    ${given && html`<${SecretOnce} entry=${{ name: given.name, key: given.token }} onClose=${() => setGiven(null)} />`}`;
 }
 
 /** @param {{onClose: () => void, onGiven: (token: any) => void}} props */

@@ -1,0 +1,372 @@
+// Uses the dashboard in a real browser as an operator does: dashboard.mjs CASE... Cases build on those before them.
+// Environment: SITE, ADMIN_TOKEN, GATEWAY_PID, PAGES (the folder of their sources); HEALTHY_URL and LIMITED_URL are providers, the second always says 429.
+
+import { chromium } from "playwright-core";
+import { readFileSync, readdirSync } from "node:fs";
+import { createRequire } from "node:module";
+import { check, run } from "./cases.mjs";
+
+const { SITE, ADMIN_TOKEN, GATEWAY_PID, PAGES: SOURCES, HEALTHY_URL, LIMITED_URL } = process.env;
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const PAGES = ["", "usage", "requests", "events", "backends", "models", "instances", "playground", "keys", "captures", "audit", "settings"];
+const PATIENCE_MS = 20_000;
+
+const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox", "--disable-dev-shm-usage"] });
+const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, locale: "en-US", timezoneId: "UTC" });
+context.setDefaultTimeout(PATIENCE_MS);
+const page = await context.newPage();
+
+// What no case may leave behind. The two expected refusals are taken out where they are provoked.
+let complaints = [];
+const foreign = [];
+page.on("console", (message) => {
+  if (["error", "warning"].includes(message.type())) complaints.push(`${message.text()} ${message.location().url}`);
+});
+page.on("pageerror", (error) => complaints.push(error.stack));
+context.on("request", (request) => {
+  const url = new URL(request.url());
+  if (url.origin !== SITE && !["data:", "blob:"].includes(url.protocol)) foreign.push(request.url());
+});
+
+const go = (path) => page.locator(`nav a[href="/dashboard/${path}"]`).click();
+const button = (name) => page.getByRole("button", { name, exact: true });
+const field = (name) => page.getByLabel(name, { exact: true });
+const dialog = () => page.locator("dialog[open]").last();
+
+async function until(what, holds) {
+  const ends = Date.now() + PATIENCE_MS;
+  while (!(await holds())) {
+    if (Date.now() > ends) throw new Error(`never: ${what}`);
+    await page.waitForTimeout(50);
+  }
+}
+
+async function number(testId) {
+  return Number((await page.getByTestId(testId).innerText()).replaceAll(",", ""));
+}
+
+let secret = "";
+const chat = (model, key = secret) =>
+  fetch(`${SITE}/v1/chat/completions`, {
+    method: "POST",
+    headers: { "content-type": "application/json", ...(key ? { authorization: `Bearer ${key}` } : {}) },
+    body: JSON.stringify({ model, stream: true, messages: [{ role: "user", content: "one two three" }] }),
+  });
+
+async function addBackend(name, url, model) {
+  await go("backends");
+  await button("Add backend").click();
+  await field("Name").fill(name);
+  await field("Address").fill(url);
+  await field("Credential").fill("sk-canary-7f3a9b2c4d5e6f7a8b9c");
+  await field("Requests a minute").fill("0");
+  await field("Serve what its own list says").uncheck();
+  await button("Add model").click();
+  await field("Model").fill(model);
+  await field("Input, $/M").fill("2");
+  await field("Output, $/M").fill("3");
+  await dialog().getByRole("button", { name: "Add backend" }).click();
+  await page.getByRole("button", { name, exact: true }).waitFor();
+}
+
+async function accessible(where) {
+  await page.evaluate(() => Promise.allSettled(document.getAnimations().filter((one) => one.effect?.getTiming().iterations === 1).map((one) => one.finished)));
+  await page.evaluate(AXE);
+  const found = await page.evaluate(async () => {
+    const { violations } = await globalThis.axe.run(document, { resultTypes: ["violations"] });
+    return violations
+      .filter(({ impact }) => impact === "serious" || impact === "critical")
+      .map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map((node) => node.html.slice(0, 160)).join(" | ")}`);
+  });
+  check(found.length === 0, `${where}: ${found.join("; ")}`);
+}
+
+const cases = {
+  async a_wrong_token_stays_outside() {
+    await page.goto(`${SITE}/dashboard`);
+    await field("Admin token").fill("wrong");
+    await button("Log in").click();
+    await page.getByText("This token is wrong.").waitFor();
+    await accessible("the door");
+    check(complaints.length === 1 && complaints[0].includes("401"), complaints);
+    complaints = [];
+  },
+
+  async log_in() {
+    await field("Admin token").fill(ADMIN_TOKEN);
+    await button("Log in").click();
+    await page.getByTestId("figures").waitFor();
+    const seen = await page.evaluate(() => [document.cookie, ...Object.values({ ...localStorage }), ...Object.values({ ...sessionStorage })].join());
+    check(!seen.includes(ADMIN_TOKEN) && !seen.includes("lockgate_session"), `a script can see a secret: ${seen}`);
+    await page.reload();
+    await page.getByTestId("figures").waitFor();
+  },
+
+  async add_a_backend() {
+    await addBackend("main", HEALTHY_URL, "m");
+    check(!(await page.content()).includes("sk-canary-7f3a9b2c4d5e6f7a8b9c"), "the credential is shown");
+  },
+
+  async wrong_fields_are_told_beside_them() {
+    await button("Add backend").click();
+    await field("Name").fill("not a name");
+    await field("Address").fill("ftp://example.com");
+    await dialog().getByRole("button", { name: "Add backend" }).click();
+    await until("the field is marked", async () => (await field("Name").getAttribute("aria-invalid")) === "true");
+    complaints = complaints.filter((text) => !text.includes("422"));
+    await page.keyboard.press("Escape");
+    await dialog().waitFor({ state: "detached" });
+  },
+
+  async test_a_backend() {
+    await button("main").click();
+    await dialog().getByRole("button", { name: "Test" }).click();
+    await page.getByTestId("test-report").getByText("It answers").waitFor();
+  },
+
+  async edit_a_backend_without_its_credential() {
+    await dialog().getByRole("button", { name: "Edit" }).click();
+    await field("Weight").fill("7");
+    const sent = page.waitForRequest((request) => request.method() === "PATCH");
+    await dialog().getByRole("button", { name: "Save" }).click();
+    const body = (await sent).postDataJSON();
+    check(JSON.stringify(body) === '{"weight":7}', body);
+    await dialog().waitFor({ state: "detached" });
+  },
+
+  async disable_and_enable_a_backend() {
+    await button("main").click();
+    await dialog().getByRole("button", { name: "Disable" }).click();
+    await dialog().getByText("Disabled", { exact: true }).waitFor();
+    await dialog().getByRole("button", { name: "Enable" }).click();
+    await dialog().getByText("Healthy", { exact: true }).waitFor();
+    await page.keyboard.press("Escape");
+  },
+
+  async create_a_key() {
+    await go("keys");
+    await button("Create key").click();
+    await field("Name").fill("app");
+    await dialog().getByRole("button", { name: "Create key" }).click();
+    secret = await page.getByTestId("secret").innerText();
+    check(secret.length > 20, secret);
+    await accessible("the secret");
+    await button("I have kept it").click();
+    await button("app").waitFor();
+    check(!(await page.content()).includes(secret), "the secret is shown again");
+  },
+
+  async rotate_a_key_with_grace() {
+    await button("app").click();
+    await dialog().getByRole("button", { name: "Rotate" }).click();
+    await page.getByRole("dialog", { name: "Rotate app" }).getByRole("button", { name: "Rotate" }).click();
+    const former = secret;
+    secret = await page.getByTestId("secret").innerText();
+    check(secret !== former, "the secret is the same");
+    for (const key of [former, secret]) check((await chat("m", key)).status === 200, "both are taken");
+    await button("I have kept it").click();
+    await page.keyboard.press("Escape");
+  },
+
+  async streamed_traffic_is_counted_live() {
+    await go("");
+    await page.getByTestId("figures").waitFor();
+    await until("the first two are counted", async () => (await number("requests")) >= 2);
+    const before = await number("requests");
+    for (let n = 0; n < 5; n++) {
+      const answer = await chat("m");
+      check(answer.status === 200 && (await answer.text()).includes("[DONE]"), answer.status);
+    }
+    await until("five more are counted", async () => (await number("requests")) === before + 5);
+  },
+
+  async search_and_open_a_request() {
+    const { paths } = await (await fetch(`${SITE}/api/openapi.json`)).json();
+    const searches = paths["/api/admin/requests"].get.parameters.some(({ name }) => name === "model");
+    await go("requests");
+    await page.getByRole("cell", { name: "200 Completed" }).first().waitFor();
+    await field("Model").first().fill(searches ? "m" : "");
+    await page.getByRole("search").getByRole("button", { name: "Search" }).click();
+    if (searches) await until("the address says what is looked for", async () => page.url().includes("model=m"));
+    await page.locator("tbody button.name").first().click();
+    await dialog().getByText("Timeline").waitFor();
+    await dialog().getByText("main (primary)").waitFor();
+    check(/\$0\.0+\d/.test(await dialog().innerText()), await dialog().innerText());
+    await accessible("a request");
+    await page.keyboard.press("Escape");
+  },
+
+  async explain_a_request() {
+    await page.locator("section", { has: page.getByRole("heading", { name: "Explain" }) }).getByLabel("Model").fill("m");
+    await button("Explain").click();
+    await page.getByTestId("explanation").getByText("main").first().waitFor();
+  },
+
+  async a_cooldown_is_counted_down() {
+    await addBackend("limited", LIMITED_URL, "slow");
+    const answer = chat("slow");
+    const row = page.getByRole("row").filter({ hasText: "limited" });
+    await row.getByTestId("countdown").waitFor();
+    const left = async () => Number.parseFloat(await row.getByTestId("countdown").innerText());
+    const first = await left();
+    await until("it counts down", async () => (await left()) < first - 1);
+    await go("events");
+    await page.getByRole("row").filter({ hasText: "limited" }).getByTestId("countdown").first().waitFor();
+    await page.getByText("Cooldown started").first().waitFor();
+    await accessible("a cooldown");
+    await answer.catch(() => null);
+  },
+
+  async a_cut_shows_a_veil_that_goes() {
+    await go("");
+    await page.getByTestId("figures").waitFor();
+    process.kill(Number(GATEWAY_PID), "SIGSTOP");
+    try {
+      await page.getByTestId("veil").waitFor();
+      check((await page.getByTestId("veil").innerText()).includes("No data for 5 seconds"), "it does not say so");
+      await accessible("the veil");
+    } finally {
+      process.kill(Number(GATEWAY_PID), "SIGCONT");
+    }
+    await page.getByTestId("veil").waitFor({ state: "detached" });
+  },
+
+  async the_queue_is_in_the_title_of_its_chart() {
+    check((await page.getByTestId("queue-title").innerText()) === "Queue: 0 waiting", await page.getByTestId("queue-title").innerText());
+  },
+
+  async a_conversation_in_the_playground() {
+    await go("playground");
+    await field("Key").fill(secret);
+    await until("models are listed", async () => (await page.getByText("models to choose from").count()) > 0);
+    await field("Model").fill("m");
+    await field("Your message").fill("Hello");
+    await page.keyboard.press("Enter");
+    await page.getByTestId("note").getByText("Receipt").waitFor();
+    check((await page.getByTestId("said-assistant").innerText()).trim().length > 3, "no answer");
+    check(/\$0\.0+\d/.test(await page.getByTestId("note").innerText()), await page.getByTestId("note").innerText());
+    await accessible("a conversation");
+  },
+
+  async settings_are_loaded_changed_and_put_back() {
+    await go("settings");
+    const waiting = field("Waiting at most");
+    check((await waiting.inputValue()) === "500", await waiting.inputValue());
+    const card = page.locator("section", { has: page.getByRole("heading", { name: "Taking on" }) });
+    await waiting.fill("321");
+    await card.getByRole("button", { name: "Save" }).click();
+    await card.getByText("Back to the default").waitFor();
+    await page.reload();
+    await waiting.waitFor();
+    check((await waiting.inputValue()) === "321", await waiting.inputValue());
+    await card.getByText("Back to the default").click();
+    await until("the default is back", async () => (await waiting.inputValue()) === "500");
+  },
+
+  async both_languages() {
+    await button("中文").click();
+    await page.getByRole("heading", { name: "设置", level: 1 }).waitFor();
+    const left = [];
+    for (const path of PAGES) {
+      await go(path);
+      await page.locator("#main h1").waitFor();
+      const title = await page.locator("#main h1").innerText();
+      if (!/[\u4e00-\u9fff]/.test(title)) left.push(title);
+    }
+    check(left.length === 0, left);
+    check((await page.evaluate(() => document.documentElement.lang)) === "zh-Hans", "the page's language is not told");
+    await button("EN").click();
+    await page.getByRole("heading", { name: "Settings", level: 1 }).waitFor();
+  },
+
+  async every_text_has_its_chinese() {
+    const files = readdirSync(SOURCES, { recursive: true }).filter((name) => name.endsWith(".js") && !name.endsWith("zh.js"));
+    const said = files.flatMap((name) => {
+      const text = readFileSync(`${SOURCES}/${name}`, "utf8");
+      const named = /hot\.js$|frame.pages\.js$/.test(name) ? text.matchAll(/\b(?:title|about|label|hint|unit): '((?:[^'\\]|\\.)*)'/g) : [];
+      return [...text.matchAll(/\bt\(\s*'((?:[^'\\]|\\.)*)'/g), ...text.matchAll(/\bt\(\s*"([^"]*)"/g), ...named].map((found) => found[1]);
+    });
+    const chinese = readFileSync(`${SOURCES}/text/zh.js`, "utf8");
+    const missing = [...new Set(said)].filter((text) => !chinese.includes(`  '${text.replaceAll(/(?<!\\)'/g, "\\'")}': `));
+    check(said.length > 500 && missing.length === 0, missing);
+  },
+
+  async every_page_is_accessible_in_both_themes_and_widths() {
+    for (const theme of ["Light", "Dark"]) {
+      await page.setViewportSize({ width: 1440, height: 900 });
+      await button(theme).click();
+      for (const width of [1440, 390]) {
+        await page.setViewportSize({ width, height: 900 });
+        for (const path of PAGES) {
+          await page.goto(`${SITE}/dashboard/${path}`);
+          await page.locator("#main h1").waitFor();
+          await until("everything is loaded", async () => (await page.locator(".bones").count()) === 0);
+          await accessible(`${path || "overview"}, ${theme}, ${width}`);
+          const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+          check(over <= 0, `${path || "overview"} is ${over} px too wide at ${width}`);
+        }
+      }
+    }
+    await page.setViewportSize({ width: 1440, height: 900 });
+  },
+
+  async the_keyboard_reaches_everything() {
+    await page.goto(`${SITE}/dashboard/backends`);
+    await button("main").waitFor();
+    await button("main").focus();
+    await page.keyboard.press("Enter");
+    await dialog().getByRole("button", { name: "Close" }).waitFor();
+    check(await dialog().evaluate((own) => own.contains(document.activeElement)), "the focus is not in the dialog");
+    await page.keyboard.press("Escape");
+    await dialog().waitFor({ state: "detached" });
+    await until("the focus is where it was", () => page.evaluate(() => document.activeElement?.textContent === "main"));
+  },
+
+  async a_viewer_changes_nothing() {
+    const made = await page.evaluate(async () => {
+      const { csrf } = await (await fetch("/api/admin/session")).json();
+      const body = JSON.stringify({ name: "looker", role: "viewer" });
+      const headers = { "content-type": "application/json", "x-csrf-token": csrf };
+      return (await fetch("/api/admin/tokens", { method: "POST", headers, body })).json();
+    });
+    await button("Log out").click();
+    await field("Admin token").fill(made.token ?? made.secret);
+    await button("Log in").click();
+    await page.getByText("Viewer", { exact: true }).waitFor();
+    await go("backends");
+    await button("main").waitFor();
+    check((await button("Add backend").count()) === 0, "a viewer is offered to add");
+    await go("settings");
+    check(await field("Waiting at most").isDisabled(), "a viewer is offered to change");
+    await go("keys");
+    check((await button("Create key").count()) === 0, "a viewer is offered a key");
+  },
+
+  async a_logged_out_browser_is_outside() {
+    await button("Log out").click();
+    await field("Admin token").waitFor();
+    await page.reload();
+    await field("Admin token").waitFor();
+  },
+
+  async nothing_complained_and_nothing_came_from_outside() {
+    // What this gateway does not offer is a 404 that its page tells of.
+    const { paths } = await (await fetch(`${SITE}/api/openapi.json`)).json();
+    const offered = Object.keys(paths).map((path) => new RegExp(`^${path.replaceAll(/\{\w+\}/g, "[^/]+")}$`));
+    const lacks = (text) => text.includes("404") && !offered.some((one) => one.test(new URL(text.split(" ").at(-1)).pathname));
+    const left = complaints.filter((text) => !lacks(text));
+    check(left.length === 0, left.slice(0, 10).join("\n"));
+    check(foreign.length === 0, foreign);
+  },
+};
+
+// A case that fails leaves no dialog in the way of the next.
+const guarded = Object.entries(cases).map(([name, act]) => [
+  name,
+  () =>
+    act().catch(async (problem) => {
+      for (let n = 0; n < 3; n++) await page.keyboard.press("Escape");
+      throw problem;
+    }),
+]);
+await run(Object.fromEntries(guarded));
