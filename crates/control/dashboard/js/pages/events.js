@@ -1,8 +1,7 @@
 // What the gateway thought worth telling: cooldowns, retreats, breakers, budgets; those that rest now come first.
 import { html, useState } from '../lib.js';
 import { picture } from '../state/live.js';
-import { useResource } from '../state/resource.js';
-import { count, since, when } from '../text/format.js';
+import { count, since } from '../text/format.js';
 import { say, t } from '../text/text.js';
 import { Badge, Choice } from '../ui/controls.js';
 import { PageHead } from '../ui/page.js';
@@ -28,20 +27,16 @@ export function EventList({ events, age }) {
 export function Events() {
   const [kind, setKind] = useState('all');
   const seen = picture.value;
-  const stored = useResource('/admin/events?limit=200', { everySeconds: 15 });
   const live = seen?.live;
   const events = [...(live?.events ?? [])].reverse().filter((event) => kind === 'all' || group(event.kind) === kind);
   const resting = (live?.backends ?? []).filter((/** @type {any} */ backend) => backend.state !== 'healthy');
-  const older = stored.value?.events ?? [];
   const choices = [['all', t('All')], ['cooldown', t('Cooldowns')], ['retreat', t('Retreats')], ['breaker', t('Breakers')], ['other', t('Other')]];
   return html`<${PageHead} title=${t('Cooldowns & events')} about=${t('Backends that rest now, and what the gateway noticed.')} />
     <section class="card"><header><h2>${t('Resting now')}</h2></header>
       ${live ? html`<${Table} label=${t('Backends that cannot be used now')} rows=${resting} id=${(/** @type {any} */ one) => one.name} columns=${restingColumns()}
         empty=${html`<${Empty} icon="check" title=${t('All backends can be used')} />`} />` : html`<${Loading} />`}</section>
     <section class="card"><header><h2>${t('Events')}</h2><${Choice} label=${t('Kind')} value=${kind} onChange=${setKind} options=${choices.map(([value, text]) => ({ value, text }))} /></header>
-      ${live ? html`<${Table} label=${t('Events')} rows=${events} id=${(/** @type {any} */ event) => String(event.number)} columns=${eventColumns()} empty=${html`<${Empty} icon="events" title=${t('Nothing happened')}>${t('Cooldowns, retreats and alerts appear here.')}<//>`} />` : html`<${Loading} />`}</section>
-    ${older.length > 0 && html`<section class="card"><header><div><h2>${t('Kept events')}</h2><p>${t('Also from before the last start')}</p></div></header>
-      <${Table} label=${t('Kept events')} rows=${older} id=${(/** @type {any} */ event) => String(event.id ?? event.number ?? event.at)} columns=${keptColumns()} /></section>`}`;
+      ${live ? html`<${Table} label=${t('Events')} rows=${events} id=${(/** @type {any} */ event) => String(event.number)} columns=${eventColumns()} empty=${html`<${Empty} icon="events" title=${t('Nothing happened')}>${t('Cooldowns, retreats and alerts appear here.')}<//>`} />` : html`<${Loading} />`}</section>`;
 }
 
 /** @param {string} kind */
@@ -65,13 +60,5 @@ function eventColumns() {
     { title: t('Backend'), cell: (/** @type {any} */ event) => event.backend ?? '–' },
     { title: t('What'), cell: (/** @type {any} */ event) => html`<span class="wrap-anywhere">${event.text}${event.times > 1 ? ` ×${count(event.times)}` : ''}</span>` },
     { title: t('When'), number: true, cell: (/** @type {any} */ event) => html`<span class="quiet">${since(event.age_ms)}</span>` },
-  ];
-}
-
-function keptColumns() {
-  return [
-    { title: t('Kind'), cell: (/** @type {any} */ event) => html`<${Badge} tone=${TONES[event.kind]}>${say(event.kind)}<//>` },
-    { title: t('What'), cell: (/** @type {any} */ event) => html`<span class="wrap-anywhere">${event.text ?? event.detail ?? event.backend ?? '–'}</span>` },
-    { title: t('When'), number: true, cell: (/** @type {any} */ event) => when(event.at) },
   ];
 }

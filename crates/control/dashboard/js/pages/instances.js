@@ -14,6 +14,8 @@ import { attempt } from '../ui/toasts.js';
 import { Pairs } from './backends/details.js';
 
 /** @type {Record<string, string>} */
+const LOGINS = { signed_in: 'good', needs_human: 'warn', failed: 'bad', running: 'accent' };
+/** @type {Record<string, string>} */
 const TONES = { ready: 'good', starting: 'accent', reconnecting: 'warn', failed: 'bad', stopped: '', closed: '' };
 
 export function Instances() {
@@ -25,7 +27,7 @@ export function Instances() {
   const columns = [
     { title: t('Instance'), cell: (/** @type {any} */ one) => html`<button class="name" onClick=${() => setOpenId(id(one))}>${id(one)}</button>` },
     { title: t('State'), cell: (/** @type {any} */ one) => html`<${Badge} tone=${TONES[one.state]}>${say(one.state)}<//>` },
-    { title: t('Login'), cell: (/** @type {any} */ one) => html`<${Badge} tone=${login(one) === 'needs_human' ? 'warn' : ''}>${say(login(one)) || '–'}<//>` },
+    { title: t('Login'), cell: (/** @type {any} */ one) => html`<${Badge} tone=${LOGINS[login(one)] ?? ''} title=${say(one.login?.reason)}>${say(login(one)) || '–'}<//>` },
     { title: t('In flight'), number: true, cell: (/** @type {any} */ one) => count(one.in_flight) },
     { title: t('Up for'), number: true, cell: (/** @type {any} */ one) => span(one.uptime_ms ?? (one.uptime_s === undefined || one.uptime_s === null ? null : one.uptime_s * 1000)) },
     { title: t('Restarts'), number: true, cell: (/** @type {any} */ one) => count(one.restarts) },

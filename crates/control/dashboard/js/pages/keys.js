@@ -90,7 +90,7 @@ function Budgets() {
   const list = useResource('/admin/budgets', { everySeconds: 5 });
   const [editing, setEditing] = useState(/** @type {any} */ (null));
   const budgets = list.value?.budgets ?? [];
-  const change = may('admin') && list.value !== undefined;
+  const change = may('operator') && list.value !== undefined;
   const columns = [
     { title: t('Budget'), cell: (/** @type {any} */ budget) => html`<span class="name">${holder(budget)}</span>` },
     { title: t('Amount'), number: true, cell: (/** @type {any} */ budget) => html`${money(budget.amount)} <span class="quiet">${period(budget.per)}</span>` },

@@ -7,7 +7,7 @@ import { Link, ask, query } from '../state/route.js';
 import { count, when } from '../text/format.js';
 import { say, t } from '../text/text.js';
 import { Badge, Button } from '../ui/controls.js';
-import { Dialog } from '../ui/dialog.js';
+import { Confirm, Dialog } from '../ui/dialog.js';
 import { NumberField, TextField, listed, sorted } from '../ui/fields.js';
 import { PageHead } from '../ui/page.js';
 import { Empty, Notice, Shown } from '../ui/states.js';
@@ -74,7 +74,7 @@ function Aliases() {
   const fallback = (config.value?.effective ?? []).filter((/** @type {any} */ one) => one.path.startsWith('aliases.')).map((/** @type {any} */ one) => ({ name: one.path.slice(8), targets: one.value, source: one.origin }));
   const given = list.value?.aliases;
   const rows = Array.isArray(given) ? given : given ? Object.entries(given).map(([name, targets]) => ({ name, targets })) : fallback;
-  const change = may('admin') && list.value !== undefined;
+  const change = may('operator') && list.value !== undefined;
   const columns = [
     { title: t('Alias'), cell: (/** @type {any} */ row) => html`<span class="name wrap-anywhere">${row.name}</span>` },
     { title: t('Leads to, in this order'), cell: (/** @type {any} */ row) => html`<span class="wrap-anywhere">${[row.targets ?? row.models ?? row.target].flat().join(' → ')}</span>` },
@@ -122,29 +122,36 @@ function AliasEditor({ alias, onClose, onSaved }) {
 function Prices() {
   const [wanted, setWanted] = useState('');
   const [editing, setEditing] = useState(/** @type {any} */ (null));
-  const list = useResource(`/admin/prices?limit=200${wanted ? `&q=${encodeURIComponent(wanted)}` : ''}`);
-  const change = may('admin') && list.value !== undefined;
+  const list = useResource(`/admin/prices?limit=200${wanted ? `&search=${encodeURIComponent(wanted)}` : ''}`);
+  const [leaving, setLeaving] = useState(/** @type {any} */ (null));
+  const change = may('operator') && list.value !== undefined;
   const dollars = (/** @type {any} */ value) => (value === null || value === undefined ? '–' : `$${Number(value)}`);
-  const of = (/** @type {any} */ row, /** @type {string} */ field) => dollars(row.price?.[field] ?? row[field]);
+  const of = (/** @type {any} */ row, /** @type {string} */ field) => dollars(row[field]);
+  const remove = async () => {
+    await attempt(() => call('DELETE', `/admin/prices/${encodeURIComponent(leaving.id)}`, { revision: leaving.revision }), t('{name} is deleted', { name: leaving.model }));
+    list.reload();
+  };
   const columns = [
-    { title: t('Model'), cell: (/** @type {any} */ row) => html`<div><span class="name wrap-anywhere">${row.model}</span>${row.provider && html`<div class="quiet small">${row.provider}</div>`}</div>` },
+    { title: t('Model'), cell: (/** @type {any} */ row) => html`<span class="name wrap-anywhere">${row.model}</span>` },
     { title: t('Input, $/M'), number: true, cell: (/** @type {any} */ row) => of(row, 'input') },
     { title: t('Cached, $/M'), number: true, cell: (/** @type {any} */ row) => of(row, 'cached_input') },
     { title: t('Output, $/M'), number: true, cell: (/** @type {any} */ row) => of(row, 'output') },
-    { title: t('Since'), number: true, cell: (/** @type {any} */ row) => (row.since ?? row.from ? when(row.since ?? row.from) : '–') },
+    { title: t('Since'), number: true, cell: (/** @type {any} */ row) => (row.since ? when(row.since) : '–') },
     { title: t('Source'), cell: (/** @type {any} */ row) => (row.source ? html`<${Badge}>${say(row.source)}<//>` : '–') },
-    { title: t('Change'), tools: true, hidden: !change, cell: (/** @type {any} */ row) => html`<${Button} kind="small" icon="edit" label=${t('Edit {name}', { name: row.model })} onClick=${() => setEditing(row)} />` },
+    { title: t('Change'), tools: true, hidden: !change, cell: (/** @type {any} */ row) => html`<span class="row"><${Button} kind="small" icon="edit" label=${t('Edit {name}', { name: row.model })} onClick=${() => setEditing(row)} />
+      ${row.id && html`<${Button} kind="small" icon="trash" label=${t('Remove {name}', { name: row.model })} onClick=${() => setLeaving(row)} />`}</span>` },
   ];
   return html`<section class="card"><header><div><h2>${t('Prices')}</h2><p>${t('In US dollars per million tokens. A receipt keeps the version it was charged with.')}</p></div>
       <div class="row"><div class="narrow"><${TextField} label=${t('Find a model')} value=${wanted} onChange=${setWanted} type="search" /></div>${change && html`<${Button} kind="primary" icon="plus" onClick=${() => setEditing({})}>${t('Set a price')}<//>`}</div></header>
-    <${Shown} of=${list}>${(/** @type {any} */ value) => html`<${Table} label=${t('Prices')} rows=${value.prices ?? []} id=${(/** @type {any} */ row) => `${row.id ?? ''}${row.provider ?? ''}/${row.model}/${row.since ?? row.version ?? ''}`} columns=${columns}
+    <${Shown} of=${list}>${(/** @type {any} */ value) => html`<${Table} label=${t('Prices')} rows=${value.prices ?? []} id=${(/** @type {any} */ row) => `${row.source}/${row.model}/${row.since ?? ''}/${row.version}`} columns=${columns}
       empty=${html`<${Empty} icon="usage" title=${t('No price found')} />`} />`}<//></section>
+    ${leaving && html`<${Confirm} title=${t('Remove {name}', { name: leaving.model })} action=${t('Delete')} onYes=${remove} onClose=${() => setLeaving(null)}>${t('The price of the table or the file holds again.')}<//>`}
     ${editing && html`<${PriceEditor} row=${editing} onClose=${() => setEditing(null)} onSaved=${list.reload} />`}`;
 }
 
 /** @param {{row: any, onClose: () => void, onSaved: () => void}} props */
 function PriceEditor({ row, onClose, onSaved }) {
-  const first = (/** @type {string} */ field) => String(row.price?.[field] ?? row[field] ?? '');
+  const first = (/** @type {string} */ field) => String(row[field] ?? '');
   const [form, setForm] = useState(/** @type {Record<string, string>} */ ({ model: row.model ?? '', input: first('input'), cached_input: first('cached_input'), output: first('output') }));
   const [problem, setProblem] = useState(/** @type {any} */ (null));
   const { by, others } = sorted(problem, Object.keys(form));
@@ -153,7 +160,7 @@ function PriceEditor({ row, onClose, onSaved }) {
     const { model = '', ...amounts } = form;
     const price = Object.fromEntries(Object.entries(amounts).filter(([, value]) => value !== ''));
     try {
-      await call('POST', '/admin/prices', { body: { model: model.trim(), ...price } });
+      await call('PUT', '/admin/prices', { body: { prices: [{ model: model.trim(), since: new Date().toISOString(), price }] } });
       tell(t('{name} is saved', { name: model }));
       onSaved();
       onClose();
