@@ -128,9 +128,14 @@ impl Route {
     /// A copy of this route without the candidates whose price nobody knows; none when nobody is left.
     #[must_use]
     pub fn only_priced(&self) -> Option<Self> {
-        let priced = |tier: &Tier| {
-            let candidates: Vec<_> =
-                tier.candidates.iter().filter(|one| one.price.is_some()).cloned().collect();
+        self.only(|one| one.price.is_some())
+    }
+
+    /// A copy of this route with those candidates that fit; none when nobody is left.
+    #[must_use]
+    pub fn only(&self, fits: impl Fn(&Candidate) -> bool) -> Option<Self> {
+        let fitting = |tier: &Tier| {
+            let candidates: Vec<_> = tier.candidates.iter().filter(|one| fits(one)).cloned().collect();
             (!candidates.is_empty()).then(|| Tier {
                 model: Arc::clone(&tier.model),
                 pool: Arc::clone(&tier.pool),
@@ -139,7 +144,7 @@ impl Route {
                 candidates,
             })
         };
-        let tiers: Vec<Tier> = self.tiers.iter().filter_map(priced).collect();
+        let tiers: Vec<Tier> = self.tiers.iter().filter_map(fitting).collect();
         let renamed = self.renamed;
         (!tiers.is_empty())
             .then(|| Self { renamed, ..Self::new(Arc::clone(&self.asked), Arc::clone(&self.model), tiers) })

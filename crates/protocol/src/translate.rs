@@ -70,7 +70,7 @@ pub(crate) trait EventWriter: Send {
 }
 
 /// To whom a request is written.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Target<'a> {
     /// The backend's own name for the model.
     pub model: &'a str,
@@ -97,6 +97,11 @@ pub struct Manner {
 }
 
 impl Manner {
+    /// Whether it is that of the dialect's maker.
+    pub(crate) fn is_original(self) -> bool {
+        self == Self::ORIGINAL
+    }
+
     /// That of the dialect's maker.
     pub const ORIGINAL: Self = Manner {
         takes_max_tokens: false,

@@ -1,6 +1,6 @@
 //! Decides what is being asked, from one borrowed scan of the body; never copies or reorders what the client wrote.
 
-mod speech;
+pub(super) mod speech;
 
 use std::{
     net::IpAddr,
@@ -262,7 +262,7 @@ impl Door<'_> {
         let mut ask = Ask { estimate, bound, affinity, framing, method_of_model, past, ..ask };
         ask.dialects = speech::translatable(&ask)?;
         if is_strict {
-            ask.dialects = speech::lossless(&ask)?;
+            ask = speech::lose_nothing(ask)?;
         }
         Ok(ask)
     }

@@ -3,11 +3,11 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use http_body_util::BodyExt;
 use policy::{answer_path, gemini_path, stream_path};
-use protocol::{Dialect, Edits, Failure, FailureKind, Target};
+use protocol::{Dialect, Edits, Failure, FailureKind};
 use upstream::CallBody;
 
 use super::super::{
-    decode::{Ask, Payload},
+    decode::{Ask, Payload, speech},
     route::Lease,
 };
 use crate::{forward, inbound::Passing};
@@ -16,9 +16,6 @@ use crate::{forward, inbound::Passing};
 pub(super) static DROPPED: HeaderName = HeaderName::from_static("x-lockgate-dropped");
 /// A longer list of what was dropped is cut: proxies refuse long headers.
 const DROPPED_BYTES_MAX: usize = 4096;
-/// The longest answer asked for where the dialect must be told one, and neither the client nor the configuration say:
-/// what every current model of those dialects can write.
-const OUTPUT_TOKENS_DEFAULT: u64 = 32_000;
 
 /// A call without its deadlines.
 pub(super) struct Outgoing {
@@ -93,11 +90,7 @@ fn translated(ask: &Ask, lease: &Lease) -> Result<Outgoing, Failure> {
     let Some(Ok(request)) = ask.conversation() else {
         return Err(Failure::new(FailureKind::Rejected, "the request cannot be put in another dialect"));
     };
-    let target = Target {
-        model: &candidate.native,
-        max_output_tokens: candidate.max_output.unwrap_or(OUTPUT_TOKENS_DEFAULT),
-        manner: backend.manner,
-    };
+    let target = speech::target(candidate, backend);
     let encoded = protocol::encode_request(lease.dialect(), request, &target)
         .ok_or_else(|| Failure::new(FailureKind::Rejected, "the backend's dialect does not converse"))?;
     let losses = protocol::loss_paths(ask.dialect, request.losses.iter().chain(&encoded.losses));

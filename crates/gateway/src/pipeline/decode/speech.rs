@@ -1,6 +1,6 @@
-//! Decides in which dialects an ask may go to a backend; never which backend that is.
+//! Decides in which dialects an ask may go to which backends; never which of those it is.
 
-use policy::{Backend, Dialects, Route};
+use policy::{Backend, Candidate, Dialects, Route};
 use protocol::{Dialect, Target};
 
 use super::{super::accept::Arrival, Ask, Payload};
@@ -69,31 +69,97 @@ impl From<Tie> for Refusal {
     }
 }
 
-/// Its own, and those that carry all that it says; a refusal with what is lost where no backend speaks any of them.
-pub(super) fn lossless(ask: &Ask) -> Result<Dialects, Refusal> {
-    let spoken = spoken(&ask.view, &ask.route, Backend::dialects);
-    let mut kept = Dialects::only(ask.dialect);
-    let mut least: Option<Vec<String>> = None;
-    let foreign = Dialect::ALL
-        .iter()
-        .copied()
-        .filter(|dialect| *dialect != ask.dialect && ask.dialects.holds(*dialect) && spoken.holds(*dialect));
-    for dialect in foreign {
-        let Some(request) = ask.conversation() else { break };
-        let request = request.as_ref().map_err(|error| Refusal::from(error.clone()))?;
-        let target =
-            Target { model: &ask.route.model, max_output_tokens: 1, manner: protocol::Manner::default() };
-        let Some(encoded) = protocol::encode_request(dialect, request, &target) else { continue };
-        let lost = protocol::loss_paths(ask.dialect, request.losses.iter().chain(&encoded.losses));
-        if lost.is_empty() {
-            kept = kept.and(dialect);
-        } else if least.as_ref().is_none_or(|least| lost.len() < least.len()) {
-            least = Some(lost);
+/// Leaves an ask to those backends to which all can be carried that it says, in the dialects that do; a refusal with what
+/// is lost where there is none. Each is judged as it would be called: what is lost depends on its model and its habits.
+pub(super) fn lose_nothing(ask: Ask) -> Result<Ask, Refusal> {
+    let mut judge = Judge { ask: &ask, judged: Vec::new(), least: None };
+    let mut dialects = Dialects::only(ask.dialect);
+    let mut kept: Vec<(&Candidate, Dialects, Dialects)> = Vec::new();
+    for candidate in ask.route.tiers.iter().flat_map(|tier| &tier.candidates) {
+        let Some(serving) = ask.view.serving(candidate.backend).filter(|serving| serving.backend.enabled)
+        else {
+            continue;
+        };
+        let spoken = serving.backend.dialects().common(ask.dialects);
+        let lossless = judge.lossless(candidate, &serving.backend, spoken)?;
+        // A backend of the client's own dialect is spoken to in that, whatever else it speaks.
+        if !spoken.holds(ask.dialect) || !ask.past.is_empty() {
+            dialects =
+                Dialect::ALL.iter().copied().filter(|one| lossless.holds(*one)).fold(dialects, Dialects::and);
         }
+        kept.push((candidate, spoken, lossless));
     }
-    match least {
-        Some(lost) if spoken.common(kept).is_empty() => Err(losing(&lost)),
-        _ => Ok(kept),
+    // It is spoken to in the best of the ask's dialects that it speaks, so that it must lose nothing in any of those.
+    let fits = |candidate: &Candidate| {
+        kept.iter().any(|(known, spoken, lossless)| {
+            let spoken = spoken.common(dialects);
+            std::ptr::eq(*known, candidate) && !spoken.is_empty() && spoken == lossless.common(spoken)
+        })
+    };
+    match (judge.least.take(), ask.route.only(fits)) {
+        (None, _) => Ok(Ask { dialects, ..ask }),
+        (Some(_), Some(route)) => Ok(Ask { dialects, route: route.into(), ..ask }),
+        (Some(lost), None) => Err(losing(&lost)),
+    }
+}
+
+/// Finds out what is lost on the way to backends, those that are called alike together.
+struct Judge<'a> {
+    ask: &'a Ask,
+    judged: Vec<(Dialect, Target<'a>, bool)>,
+    /// The least that was lost anywhere.
+    least: Option<Vec<String>>,
+}
+
+impl<'a> Judge<'a> {
+    /// Those of the dialects a backend is spoken to in that lose nothing there. Its own comes first, and loses nothing.
+    fn lossless(
+        &mut self,
+        candidate: &'a Candidate,
+        backend: &Backend,
+        spoken: Dialects,
+    ) -> Result<Dialects, Refusal> {
+        let own = self.ask.dialect;
+        if spoken.holds(own) && self.ask.past.is_empty() {
+            return Ok(spoken);
+        }
+        let Some(request) = self.ask.conversation() else { return Ok(Dialects::NONE) };
+        let request = request.as_ref().map_err(|error| Refusal::from(error.clone()))?;
+        let target = target(candidate, backend);
+        let mut lossless = Dialects::NONE;
+        for dialect in Dialect::ALL.iter().copied().filter(|dialect| spoken.holds(*dialect)) {
+            let alike = self.judged.iter().find(|(known, with, _)| *known == dialect && *with == target);
+            let carries = match alike {
+                Some((.., carries)) => *carries,
+                None => {
+                    let Some(encoded) = protocol::encode_request(dialect, request, &target) else { continue };
+                    let lost = protocol::loss_paths(own, request.losses.iter().chain(&encoded.losses));
+                    let carries = lost.is_empty();
+                    self.judged.push((dialect, target, carries));
+                    if !carries && self.least.as_ref().is_none_or(|least| lost.len() < least.len()) {
+                        self.least = Some(lost);
+                    }
+                    carries
+                }
+            };
+            if carries {
+                lossless = lossless.and(dialect);
+            }
+        }
+        Ok(lossless)
+    }
+}
+
+/// The longest answer asked for where the dialect must be told one, and neither the client nor the configuration say:
+/// what every current model of those dialects can write.
+const OUTPUT_TOKENS_DEFAULT: u64 = 32_000;
+
+/// To whom an ask is written that goes to a candidate in another dialect.
+pub(in super::super) fn target<'a>(candidate: &'a Candidate, backend: &Backend) -> Target<'a> {
+    Target {
+        model: &candidate.native,
+        max_output_tokens: candidate.max_output.unwrap_or(OUTPUT_TOKENS_DEFAULT),
+        manner: backend.manner,
     }
 }
 

@@ -254,6 +254,27 @@ async fn a_strict_request_goes_where_nothing_is_lost() {
     assert_eq!(own.next_request().await.json()["seed"], 7);
 }
 
+/// What is lost depends on the backend's habits and its model, not on its dialect alone.
+#[tokio::test(start_paused = true)]
+async fn a_strict_request_is_judged_by_the_backend_that_would_get_it() {
+    let (plain, marked) = (ScriptedProvider::start().await, ScriptedProvider::start().await);
+    let plan = plan(&[&plain, &marked], Dialect::OpenAiChat).with(|draft| {
+        draft.backends[1].kind = BackendKind::named("openrouter").expect("a kind");
+        draft.backends[1].dialects = Some(vec![Dialect::OpenAiChat]);
+    });
+    let scene = plan.start().await;
+    let strict = scene.client().with_header("x-lockgate-strict", "1");
+    let mut body = (MESSAGES.body)();
+    body["system"] = json!([{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral"}}]);
+    let answer = strict.post(MESSAGES.whole, &body).await.expect("an answer");
+    assert_eq!((answer.status.as_u16(), answer.header("x-lockgate-backend")), (200, Some("b1")));
+    assert_eq!((plain.count().accepted, answer.header("x-lockgate-dropped")), (0, None));
+    // Nobody is asked for thoughts that a model cannot be asked for.
+    body["thinking"] = json!({"type": "disabled"});
+    let answer = strict.post(MESSAGES.whole, &body).await.expect("an answer");
+    assert_eq!((answer.status.as_u16(), plain.count().accepted), (400, 0));
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_no_request_is_refused_before_anybody_is_called() {
     let provider = ScriptedProvider::start().await;
