@@ -10,6 +10,7 @@ pub(crate) mod answer;
 mod anthropic_messages;
 pub(crate) mod ask;
 mod count;
+mod custom;
 pub(crate) mod error;
 mod fields;
 mod foreign;

@@ -84,7 +84,7 @@ struct Message<'a> {
 
 pub(crate) fn encode(answer: &Answer, plan: &AnswerPlan) -> Bytes {
     let calls = Calls::of(&plan.request);
-    let message = message(answer, calls);
+    let message = message(answer, calls, &plan.request);
     let finish_reason = calls.finish_reason(&answer.finish, message.refusal.as_deref());
     let id = match answer.id.as_str() {
         "" => Cow::Owned(format!("chatcmpl-{}", plan.id)),
@@ -101,7 +101,7 @@ pub(crate) fn encode(answer: &Answer, plan: &AnswerPlan) -> Bytes {
     })
 }
 
-fn message(answer: &Answer, calls: Calls) -> Message<'_> {
+fn message<'a>(answer: &'a Answer, calls: Calls, request: &Request) -> Message<'a> {
     let mut message = Message { role: "assistant", ..Message::default() };
     let mut thoughts = 0;
     for part in &answer.parts {
@@ -134,7 +134,7 @@ fn message(answer: &Answer, calls: Calls) -> Message<'_> {
             Content::ToolCall(call) if calls == Calls::Function => {
                 message.function_call = Some(wire::CalledFunction::of(call));
             }
-            Content::ToolCall(call) => message.tool_calls.push(wire::Call::shown(call)),
+            Content::ToolCall(call) => message.tool_calls.push(wire::Call::shown(call, request)),
             Content::Image(_)
             | Content::Document(_)
             | Content::Audio(_)

@@ -4,10 +4,12 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::thought::Kept;
 use crate::conversation::part::{Cache, Citation, Json, Takes, ToolCall};
-use crate::dialect::Dialect;
+use crate::conversation::request::Request;
+use crate::dialect::{Dialect, custom};
 
 /// A message of a request.
 #[derive(Debug, Default, Serialize)]
@@ -108,16 +110,16 @@ pub(super) struct Call<'a> {
 
 #[derive(Debug, Default, Serialize)]
 pub(super) struct CalledFunction<'a> {
-    #[serde(skip_serializing_if = "str::is_empty")]
-    pub(super) name: &'a str,
-    pub(super) arguments: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) name: Option<&'a str>,
+    pub(super) arguments: Cow<'a, str>,
 }
 
 #[derive(Debug, Default, Serialize)]
 pub(super) struct CalledCustom<'a> {
-    #[serde(skip_serializing_if = "str::is_empty")]
-    pub(super) name: &'a str,
-    pub(super) input: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) name: Option<&'a str>,
+    pub(super) input: Cow<'a, str>,
 }
 
 /// Where Google's own endpoint of this dialect keeps the seal of a call.
@@ -141,7 +143,7 @@ impl<'a> CalledFunction<'a> {
     pub(super) fn of(call: &'a ToolCall) -> Self {
         // A call without arguments is one with an empty object; a text of no JSON trips clients and servers alike.
         let arguments = if call.arguments.is_empty() { "{}" } else { &call.arguments };
-        CalledFunction { name: &call.name, arguments }
+        CalledFunction { name: Some(&call.name), arguments: Cow::Borrowed(arguments) }
     }
 }
 
@@ -150,14 +152,32 @@ impl<'a> Call<'a> {
     pub(super) fn of(call: &'a ToolCall, seal: Option<String>) -> Self {
         let (kind, function, custom) = match call.takes {
             Takes::Object => ("function", Some(CalledFunction::of(call)), None),
-            Takes::Text => ("custom", None, Some(CalledCustom { name: &call.name, input: &call.arguments })),
+            Takes::Text => {
+                let input = Cow::Borrowed(call.arguments.as_str());
+                ("custom", None, Some(CalledCustom { name: Some(&call.name), input }))
+            }
         };
         Call { id: &call.id, r#type: kind, function, custom, extra_content: seal.map(Extra::of) }
     }
 
-    /// A call as a client is to keep it.
-    pub(super) fn shown(call: &'a ToolCall) -> Self {
-        Self::of(call, call.seal.as_ref().map(|seal| seal.shown_in(Dialect::OpenAiChat)))
+    /// A call of a tool that takes text, for those who know functions only.
+    pub(super) fn wrapped(call: &'a ToolCall, seal: Option<String>) -> Self {
+        let arguments = Cow::Owned(custom::wrapped(&call.arguments));
+        let function = Some(CalledFunction { name: Some(&call.name), arguments });
+        Call { r#type: "function", function, custom: None, ..Self::of(call, seal) }
+    }
+
+    /// A call as a client is to keep it, of the tool that it has offered.
+    pub(super) fn shown(call: &'a ToolCall, request: &Request) -> Self {
+        let shown = Self::of(call, call.seal.as_ref().map(|seal| seal.shown_in(Dialect::OpenAiChat)));
+        match (call.takes, custom::takes(call.takes, &call.name, request)) {
+            (Takes::Object, Takes::Text) => {
+                let input = Cow::Owned(custom::unwrapped(&call.arguments));
+                let custom = Some(CalledCustom { name: Some(&call.name), input });
+                Call { r#type: "custom", function: None, custom, ..shown }
+            }
+            (Takes::Object | Takes::Text, _) => shown,
+        }
     }
 }
 
@@ -224,7 +244,7 @@ pub(super) struct Function<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) description: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) parameters: Option<&'a Json>,
+    pub(super) parameters: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) strict: Option<bool>,
 }

@@ -14,6 +14,7 @@ use crate::conversation::request::{Format, Request};
 use crate::conversation::tool::{Function, Tool, ToolChoice, ToolKind};
 use crate::dialect::Dialect;
 use crate::dialect::anthropic_messages::wire::{CacheControl, Item};
+use crate::dialect::custom;
 use crate::dialect::object::Fields;
 use crate::dialect::write::json;
 use crate::translate::{Encoded, Target};
@@ -176,7 +177,7 @@ fn tool<'a>(tool: &'a Tool, losses: &mut Vec<Loss>) -> Option<WireTool<'a>> {
             Some(WireTool::Function {
                 name,
                 description: description.as_deref().map(Cow::Borrowed),
-                input_schema: Cow::Owned(raw(TEXT_SCHEMA.to_owned())),
+                input_schema: Cow::Borrowed(custom::schema()),
                 strict: None,
                 cache_control,
             })
@@ -190,10 +191,6 @@ fn tool<'a>(tool: &'a Tool, losses: &mut Vec<Loss>) -> Option<WireTool<'a>> {
         }
     }
 }
-
-/// A tool that takes text takes an object with that text.
-const TEXT_SCHEMA: &str =
-    r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}"#;
 
 /// A schema must say that it is one of an object, which other dialects take for granted.
 fn input_schema(function: &Function) -> Cow<'_, RawValue> {

@@ -11,6 +11,7 @@ use crate::conversation::part::{Json, Native};
 use crate::conversation::request::Request;
 use crate::conversation::tool::{Function, Tool, ToolChoice, ToolKind};
 use crate::dialect::ask::DecodeError;
+use crate::dialect::custom;
 use crate::dialect::gemini::SELF;
 use crate::dialect::gemini::schema::{self, Fit};
 use crate::dialect::gemini::wire::{each, name};
@@ -197,8 +198,7 @@ pub(super) fn encode<'a>(request: &'a Request, losses: &mut Vec<Loss>) -> Vec<To
 
 /// A tool that takes text takes an object with that text.
 fn text_schema() -> Json {
-    let schema = r#"{"type":"object","properties":{"input":{"type":"string"}},"required":["input"]}"#;
-    json(schema).expect("a constant that is JSON")
+    json(custom::SCHEMA).expect("a constant that is JSON")
 }
 
 fn declaration(function: &Function) -> Declaration<'_> {

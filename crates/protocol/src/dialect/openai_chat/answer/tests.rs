@@ -59,6 +59,22 @@ fn answers_keep_what_they_say() {
 }
 
 #[test]
+fn a_custom_tool_is_called_as_one_by_whoever_knows_functions_only() {
+    let body = json!({"messages": [{"role": "user", "content": "hi"}], "tools": [{"type": "custom", "custom": {"name": "f"}}]});
+    let request = crate::decode_request(crate::Dialect::OpenAiChat, body.to_string().as_bytes()).unwrap();
+    let plan =
+        AnswerPlan { model: "m".into(), id: "r".into(), created: 1, request: Arc::new(request.unwrap()) };
+    let call =
+        json!({"id": "a", "type": "function", "function": {"name": "f", "arguments": "{\"input\":\"a b\"}"}});
+    let body = json!({"choices": [{"message": {"tool_calls": [call]}, "finish_reason": "tool_calls"}]});
+    let written: Value = serde_json::from_slice(&encode(&decode(&body.to_string()).unwrap(), &plan)).unwrap();
+    assert_eq!(
+        written["choices"][0]["message"]["tool_calls"],
+        json!([{"id": "a", "type": "custom", "custom": {"name": "f", "input": "a b"}}])
+    );
+}
+
+#[test]
 fn errors_in_disguise_are_failures() {
     for (body, kind) in [
         (r#"{"error":{"message":"slow down","code":429}}"#, FailureKind::RateLimited),

@@ -10,7 +10,7 @@ use crate::conversation::request::{Format, Request};
 use crate::conversation::tool::{Tool, ToolChoice, ToolKind};
 use crate::dialect::Dialect;
 use crate::dialect::openai_chat::wire;
-use crate::dialect::write;
+use crate::dialect::{custom, write};
 use crate::translate::{Encoded, Manner, Target};
 
 #[derive(Debug, Default, Serialize)]
@@ -163,7 +163,7 @@ fn reasoning<'a>(request: &'a Request, body: &mut Body<'a>, losses: &mut Vec<Los
 
 /// What OpenAI's service offers beside the model; others do not have it, and some refuse it.
 fn services<'a>(request: &'a Request, manner: Manner, body: &mut Body<'a>, losses: &mut Vec<Loss>) {
-    let is_openai = manner == Manner::default();
+    let is_openai = manner.is_original();
     let keeps = request.store == Some(true);
     if is_openai {
         body.store = keeps.then_some(true);
@@ -192,6 +192,9 @@ fn tools<'a>(request: &'a Request, manner: Manner, body: &mut Body<'a>, losses: 
         if tool.cache.is_some() && !manner.takes_cache_control {
             losses.push(Loss::At(tool.at.field("cache_control")));
         }
+        if matches!(&tool.kind, ToolKind::Custom { format: Some(_), .. }) && !manner.is_original() {
+            losses.push(Loss::At(tool.at.field("format")));
+        }
     }
     // Both are refused where there are no tools, and mean nothing there.
     if body.tools.is_empty() {
@@ -201,7 +204,8 @@ fn tools<'a>(request: &'a Request, manner: Manner, body: &mut Body<'a>, losses: 
         return;
     }
     body.parallel_tool_calls = request.parallel_tool_calls;
-    body.tool_choice = request.tool_choice.as_ref().map(|choice| self::choice(choice, &request.tools));
+    let customs: &[Tool] = if manner.is_original() { &request.tools } else { &[] };
+    body.tool_choice = request.tool_choice.as_ref().map(|choice| self::choice(choice, customs));
 }
 
 fn tool(tool: &Tool, manner: Manner) -> Option<wire::Tool<'_>> {
@@ -210,8 +214,17 @@ fn tool(tool: &Tool, manner: Manner) -> Option<wire::Tool<'_>> {
             function: wire::Function {
                 name: &function.name,
                 description: function.description.as_deref(),
-                parameters: function.parameters.as_ref(),
+                parameters: function.parameters.as_ref().map(Json::raw),
                 strict: function.strict,
+            },
+        },
+        // Whoever is not OpenAI knows functions only.
+        ToolKind::Custom { name, description, .. } if !manner.is_original() => wire::ToolKind::Function {
+            function: wire::Function {
+                name,
+                description: description.as_deref(),
+                parameters: Some(custom::schema()),
+                strict: None,
             },
         },
         ToolKind::Custom { name, description, format } => {

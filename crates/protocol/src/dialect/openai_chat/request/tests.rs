@@ -322,6 +322,30 @@ fn thinking_is_asked_for_in_many_ways() {
 }
 
 #[test]
+fn tools_that_take_text_are_functions_for_all_but_openai() {
+    let call = json!({"id": "c", "type": "custom", "custom": {"name": "patch", "input": "a\nb"}});
+    let tool = json!({"name": "patch", "description": "Patches.", "format": {"type": "text"}});
+    let body = json!({
+        "messages": [{"role": "assistant", "content": null, "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "c", "content": "done"}],
+        "tools": [{"type": "custom", "custom": tool}],
+        "tool_choice": {"type": "custom", "custom": {"name": "patch"}},
+    });
+    check(&TARGET, &body, &body, &[]);
+    let call = json!({"id": "c", "type": "function", "function": {"name": "patch", "arguments": "{\"input\":\"a\\nb\"}"}});
+    let schema =
+        json!({"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]});
+    let tool = json!({"name": "patch", "description": "Patches.", "parameters": schema});
+    let expected = json!({
+        "messages": [{"role": "assistant", "content": null, "tool_calls": [call]},
+            {"role": "tool", "tool_call_id": "c", "content": "done"}],
+        "tools": [{"type": "function", "function": tool}],
+        "tool_choice": {"type": "function", "function": {"name": "patch"}},
+    });
+    check(&OPEN_ROUTER, &body, &expected, &["tools[0].format"]);
+}
+
+#[test]
 fn cache_marks_go_where_they_are_understood() {
     let marked = json!([
         {"role": "system", "content": [{"type": "text", "text": "a", "cache_control": {"type": "ephemeral", "ttl": "1h"}}]},

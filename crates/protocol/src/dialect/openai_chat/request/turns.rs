@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::conversation::loss::{Aspect, Loss};
-use crate::conversation::part::{Content, Document, Image, Part, Source, ToolResult};
+use crate::conversation::part::{Content, Document, Image, Part, Source, Takes, ToolResult};
 use crate::conversation::request::{Role, Turn};
 use crate::dialect::Dialect;
 use crate::dialect::openai_chat::wire;
@@ -105,7 +105,11 @@ impl<'a> Turns<'a, '_> {
                     if call.seal.is_some() && own.is_none() {
                         self.losses.push(Loss::Of(part.at.clone(), Aspect::Seal));
                     }
-                    message.tool_calls.push(wire::Call::of(call, own.map(|seal| seal.value.clone())));
+                    let seal = own.map(|seal| seal.value.clone());
+                    message.tool_calls.push(match call.takes {
+                        Takes::Text if !self.manner.is_original() => wire::Call::wrapped(call, seal),
+                        Takes::Text | Takes::Object => wire::Call::of(call, seal),
+                    });
                 }
                 Content::Thinking(thinking) => {
                     if !message.kept.keep(thinking) {

@@ -333,6 +333,37 @@ fn a_stream_is_written_as_openai_does() {
     assert_eq!(write(request, &events), with_usage);
 }
 
+/// A request that offers `f` as a tool that takes text.
+fn offering_custom() -> Request {
+    let body =
+        r#"{"messages":[{"role":"user","content":"hi"}],"tools":[{"type":"custom","custom":{"name":"f"}}]}"#;
+    crate::decode_request(Dialect::OpenAiChat, body.as_bytes()).unwrap().unwrap()
+}
+
+#[test]
+fn a_custom_tool_is_called_as_one_by_whoever_knows_functions_only() {
+    let called = json!({"tool_calls": [{"index": 0, "id": "a", "type": "custom", "custom": {"name": "f", "input": ""}}]});
+    let end = [json!("tool_calls"), json!("[DONE]")];
+    for (pieces, input) in [
+        (["{\"inp", "ut\":\"a\\nb\"}"], "a\nb"),
+        (["{\"input\":", "7}"], "{\"input\":7}"),
+        (["not ", "JSON"], "not JSON"),
+    ] {
+        let events = [
+            start(),
+            call(0, "a", Takes::Object),
+            text(0, pieces[0]),
+            text(0, pieces[1]),
+            Event::Close { part: 0 },
+            Event::Finish(Finish::ToolCalls),
+            Event::End,
+        ];
+        let said = json!({"tool_calls": [{"index": 0, "custom": {"input": input}}]});
+        let expected = [&[called.clone(), said][..], &end].concat();
+        assert_eq!(write(offering_custom(), &events)[1..], expected);
+    }
+}
+
 #[test]
 fn calls_and_thoughts_are_written_with_their_seals() {
     let events = [
@@ -367,6 +398,7 @@ fn calls_and_thoughts_are_written_with_their_seals() {
             json!({"tool_calls": [{"index": 1, "custom": {"input": "in"}}]}),
             json!({"tool_calls": [{"index": 0, "function": {"arguments": "{}"}}]}),
             json!({"tool_calls": [{"index": 2, "id": "c", "type": "function", "function": {"name": "f", "arguments": ""}}]}),
+            json!({"tool_calls": [{"index": 2, "function": {"arguments": "{}"}}]}),
             json!({"refusal": "No."}),
             json!("tool_calls"),
             json!("[DONE]"),

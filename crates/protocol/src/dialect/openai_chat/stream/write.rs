@@ -10,12 +10,12 @@ use crate::conversation::event::{Delta, Event, Opening};
 use crate::conversation::part::{Takes, characters};
 use crate::conversation::seal::Seal;
 use crate::conversation::usage::Usage;
-use crate::dialect::Dialect;
 use crate::dialect::error::{StreamPlace, WireError};
 use crate::dialect::openai::error;
 use crate::dialect::openai_chat::answer::Calls;
 use crate::dialect::openai_chat::thought::Detail;
 use crate::dialect::openai_chat::{usage, wire};
+use crate::dialect::{Dialect, custom};
 use crate::translate::EventWriter;
 
 /// A stream that is being written.
@@ -50,8 +50,28 @@ enum Kind {
     Text,
     Refusal,
     Thinking { index: u64, is_summary: bool },
-    Call { index: u64, takes: Takes, opening: Option<Unsaid> },
+    Call { index: u64, words: Words, opening: Option<Unsaid> },
     Silent,
+}
+
+/// What a call says.
+#[derive(Debug)]
+enum Words {
+    /// Arguments of a function, which are an object even where there are none.
+    Arguments { has_some: bool },
+    /// The text that a custom tool takes.
+    Input,
+    /// The same in an object, from an upstream that knows functions only: it can be told only when it is whole.
+    Wrapped(String),
+}
+
+impl Words {
+    fn takes(&self) -> Takes {
+        match self {
+            Words::Arguments { .. } => Takes::Object,
+            Words::Input | Words::Wrapped(_) => Takes::Text,
+        }
+    }
 }
 
 /// The beginning of a call, held back until it is known whether a seal belongs to it: clients look for one in a call's
@@ -125,7 +145,12 @@ impl Writer {
                 self.calls += 1;
                 let opening = Some(Unsaid { id: id.clone(), name: name.clone() });
                 self.held = Some(part);
-                Kind::Call { index: self.calls - 1, takes: *takes, opening }
+                let words = match (takes, custom::takes(*takes, name, &self.plan.request)) {
+                    (Takes::Object, Takes::Object) => Words::Arguments { has_some: false },
+                    (Takes::Object, Takes::Text) => Words::Wrapped(String::new()),
+                    (Takes::Text, _) => Words::Input,
+                };
+                Kind::Call { index: self.calls - 1, words, opening }
             }
             Opening::Native(_) => Kind::Silent,
         };
@@ -142,6 +167,15 @@ impl Writer {
             Delta::Text(_) | Delta::Citation(_) => None,
         };
         self.open_call(at, seal, out);
+        if let (Some(Open { kind: Kind::Call { words, .. }, .. }), Delta::Text(text)) =
+            (self.open.get_mut(at), delta)
+        {
+            match words {
+                Words::Arguments { has_some } => *has_some |= !text.is_empty(),
+                Words::Input => {}
+                Words::Wrapped(whole) => return whole.push_str(text),
+            }
+        }
         let Some(open) = self.open.get(at) else { return };
         match (&open.kind, delta) {
             (Kind::Text, Delta::Text(text)) => {
@@ -171,7 +205,9 @@ impl Writer {
                     self.delta(out, |out| field("reasoning_details", &[detail], out));
                 }
             }
-            (Kind::Call { index, takes, .. }, Delta::Text(text)) => self.arguments(*index, *takes, text, out),
+            (Kind::Call { index, words, .. }, Delta::Text(text)) => {
+                self.arguments(*index, words.takes(), text, out);
+            }
             (
                 Kind::Text | Kind::Refusal | Kind::Thinking { .. } | Kind::Call { .. } | Kind::Silent,
                 Delta::Text(_) | Delta::Seal(_) | Delta::Citation(_),
@@ -213,10 +249,10 @@ impl Writer {
 
     /// Says that a call begins, if that is not said yet.
     fn open_call(&mut self, at: usize, seal: Option<&Seal>, out: &mut Vec<u8>) {
-        let Some(Open { kind: Kind::Call { index, takes, opening }, .. }) = self.open.get_mut(at) else {
+        let Some(Open { kind: Kind::Call { index, words, opening }, .. }) = self.open.get_mut(at) else {
             return;
         };
-        let (index, takes) = (*index, *takes);
+        let (index, takes) = (*index, words.takes());
         let unsaid = opening.take();
         if unsaid.is_some() {
             self.held = None;
@@ -227,7 +263,7 @@ impl Writer {
             // SDKs take a piece of a call that holds neither of the two for a broken one.
             (None, extra_content) => CallStart { index, extra_content, ..CallStart::more(takes) },
             (Some(unsaid), _) if self.words == Calls::Function => {
-                let call = wire::CalledFunction { name: &unsaid.name, arguments: "" };
+                let call = wire::CalledFunction { name: Some(&unsaid.name), arguments: "".into() };
                 return self.delta(out, |out| field("function_call", &call, out));
             }
             (Some(unsaid), extra_content) => {
@@ -242,7 +278,16 @@ impl Writer {
     fn close(&mut self, part: u32, out: &mut Vec<u8>) {
         if let Some(at) = self.open.iter().rposition(|open| open.part == part) {
             self.open_call(at, None, out);
-            self.open.swap_remove(at);
+            let closed = self.open.swap_remove(at);
+            match closed.kind {
+                Kind::Call { index, words: Words::Wrapped(whole), .. } => {
+                    self.arguments(index, Takes::Text, &custom::unwrapped(&whole), out);
+                }
+                Kind::Call { index, words: Words::Arguments { has_some: false }, .. } => {
+                    self.arguments(index, Takes::Object, "{}", out);
+                }
+                Kind::Call { .. } | Kind::Text | Kind::Refusal | Kind::Thinking { .. } | Kind::Silent => {}
+            }
         }
     }
 
@@ -311,10 +356,10 @@ impl<'a> CallStart<'a> {
     }
 
     fn of(index: u64, takes: Takes, unsaid: &'a Unsaid, extra_content: Option<wire::Extra>) -> Self {
-        let name = &unsaid.name;
+        let name = Some(unsaid.name.as_str());
         let (kind, function, custom) = match takes {
-            Takes::Object => ("function", Some(wire::CalledFunction { name, arguments: "" }), None),
-            Takes::Text => ("custom", None, Some(wire::CalledCustom { name, input: "" })),
+            Takes::Object => ("function", Some(wire::CalledFunction { name, arguments: "".into() }), None),
+            Takes::Text => ("custom", None, Some(wire::CalledCustom { name, input: "".into() })),
         };
         CallStart { index, id: Some(&unsaid.id), r#type: Some(kind), function, custom, extra_content }
     }

@@ -3,14 +3,11 @@
 use std::borrow::Cow;
 
 use crate::conversation::answer::{Answer, AnswerPlan, Finish};
-use crate::conversation::loss::Place;
 use crate::conversation::part::{Content, Part, Takes, Text, Thinking, ToolCall, characters};
 use crate::conversation::seal::Seal;
-use crate::conversation::tool::ToolKind;
-use crate::dialect::Dialect;
-use crate::dialect::openai_responses::object::Object;
 use crate::dialect::openai_responses::response::Ids;
 use crate::dialect::openai_responses::wire::{Annotation, Item, Mark, Piece, Status};
+use crate::dialect::{Dialect, custom};
 
 /// One item of an output, and what it is made of.
 #[derive(Debug, Clone)]
@@ -68,7 +65,7 @@ pub(crate) fn kind(content: &Content, plan: &AnswerPlan) -> Option<&'static str>
     match content {
         Content::Text(_) | Content::Refusal(_) => Some("msg"),
         Content::Thinking(_) => Some(THOUGHT),
-        Content::ToolCall(call) => Some(match takes(call.takes, &call.name, plan) {
+        Content::ToolCall(call) => Some(match custom::takes(call.takes, &call.name, &plan.request) {
             Takes::Object => "fc",
             Takes::Text => "ctc",
         }),
@@ -129,7 +126,7 @@ fn tool_call<'a>(call: &'a ToolCall, mark: Mark<'a>, plan: &'a AnswerPlan) -> It
         Some(kept) => (kept.inner.as_str(), Some(kept.namespace.as_str())),
         None => (call.name.as_str(), None),
     };
-    match takes(call.takes, &call.name, plan) {
+    match custom::takes(call.takes, &call.name, &plan.request) {
         Takes::Object => {
             let arguments = object_text(&call.arguments);
             Item::FunctionCall { mark, call_id: &call.id, name, namespace, arguments }
@@ -141,30 +138,9 @@ fn tool_call<'a>(call: &'a ToolCall, mark: Mark<'a>, plan: &'a AnswerPlan) -> It
             namespace,
             input: match call.takes {
                 Takes::Text => Cow::Borrowed(&call.arguments),
-                Takes::Object => Cow::Owned(unwrapped(&call.arguments)),
+                Takes::Object => Cow::Owned(custom::unwrapped(&call.arguments)),
             },
         },
-    }
-}
-
-/// What the tool takes for the client: an upstream that knows functions only was offered a custom tool as one of those.
-pub(crate) fn takes(called_with: Takes, name: &str, plan: &AnswerPlan) -> Takes {
-    let is_custom = plan
-        .request
-        .tools
-        .iter()
-        .any(|tool| matches!(&tool.kind, ToolKind::Custom { name: known, .. } if known == name));
-    if is_custom { Takes::Text } else { called_with }
-}
-
-/// The text in arguments that are an object with nothing but a text in it; else the arguments themselves.
-pub(crate) fn unwrapped(arguments: &str) -> String {
-    let Ok(mut object) = Object::read(arguments, Place::default()) else {
-        return arguments.to_owned();
-    };
-    match object.string("input") {
-        Ok(Some(input)) => input,
-        Ok(None) | Err(_) => arguments.to_owned(),
     }
 }
 

@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::super::answer::items;
 use super::super::error;
-use super::super::item::{Entry, THOUGHT, kind, object_text, status_of, unwrapped};
+use super::super::item::{Entry, THOUGHT, kind, object_text, status_of};
 use super::super::response::{Ids, Response, Standing};
 use super::super::wire::{Annotation, Status};
 use crate::conversation::answer::AnswerPlan;
@@ -19,7 +19,7 @@ use crate::conversation::collect::Collector;
 use crate::conversation::event::{Delta, Event, Opening};
 use crate::conversation::part::{Citation, Content, characters};
 use crate::dialect::error::WireError;
-use crate::dialect::write;
+use crate::dialect::{custom, write};
 use crate::translate::EventWriter;
 use frame::{Frame, Whole};
 use shape::Shape;
@@ -215,7 +215,7 @@ impl Writer {
             Content::Refusal(text) => (true, Cow::Borrowed(text.as_str())),
             Content::Thinking(thinking) => (true, Cow::Borrowed(thinking.text.as_str())),
             Content::ToolCall(call) => match begun.shape {
-                Shape::WrappedInput => (false, Cow::Owned(unwrapped(&call.arguments))),
+                Shape::WrappedInput => (false, Cow::Owned(custom::unwrapped(&call.arguments))),
                 Shape::Arguments => {
                     let arguments = object_text(&call.arguments);
                     (arguments == call.arguments, Cow::Borrowed(arguments))
