@@ -112,7 +112,7 @@ impl Messages {
                 must(id.bytes().all(is_plain), "an id is letters, digits, _ and -", data)?;
                 let empty = Value::Object(serde_json::Map::new());
                 must(block["input"] == empty, "the input is empty at first", data)?;
-                self.reading.calls.push((full_text(block, "name")?.to_owned(), String::new()));
+                self.reading.calls.push((text(block, "name")?.to_owned(), String::new()));
             }
             _ => {}
         }

@@ -86,7 +86,7 @@ impl Contents {
         }
         let call = &part["functionCall"];
         if !call.is_null() {
-            let name = full_text(call, "name")?.to_owned();
+            let name = text(call, "name")?.to_owned();
             must(call["args"].is_object() || call["args"].is_null(), "arguments are an object", part)?;
             let arguments = if call["args"].is_null() { "{}".to_owned() } else { call["args"].to_string() };
             self.reading.calls.push((name, arguments));

@@ -34,12 +34,12 @@ pub(crate) enum End {
 }
 
 impl Reading {
-    /// The same with arguments that are JSON written in one way.
+    /// The same with arguments that are objects written in one way: what is none is put into one where it must.
     pub(crate) fn settled(mut self) -> Self {
         for (_, arguments) in &mut self.calls {
-            let empty = arguments.is_empty();
-            let value: Result<Value, _> = serde_json::from_str(if empty { "{}" } else { arguments });
-            *arguments = value.map_or_else(|_| arguments.clone(), |value| value.to_string());
+            let written = if arguments.is_empty() { "{}" } else { arguments.as_str() };
+            let object = serde_json::from_str(written).ok().filter(Value::is_object);
+            *arguments = object.unwrap_or_else(|| serde_json::json!({"input": written})).to_string();
         }
         self
     }

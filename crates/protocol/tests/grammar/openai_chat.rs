@@ -112,7 +112,7 @@ impl Chat {
         if index == self.reading.calls.len() {
             full_text(call, "id")?;
             must(["function", "custom"].contains(&text(call, "type")?), "a call has a type", call)?;
-            self.reading.calls.push((full_text(inner, "name")?.to_owned(), String::new()));
+            self.reading.calls.push((text(inner, "name")?.to_owned(), String::new()));
         } else {
             let repeats = call.get("id").is_some() || inner.get("name").is_some();
             must(!repeats, "a call's id and name come once", call)?;

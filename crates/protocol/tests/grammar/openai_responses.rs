@@ -110,7 +110,7 @@ impl Responses {
                 full_text(item, "call_id")?;
                 let field = if kind == "function_call" { "arguments" } else { "input" };
                 must(item[field] == "", "a call is empty at first", data)?;
-                self.reading.calls.push((full_text(item, "name")?.to_owned(), String::new()));
+                self.reading.calls.push((text(item, "name")?.to_owned(), String::new()));
                 Some(self.reading.calls.len() - 1)
             }
             "message" => {
@@ -159,6 +159,10 @@ impl Responses {
         if verb == "add" {
             must(at == item.parts.len(), "parts are numbered from 0", data)?;
             must(item.parts.iter().all(|(_, done)| *done), "one part is open at a time", data)?;
+            if field == "summary_index" && at > 0 {
+                // Elsewhere the summaries of one thought are its paragraphs.
+                self.reading.thoughts.push_str("\n\n");
+            }
             item.parts.push((String::new(), false));
             return Ok(());
         }
