@@ -14,7 +14,7 @@ use serde::Serialize;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::picture::{Counted, Memory, Picture};
+use super::picture::{self, Counted, Memory, Picture};
 use crate::admin::{AdminState, Refusal};
 
 const EVERY: Duration = Duration::from_secs(1);
@@ -111,6 +111,12 @@ pub(super) async fn watch(State(Feed(shared)): State<Feed>) -> Result<Response, 
         let detail = format!("{WATCHERS_MAX} dashboards are open; close one");
         Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_watchers", detail)
     })?;
+    if shared.remember(|memory| memory.is_paused())
+        && let Some(receipts) = picture::recent(&shared.state).await
+    {
+        let now = shared.state.publisher.now();
+        shared.remember(|memory| memory.recall(&receipts, now));
+    }
     let mut latest = shared.latest.subscribe();
     shared.arrived.notify_one();
     // One that was made for others is shown at once.

@@ -1,8 +1,8 @@
 //! Decides what the dashboard is told each second; it never changes what it looks at.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
-use policy::{RequestOutcome, Status, Timestamp};
+use policy::{Receipt, RequestOutcome, Status, Timestamp};
 use serde::Serialize;
 use store::ledger::{Range, UsageSums};
 
@@ -13,7 +13,7 @@ const DAY_MS: i64 = 24 * 3_600_000;
 /// Latency is told of requests that came within this time.
 const LATENCY_WINDOW_MS: i64 = 15 * 60_000;
 /// Of so many of the newest; enough for a 99th percentile, and read in a few milliseconds.
-const LATENCY_SAMPLE: u32 = 500;
+const SAMPLE: u32 = 500;
 /// How far a newly opened dashboard can look back.
 const HISTORY_MS: i64 = 10 * 60_000;
 
@@ -59,9 +59,10 @@ pub(super) struct Point {
     /// Tokens in and out since the point before.
     tokens_in: u64,
     tokens_out: u64,
-    in_flight: u32,
-    /// Waiting, by class: urgent, high, normal, low.
-    queued: [usize; 4],
+    /// Nothing for a second that nobody watched.
+    in_flight: Option<u32>,
+    /// Waiting, by class: urgent, high, normal, low; nothing for a second that nobody watched.
+    queued: Option<[usize; 4]>,
 }
 
 /// What is remembered from one second to the next.
@@ -81,12 +82,41 @@ impl Memory {
         self.counted = None;
     }
 
+    pub(super) fn is_paused(&self) -> bool {
+        self.counted.is_none()
+    }
+
+    /// Fills the seconds that nobody watched with what `recent` receipts tell of them, newest first.
+    pub(super) fn recall(&mut self, recent: &[Receipt], now: Timestamp) {
+        let second = |at: i64| at.div_euclid(1000);
+        let end = |receipt: &Receipt| receipt.at.0.saturating_add_unsigned(receipt.total_ms);
+        // A full sample says nothing of what was before its oldest.
+        let told_from = match recent.last() {
+            Some(oldest) if recent.len() >= SAMPLE as usize => end(oldest),
+            Some(_) | None => 0,
+        };
+        let first = second(told_from.max(now.0 - HISTORY_MS));
+        let mut seconds: BTreeMap<i64, Point> =
+            (first..second(now.0)).map(|at| (at, Point { at: at * 1000, ..Point::default() })).collect();
+        for receipt in recent {
+            let Some(point) = seconds.get_mut(&second(end(receipt))) else { continue };
+            point.requests += 1;
+            point.failed += u64::from(receipt.outcome == RequestOutcome::Failed);
+            point.tokens_in += receipt.usage.input_total();
+            point.tokens_out += receipt.usage.output;
+        }
+        for watched in self.points.drain(..) {
+            seconds.insert(second(watched.at), watched);
+        }
+        self.points = seconds.into_values().collect();
+    }
+
     fn add(&mut self, live: &Status, today: Option<(i64, UsageSums)>, now: Timestamp) -> Point {
         let classes = live.queue.by_class;
         let mut point = Point {
             at: now.0,
-            in_flight: live.in_flight,
-            queued: [classes.urgent, classes.high, classes.normal, classes.low],
+            in_flight: Some(live.in_flight),
+            queued: Some([classes.urgent, classes.high, classes.normal, classes.low]),
             ..Point::default()
         };
         if let (Some((day, sums)), Some((day_before, before))) = (today, self.counted) {
@@ -132,8 +162,13 @@ impl Picture {
     }
 }
 
+/// The newest receipts; none while the database is not available.
+pub(super) async fn recent(state: &AdminState) -> Option<Vec<Receipt>> {
+    state.ledger.recent(None, SAMPLE).await.ok()
+}
+
 async fn latency(state: &AdminState, now: Timestamp) -> Option<Latency> {
-    let mut receipts = state.ledger.recent(None, LATENCY_SAMPLE).await.ok()?;
+    let mut receipts = recent(state).await?;
     receipts.retain(|receipt| receipt.at.0 >= now.0.saturating_sub(LATENCY_WINDOW_MS));
     Some(Latency {
         sampled: receipts.len(),
@@ -157,19 +192,4 @@ fn percentiles(mut times: Vec<u64>) -> Option<Percentiles> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn percentiles_are_times_that_were_taken() {
-        let check = |times: Vec<u64>, expected: Option<(u64, u64, u64)>| {
-            let expected = expected.map(|(p50, p90, p99)| Percentiles { p50, p90, p99 });
-            assert_eq!(percentiles(times.clone()), expected, "{times:?}");
-        };
-        check(vec![], None);
-        check(vec![7], Some((7, 7, 7)));
-        check(vec![3, 1, 2], Some((2, 3, 3)));
-        check((1..=100).rev().collect(), Some((50, 90, 99)));
-        check((1..=1000).collect(), Some((500, 900, 990)));
-    }
-}
+mod tests;

@@ -22,12 +22,15 @@ async fn gateway() -> TestGateway {
 async fn an_operator_finds_and_does_everything_in_a_browser() {
     let (healthy, limited) = (ScriptedProvider::start().await, ScriptedProvider::start().await);
     limited.otherwise(Behaviour::rate_limited(COOLDOWN));
+    let hanging = ScriptedProvider::start().await;
+    hanging.otherwise(Behaviour::healthy().paced());
     let gateway = gateway().await;
     let pages = Path::new(env!("CARGO_MANIFEST_DIR")).join("../control/dashboard/js");
     let mut command = node("dashboard.mjs");
     command.arg("all").env("SITE", format!("http://{}", gateway.address())).env("ADMIN_TOKEN", ADMIN_TOKEN);
     command.env("GATEWAY_PID", gateway.process_id().expect("it runs").to_string()).env("PAGES", pages);
     command.env("HEALTHY_URL", healthy.base_url()).env("LIMITED_URL", limited.base_url());
+    command.env("HANGING_URL", hanging.base_url());
     let outcomes = run_cases(command, |_| {}).await;
-    assert_all_held(&gateway, &outcomes, 24);
+    assert_all_held(&gateway, &outcomes, 25);
 }

@@ -54,7 +54,7 @@ function Charts() {
   const list = points.value;
   const queued = picture.value?.live.queue.by_class;
   const xs = useMemo(() => list.map((point) => point.at), [list]);
-  const of = (/** @type {(point: import('../state/live.js').Point) => number} */ pick) => list.map(pick);
+  const of = (/** @type {(point: import('../state/live.js').Point) => number | null} */ pick) => list.map(pick);
   const total = picture.value?.live.queued ?? 0;
   const longest = Math.max(1, ...CLASSES.map((one) => queued?.[one.id] ?? 0));
   const none = t('The chart begins now. Send a request and watch it appear.');
@@ -66,7 +66,7 @@ function Charts() {
     <div class="half"><${Chart} title=${t('In flight')} about=${t('Requests let in and not yet ended')} unit=${t('requests')} xs=${xs} grain="second" kind="area" format=${short} empty=${none}
       series=${[{ name: t('In flight'), swatch: '6', values: of((point) => point.in_flight) }]} /></div>
     <div class="half"><${Chart} title=${html`<span data-testid="queue-title">${t('Queue: {n} waiting', { n: count(total) })}</span>`} about=${t('Requests that wait, by class')} unit=${t('requests')} xs=${xs} grain="second" kind="stack" height=${108} format=${short} empty=${none}
-      series=${CLASSES.map((one, n) => ({ name: t(one.name), swatch: one.swatch, values: of((point) => point.queued[n] ?? 0) }))} />
+      series=${CLASSES.map((one, n) => ({ name: t(one.name), swatch: one.swatch, values: of((point) => point.queued?.[n] ?? null) }))} />
       <div class="card queue-bars"><div class="body bars">${CLASSES.map((one) => html`<div key=${one.id}><span class="soft">${t(one.name)}</span>
         <span class=${`swatch-${one.swatch} swatched`}><${Meter} share=${(queued?.[one.id] ?? 0) / longest} label=${t('Waiting, {class}', { class: t(one.name) })} /></span><span class="value">${count(queued?.[one.id])}</span></div>`)}</div></div></div>
   </div>`;

@@ -1,12 +1,13 @@
 // Uses the dashboard in a real browser as an operator does: dashboard.mjs CASE... Cases build on those before them.
-// Environment: SITE, ADMIN_TOKEN, GATEWAY_PID, PAGES (the folder of their sources); HEALTHY_URL and LIMITED_URL are providers, the second always says 429.
+// Environment: SITE, ADMIN_TOKEN, GATEWAY_PID, PAGES (the folder of their sources); HEALTHY_URL, LIMITED_URL
+// and HANGING_URL are providers; the second always says 429, the third never says a word.
 
 import { chromium } from "playwright-core";
 import { readFileSync, readdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { check, run } from "./cases.mjs";
 
-const { SITE, ADMIN_TOKEN, GATEWAY_PID, PAGES: SOURCES, HEALTHY_URL, LIMITED_URL } = process.env;
+const { SITE, ADMIN_TOKEN, GATEWAY_PID, PAGES: SOURCES, HEALTHY_URL, LIMITED_URL, HANGING_URL } = process.env;
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const PAGES = ["", "usage", "requests", "events", "backends", "models", "instances", "playground", "keys", "captures", "audit", "settings"];
 const PATIENCE_MS = 20_000;
@@ -246,6 +247,22 @@ const cases = {
     check((await page.getByTestId("said-assistant").innerText()).trim().length > 3, "no answer");
     check(/\$0\.0+\d/.test(await page.getByTestId("note").innerText()), await page.getByTestId("note").innerText());
     await accessible("a conversation");
+  },
+
+  async a_conversation_that_is_stopped_is_cancelled() {
+    await addBackend("silent", HANGING_URL, "stuck");
+    await go("playground");
+    await field("Model").fill("stuck");
+    await field("Your message").fill("Are you there?");
+    await page.keyboard.press("Enter");
+    await button("Stop").click();
+    await page.getByTestId("note").getByText("Stopped").waitFor();
+    await button("Send").waitFor();
+    await go("requests");
+    await until("its receipt says so", async () => {
+      await page.getByRole("search").getByRole("button", { name: "Search" }).click();
+      return (await page.getByText("Cancelled").count()) > 0;
+    });
   },
 
   async settings_are_loaded_changed_and_put_back() {
