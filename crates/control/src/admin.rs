@@ -1,12 +1,16 @@
 //! The admin API: decides who may operate the gateway and what each call does; it never touches a request in flight.
 
+mod acting;
 mod actor;
+mod audit;
 mod auth;
 mod backends;
+mod backups;
 mod budgets;
 mod config;
 mod document;
 mod explain;
+mod export;
 mod extract;
 mod keys;
 mod page;
@@ -15,11 +19,13 @@ mod refusal;
 mod requests;
 mod role;
 mod session;
+mod span;
 mod stats;
 mod teams;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod vault;
 
 use std::sync::Arc;
 
@@ -33,6 +39,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::publish::{Publisher, Reloader};
 
+pub use acting::Records;
 pub(crate) use auth::authenticate;
 pub use auth::{ClientAddress, Gate, ensure_token};
 pub use probe::{Prober, TestReport, Testing};
@@ -61,21 +68,27 @@ pub struct AdminState {
     pub prober: Arc<dyn Prober>,
     /// Who comes in.
     pub gate: Arc<Gate>,
+    /// What is kept of changes, and beside the ledger.
+    pub records: Records,
 }
 
 /// Every resource, with what is documented of it and the least role that may call each route.
 fn resources() -> Vec<OpenApiRouter<AdminState>> {
     vec![
+        audit::routes(),
         backends::routes(),
+        backups::routes(),
         budgets::routes(),
         config::routes(),
         explain::routes(),
+        export::routes(),
         keys::routes(),
         requests::routes(),
         session::routes(),
         stats::routes(),
         teams::routes(),
         tokens::routes(),
+        vault::routes(),
     ]
 }
 

@@ -15,6 +15,7 @@ use std::time::Instant;
 use policy::{BackendId, BackendSpec, Digester, Draft, Grant, Live, Snapshot, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
+use store::audit::Author;
 use store::{Directory, Ledger, StoreError};
 use tokio::sync::Semaphore;
 
@@ -255,10 +256,11 @@ impl Publisher {
     pub(crate) async fn change_settings(
         &self,
         changes: Vec<(String, Option<Value>)>,
+        author: Author,
         read: impl FnOnce(&[(String, String)]) -> Result<Loaded, Report>,
     ) -> Result<u64, PublishError> {
         let _turn = self.turn().await;
-        let directory = &self.inner.controls.directory;
+        let directory = self.inner.controls.directory.by(author);
         let mut stored: BTreeMap<String, Value> = directory.settings().await?.into_iter().collect();
         for (path, value) in &changes {
             match value {

@@ -14,7 +14,7 @@ use serde_json::Value;
 use store::{Store, StoreOptions};
 use tower::ServiceExt;
 
-use crate::admin::{self, AdminState, ClientAddress, Gate, Prober, TestReport, Testing};
+use crate::admin::{self, AdminState, ClientAddress, Gate, Prober, Records, TestReport, Testing};
 use crate::config::{FileText, Inputs, Loaded, Overrides, Report, Surroundings, load};
 use crate::publish::{Audience, ConfigSource, Controls, Publisher, Reloader, Trigger};
 
@@ -123,6 +123,12 @@ impl House {
             gate: Arc::new(Gate::new(Some(digester.digest(TOKEN)))),
             digester,
             prober: Arc::new(Scripted(report)),
+            records: Records {
+                audit: store.audit.clone(),
+                backups: store.backups.clone(),
+                vault: store.vault.clone(),
+                operator: None,
+            },
         };
         let router = admin::router(admin.clone());
         Self { publisher, reloader, written, listener, live, now, store, folder, admin, router }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use axum::Router;
 use control::{
-    admin::{self, AdminState},
+    admin::{self, AdminState, Records},
     config::{self, Loaded, Settings},
     dashboard::{self, Feed},
     publish::{Audience, Controls, Publisher, Reloader, Trigger, stored_settings},
@@ -119,6 +119,7 @@ pub(crate) async fn assemble(sources: Arc<Sources>, loaded: Loaded, demo: Demo) 
         digester,
         prober: Arc::new(Tester(Probe::new(client))),
         gate: Arc::new(gate),
+        records: Records { audit: store.audit, backups: store.backups, vault: store.vault, operator: None },
     };
     Ok(Assembled {
         site: health::router(health.clone()).merge(control_site(admin, &tasks, &stop)),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use policy::{Digest, Secret, Timestamp};
 use serde_json::Value;
 
-use crate::audit::Author;
+use crate::audit::{Author, Deed};
 use crate::error::StoreError;
 use crate::sqlite::{Database, directory as rows};
 use crate::vault::{Ring, Vault};
@@ -184,6 +184,12 @@ impl Directory {
 
     pub(crate) fn database(&self) -> &Database {
         &self.database
+    }
+
+    /// Enters a deed that changes nothing here under its author: a reload, a reset.
+    pub async fn note(&self, deed: Deed) -> Result<(), StoreError> {
+        let editor = Arc::clone(&self.editor);
+        self.database.write(move |c| crate::sqlite::audit::record(c, &editor.author, &deed)).await
     }
 
     /// In whose hands it is.

@@ -103,6 +103,32 @@ pub struct UsageRow {
     pub sums: UsageSums,
 }
 
+/// Which row of a roll-up: its time, and every dimension. "None" is an empty text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsagePlace {
+    /// The start of the hour or day.
+    pub bucket: Timestamp,
+    /// The backend.
+    pub backend: String,
+    /// The canonical model.
+    pub model: String,
+    /// The id of the caller's key.
+    pub key: String,
+    /// The key's team.
+    pub team: String,
+}
+
+/// One row of a roll-up as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UsageLine {
+    /// Which.
+    #[serde(flatten)]
+    pub place: UsagePlace,
+    /// The sums.
+    #[serde(flatten)]
+    pub sums: UsageSums,
+}
+
 /// How fine a roll-up is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Grain {
@@ -230,6 +256,22 @@ impl Ledger {
         limit: u32,
     ) -> Result<Vec<Receipt>, StoreError> {
         self.database.read(move |c| sqlite::ledger::between(c, range, after, limit.min(1000))).await
+    }
+
+    /// Rows of a roll-up by every dimension at once, in their order, after `after`; at most 1,000.
+    pub async fn lines(
+        &self,
+        grain: Grain,
+        range: Range,
+        after: Option<UsagePlace>,
+        limit: u32,
+    ) -> Result<Vec<UsageLine>, StoreError> {
+        self.database.read(move |c| sqlite::usage::lines(c, (grain, range), after, limit.min(1000))).await
+    }
+
+    /// When the oldest request that is kept was made.
+    pub async fn oldest(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.database.read(|c| sqlite::ledger::oldest(c)).await
     }
 
     /// Looks for requests, newest first, after `cursor`; at most 1,000. One look is bounded: it may find fewer than

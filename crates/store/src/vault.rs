@@ -9,7 +9,7 @@ mod rotation;
 mod tests;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use policy::Secret;
 use serde::Serialize;
@@ -86,7 +86,7 @@ pub enum VaultNotice {
 }
 
 /// How a rotation went.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Rotated {
     /// Data keys that were wrapped anew.
     pub secrets: u64,
@@ -101,6 +101,7 @@ pub struct Rotated {
 pub struct Vault {
     database: Arc<Database>,
     ring: Ring,
+    rotation: Arc<Mutex<Option<RotationProgress>>>,
 }
 
 /// How the vault stands.
@@ -116,6 +117,17 @@ pub struct VaultStatus {
     pub secrets: u64,
     /// How many of them are under the key in force: all, or the vault is damaged.
     pub under_key: u64,
+    /// How far a rotation of this process has come, while one is on.
+    pub rotation: Option<RotationProgress>,
+}
+
+/// How far a rotation has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct RotationProgress {
+    /// Secrets that were wrapped anew.
+    pub done: u64,
+    /// Of so many.
+    pub of: u64,
 }
 
 impl Vault {
@@ -132,7 +144,7 @@ impl Vault {
             database.write_blocking(move |connection| sqlite::secrets::found(connection, &proof))?;
         }
         let ring = Arc::new(Keys::new(found.key, found.next, found.file));
-        Ok((Self { database, ring }, found.notice))
+        Ok((Self { database, ring, rotation: Arc::default() }, found.notice))
     }
 
     /// Whether the master key from `source` is the one that `proof` asks for.
@@ -213,13 +225,13 @@ impl Vault {
 
     /// How it stands.
     pub async fn status(&self) -> Result<VaultStatus, StoreError> {
-        let ring = Arc::clone(&self.ring);
+        let (ring, rotation) = (Arc::clone(&self.ring), *lock(&self.rotation));
         self.database
             .read(move |connection| {
                 let (key_id, secrets, under_key) = sqlite::secrets::counts(connection)?;
                 let file = ring.file().map(|file| file.path().to_owned());
                 let source = if file.is_some() { "file" } else { "environment" };
-                Ok(VaultStatus { key_id: hex::encode(key_id), source, file, secrets, under_key })
+                Ok(VaultStatus { key_id: hex::encode(key_id), source, file, secrets, under_key, rotation })
             })
             .await
     }
@@ -233,16 +245,28 @@ impl Vault {
         &self,
         author: Author,
         new: Option<MasterKey>,
-        progress: impl FnMut(u64, u64) + Send + 'static,
+        mut progress: impl FnMut(u64, u64) + Send + 'static,
     ) -> Result<Rotated, StoreError> {
-        let ring = Arc::clone(&self.ring);
+        let (ring, rotation) = (Arc::clone(&self.ring), Arc::clone(&self.rotation));
         // All of it on the writing thread: rotations cannot overlap, and one whose caller left still ends.
         self.database
-            .write(move |connection| Rotation { ring: &ring, author: &author }.run(connection, new, progress))
+            .write(move |connection| {
+                let rotated = Rotation { ring: &ring, author: &author }.run(connection, new, |done, of| {
+                    *lock(&rotation) = Some(RotationProgress { done, of });
+                    progress(done, of);
+                });
+                *lock(&rotation) = None;
+                rotated
+            })
             .await
     }
 
     pub(crate) fn ring(&self) -> Ring {
         Arc::clone(&self.ring)
     }
+}
+
+/// Nobody leaves half a value behind.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -10,11 +10,13 @@ use axum::response::{IntoResponse, Response};
 use policy::{BackendSpec, Secret};
 use serde::Serialize;
 use serde_json::Value;
+use store::audit::Deed;
 use store::directory::{BackendChange, CredentialChange, NewBackend, StoredBackend, Target};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::acting::Acting;
 use super::extract::{Asked, Seen, Text, etag, expected_revision, merge, object, take};
 use super::page::Paging;
 use super::probe::TestReport;
@@ -95,7 +97,7 @@ pub(crate) async fn show(
     request_body = ref("#/components/schemas/Backend"),
     responses((status = 201, description = "It is in force.", body = BackendView)),
 )]
-pub(crate) async fn create(State(state): State<AdminState>, Text(text): Text) -> Result<Response, Refusal> {
+pub(crate) async fn create(Acting(state): Acting, Text(text): Text) -> Result<Response, Refusal> {
     let mut spec = object(&text)?;
     let typed = read(&state, &spec)?;
     let name = typed.name.as_str().to_owned();
@@ -138,7 +140,7 @@ pub(crate) async fn create(State(state): State<AdminState>, Text(text): Text) ->
     responses((status = 200, description = "It is in force.", body = BackendView)),
 )]
 pub(crate) async fn change(
-    State(state): State<AdminState>,
+    Acting(state): Acting,
     Path(id): Path<String>,
     headers: HeaderMap,
     Text(text): Text,
@@ -183,7 +185,7 @@ pub(crate) async fn change(
     responses((status = 200, description = "It takes part.", body = BackendView)),
 )]
 pub(crate) async fn enable(
-    State(state): State<AdminState>,
+    Acting(state): Acting,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
@@ -199,7 +201,7 @@ pub(crate) async fn enable(
     responses((status = 200, description = "It is kept out.", body = BackendView)),
 )]
 pub(crate) async fn disable(
-    State(state): State<AdminState>,
+    Acting(state): Acting,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
@@ -215,7 +217,7 @@ pub(crate) async fn disable(
     responses((status = 204, description = "It is gone.")),
 )]
 pub(crate) async fn remove(
-    State(state): State<AdminState>,
+    Acting(state): Acting,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Refusal> {
@@ -258,15 +260,13 @@ pub(crate) async fn test(
     post, path = "/api/admin/backends/{id}/reset",
     responses((status = 204, description = "It is asked again.")),
 )]
-pub(crate) async fn reset(
-    State(state): State<AdminState>,
-    Path(id): Path<String>,
-) -> Result<StatusCode, Refusal> {
+pub(crate) async fn reset(Acting(state): Acting, Path(id): Path<String>) -> Result<StatusCode, Refusal> {
     let name = name_of(find(&state, &id).await?);
     let snapshot = state.publisher.snapshot();
     let backend = snapshot.as_ref().and_then(|snapshot| snapshot.backend_named(&name));
     let backend = backend.ok_or_else(|| Refusal::not_found("backend in force named", &name))?;
     state.publisher.reset(backend.id);
+    state.directory.note(Deed::of("reset", "backend", name)).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

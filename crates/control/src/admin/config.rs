@@ -8,6 +8,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::AdminState;
+use super::acting::Acting;
 use super::extract::{Text, object};
 use super::refusal::Refusal;
 use super::role::Role;
@@ -34,8 +35,8 @@ pub(crate) async fn show(State(state): State<AdminState>) -> Json<Standing> {
     post, path = "/api/admin/reload",
     responses((status = 200, description = "It is in force.", body = Reloaded)),
 )]
-pub(crate) async fn reload(State(state): State<AdminState>) -> Result<Json<Reloaded>, Refusal> {
-    Ok(Json(state.reloader.reload(Trigger::Request).await?))
+pub(crate) async fn reload(Acting(state): Acting) -> Result<Json<Reloaded>, Refusal> {
+    Ok(Json(state.reloader.reload(Trigger::Request, state.author()).await?))
 }
 
 /// Changes the hot settings that the body names, in the shape of the file; null leaves a setting to the defaults again.
@@ -44,17 +45,14 @@ pub(crate) async fn reload(State(state): State<AdminState>) -> Result<Json<Reloa
     request_body = Object,
     responses((status = 200, description = "It is in force.", body = Reloaded)),
 )]
-pub(crate) async fn change(
-    State(state): State<AdminState>,
-    Text(body): Text,
-) -> Result<Json<Reloaded>, Refusal> {
+pub(crate) async fn change(Acting(state): Acting, Text(body): Text) -> Result<Json<Reloaded>, Refusal> {
     let mut changes = Vec::new();
     scalars("", object(&body)?, &mut changes)?;
     if let Some((cold, _)) = changes.iter().find(|(path, _)| !is_hot(path)) {
         let message = "is no setting that can be changed here; write it in the file and reload";
         return Err(Refusal::field(cold, message));
     }
-    Ok(Json(state.reloader.change(changes).await?))
+    Ok(Json(state.reloader.change(changes, state.author()).await?))
 }
 
 /// The settings that an object names, each by its path. As deep as the parser of JSON goes.

@@ -15,6 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::AdminState;
+use super::acting::Acting;
 use super::extract::{Asked, Seen, Text, etag, expected_revision, merge, object, take};
 use super::origin;
 use super::page::Paging;
@@ -87,7 +88,7 @@ pub(crate) async fn show(
     request_body = ref("#/components/schemas/KeyBody"),
     responses((status = 201, description = "It is in force; `key` is the secret.", body = KeyView)),
 )]
-pub(crate) async fn create(State(state): State<AdminState>, Text(text): Text) -> Result<Response, Refusal> {
+pub(crate) async fn create(Acting(state): Acting, Text(text): Text) -> Result<Response, Refusal> {
     let mut limits = object(&text)?;
     let typed = body::key_body(&limits.to_string())?;
     let name = typed.name.as_str().to_owned();
@@ -129,7 +130,7 @@ pub(crate) async fn create(State(state): State<AdminState>, Text(text): Text) ->
     responses((status = 200, description = "It is in force.", body = KeyView)),
 )]
 pub(crate) async fn change(
-    State(state): State<AdminState>,
+    Acting(state): Acting,
     Path(id): Path<String>,
     headers: HeaderMap,
     Text(text): Text,
@@ -165,7 +166,7 @@ pub(crate) async fn change(
     responses((status = 200, description = "It is in force; `key` is the new secret.", body = KeyView)),
 )]
 pub(crate) async fn rotate(
-    State(state): State<AdminState>,
+    Acting(state): Acting,
     Path(id): Path<String>,
     headers: HeaderMap,
     Text(text): Text,
@@ -193,7 +194,7 @@ pub(crate) async fn rotate(
     responses((status = 200, description = "It is accepted.", body = KeyView)),
 )]
 pub(crate) async fn enable(
-    State(state): State<AdminState>,
+    Acting(state): Acting,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
@@ -209,7 +210,7 @@ pub(crate) async fn enable(
     responses((status = 200, description = "It is not accepted.", body = KeyView)),
 )]
 pub(crate) async fn disable(
-    State(state): State<AdminState>,
+    Acting(state): Acting,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
@@ -225,7 +226,7 @@ pub(crate) async fn disable(
     responses((status = 204, description = "It is gone.")),
 )]
 pub(crate) async fn revoke(
-    State(state): State<AdminState>,
+    Acting(state): Acting,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Refusal> {

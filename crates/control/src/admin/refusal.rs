@@ -81,6 +81,11 @@ impl Refusal {
         refusal
     }
 
+    /// What the query says of `name` does not do.
+    pub(crate) fn query(name: &str, what: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid_query", format!("`{name}` {what}"))
+    }
+
     pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.header = Some(Box::new((name, value)));
         self

@@ -1,34 +1,117 @@
-//! Shows receipts; it never changes one.
+//! Finds requests and shows what became of them; it never changes one.
+
+mod told;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
-use policy::Receipt;
+use policy::{Receipt, RequestOutcome, Timestamp};
 use serde::{Deserialize, Serialize};
-use store::ledger::{AttemptLine, Cursor};
+use store::ledger::{AttemptLine, Cursor, ReceiptDetail};
+use store::search::RequestFilter;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::AdminState;
 use super::extract::Asked;
+use super::page::bad_cursor;
 use super::refusal::Refusal;
 use super::role::Role;
+use super::span::{bounded, span};
+use told::Told;
 
 const PAGE: u32 = 50;
 const PAGE_MAX: u32 = 500;
 const REQUEST_ID_MAX: usize = 128;
 
-/// Which page.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
+/// Which requests are wanted.
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct Wanted {
-    limit: Option<u32>,
-    cursor: Option<String>,
+pub(crate) struct RequestsWanted {
+    /// From this moment on: RFC 3339, or milliseconds since 1970.
+    #[param(max_length = 64)]
+    pub(super) from: Option<String>,
+    /// Before this moment.
+    #[param(max_length = 64)]
+    pub(super) to: Option<String>,
+    /// The caller's key, by its name or id.
+    #[param(max_length = 256)]
+    pub(super) key: Option<String>,
+    /// The key's team.
+    #[param(max_length = 256)]
+    pub(super) team: Option<String>,
+    /// The canonical model.
+    #[param(max_length = 256)]
+    pub(super) model: Option<String>,
+    /// The backend that answered.
+    #[param(max_length = 256)]
+    pub(super) backend: Option<String>,
+    /// The status that the client was given, as in `503`, or a class of them, as in `5xx`.
+    #[param(max_length = 3)]
+    pub(super) status: Option<String>,
+    /// How they ended: `completed`, `failed`, `cancelled`, `interrupted`.
+    #[param(value_type = Option<String>)]
+    pub(super) outcome: Option<RequestOutcome>,
+    /// A tag of theirs, as `name=value`.
+    #[param(max_length = 256)]
+    pub(super) tag: Option<String>,
+    /// A request id, or a part of one.
+    #[param(max_length = 128)]
+    pub(super) q: Option<String>,
+    /// How many at most; 50 when left out.
+    #[param(minimum = 1, maximum = 500)]
+    pub(super) limit: Option<u32>,
+    /// The `next` of the page before.
+    #[param(max_length = 64)]
+    pub(super) cursor: Option<String>,
 }
 
-/// A page of receipts, newest first, and where the next one begins.
+impl RequestsWanted {
+    /// Keys are kept by id and known by name.
+    pub(super) fn filter(&self, state: &AdminState) -> Result<RequestFilter, Refusal> {
+        let key = bounded("key", self.key.as_deref())?.map(|named| {
+            let snapshot = state.publisher.snapshot();
+            let keys = snapshot.iter().flat_map(|snapshot| snapshot.identity.keys());
+            let found = keys.into_iter().find(|key| *key.name == *named).map(|key| key.id.to_string());
+            found.unwrap_or(named)
+        });
+        let tag = bounded("tag", self.tag.as_deref())?;
+        let tag = tag.map(|pair| {
+            let (name, value) = pair.split_once('=').ok_or_else(|| Refusal::query("tag", "is name=value"))?;
+            Ok::<_, Refusal>((name.to_owned(), value.to_owned()))
+        });
+        Ok(RequestFilter {
+            range: span(self.from.as_deref(), self.to.as_deref())?,
+            key,
+            team: bounded("team", self.team.as_deref())?,
+            model: bounded("model", self.model.as_deref())?,
+            backend: bounded("backend", self.backend.as_deref())?,
+            status: self.status.as_deref().map(statuses).transpose()?,
+            outcome: self.outcome,
+            tag: tag.transpose()?,
+            text: bounded("q", self.q.as_deref())?,
+        })
+    }
+
+    pub(super) fn after(&self) -> Result<Option<Cursor>, Refusal> {
+        let ticket = |text: &str| text.parse().map(Cursor).map_err(|_| bad_cursor());
+        self.cursor.as_deref().map(ticket).transpose()
+    }
+}
+
+/// `503`, or all of `5xx`.
+fn statuses(text: &str) -> Result<std::ops::RangeInclusive<u16>, Refusal> {
+    let class = text.strip_suffix("xx").and_then(|class| class.parse::<u16>().ok());
+    match (class, text.parse::<u16>()) {
+        (Some(class @ 1..=5), _) => Ok(class * 100..=class * 100 + 99),
+        (None, Ok(status @ 100..=599)) => Ok(status..=status),
+        (_, _) => Err(Refusal::query("status", "is a status such as 503, or a class such as 5xx")),
+    }
+}
+
+/// A page of receipts, newest first, and where to look on. A search for what is rare among much goes over so many requests
+/// at a time: a page may be short, even empty, and still have a `next`.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = RequestList)]
 pub(crate) struct Page {
@@ -36,6 +119,9 @@ pub(crate) struct Page {
     requests: Vec<Receipt>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
+    /// How far back this page looked, in milliseconds since 1970.
+    #[schema(value_type = i64)]
+    looked_back_to: Timestamp,
 }
 
 /// One receipt with its attempts.
@@ -47,32 +133,24 @@ pub(crate) struct Detail {
 }
 
 pub(crate) fn routes() -> OpenApiRouter<AdminState> {
-    Role::Viewer.may(OpenApiRouter::default().routes(routes!(recent)).routes(routes!(show)))
+    let reading = OpenApiRouter::default();
+    Role::Viewer.may(reading.routes(routes!(recent)).routes(routes!(show)).routes(routes!(explain)))
 }
 
-/// Lists receipts, newest first.
+/// Searches receipts, newest first.
 #[utoipa::path(
     get, path = "/api/admin/requests",
-    params(Wanted),
+    params(RequestsWanted),
     responses((status = 200, description = "A page of receipts.", body = Page)),
 )]
 pub(crate) async fn recent(
     State(state): State<AdminState>,
-    Asked(wanted): Asked<Wanted>,
+    Asked(wanted): Asked<RequestsWanted>,
 ) -> Result<Json<Page>, Refusal> {
     let limit = wanted.limit.unwrap_or(PAGE).clamp(1, PAGE_MAX);
-    let after = match wanted.cursor.map(|text| text.parse()) {
-        None => None,
-        Some(Ok(ticket)) => Some(Cursor(ticket)),
-        Some(Err(_)) => {
-            let detail = "`cursor` is not one that a page ended with";
-            return Err(Refusal::new(StatusCode::BAD_REQUEST, "invalid_cursor", detail));
-        }
-    };
-    let requests = state.ledger.recent(after, limit).await?;
-    let full = u32::try_from(requests.len()).is_ok_and(|count| count == limit);
-    let next = requests.last().filter(|_| full).map(|receipt| receipt.ticket.to_string());
-    Ok(Json(Page { requests, next }))
+    let found = state.ledger.search(wanted.filter(&state)?, wanted.after()?, limit).await?;
+    let next = found.next.map(|Cursor(ticket)| ticket.to_string());
+    Ok(Json(Page { requests: found.receipts, next, looked_back_to: found.looked_back_to }))
 }
 
 /// Shows one receipt with its attempts.
@@ -85,9 +163,26 @@ pub(crate) async fn show(
     State(state): State<AdminState>,
     Path(id): Path<String>,
 ) -> Result<Json<Detail>, Refusal> {
+    let ReceiptDetail { receipt, attempts } = find(&state, &id).await?;
+    Ok(Json(Detail { receipt, attempt_lines: attempts }))
+}
+
+/// Explains one request: its way in time, each attempt with its price arithmetic, and how its candidates stand now.
+#[utoipa::path(
+    get, path = "/api/admin/requests/{id}/explain",
+    params(("id" = String, Path, description = "The `x-request-id` of the answer.", max_length = 128)),
+    responses((status = 200, description = "What happened, and why.", body = Object)),
+)]
+pub(crate) async fn explain(
+    State(state): State<AdminState>,
+    Path(id): Path<String>,
+) -> Result<Json<Told>, Refusal> {
+    Ok(Json(told::tell(&state, find(&state, &id).await?)))
+}
+
+async fn find(state: &AdminState, id: &str) -> Result<ReceiptDetail, Refusal> {
     if id.len() > REQUEST_ID_MAX {
-        return Err(Refusal::not_found("request", &id));
+        return Err(Refusal::not_found("request", id));
     }
-    let found = state.ledger.receipt(&id).await?.ok_or_else(|| Refusal::not_found("request", &id))?;
-    Ok(Json(Detail { receipt: found.receipt, attempt_lines: found.attempts }))
+    state.ledger.receipt(id).await?.ok_or_else(|| Refusal::not_found("request", id))
 }

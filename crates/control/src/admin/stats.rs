@@ -186,7 +186,7 @@ fn range(wanted: &Wanted, default: Range) -> Result<Range, Refusal> {
     Ok(range)
 }
 
-fn timestamp(text: &str) -> Option<Timestamp> {
+pub(super) fn timestamp(text: &str) -> Option<Timestamp> {
     match text.parse::<i64>() {
         Ok(milliseconds) => (milliseconds >= 0).then_some(Timestamp(milliseconds)),
         Err(_) => text.parse::<jiff::Timestamp>().ok().map(|moment| Timestamp(moment.as_millisecond())),

@@ -15,6 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::AdminState;
+use super::acting::Acting;
 use super::extract::{Asked, Seen, Text, etag, expected_revision, merge, object, take};
 use super::origin;
 use super::page::Paging;
@@ -118,7 +119,7 @@ pub(crate) async fn show(
     request_body = ref("#/components/schemas/Team"),
     responses((status = 201, description = "It is in force.", body = TeamView)),
 )]
-pub(crate) async fn create(State(state): State<AdminState>, Text(text): Text) -> Result<Response, Refusal> {
+pub(crate) async fn create(Acting(state): Acting, Text(text): Text) -> Result<Response, Refusal> {
     let mut spec = object(&text)?;
     let typed = body::team_body(&text)?;
     if state.publisher.loaded().settings.teams.iter().any(|team| team.name == typed.name) {
@@ -144,7 +145,7 @@ pub(crate) async fn create(State(state): State<AdminState>, Text(text): Text) ->
     responses((status = 200, description = "It is in force.", body = TeamView)),
 )]
 pub(crate) async fn change(
-    State(state): State<AdminState>,
+    Acting(state): Acting,
     Path(id): Path<String>,
     headers: HeaderMap,
     Text(text): Text,
@@ -179,7 +180,7 @@ pub(crate) async fn change(
     responses((status = 204, description = "It is gone.")),
 )]
 pub(crate) async fn remove(
-    State(state): State<AdminState>,
+    Acting(state): Acting,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Refusal> {

@@ -540,7 +540,7 @@ fn assert_not_on_disk(house: &House, secret: &str) {
 }
 
 /// One request that was answered, as the data plane journals it.
-fn settle(house: &House, n: u64, at: i64) {
+pub(super) fn settle(house: &House, n: u64, at: i64) {
     let ticket = TicketId((u128::try_from(at).expect("after 1970") << 80) | u128::from(n));
     let at = Timestamp(at + i64::try_from(n).expect("it is small"));
     let mut reservation = house.store.journal.reserve().expect("there is room");
@@ -672,7 +672,11 @@ async fn hot_settings_are_changed_for_good() {
     let stored = crate::publish::stored_settings(&house.store.directory).await.expect("the store");
     let after_a_restart = load_text("", &stored).unwrap_or_else(|report| panic!("{report}"));
     assert_eq!(after_a_restart.settings.traffic(), settings);
-    house.reloader.reload(crate::publish::Trigger::Signal).await.expect("it holds");
+    house
+        .reloader
+        .reload(crate::publish::Trigger::Signal, store::audit::Author::gateway())
+        .await
+        .expect("it holds");
     assert_eq!(queue_max(&house).await.0, 7, "a reload keeps it");
     house.call("PATCH", "/api/admin/config", "{\"limits\": {\"queue_max\": null}}").await.expect(200);
     assert_eq!(queue_max(&house).await, (500, "default".to_owned()));

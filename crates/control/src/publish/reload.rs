@@ -1,9 +1,11 @@
 //! Decides what a reload does: read everything again, and take it into force whole or not at all.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
+use store::audit::{Author, Deed};
 use store::{Directory, StoreError};
 
 use super::{PublishError, Publisher, Trigger};
@@ -39,10 +41,19 @@ impl Reloader {
         Self { publisher, source }
     }
 
-    /// Reads everything again. What does not hold changes nothing and is remembered.
-    pub async fn reload(&self, trigger: Trigger) -> Result<Reloaded, PublishError> {
-        let stored = stored_settings(&self.publisher.controls().directory).await?;
+    /// Reads everything again. What does not hold changes nothing and is remembered; what does is entered in the audit
+    /// log under `author`.
+    pub async fn reload(&self, trigger: Trigger, author: Author) -> Result<Reloaded, PublishError> {
+        let directory = &self.publisher.controls().directory;
+        let stored = stored_settings(directory).await?;
+        let before = self.publisher.loaded();
         let version = self.publisher.adopt(trigger, || self.source.load(&stored)).await?;
+        if let Some(deed) = changed(&before, &self.publisher.loaded()) {
+            // It is in force already; that it cannot be told of does not undo it.
+            if let Err(error) = directory.by(author).note(deed).await {
+                tracing::error!(%error, "a reload could not be entered in the audit log");
+            }
+        }
         Ok(self.reloaded(version))
     }
 
@@ -50,8 +61,10 @@ impl Reloader {
     pub(crate) async fn change(
         &self,
         changes: Vec<(String, Option<Value>)>,
+        author: Author,
     ) -> Result<Reloaded, PublishError> {
-        let version = self.publisher.change_settings(changes, |stored| self.source.load(stored)).await?;
+        let read = |stored: &[_]| self.source.load(stored);
+        let version = self.publisher.change_settings(changes, author, read).await?;
         Ok(self.reloaded(version))
     }
 
@@ -62,6 +75,21 @@ impl Reloader {
         }
         Reloaded { version, restart_needed: standing.restart_needed, notices: standing.notices }
     }
+}
+
+/// What a reload changed, secrets masked; none where it changed nothing.
+fn changed(before: &Loaded, after: &Loaded) -> Option<Deed> {
+    let told = |loaded: &Loaded| -> BTreeMap<String, String> {
+        loaded.effective().into_iter().map(|setting| (setting.path, setting.value)).collect()
+    };
+    let (before, after) = (told(before), told(after));
+    let without = |these: &BTreeMap<String, String>, those: &BTreeMap<String, String>| {
+        let news = these.iter().filter(|(path, value)| those.get(*path) != Some(value));
+        news.map(|(path, value)| (path.clone(), Value::String(value.clone()))).collect::<Map<_, _>>()
+    };
+    let (was, is) = (without(&before, &after), without(&after, &before));
+    let deed = Deed::of("reload", "configuration", "configuration");
+    (!was.is_empty() || !is.is_empty()).then(|| deed.before(Value::Object(was)).after(Value::Object(is)))
 }
 
 /// Settings changed through the API, each as it would be written.

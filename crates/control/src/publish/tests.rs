@@ -18,7 +18,7 @@ async fn a_reload_takes_everything_into_force_or_nothing() {
     let before = house.snapshot();
 
     write("limits: {queue_max: lots}\nbackends: [{name: main}]\n");
-    let error = house.reloader.reload(Trigger::Signal).await.expect_err("two problems");
+    let error = house.reloader.reload(Trigger::Signal, Author::gateway()).await.expect_err("two problems");
     assert!(matches!(&error, PublishError::Config(report) if report.problems().len() == 2), "{error}");
     assert!(Arc::ptr_eq(&before, &house.snapshot()));
     let problem = house.publisher.standing().last_problem.expect("it is remembered");
@@ -26,7 +26,8 @@ async fn a_reload_takes_everything_into_force_or_nothing() {
 
     // Each part holds, but not together: only the snapshot sees that a key leads nowhere.
     write(&BASE.replace("key: secret-of-app", "key: secret-of-app, default_model: nowhere"));
-    let error = house.reloader.reload(Trigger::FileChange).await.expect_err("a dangling model");
+    let error =
+        house.reloader.reload(Trigger::FileChange, Author::gateway()).await.expect_err("a dangling model");
     assert!(matches!(error, PublishError::Refused(_)), "{error}");
     assert!(Arc::ptr_eq(&before, &house.snapshot()));
     assert_eq!(
@@ -36,7 +37,7 @@ async fn a_reload_takes_everything_into_force_or_nothing() {
     );
 
     write(&format!("listen: 127.0.0.1:7777\nlimits: {{queue_max: 3}}\n{BASE}"));
-    let reloaded = house.reloader.reload(Trigger::Request).await.expect("it holds");
+    let reloaded = house.reloader.reload(Trigger::Request, Author::gateway()).await.expect("it holds");
     assert_eq!(reloaded.version, before.version + 1);
     assert_eq!(
         reloaded.restart_needed,
@@ -147,7 +148,7 @@ async fn settings_stored_by_api_are_weaker_than_the_file() {
     for (path, value) in [("limits.queue_max", json!(9)), ("limits.max_in_flight", json!(11))] {
         house.store.directory.set_setting(path, value).await.expect("it is stored");
     }
-    house.reloader.reload(Trigger::Request).await.expect("it holds");
+    house.reloader.reload(Trigger::Request, Author::gateway()).await.expect("it holds");
     let settings = &house.snapshot().settings;
     assert_eq!((settings.queue_max, settings.max_in_flight), (7, 11));
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use axum::Router;
 use axum::body::Body;
-use control::admin::{self, AdminState, Gate};
+use control::admin::{self, AdminState, Gate, Records};
 use control::config::{Loaded, Settings};
 use control::keygen;
 use control::publish::{Audience, Controls, PublishError, Publisher, Reloader, Trigger};
@@ -16,6 +16,7 @@ use http::{Method, Request, header};
 use policy::{Digester, Grant, Live, Problem, Secret, Snapshot};
 use serde::Deserialize;
 use serde_json::Value;
+use store::audit::{Author, Via};
 use store::{Ledger, Tools, VaultNotice};
 use tower::ServiceExt;
 
@@ -115,6 +116,12 @@ impl Desk {
             digester,
             prober: Arc::new(Tester(gateway::Probe::new(client))),
             gate: Arc::new(gate),
+            records: Records {
+                audit: tools.audit,
+                backups: tools.backups,
+                vault: tools.vault,
+                operator: Some(operator(place)),
+            },
         });
         Ok(Self { ledger: tools.ledger, publisher, router, token, _scratch: scratch })
     }
@@ -162,6 +169,13 @@ impl Desk {
         }
         if bytes.is_empty() { Ok(Value::Null) } else { Ok(serde_json::from_slice(&bytes)?) }
     }
+}
+
+/// Who uses the command line, as the audit log tells it: the host's own word for them.
+pub(super) fn operator(place: &Place) -> Author {
+    let user = place.variable("SUDO_USER").or_else(|| place.variable("USER"));
+    let name = user.map_or_else(|| format!("user {}", rustix::process::getuid().as_raw()), str::to_owned);
+    Author { name: Arc::from(name), via: Via::Cli, address: None }
 }
 
 /// Whether anything was ever stored in a data folder.

@@ -1,10 +1,11 @@
 //! Decides when the configuration is read again: on SIGHUP, and when its file changed and has been quiet for a moment.
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use control::config::LogLevel;
 use control::publish::{Publisher, Reloader, Trigger};
 use notify::Watcher;
+use store::audit::{Author, Via};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::mpsc,
@@ -43,7 +44,7 @@ struct Reloading {
 impl Reloading {
     async fn reload(&self, trigger: Trigger) {
         // A reload that fails has said why, and left what was in force.
-        let Ok(reloaded) = self.reloader.reload(trigger).await else { return };
+        let Ok(reloaded) = self.reloader.reload(trigger, author(trigger)).await else { return };
         tracing::info!(version = reloaded.version, "the configuration was reloaded");
         self.follow(self.publisher.loaded().settings.log_level);
     }
@@ -53,6 +54,12 @@ impl Reloading {
             tracing::warn!(%error, "the log level was not changed");
         }
     }
+}
+
+/// Nobody can tell who wrote a file or sent a signal: the audit log tells what came.
+fn author(trigger: Trigger) -> Author {
+    let name = if trigger == Trigger::Signal { "SIGHUP" } else { "file" };
+    Author { name: Arc::from(name), via: Via::Reload, address: None }
 }
 
 async fn on_hangup(mut hangups: Signal, reloading: Reloading) {

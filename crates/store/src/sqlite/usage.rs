@@ -3,13 +3,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use policy::{AttemptOutcome, Receipt, RequestOutcome};
+use policy::{AttemptOutcome, Receipt, RequestOutcome, Timestamp};
 use protocol::Usage;
-use rusqlite::{Connection, Row, Transaction, params_from_iter, types::Value};
+use rusqlite::{Connection, Row, Transaction, params, params_from_iter, types::Value};
 
 use super::ledger::{distinct, int, joined, split, uint};
 use crate::error::StoreError;
-use crate::ledger::{AttemptLine, Dimension, Grain, Range, UsageRow, UsageSums, Verdict};
+use crate::ledger::{
+    AttemptLine, Dimension, Grain, Range, UsageLine, UsagePlace, UsageRow, UsageSums, Verdict,
+};
 
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
@@ -326,10 +328,49 @@ fn rows(
     let mut statement = connection.prepare_cached(sql)?;
     let rows = statement.query_map(params_from_iter(bound), |row| {
         Ok(UsageRow {
-            bucket: row.get::<_, Option<i64>>("bucket")?.map(policy::Timestamp),
+            bucket: row.get::<_, Option<i64>>("bucket")?.map(Timestamp),
             group: row.get("value")?,
             sums: sums(row)?,
         })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// One page of a roll-up, in the order of its key.
+pub(crate) fn lines(
+    connection: &mut Connection,
+    (grain, range): (Grain, Range),
+    after: Option<UsagePlace>,
+    limit: u32,
+) -> Result<Vec<UsageLine>, StoreError> {
+    let (table, _) = table(grain, &Dimension::Backend);
+    let keys = USAGE_KEYS.join(", ");
+    // No place has a bucket before all time: that is where the first page begins.
+    let sql = format!(
+        "SELECT bucket, {keys}, {} FROM {table} WHERE bucket >= ?1 AND bucket < ?2 \
+         AND (bucket, {keys}) > (?3, ?4, ?5, ?6, ?7) ORDER BY bucket, {keys} LIMIT ?8",
+        COLUMNS.join(", ")
+    );
+    let after = after.unwrap_or_else(|| UsagePlace {
+        bucket: Timestamp(i64::MIN),
+        backend: String::new(),
+        model: String::new(),
+        key: String::new(),
+        team: String::new(),
+    });
+    let from = range.from.0.max(after.bucket.0);
+    let mut statement = connection.prepare_cached(&sql)?;
+    let bound =
+        params![from, range.to.0, after.bucket.0, after.backend, after.model, after.key, after.team, limit];
+    let rows = statement.query_map(bound, |row| {
+        let place = UsagePlace {
+            bucket: Timestamp(row.get("bucket")?),
+            backend: row.get("backend")?,
+            model: row.get("model")?,
+            key: row.get("key")?,
+            team: row.get("team")?,
+        };
+        Ok(UsageLine { place, sums: sums(row)? })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }

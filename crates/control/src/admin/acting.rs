@@ -1,0 +1,50 @@
+//! Decides in whose hands a change is: the audit log tells every change under its author; it never decides what they may do.
+
+#[cfg(test)]
+mod tests;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use store::audit::{AuditLog, Author};
+use store::{Backups, Vault};
+
+use super::AdminState;
+use super::actor::Actor;
+use super::refusal::Refusal;
+
+/// What is kept of changes, and beside the ledger.
+#[derive(Clone)]
+pub struct Records {
+    /// Who changed what.
+    pub audit: AuditLog,
+    /// Copies of the database.
+    pub backups: Backups,
+    /// Secrets.
+    pub vault: Vault,
+    /// In whose hands every call is, where the API is called by function and not over a network.
+    pub operator: Option<Author>,
+}
+
+/// The state in the hands of whoever calls: every handler that changes something takes this one.
+pub(crate) struct Acting(pub(crate) AdminState);
+
+impl FromRequestParts<AdminState> for Acting {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &AdminState) -> Result<Self, Refusal> {
+        let author = match &state.records.operator {
+            Some(operator) => operator.clone(),
+            None => Actor::from_request_parts(parts, state).await?.author(),
+        };
+        let mut state = state.clone();
+        state.directory = state.directory.by(author);
+        Ok(Self(state))
+    }
+}
+
+impl AdminState {
+    /// Who acts, for what is entered apart from the directory.
+    pub(super) fn author(&self) -> Author {
+        self.directory.author().clone()
+    }
+}

@@ -1,0 +1,133 @@
+//! Shows who changed what, and whether the log of it holds; it never changes an entry.
+
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use store::audit::{AuditEntry, AuditFilter, AuditVerdict, ChainHead, Via};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::AdminState;
+use super::extract::Asked;
+use super::page::{Paging, bad_cursor};
+use super::refusal::Refusal;
+use super::role::Role;
+use super::span::{bounded, span};
+
+/// Which entries are wanted.
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct AuditWanted {
+    /// From this moment on: RFC 3339, or milliseconds since 1970.
+    #[param(max_length = 64)]
+    pub(super) from: Option<String>,
+    /// Before this moment.
+    #[param(max_length = 64)]
+    pub(super) to: Option<String>,
+    /// Who: the name of a token, or of a user of the host.
+    #[param(max_length = 256)]
+    pub(super) actor: Option<String>,
+    /// Which way: `api`, `cli`, `reload`, `gateway`.
+    #[param(value_type = Option<String>)]
+    pub(super) via: Option<Via>,
+    /// What was done, as in `create`.
+    #[param(max_length = 256)]
+    pub(super) action: Option<String>,
+    /// To what kind of thing, as in `backend`.
+    #[param(max_length = 256)]
+    pub(super) kind: Option<String>,
+    /// To which one, by its name.
+    #[param(max_length = 256)]
+    pub(super) subject: Option<String>,
+    /// How many at most; 100 when left out.
+    #[param(minimum = 1, maximum = 1000)]
+    pub(super) limit: Option<usize>,
+    /// The `next` of the page before.
+    #[param(max_length = 64)]
+    pub(super) cursor: Option<String>,
+}
+
+impl AuditWanted {
+    pub(super) fn filter(&self) -> Result<AuditFilter, Refusal> {
+        Ok(AuditFilter {
+            range: span(self.from.as_deref(), self.to.as_deref())?,
+            actor: bounded("actor", self.actor.as_deref())?,
+            via: self.via,
+            action: bounded("action", self.action.as_deref())?,
+            kind: bounded("kind", self.kind.as_deref())?,
+            subject: bounded("subject", self.subject.as_deref())?,
+        })
+    }
+
+    /// Entries below this number.
+    pub(super) fn before(&self) -> Result<Option<u64>, Refusal> {
+        self.cursor.as_deref().map(|text| text.parse().map_err(|_| bad_cursor())).transpose()
+    }
+}
+
+/// A page of entries, newest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct AuditList {
+    #[schema(value_type = Vec<Object>)]
+    entries: Vec<AuditEntry>,
+    /// Where the next page begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+pub(crate) fn routes() -> OpenApiRouter<AdminState> {
+    Role::Viewer.may(OpenApiRouter::default().routes(routes!(list)).routes(routes!(verify)))
+}
+
+/// Lists changes, newest first: who, when, from where, what, before and after; secrets masked.
+#[utoipa::path(
+    get, path = "/api/admin/audit",
+    params(AuditWanted),
+    responses((status = 200, description = "A page of entries.", body = AuditList)),
+)]
+pub(crate) async fn list(
+    State(state): State<AdminState>,
+    Asked(wanted): Asked<AuditWanted>,
+) -> Result<Json<AuditList>, Refusal> {
+    let limit = Paging { limit: wanted.limit, cursor: None }.limit()?;
+    let page_limit = u32::try_from(limit).unwrap_or(u32::MAX);
+    let entries = state.records.audit.list(wanted.filter()?, wanted.before()?, page_limit).await?;
+    let next = entries.last().filter(|last| entries.len() == limit && last.number > 1);
+    let next = next.map(|last| last.number.to_string());
+    Ok(Json(AuditList { entries, next }))
+}
+
+/// A head that was kept elsewhere.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Known {
+    /// A head that was kept elsewhere, as `NUMBER:HASH`: it must still be part of the chain.
+    #[param(max_length = 96)]
+    known: Option<String>,
+}
+
+/// Walks the whole chain of entries, and says where it does not hold: a gap, an edit, a cut.
+#[utoipa::path(
+    get, path = "/api/admin/audit/verify",
+    params(Known),
+    responses((status = 200, description = "Where it ends, and where it breaks.", body = Object)),
+)]
+pub(crate) async fn verify(
+    State(state): State<AdminState>,
+    Asked(known): Asked<Known>,
+) -> Result<Json<AuditVerdict>, Refusal> {
+    let known = known.known.as_deref().map(head).transpose()?;
+    Ok(Json(state.records.audit.verify(known).await?))
+}
+
+fn head(text: &str) -> Result<ChainHead, Refusal> {
+    let parts = text.split_once(':').and_then(|(number, hash)| Some((number.parse().ok()?, hash)));
+    let is_hash = |hash: &str| hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+    match parts {
+        Some((number, hash)) if is_hash(hash) => Ok(ChainHead { number, hash: hash.to_ascii_lowercase() }),
+        Some(_) | None => Err(Refusal::query("known", "is not a NUMBER:HASH that a verification ended with")),
+    }
+}

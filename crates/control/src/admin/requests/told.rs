@@ -1,0 +1,135 @@
+//! Tells what happened to a request from what was recorded, and does its price arithmetic again; it never charges anything.
+
+use policy::live::BackendStatus;
+use policy::{Amount, Explanation, Price, Receipt, Want};
+use serde::Serialize;
+use store::ledger::{AttemptLine, ReceiptDetail};
+
+use super::AdminState;
+use crate::publish::moment;
+
+/// What happened to a request, and why.
+#[derive(Debug, Serialize)]
+pub(crate) struct Told {
+    request: Receipt,
+    /// Its way in time, in order.
+    timeline: Vec<Step>,
+    attempts: Vec<Attempt>,
+    /// How everyone that could serve it stands now; none where the model or the key is no more.
+    candidates_now: Option<Explanation>,
+    /// What was learned of the backends that it tried: limits and cooldowns, from their headers and answers.
+    learned_now: Vec<BackendStatus>,
+}
+
+/// One step on a request's way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Step {
+    /// After its arrival.
+    at_ms: u64,
+    what: &'static str,
+    /// How long it took, where it has a length.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    took_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    of: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+pub(crate) struct Attempt {
+    #[serde(flatten)]
+    line: AttemptLine,
+    /// How its cost came about; none where the price it was charged with is not known any more.
+    arithmetic: Option<Arithmetic>,
+}
+
+/// Tokens by their price, and whether that is what was charged.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Arithmetic {
+    lines: Vec<Line>,
+    sum: Amount,
+    agrees: bool,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Line {
+    kind: &'static str,
+    count: u64,
+    each: Amount,
+    cost: Amount,
+}
+
+pub(super) fn tell(state: &AdminState, detail: ReceiptDetail) -> Told {
+    let ReceiptDetail { receipt, attempts } = detail;
+    let timeline = timeline(&receipt, &attempts);
+    let snapshot = state.publisher.snapshot();
+    let mut prices = Vec::new();
+    let mut candidates_now = None;
+    if let Some(snapshot) = &snapshot {
+        let named = |key: &&std::sync::Arc<policy::Key>| receipt.key.as_ref() == Some(&key.id);
+        let key = match &receipt.key {
+            None => Some(snapshot.identity.anonymous()),
+            Some(_) => snapshot.identity.keys().iter().find(named),
+        };
+        let route = key.and_then(|key| snapshot.catalog.resolve(&receipt.model_asked, key).ok());
+        if let (Some(key), Some(route)) = (key, route) {
+            let candidates = route.tiers.iter().flat_map(|tier| tier.candidates.iter());
+            prices.extend(candidates.filter_map(|candidate| candidate.price.clone()));
+            let want = Want::plain(route, key, moment() + snapshot.settings.queue_timeout);
+            candidates_now = Some(state.live.explain(&want, moment()));
+        }
+    }
+    let mut learned_now = state.live.status(moment()).backends;
+    learned_now.retain(|backend| attempts.iter().any(|line| line.backend == backend.name));
+    let attempts = attempts.into_iter().map(|line| {
+        let price = prices.iter().find(|price| Some(&price.version) == line.price_version.as_ref());
+        let arithmetic = price.map(|price| arithmetic(price, &line));
+        Attempt { line, arithmetic }
+    });
+    Told { timeline, attempts: attempts.collect(), candidates_now, learned_now, request: receipt }
+}
+
+fn timeline(receipt: &Receipt, attempts: &[AttemptLine]) -> Vec<Step> {
+    let step =
+        |at_ms, what, took_ms, of: Option<&str>| Step { at_ms, what, took_ms, of: of.map(str::to_owned) };
+    let mut steps = vec![step(0, "arrived", None, None)];
+    if receipt.queue_ms > 0 {
+        steps.push(step(0, "waited", Some(receipt.queue_ms), None));
+    }
+    for line in attempts {
+        let began = u64::try_from(line.at.0.saturating_sub(receipt.at.0)).unwrap_or(0);
+        steps.push(step(began, "attempt", Some(line.total_ms), Some(&line.backend)));
+        if let Some(first) = line.first_event_ms {
+            steps.push(step(began.saturating_add(first), "first event", None, Some(&line.backend)));
+        }
+    }
+    if let Some(first) = receipt.first_event_ms {
+        steps.push(step(first, "first event to the client", None, None));
+    }
+    steps.push(step(receipt.total_ms, "ended", None, receipt.error_code.as_deref()));
+    steps.sort_by_key(|step| step.at_ms);
+    steps
+}
+
+fn arithmetic(price: &Price, line: &AttemptLine) -> Arithmetic {
+    let used = line.usage;
+    // As a charge is made: parts of special kinds are taken out of the kind that they are part of, up to all of it.
+    let audio_input = used.audio_input.min(used.input);
+    let reasoning = used.reasoning.min(used.output);
+    let audio_output = used.audio_output.min(used.output - reasoning);
+    let kinds = [
+        ("input", used.input - audio_input, price.input),
+        ("audio_input", audio_input, price.audio_input),
+        ("cached_input", used.cached_input, price.cached_input),
+        ("cache_write", used.cache_write, price.cache_write),
+        ("cache_write_1h", used.cache_write_1h, price.cache_write_1h),
+        ("output", used.output - reasoning - audio_output, price.output),
+        ("reasoning", reasoning, price.reasoning),
+        ("audio_output", audio_output, price.audio_output),
+        ("request", u64::from(line.cost != Amount::ZERO), price.request),
+    ];
+    let priced = kinds.into_iter().filter(|(_, count, each)| *count > 0 && *each != Amount::ZERO);
+    let lines: Vec<Line> =
+        priced.map(|(kind, count, each)| Line { kind, count, each, cost: each.times(count) }).collect();
+    let sum: Amount = lines.iter().map(|line| line.cost).sum();
+    Arithmetic { agrees: sum == line.cost, lines, sum }
+}
