@@ -8,6 +8,7 @@ mod callers;
 mod check;
 pub mod file;
 mod leaf;
+mod money;
 mod pacing;
 mod problem;
 mod providers;
@@ -18,7 +19,7 @@ mod settings;
 mod show;
 mod sources;
 mod streaming;
-mod tree;
+pub(crate) mod tree;
 mod url;
 
 #[cfg(test)]
@@ -32,6 +33,7 @@ use store::MasterKeySource;
 pub use bind::Surroundings;
 pub use file::{Durability, LogFormat, LogLevel};
 pub use leaf::SecretText;
+pub use money::Alerts;
 pub use problem::{Notice, Problem, Report};
 pub use read::Format;
 pub use schema::{example, schema};
@@ -131,6 +133,17 @@ pub fn load(inputs: &Inputs<'_>) -> Result<Loaded, Report> {
     }
     report.sort();
     Err(report)
+}
+
+/// A file of another program, as it was typed.
+pub(crate) fn read_yaml(name: Arc<str>, text: &str) -> Result<Node, Report> {
+    let mut report = Report::default();
+    read::read(text, Format::Yaml, &Place::File(name), &mut report).ok_or(report)
+}
+
+/// Whether a backend may be at this address; what is wrong with it otherwise.
+pub(crate) fn check_base_url(text: &str) -> Result<(), String> {
+    url::base_url(text, url::LinkLocal::Refused).map(drop).map_err(|error| error.to_string())
 }
 
 /// Lays the sources over each other, weakest first. Nothing when the file's grammar is broken: what the

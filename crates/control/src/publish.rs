@@ -407,6 +407,7 @@ impl Publisher {
         draft.pools = settings.pools.clone();
         draft.strategies = settings.strategies.clone();
         draft.budgets = settings.budgets.clone();
+        gathered.budgets(&mut draft, &mut left_out);
         draft.settings = settings.traffic();
         draft.prices = gather::prices(&self.inner.prices, &draft.backends, now);
         (draft, left_out)

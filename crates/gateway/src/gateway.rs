@@ -9,7 +9,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use policy::{Bound, Grant, Granted, Live, Outcome, Snapshot};
+use policy::{Bound, Crossed, Grant, Granted, Live, Outcome, Snapshot};
 use store::{Journal, KeptResponses, Shelved};
 use tokio::{
     sync::{Notify, Semaphore, mpsc, oneshot},
@@ -48,6 +48,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Ids of tickets.
     pub ids: Arc<dyn Ids>,
+    /// Where it is told that a share of a budget is spent; what finds no room is told in the log only.
+    pub crossings: mpsc::Sender<Crossed>,
     /// Where long-lived work runs.
     pub tasks: Tasks,
 }
@@ -69,6 +71,7 @@ pub struct Gateway {
     pub(crate) kept: Keeper,
     /// Places for streams that are read to their end without a client.
     pub(crate) drains: Arc<Semaphore>,
+    crossings: mpsc::Sender<Crossed>,
     pub(crate) tasks: Tasks,
     queue_changed: Notify,
     is_stopping: AtomicBool,
@@ -103,6 +106,7 @@ impl Gateway {
             spools: Spools::default(),
             kept,
             drains: Arc::new(Semaphore::new(DRAINS_MAX)),
+            crossings: parts.crossings,
             tasks: parts.tasks,
             queue_changed: Notify::new(),
             is_stopping: AtomicBool::new(false),
@@ -181,6 +185,17 @@ impl Gateway {
     /// Streams that are kept so that they can be continued.
     pub fn kept_streams(&self) -> usize {
         self.spools.len()
+    }
+
+    /// Passes on that a share of a budget is spent. Nobody waits for that.
+    pub(crate) fn tell_crossed(&self, crossed: Crossed) {
+        if let Err(mpsc::error::TrySendError::Full(crossed)) = self.crossings.try_send(crossed) {
+            tracing::warn!(
+                budget = &*crossed.budget,
+                percent = crossed.percent,
+                "too many alerts wait; this one is left out"
+            );
+        }
     }
 
     /// Wakes the timekeeper when a change brought its next tick forward.

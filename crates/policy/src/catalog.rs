@@ -44,6 +44,22 @@ pub struct Route {
     members: Box<[u64]>,
 }
 
+/// How much may be written in answer to one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Longest {
+    /// Tokens of one answer, where the request bounds them.
+    pub each: Option<u64>,
+    /// Answers beside each other.
+    pub answers: u64,
+}
+
+impl From<Option<u64>> for Longest {
+    /// One answer.
+    fn from(each: Option<u64>) -> Self {
+        Self { each, answers: 1 }
+    }
+}
+
 /// The backends of one pool that serve one model.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Tier {
@@ -160,8 +176,8 @@ impl Route {
     /// price of those whose own nobody knows. `output` is the longest answer, where the request says; else the model's
     /// maximum counts, else [`OUTPUT_TOKENS_UNKNOWN`].
     #[must_use]
-    pub fn worst_case(&self, prompt: u64, output: Option<u64>, ceiling: Option<&Price>) -> Amount {
-        self.dearest.worst_case(prompt, output, ceiling)
+    pub fn worst_case(&self, prompt: u64, output: impl Into<Longest>, ceiling: Option<&Price>) -> Amount {
+        self.dearest.worst_case(prompt, output.into(), ceiling)
     }
 
     /// Whether a backend is on it.

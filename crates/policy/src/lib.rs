@@ -22,7 +22,7 @@ pub use backend::{
     vendor_of_host,
 };
 pub use catalog::{
-    Candidate, Carries, Catalog, ModelListing, NoSuchModel, OUTPUT_TOKENS_UNKNOWN, Route, Tier,
+    Candidate, Carries, Catalog, Longest, ModelListing, NoSuchModel, OUTPUT_TOKENS_UNKNOWN, Route, Tier,
 };
 pub use identity::{
     AddressSet, Class, Digest, Digester, Endpoint, EndpointSet, Identity, Key, KeyLimits, ModelSet, Secret,

@@ -220,19 +220,30 @@ fn label_of(spec: &BackendSpec) -> &str {
     by_kind.or_else(|| vendor_of_host(&spec.base_url)).map_or(spec.kind.name(), |vendor| vendor.name)
 }
 
+impl BudgetSpec {
+    /// What it is called: there is one of each payer and period.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match &self.of {
+            BudgetOf::Gateway => format!("gateway/{}", self.per),
+            BudgetOf::Team(team) => format!("team {team}/{}", self.per),
+            BudgetOf::Key(key) => format!("key {key}/{}", self.per),
+        }
+    }
+}
+
 /// The budgets, with keys by their ids. One that names nobody counts nobody's spending.
 fn budgets(specs: &[BudgetSpec], keys: &[Keyed]) -> Vec<Budget> {
     let budget = |spec: &BudgetSpec| {
-        let (id, of) = match &spec.of {
-            BudgetOf::Gateway => (format!("gateway/{}", spec.per), Payer::Gateway),
-            BudgetOf::Team(team) => (format!("team {team}/{}", spec.per), Payer::Team(team.as_str().into())),
+        let of = match &spec.of {
+            BudgetOf::Gateway => Payer::Gateway,
+            BudgetOf::Team(team) => Payer::Team(team.as_str().into()),
             BudgetOf::Key(name) => {
                 let key = keys.iter().find(|keyed| *keyed.key.name == **name);
-                let id = key.map_or_else(|| Arc::from(name.as_str()), |keyed| Arc::clone(&keyed.key.id));
-                (format!("key {name}/{}", spec.per), Payer::Key(id))
+                Payer::Key(key.map_or_else(|| Arc::from(name.as_str()), |keyed| Arc::clone(&keyed.key.id)))
             }
         };
-        Budget { id: id.into(), of, amount: spec.amount, per: spec.per }
+        Budget { id: spec.name().into(), of, amount: spec.amount, per: spec.per }
     };
     specs.iter().map(budget).collect()
 }

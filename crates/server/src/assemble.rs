@@ -6,21 +6,25 @@ use anyhow::Context;
 use axum::Router;
 use control::{
     admin::{self, AdminState, Records},
+    alerts,
     config::{self, Loaded, Settings},
     dashboard::{self, Feed},
     publish::{Audience, Controls, Publisher, Reloader, Trigger, stored_settings},
 };
 use gateway::{Clock, Gateway, Lookout, Metrics, Parts, Probe, RandomIds, SystemClock, Tasks};
 use policy::{
-    BackendKind, BackendSpec, Bound, Digester, Draft, Grant, KeptRules, Live, ModelSpec, Snapshot, Source,
+    BackendKind, BackendSpec, Bound, Crossed, Digester, Draft, Grant, KeptRules, Live, ModelSpec, Snapshot,
+    Source,
 };
+use store::directory::Kind;
 use store::{
     Directory, Durability, Journal, JournalSettings, KeptResponses, Mover, Store, StoreOptions, VaultNotice,
 };
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::{
     demo, health,
+    postman::Postman,
     probe::{self, Tester},
     settings::Sources,
 };
@@ -54,6 +58,9 @@ pub(crate) struct Assembled {
 /// How long a start may take to catch up with the journal, where budgets count.
 const TAKE_OVER_MAX: std::time::Duration = std::time::Duration::from_secs(60);
 
+/// Alerts that may wait to be delivered; more are told in the log only.
+const ALERTS_MAX: usize = 256;
+
 /// Whether the simulated provider is wanted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Demo {
@@ -80,6 +87,7 @@ pub(crate) async fn assemble(sources: Arc<Sources>, loaded: Loaded, demo: Demo) 
     let client = upstream::Client::new(upstream::ClientSettings::default()).context("no HTTP client")?;
     let tended = client.clone();
     tasks.spawn("idle connections", async move { tended.tend().await });
+    let (crossings, crossed) = mpsc::channel(ALERTS_MAX);
     let gateway = start_gateway(Foundation {
         live: live.clone(),
         client: client.clone(),
@@ -88,6 +96,7 @@ pub(crate) async fn assemble(sources: Arc<Sources>, loaded: Loaded, demo: Demo) 
         kept: store.kept,
         kept_rules: settings.kept,
         digester: digester.clone(),
+        crossings,
         tasks: tasks.clone(),
     })?;
     let controls = Controls {
@@ -100,13 +109,14 @@ pub(crate) async fn assemble(sources: Arc<Sources>, loaded: Loaded, demo: Demo) 
         extra_backends,
     };
     let publisher = Publisher::new(controls, loaded);
-    if !settings.budgets.is_empty() {
+    if has_budgets(&settings, &directory).await? {
         take_over(&store.mover)?;
     }
     publisher.publish(Trigger::Start).await?;
     let reloader = Reloader::new(publisher.clone(), sources.clone());
     let (lookout, lists) = Lookout::new(gateway.clone());
     tasks.spawn("lookout", lookout.keep_looking());
+    tasks.spawn("alerts", alerts::deliver(crossed, publisher.clone(), Arc::new(Postman(client.clone()))));
     tasks.spawn("lists of models", probe::take_over(lists, publisher.clone()));
     let (gate, minted) = admin::ensure_token(&directory, &digester, &settings).await?;
     let health = health::State::new(gateway.clone(), live.clone(), publisher.clone());
@@ -154,6 +164,10 @@ async fn with_stored(sources: &Sources, loaded: Loaded, directory: &Directory) -
         tracing::error!("settings changed by API are left out, as they do not hold: {error}");
         Ok(loaded)
     })
+}
+
+async fn has_budgets(settings: &Settings, directory: &Directory) -> anyhow::Result<bool> {
+    Ok(!settings.budgets.is_empty() || !directory.specs(Kind::Budget).await?.is_empty())
 }
 
 /// What the journal of an earlier process still holds was spent too: budgets count from the whole ledger.
@@ -210,12 +224,14 @@ struct Foundation {
     kept: KeptResponses,
     kept_rules: KeptRules,
     digester: Digester,
+    crossings: mpsc::Sender<Crossed>,
     tasks: Tasks,
 }
 
 /// The data plane begins with an empty snapshot; the first real one is published before anybody can connect.
 fn start_gateway(foundation: Foundation) -> anyhow::Result<Arc<Gateway>> {
-    let Foundation { live, client, journal, bindings, kept, kept_rules, digester, tasks } = foundation;
+    let Foundation { live, client, journal, bindings, kept, kept_rules, digester, crossings, tasks } =
+        foundation;
     let now = tokio::time::Instant::now().into_std();
     let mut draft = Draft::new(digester);
     // Nothing that was kept may be lost to defaults before the first real snapshot.
@@ -232,6 +248,7 @@ fn start_gateway(foundation: Foundation) -> anyhow::Result<Arc<Gateway>> {
         metrics: Arc::new(Metrics::new()),
         clock: Arc::new(SystemClock),
         ids: Arc::new(RandomIds),
+        crossings,
         tasks,
     };
     Ok(Gateway::start(parts)?)

@@ -8,6 +8,7 @@ mod front;
 mod health;
 mod logging;
 mod output;
+mod postman;
 mod probe;
 mod serve;
 mod settings;

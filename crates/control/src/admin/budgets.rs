@@ -1,32 +1,284 @@
-//! Shows how budgets stand; never changes one: they are written in the configuration.
+//! Budgets through the API: what may be spent, what was and what is held; those that the file defines are only shown.
+
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State;
-use policy::BudgetStatus;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use policy::{Amount, BudgetOf, BudgetSpec, BudgetStatus, Period, Source, Timestamp};
 use serde::Serialize;
+use store::directory::{Kind, NewSpec, SpecChange, StoredSpec, Target};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::AdminState;
+use super::extract::{Asked, Seen, Text, etag, expected_revision, merge, object};
+use super::origin;
+use super::page::Paging;
+use super::refusal::Refusal;
 use super::role::Role;
+use crate::config::body;
+use crate::keygen;
 
-/// Every budget in force.
+/// A budget and how it stands.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct BudgetView {
+    id: String,
+    /// Whose, and in what time: there is one of each.
+    name: String,
+    source: &'static str,
+    /// Why it is not in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+    key: Option<String>,
+    team: Option<String>,
+    #[schema(value_type = Option<String>)]
+    amount: Option<Amount>,
+    #[schema(value_type = Option<String>)]
+    per: Option<Period>,
+    /// Spent in this period.
+    #[schema(value_type = Option<String>)]
+    spent: Option<Amount>,
+    /// Held for requests that are not settled.
+    #[schema(value_type = Option<String>)]
+    reserved: Option<Amount>,
+    /// What a further request may cost.
+    #[schema(value_type = Option<String>)]
+    left: Option<Amount>,
+    /// When this period began.
+    #[schema(value_type = Option<i64>)]
+    since: Option<Timestamp>,
+    /// When it begins anew.
+    #[schema(value_type = Option<i64>)]
+    resets_at: Option<Timestamp>,
+    #[schema(value_type = Option<i64>)]
+    created: Option<Timestamp>,
+    #[schema(value_type = Option<i64>)]
+    updated: Option<Timestamp>,
+    revision: Option<u64>,
+}
+
+/// A page of budgets.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct BudgetList {
-    #[schema(value_type = Vec<Object>)]
-    budgets: Vec<BudgetStatus>,
+    budgets: Vec<BudgetView>,
+    /// Where the next page begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
 }
 
 pub(crate) fn routes() -> OpenApiRouter<AdminState> {
-    Role::Viewer.may(OpenApiRouter::default().routes(routes!(list)))
+    let reading = OpenApiRouter::default().routes(routes!(list)).routes(routes!(show));
+    let running =
+        OpenApiRouter::default().routes(routes!(create)).routes(routes!(change)).routes(routes!(remove));
+    Role::Viewer.may(reading).merge(Role::Operator.may(running))
 }
 
-/// Lists every budget in force, with what is spent and held.
+/// Lists every budget, with what is spent and held.
 #[utoipa::path(
     get, path = "/api/admin/budgets",
-    responses((status = 200, description = "All budgets.", body = BudgetList)),
+    params(Paging),
+    responses((status = 200, description = "A page of budgets.", body = BudgetList)),
 )]
-pub(crate) async fn list(State(state): State<AdminState>) -> Json<BudgetList> {
-    Json(BudgetList { budgets: state.live.budget_status(state.publisher.now()) })
+pub(crate) async fn list(
+    State(state): State<AdminState>,
+    Asked(paging): Asked<Paging>,
+) -> Result<Json<BudgetList>, Refusal> {
+    let stored = state.directory.specs(Kind::Budget).await?;
+    let standing = Standing::of(&state);
+    let loaded = state.publisher.loaded();
+    let given = loaded.settings.budgets.iter().map(|spec| standing.given(spec));
+    let all = given.chain(stored.iter().map(|one| standing.stored(one))).collect();
+    let page = paging.cut(all, |budget: &BudgetView| format!("{} {}", budget.name, budget.id))?;
+    Ok(Json(BudgetList { budgets: page.items, next: page.next }))
+}
+
+/// Shows one budget and how it stands.
+#[utoipa::path(
+    get, path = "/api/admin/budgets/{id}",
+    responses((status = 200, description = "The budget.", body = BudgetView)),
+)]
+pub(crate) async fn show(
+    State(state): State<AdminState>,
+    Path(id): Path<String>,
+) -> Result<Response, Refusal> {
+    let loaded = state.publisher.loaded();
+    if let Some(given) = loaded.settings.budgets.iter().find(|budget| budget.name() == id) {
+        return Ok(Json(Standing::of(&state).given(given)).into_response());
+    }
+    Ok(shown(&state, &own(&state, &id).await?))
+}
+
+/// Makes a budget. What was spent in its running period is read from the ledger.
+#[utoipa::path(
+    post, path = "/api/admin/budgets",
+    request_body = ref("#/components/schemas/Budget"),
+    responses((status = 201, description = "It is in force.", body = BudgetView)),
+)]
+pub(crate) async fn create(State(state): State<AdminState>, Text(text): Text) -> Result<Response, Refusal> {
+    let spec = object(&text)?;
+    let typed = body::budget_body(&text)?;
+    let new = NewSpec { id: keygen::id("budget"), name: typed.name(), spec };
+    let now = state.publisher.now();
+    let NewSpec { id, name, spec } = new.clone();
+    let candidate = StoredSpec { id, name, spec, created: now, updated: now, revision: 0 };
+    let stored = state
+        .publisher
+        .edit(|gathered| gathered.budgets.push(candidate), state.directory.add_spec(Kind::Budget, new, now))
+        .await?;
+    Ok((StatusCode::CREATED, shown(&state, &stored)).into_response())
+}
+
+/// Changes what the body names of a budget that was made here. A changed amount keeps what is spent and held.
+#[utoipa::path(
+    patch, path = "/api/admin/budgets/{id}",
+    params(Seen),
+    request_body = ref("#/components/schemas/BudgetPatch"),
+    responses((status = 200, description = "It is in force.", body = BudgetView)),
+)]
+pub(crate) async fn change(
+    State(state): State<AdminState>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    Text(text): Text,
+) -> Result<Response, Refusal> {
+    let stored = own(&state, &id).await?;
+    let mut whole = stored.spec.clone();
+    merge(&mut whole, object(&text)?);
+    let typed = body::budget_body(&whole.to_string())?;
+    let change = SpecChange { name: typed.name(), spec: whole };
+    let target = Target { id: &stored.id, revision: expected_revision(&headers)? };
+    let copy = change.clone();
+    let changed = state
+        .publisher
+        .edit(
+            |gathered| {
+                if let Some(budget) = gathered.budgets.iter_mut().find(|budget| budget.id == stored.id) {
+                    (budget.name, budget.spec) = (copy.name, copy.spec);
+                }
+            },
+            state.directory.change_spec(Kind::Budget, target, change, state.publisher.now()),
+        )
+        .await?;
+    Ok(shown(&state, &changed))
+}
+
+/// Removes a budget that was made here. What was spent stays recorded.
+#[utoipa::path(
+    delete, path = "/api/admin/budgets/{id}",
+    params(Seen),
+    responses((status = 204, description = "It is gone.")),
+)]
+pub(crate) async fn remove(
+    State(state): State<AdminState>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<StatusCode, Refusal> {
+    let stored = own(&state, &id).await?;
+    let target = Target { id: &stored.id, revision: expected_revision(&headers)? };
+    state
+        .publisher
+        .edit(
+            |gathered| gathered.budgets.retain(|budget| budget.id != stored.id),
+            state.directory.remove_spec(Kind::Budget, target),
+        )
+        .await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn own(state: &AdminState, id: &str) -> Result<StoredSpec, Refusal> {
+    if state.publisher.loaded().settings.budgets.iter().any(|budget| budget.name() == id) {
+        return Err(Refusal::read_only("budget", origin(Source::File)));
+    }
+    let stored = state.directory.specs(Kind::Budget).await?;
+    let found = stored.into_iter().find(|budget| budget.id == id || budget.name == id);
+    found.ok_or_else(|| Refusal::not_found("budget", id))
+}
+
+fn shown(state: &AdminState, stored: &StoredSpec) -> Response {
+    ([(header::ETAG, etag(stored.revision))], Json(Standing::of(state).stored(stored))).into_response()
+}
+
+/// How all budgets in force stand, by name.
+struct Standing(HashMap<Arc<str>, BudgetStatus>);
+
+impl Standing {
+    fn of(state: &AdminState) -> Self {
+        let all = state.live.budget_status(state.publisher.now());
+        Self(all.into_iter().map(|status| (Arc::clone(&status.budget.id), status)).collect())
+    }
+
+    fn given(&self, spec: &BudgetSpec) -> BudgetView {
+        BudgetView { id: spec.name(), ..self.view(spec) }
+    }
+
+    fn stored(&self, stored: &StoredSpec) -> BudgetView {
+        let spec = body::stored_budget(stored);
+        let problem = spec.as_ref().err().map(ToString::to_string);
+        let view = spec.map_or_else(|_| BudgetView::nameless(), |spec| self.view(&spec));
+        BudgetView {
+            id: stored.id.clone(),
+            name: stored.name.clone(),
+            source: origin(Source::Api),
+            problem,
+            created: Some(stored.created),
+            updated: Some(stored.updated),
+            revision: Some(stored.revision),
+            ..view
+        }
+    }
+
+    fn view(&self, spec: &BudgetSpec) -> BudgetView {
+        let (key, team) = match &spec.of {
+            BudgetOf::Gateway => (None, None),
+            BudgetOf::Team(team) => (None, Some(team.clone())),
+            BudgetOf::Key(key) => (Some(key.clone()), None),
+        };
+        let name = spec.name();
+        let status = self.0.get(name.as_str());
+        let left = |status: &BudgetStatus| {
+            let left = spec.amount.saturating_sub(status.spent).saturating_sub(status.reserved);
+            left.max(Amount::ZERO)
+        };
+        BudgetView {
+            key,
+            team,
+            amount: Some(spec.amount),
+            per: Some(spec.per),
+            spent: status.map(|status| status.spent),
+            reserved: status.map(|status| status.reserved),
+            left: status.map(left),
+            since: status.and_then(|status| status.since),
+            resets_at: status.and_then(|status| status.resets_at),
+            name,
+            ..BudgetView::nameless()
+        }
+    }
+}
+
+impl BudgetView {
+    /// One of which nothing is known.
+    fn nameless() -> Self {
+        Self {
+            id: String::new(),
+            name: String::new(),
+            source: origin(Source::File),
+            problem: None,
+            key: None,
+            team: None,
+            amount: None,
+            per: None,
+            spent: None,
+            reserved: None,
+            left: None,
+            since: None,
+            resets_at: None,
+            created: None,
+            updated: None,
+            revision: None,
+        }
+    }
 }

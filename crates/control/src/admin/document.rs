@@ -150,8 +150,14 @@ fn bodies() -> Map<String, Value> {
     generator.subschema_for::<body::RotateBody>();
     generator.subschema_for::<file::Team>();
     generator.subschema_for::<body::TokenBody>();
+    generator.subschema_for::<file::Budget>();
     let mut schemas = generator.take_definitions(true);
-    for (name, patch) in [("Backend", "BackendPatch"), ("KeyBody", "KeyPatch"), ("Team", "TeamPatch")] {
+    for (name, patch) in [
+        ("Backend", "BackendPatch"),
+        ("KeyBody", "KeyPatch"),
+        ("Team", "TeamPatch"),
+        ("Budget", "BudgetPatch"),
+    ] {
         let whole = schemas.get(name).expect("the generator was asked for it").clone();
         schemas.insert(patch.to_owned(), patch_of(whole));
     }

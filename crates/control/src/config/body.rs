@@ -1,7 +1,7 @@
 //! Reads what an API call or the directory says of a backend or a key, by the same rules as the file; it never
 //! resolves `${VAR}` or `file:`, which would let a caller read the host.
 
-use policy::{BackendSpec, Deadlines, KeyLimits, KeySecret, KeySpec, Secret, Source, TeamSpec};
+use policy::{BackendSpec, BudgetSpec, Deadlines, KeyLimits, KeySecret, KeySpec, Secret, Source, TeamSpec};
 use serde_json::Value as Json;
 use store::directory::StoredSpec;
 
@@ -11,6 +11,7 @@ use super::callers;
 use super::check::Checker;
 use super::file::{self, Class};
 use super::leaf::{ModelName, Moment, Name, Network, OneOrMany, Text};
+use super::money;
 use super::problem::Report;
 use super::quantity::{Count, Size, Span};
 use super::read::{self, Format, Place};
@@ -202,6 +203,23 @@ pub(crate) fn stored_team(stored: &StoredSpec) -> Result<TeamSpec, Report> {
         fields.insert("name".to_owned(), Json::String(stored.name.clone()));
     }
     bind::<file::Team>(&Place::Stored, &body.to_string()).map(|(typed, _)| callers::team(&typed, Source::Api))
+}
+
+/// Reads a budget.
+pub(crate) fn budget_body(text: &str) -> Result<BudgetSpec, Report> {
+    budget_from(&Place::Request, text)
+}
+
+/// A budget of the directory as a snapshot needs it.
+pub(crate) fn stored_budget(stored: &StoredSpec) -> Result<BudgetSpec, Report> {
+    budget_from(&Place::Stored, &stored.spec.to_string())
+}
+
+fn budget_from(place: &Place, text: &str) -> Result<BudgetSpec, Report> {
+    let (typed, tree) = bind::<file::Budget>(place, text)?;
+    let mut report = Report::default();
+    Checker { tree: &tree, report: &mut report }.budget(&typed, &Path::default());
+    if report.is_empty() { Ok(money::budget(&typed)) } else { Err(report) }
 }
 
 /// The credential that a backend's body gives.

@@ -7,16 +7,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use policy::{
-    AdaptiveSettings, AffinityRules, BackendSpec, BreakerRules, BudgetOf, BudgetSpec, CooldownRules,
-    Deadlines, HedgeRules, KeptRules, KeySpec, Period, PoolSpec, ProbeRules, QueuePolicy, RateWindow, Secret,
-    Source, Spill, Strategy, TeamSpec, TrafficSettings,
+    AdaptiveSettings, AffinityRules, BackendSpec, BreakerRules, BudgetSpec, CooldownRules, Deadlines,
+    HedgeRules, KeptRules, KeySpec, PoolSpec, ProbeRules, QueuePolicy, RateWindow, Secret, Source, Spill,
+    Strategy, TeamSpec, TrafficSettings,
 };
 use store::MasterKeySource;
 
 use super::backend;
-use super::bind::List;
 use super::callers;
 use super::file::{self, Durability, File, LogFormat, LogLevel};
+use super::money::{self, Alerts};
 use super::pacing;
 use super::providers::is_from_environment;
 use super::streaming::{self, Keepalive, Streams};
@@ -131,6 +131,8 @@ pub struct Settings {
     pub probe: ProbeRules,
     /// What may be spent.
     pub budgets: Vec<BudgetSpec>,
+    /// Who is told when a share of a budget is spent.
+    pub alerts: Option<Alerts>,
 }
 
 /// What the gateway takes on at once.
@@ -245,7 +247,8 @@ impl Settings {
             affinity: affinity(file.affinity.as_ref(), traffic.affinity),
             hedging: pacing::hedging(file.hedging.as_ref(), traffic.hedging),
             probe: pacing::probe(file.probe.as_ref(), traffic.probe),
-            budgets: file.budgets.iter().flat_map(List::iter).map(|(_, typed)| budget(typed)).collect(),
+            budgets: money::budgets(file),
+            alerts: money::alerts(file.alerts.as_ref()),
         }
     }
 }
@@ -372,24 +375,5 @@ fn affinity(typed: Option<&file::Affinity>, default: AffinityRules) -> AffinityR
     AffinityRules {
         enabled: typed.and_then(|a| a.enabled).unwrap_or(default.enabled),
         cold_cache: typed.and_then(|a| a.cold_cache).map_or(default.cold_cache, |span| span.0),
-    }
-}
-
-fn budget(typed: &file::Budget) -> BudgetSpec {
-    let of = match (&typed.key, &typed.team) {
-        (Some(key), _) => BudgetOf::Key(key.0.clone()),
-        (None, Some(team)) => BudgetOf::Team(team.0.clone()),
-        (None, None) => BudgetOf::Gateway,
-    };
-    BudgetSpec { of, amount: typed.amount.0, per: period(typed.per) }
-}
-
-fn period(typed: Option<file::Period>) -> Period {
-    match typed {
-        Some(file::Period::Hour) => Period::Hour,
-        Some(file::Period::Day) => Period::Day,
-        Some(file::Period::Week) => Period::Week,
-        Some(file::Period::Month) => Period::Month,
-        Some(file::Period::Total) | None => Period::Total,
     }
 }

@@ -120,6 +120,10 @@ impl Rows<'_> {
         self.scalar("streams.resumable_max", settings.streams.resume.streams_max);
         self.scalar("responses.kept_for", time(settings.kept.time));
         self.scalar("responses.kept_bytes", size_text(settings.kept.bytes_max as u64));
+        if let Some(alerts) = &settings.alerts {
+            self.scalar("alerts.webhook", alerts.webhook.masked());
+            self.scalar("alerts.secret", secret(alerts.secret.as_ref()));
+        }
         self.scalar("ledger.durability", settings.durability.name());
         self.scalar("ledger.journal_bytes_max", size_text(settings.journal_bytes_max));
     }

@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 
 use policy::{
-    BackendSpec, Digest, KeySecret, KeySpec, PriceBook, TeamSpec, Timestamp, vendor_named, vendor_of_host,
+    BackendSpec, BudgetOf, BudgetSpec, Digest, Draft, KeySecret, KeySpec, PriceBook, TeamSpec, Timestamp,
+    vendor_named, vendor_of_host,
 };
 use serde_json::{Map, Value};
 use store::directory::{Kind, StoredBackend, StoredKey, StoredSpec};
@@ -22,6 +23,7 @@ pub(crate) struct Gathered {
     pub(crate) backends: Vec<StoredBackend>,
     pub(crate) keys: Vec<StoredKey>,
     pub(crate) teams: Vec<StoredSpec>,
+    pub(crate) budgets: Vec<StoredSpec>,
 }
 
 impl Gathered {
@@ -31,7 +33,8 @@ impl Gathered {
         let backends = directory.backends().await?;
         let keys = directory.keys().await?;
         let teams = directory.specs(Kind::Team).await?;
-        Ok(Self { changes, backends, keys, teams })
+        let budgets = directory.specs(Kind::Budget).await?;
+        Ok(Self { changes, backends, keys, teams, budgets })
     }
 
     /// Adds the stored backends.
@@ -99,11 +102,42 @@ impl Gathered {
         }
     }
 
+    /// Adds the stored budgets to a draft that has all its keys and teams. One of nobody would never be spent.
+    pub(crate) fn budgets(&self, draft: &mut Draft, left_out: &mut Vec<String>) {
+        for stored in &self.budgets {
+            match body::stored_budget(stored) {
+                Ok(spec) => match misfit(&spec, draft) {
+                    None => draft.budgets.push(spec),
+                    Some(why) => left_out.push(format!("budget {}: {why}", stored.name)),
+                },
+                Err(report) => left_out.push(format!("budget {}: {report}", stored.name)),
+            }
+        }
+    }
+
     /// When the next former secret stops counting.
     pub(crate) fn grace_ends(&self, now: Timestamp) -> Option<Timestamp> {
         let ends = self.keys.iter().filter_map(|key| split_former(&key.limits).1).map(|former| former.until);
         ends.filter(|until| *until > now).min()
     }
+}
+
+fn misfit(spec: &BudgetSpec, draft: &Draft) -> Option<String> {
+    let known = match &spec.of {
+        BudgetOf::Gateway => true,
+        BudgetOf::Team(name) => draft.teams.iter().any(|team| team.name == *name),
+        BudgetOf::Key(name) => draft.keys.iter().any(|key| key.name == *name),
+    };
+    let (what, name) = match &spec.of {
+        BudgetOf::Gateway => ("gateway", ""),
+        BudgetOf::Team(name) => ("team", name.as_str()),
+        BudgetOf::Key(name) => ("key", name.as_str()),
+    };
+    if !known {
+        return Some(format!("there is no {what} `{name}`"));
+    }
+    let same = |other: &BudgetSpec| (&other.of, other.per) == (&spec.of, spec.per);
+    draft.budgets.iter().any(same).then(|| format!("there is another one for each {}", spec.per))
 }
 
 /// A key's secret from before its rotation.

@@ -195,6 +195,14 @@ impl Ask {
         }
     }
 
+    /// How many answers are asked for beside each other.
+    pub(super) fn answers(&self) -> u64 {
+        match &self.payload {
+            Payload::Json { outline, .. } => outline.answers,
+            Payload::Empty | Payload::Opaque(_) => 1,
+        }
+    }
+
     pub(super) fn body_bytes(&self) -> u64 {
         match &self.payload {
             Payload::Json { body, .. } => body.len() as u64,

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use policy::{Amount, Exceeded, Hold, Key, Route, Timestamp};
+use policy::{Amount, Exceeded, Hold, Key, Longest, Route, Timestamp};
 use tokio::time::Instant;
 
 use super::decode::{Ask, BYTES_PER_TOKEN};
@@ -58,6 +58,7 @@ impl Purse {
                 amount = %crossed.amount,
                 "a share of a budget is spent"
             );
+            gateway.tell_crossed(crossed);
         }
     }
 }
@@ -78,8 +79,9 @@ impl Held {
 /// text has at most as many tokens as bytes.
 fn worst_case(ask: &Ask) -> Amount {
     let prompt = ask.estimate.prompt.saturating_mul(BYTES_PER_TOKEN);
-    let output = Some(ask.estimate.output_max).filter(|tokens| *tokens > 0);
-    ask.route.worst_case(prompt, output, ask.key.ceiling.as_deref())
+    let each = Some(ask.estimate.output_max).filter(|tokens| *tokens > 0);
+    let longest = Longest { each, answers: ask.answers() };
+    ask.route.worst_case(prompt, longest, ask.key.ceiling.as_deref())
 }
 
 /// The route as far as it can be paid for: where a budget counts, what nobody knows the price of is not free, but left

@@ -146,6 +146,7 @@ impl Plan {
             metrics: Arc::new(Metrics::new()),
             clock: Arc::new(StoppedClock),
             ids: Arc::new(CountedIds::default()),
+            crossings: tokio::sync::mpsc::channel(1).0,
             tasks: tasks.clone(),
         })
         .expect("usable backends");

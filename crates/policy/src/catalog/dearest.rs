@@ -1,6 +1,7 @@
 //! Decides, once for a route, what its dearest candidates can cost, so that no request has to look at all of them; never
 //! what a call did cost.
 
+use super::Longest;
 use super::{Candidate, OUTPUT_TOKENS_UNKNOWN};
 use crate::money::{Amount, Price};
 
@@ -50,7 +51,7 @@ impl Dearest {
     }
 
     /// What one call can cost at most; see [`super::Route::worst_case`].
-    pub(super) fn worst_case(&self, prompt: u64, output: Option<u64>, ceiling: Option<&Price>) -> Amount {
+    pub(super) fn worst_case(&self, prompt: u64, output: Longest, ceiling: Option<&Price>) -> Amount {
         let unpriced = self.unpriced.zip(ceiling).map(|(lengths, price)| Tariff::of(price, lengths));
         let all = self.priced.iter().copied().chain(unpriced);
         all.map(|tariff| tariff.cost(prompt, output)).max().unwrap_or_default()
@@ -63,9 +64,10 @@ impl Tariff {
         Self { request: price.request, input, output, lengths }
     }
 
-    fn cost(&self, prompt: u64, output: Option<u64>) -> Amount {
+    fn cost(&self, prompt: u64, output: Longest) -> Amount {
         // A request may ask for more than the model gives, but not get it.
-        let output = output.map_or(self.lengths.unasked, |asked| asked.min(self.lengths.ever));
+        let each = output.each.map_or(self.lengths.unasked, |asked| asked.min(self.lengths.ever));
+        let output = each.saturating_mul(output.answers);
         self.request.saturating_add(self.input.times(prompt)).saturating_add(self.output.times(output))
     }
 
@@ -158,7 +160,7 @@ mod tests {
         ) {
             let dearest = Dearest::of(candidates.iter());
             let expected = one_by_one(&candidates, prompt, output, ceiling.as_ref());
-            prop_assert_eq!(dearest.worst_case(prompt, output, ceiling.as_ref()), expected);
+            prop_assert_eq!(dearest.worst_case(prompt, output.into(), ceiling.as_ref()), expected);
             prop_assert_eq!(dearest.is_known(), candidates.iter().all(|one| one.price.is_some()));
         }
     }

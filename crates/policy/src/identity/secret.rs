@@ -26,6 +26,17 @@ impl Secret {
         &self.0
     }
 
+    /// What proves that a message comes from whoever has this secret (HMAC-SHA-256), in hexadecimal.
+    #[must_use]
+    pub fn sign(&self, message: &[u8]) -> String {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.0.as_bytes());
+        let mut text = String::with_capacity(64);
+        for byte in hmac::sign(&key, message).as_ref() {
+            text.push_str(&format!("{byte:02x}"));
+        }
+        text
+    }
+
     /// What may be shown of it.
     #[must_use]
     pub fn masked(&self) -> String {
@@ -115,6 +126,13 @@ impl fmt::Debug for Digester {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// RFC 4231, test case 2.
+    #[test]
+    fn a_signature_is_the_standards() {
+        let signature = Secret::from("Jefe").sign(b"what do ya want for nothing?");
+        assert_eq!(signature, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+    }
 
     #[test]
     fn a_digest_is_the_known_hmac_and_depends_on_its_key() {

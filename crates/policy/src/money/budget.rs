@@ -175,6 +175,8 @@ impl BudgetBook {
                 continue;
             };
             account.budget = budget.clone();
+            // Of a greater amount, what was told may come to pass once more.
+            account.told = account.told.min(account.share());
             if !account.is_open {
                 account.is_open = true;
                 account.spent = spent(budget, &account.window);

@@ -24,6 +24,8 @@ pub struct Outline {
     pub usage_asked: bool,
     /// The most tokens the answer may have, where the request says so; the greatest, where it says so twice.
     pub max_output_tokens: Option<u64>,
+    /// How many answers are asked for beside each other (`n`), or tried to give the best of; each may be that long.
+    pub answers: u64,
     /// Bytes of everything a model reads, as a basis for estimating tokens: pictures, sound and files count as
     /// [a fixed size](MEDIA_BYTES), whatever their encoding weighs.
     pub prompt_bytes: u64,
@@ -51,6 +53,7 @@ impl Outline {
             stream: false,
             usage_asked: false,
             max_output_tokens: None,
+            answers: 1,
             prompt_bytes: 0,
             needs: Needs::default(),
             user: None,

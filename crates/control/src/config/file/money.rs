@@ -1,7 +1,7 @@
 //! What may be written of prices and budgets; nothing is defaulted here.
 
 use crate::config::bind::{choice, shape};
-use crate::config::leaf::{Dollars, Name, PerMillion};
+use crate::config::leaf::{Dollars, Name, PerMillion, SecretText};
 
 shape! {
     /// What a model costs, in US dollars per million tokens. A kind left out costs what the kind costs that it is part of.
@@ -54,5 +54,17 @@ shape! {
         pub amount: Dollars,
         /// Default: total.
         pub per: Option<Period>,
+    }
+}
+
+shape! {
+    /// Who is told when a share of a budget is spent.
+    pub struct Alerts {
+        /// Where each alert is posted, as JSON. Kept like a secret: such addresses often hold one.
+        pub webhook: Option<SecretText>,
+        /// What alerts are signed with (`x-lockgate-signature`).
+        pub secret: Option<SecretText>,
+        /// Allows addresses that reach the host's own cloud metadata. Default: false.
+        pub allow_link_local: Option<bool>,
     }
 }

@@ -253,6 +253,21 @@ fn hints_are_taken_where_they_are_what_they_should_be() {
 }
 
 #[test]
+fn answers_beside_each_other_are_counted() {
+    for (dialect, body, answers) in [
+        (Dialect::OpenAiChat, r#"{"messages":[{"role":"user","content":"a"}],"n":3}"#, 3),
+        (Dialect::OpenAiChat, r#"{"messages":[{"role":"user","content":"a"}],"n":0}"#, 1),
+        (Dialect::OpenAiChat, r#"{"messages":[{"role":"user","content":"a"}],"n":"x"}"#, 1),
+        (Dialect::OpenAiChat, r#"{"messages":[{"role":"user","content":"a"}]}"#, 1),
+        (Dialect::OpenAiCompletions, r#"{"prompt":"a","n":2,"best_of":5}"#, 5),
+        (Dialect::OpenAiCompletions, r#"{"prompt":"a","best_of":1,"n":2}"#, 2),
+        (Dialect::Gemini, r#"{"contents":[],"generationConfig":{"candidateCount":4}}"#, 4),
+    ] {
+        assert_eq!(outline(dialect, body.as_bytes()).unwrap().answers, answers, "{body}");
+    }
+}
+
+#[test]
 fn embeddings_take_texts_and_tokens() {
     for (input, bytes) in [(r#""0123""#, 4), (r#"["0123","45"]"#, 6), ("[1,2,3]", 12), ("[[1,2],[3]]", 12)] {
         let body = format!(r#"{{"input":{input},"encoding_format":null}}"#);

@@ -133,6 +133,9 @@ fn config(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<(), DecodeError>
             ("maxOutputTokens", _) => {
                 outline.max_output_tokens = outline.max_output_tokens.max(count(scan.written()?));
             }
+            ("candidateCount", _) => {
+                outline.answers = outline.answers.max(count(scan.written()?).unwrap_or(1));
+            }
             ("responseSchema" | "responseJsonSchema", Kind::Object) => {
                 outline.needs.json_schema = true;
                 let written = scan.written()?;

@@ -13,6 +13,8 @@ const KNOWN: &[&str] = &[
     "max_tokens",
     "max_completion_tokens",
     "max_output_tokens",
+    "n",
+    "best_of",
     "messages",
     "prompt",
     "input",
@@ -47,6 +49,7 @@ fn shared(scan: &mut Scan<'_>, field: &str, outline: &mut Outline) -> Result<boo
         "max_tokens" | "max_completion_tokens" | "max_output_tokens" => {
             outline.max_output_tokens = outline.max_output_tokens.max(count(scan)?);
         }
+        "n" | "best_of" => outline.answers = outline.answers.max(count(scan)?.unwrap_or(1)),
         "user" => outline.user = text(scan)?,
         "prompt_cache_key" => outline.prompt_cache_key = text(scan)?,
         _ => return Ok(false),
