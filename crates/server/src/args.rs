@@ -63,6 +63,9 @@ pub(crate) enum Command {
     Usage(UsageArguments),
     /// Look at everything a gateway here needs, and say what to do about what is wrong
     Doctor(DoctorArguments),
+    /// Make a configuration of another gateway's, and tell what came of each setting
+    #[command(subcommand)]
+    Import(ImportCommand),
     /// Print a completion script for a shell
     Completions {
         /// Which shell
@@ -165,6 +168,24 @@ pub(crate) struct NewKeyArguments {
     /// When it stops being valid: 90d, 2027-01-31 or 2027-01-31T12:00:00Z [default: never]
     #[arg(long, value_name = "WHEN")]
     pub(crate) expires: Option<String>,
+    #[command(flatten)]
+    pub(crate) shape: Shape,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImportCommand {
+    /// Of LiteLLM's proxy: its config.yaml
+    Litellm(ImportArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArguments {
+    /// The other gateway's file
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+    /// Where to write the configuration; never over an existing file [default: standard output]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) output: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) shape: Shape,
 }

@@ -109,9 +109,7 @@ pub(crate) async fn assemble(sources: Arc<Sources>, loaded: Loaded, demo: Demo) 
         extra_backends,
     };
     let publisher = Publisher::new(controls, loaded);
-    if has_budgets(&settings, &directory).await? {
-        take_over(&store.mover)?;
-    }
+    take_over_for_budgets(&settings, &directory, &store.mover).await?;
     publisher.publish(Trigger::Start).await?;
     let reloader = Reloader::new(publisher.clone(), sources.clone());
     let (lookout, lists) = Lookout::new(gateway.clone());
@@ -166,12 +164,15 @@ async fn with_stored(sources: &Sources, loaded: Loaded, directory: &Directory) -
     })
 }
 
-async fn has_budgets(settings: &Settings, directory: &Directory) -> anyhow::Result<bool> {
-    Ok(!settings.budgets.is_empty() || !directory.specs(Kind::Budget).await?.is_empty())
-}
-
 /// What the journal of an earlier process still holds was spent too: budgets count from the whole ledger.
-fn take_over(mover: &Mover) -> anyhow::Result<()> {
+async fn take_over_for_budgets(
+    settings: &Settings,
+    directory: &Directory,
+    mover: &Mover,
+) -> anyhow::Result<()> {
+    if settings.budgets.is_empty() && directory.specs(Kind::Budget).await?.is_empty() {
+        return Ok(());
+    }
     let whole = tokio::task::block_in_place(|| mover.flush(TAKE_OVER_MAX));
     anyhow::ensure!(
         whole,

@@ -8,6 +8,7 @@ mod desk;
 mod doctor;
 mod explain;
 mod hidden;
+mod import;
 mod keys;
 mod models;
 mod moment;
@@ -39,6 +40,7 @@ pub(crate) fn run(arguments: Arguments, environment: BTreeMap<String, String>) -
         Command::Check(shape) => on_one_thread(check::run(&place, shape)),
         Command::Config(command) => config::run(&place, command),
         Command::Keys(command) => on_one_thread(keys::run(&place, command)),
+        Command::Import(command) => import::run(command),
         Command::Teams(command) => on_one_thread(teams::run(&place, command)),
         Command::Backends(command) => on_one_thread(backends::run(&place, command)),
         Command::Models(arguments) => on_one_thread(models::run(&place, arguments)),

@@ -53,6 +53,7 @@ impl Checker<'_> {
         self.backends(file);
         self.aliases(file);
         self.budgets(file);
+        self.alerts(file);
         self.pools(file);
         self.keepalive(file);
     }
@@ -316,11 +317,13 @@ impl Checker<'_> {
             .collect();
         for (name, targets) in file.aliases.iter().flat_map(|table| &table.0) {
             let path = Path::dotted("aliases").then(name.as_str());
-            if served.contains(&name.as_str()) {
+            // A list that names the model itself is that model with others to fall back on.
+            let names_itself = targets.0.iter().any(|target| target.0 == *name);
+            if served.contains(&name.as_str()) && !names_itself {
                 self.refuse(&path, "is also the name of a model that a backend maps", None);
             }
             for target in targets.0.iter().map(|target| target.0.as_str()) {
-                if aliases.contains(target) {
+                if aliases.contains(target) && !served.contains(&target) {
                     let message = format!("leads to {}, which is an alias itself", quoted(target));
                     self.refuse(&path, message, Some("name the model that is meant".to_owned()));
                     continue;
@@ -334,6 +337,31 @@ impl Checker<'_> {
         }
     }
 
+    /// Checks one budget, from a file or from an API call.
+    pub(crate) fn budget(&mut self, budget: &file::Budget, path: &Path) {
+        if budget.key.is_some() && budget.team.is_some() {
+            self.refuse(path, "a budget is of one key or of one team, not of both", None);
+        }
+    }
+
+    /// Alerts leave the host as calls to backends do, and the same addresses are closed to them.
+    fn alerts(&mut self, file: &File) {
+        let Some(alerts) = &file.alerts else { return };
+        let path = Path::dotted("alerts.webhook");
+        let Some(webhook) = &alerts.webhook else {
+            let suggestion = "as in https://hooks.example.com/budgets";
+            return self.refuse(&path, "alerts need an address", Some(suggestion.to_owned()));
+        };
+        let link_local =
+            if alerts.allow_link_local == Some(true) { LinkLocal::Allowed } else { LinkLocal::Refused };
+        let bare = webhook.0.expose().split('?').next().unwrap_or_default();
+        if let Err(error) = url::base_url(bare, link_local) {
+            let allowed = "`allow_link_local: true` permits it".to_owned();
+            let suggestion = (error == url::UrlError::LinkLocal).then_some(allowed);
+            self.refuse(&path, error.to_string(), suggestion);
+        }
+    }
+
     fn budgets(&mut self, file: &File) {
         let written = || file.keys.iter().flat_map(List::iter).map(|(_, key)| key);
         let keys: Vec<&str> = written().map(|key| key.name.0.as_str()).collect();
@@ -344,9 +372,7 @@ impl Checker<'_> {
         let budgets = file.budgets.as_ref();
         for (index, budget) in budgets.iter().flat_map(|list| list.iter()) {
             let path = Path::dotted("budgets").then(index);
-            if budget.key.is_some() && budget.team.is_some() {
-                self.refuse(&path, "a budget is of one key or of one team, not of both", None);
-            }
+            self.budget(budget, &path);
             let named = [("key", &budget.key, &keys, all_keys), ("team", &budget.team, &teams, all_teams)];
             for (field, name, known, all_known) in named {
                 let unknown = name.as_ref().filter(|name| all_known && !known.contains(&name.0.as_str()));

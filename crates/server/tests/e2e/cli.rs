@@ -4,6 +4,7 @@
 mod config;
 mod directory;
 mod doctor;
+mod import;
 mod talking;
 mod terminal;
 
