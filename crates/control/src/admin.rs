@@ -14,6 +14,7 @@ mod export;
 mod extract;
 mod keys;
 mod page;
+mod prices;
 mod probe;
 mod refusal;
 mod requests;
@@ -83,6 +84,7 @@ fn resources() -> Vec<OpenApiRouter<AdminState>> {
         explain::routes(),
         export::routes(),
         keys::routes(),
+        prices::routes(),
         requests::routes(),
         session::routes(),
         stats::routes(),

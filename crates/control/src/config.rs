@@ -126,13 +126,29 @@ pub fn load(inputs: &Inputs<'_>) -> Result<Loaded, Report> {
     report.absorb(binder.report);
     if let Some(file) = &file {
         Checker { tree: &tree, report: &mut report }.file(file);
+        let prices = money::prices(file, inputs.surroundings, &mut report);
         if well_formed && report.is_empty() {
-            let settings = Settings::of(file, &tree, master_key(inputs.surroundings, &mut notices));
+            let master_key = master_key(inputs.surroundings, &mut notices);
+            let settings = Settings { prices, ..Settings::of(file, &tree, master_key) };
             return Ok(Loaded { settings, notices, tree });
         }
     }
     report.sort();
     Err(report)
+}
+
+/// The prices that a file holds, as the API takes them.
+pub fn written_prices(name: &str, text: &str) -> Result<serde_json::Value, Report> {
+    let mut report = Report::default();
+    let place = Place::File(Arc::from(name));
+    let Some(tree) = read::read(text, Format::of(name), &place, &mut report) else { return Err(report) };
+    let mut binder = Binder::new(References::Refused);
+    let typed = file::Prices::bind(&tree, &mut binder);
+    report.absorb(binder.report);
+    match typed {
+        Some(_) if report.is_empty() => Ok(tree.get("prices").map_or(serde_json::Value::Null, Node::json)),
+        Some(_) | None => Err(report),
+    }
 }
 
 /// A file of another program, as it was typed.

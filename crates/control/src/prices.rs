@@ -68,11 +68,65 @@ impl PriceTable {
         book
     }
 
+    /// All that the table knows on that day, each under its provider's name.
+    pub fn all(at: Timestamp) -> Vec<PriceEntry> {
+        let providers = Calculator::bundled().providers();
+        let models =
+            providers.flat_map(|provider| provider.models().map(move |model| (provider.id(), model.id())));
+        let entry = |(provider, native): (&str, &str)| {
+            Some(PriceEntry {
+                model: format!("{provider}/{native}"),
+                since: None,
+                spec: look_up(provider, native, at)?,
+            })
+        };
+        models.filter_map(entry).collect()
+    }
+
     /// The names that the table itself gives the models of a provider.
     pub fn models_of(provider: &str) -> impl Iterator<Item = &'static str> {
         let provider = Calculator::bundled().find_provider(Some(provider), None).ok().flatten();
         provider.into_iter().flat_map(ProviderInfo::models).map(ModelInfo::id)
     }
+}
+
+/// What a model costs from some time on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PriceEntry {
+    /// The provider's own name of it, alone or behind the provider's: `gpt-4o`, `openai/gpt-4o`.
+    pub model: String,
+    /// From when on; none: from the beginning.
+    pub since: Option<Timestamp>,
+    /// What it costs.
+    pub spec: PriceSpec,
+}
+
+impl PriceEntry {
+    /// There is one of each model and beginning.
+    pub(crate) fn name(&self) -> String {
+        match self.since {
+            Some(since) => format!("{} since {}", self.model, since.to_utc()),
+            None => self.model.clone(),
+        }
+    }
+}
+
+/// Of each model the price that holds at `at`; of several sources the later ones stand above the earlier.
+pub(crate) fn in_force<'e>(
+    sources: impl IntoIterator<Item = &'e [PriceEntry]>,
+    at: Timestamp,
+) -> HashMap<&'e str, &'e PriceEntry> {
+    let mut all = HashMap::new();
+    for source in sources {
+        let mut own: HashMap<&str, &PriceEntry> = HashMap::new();
+        for entry in source.iter().filter(|entry| entry.since.is_none_or(|since| since <= at)) {
+            if own.get(entry.model.as_str()).is_none_or(|known| known.since <= entry.since) {
+                own.insert(&entry.model, entry);
+            }
+        }
+        all.extend(own);
+    }
+    all
 }
 
 /// A model whose price a snapshot needs.
@@ -236,6 +290,32 @@ mod tests {
             }
         }
         assert!(priced > 200, "only {priced} models have a price");
+    }
+
+    #[test]
+    fn the_newest_price_that_has_begun_holds_and_later_sources_stand_above() {
+        let entry = |model: &str, since: Option<i64>, version: &str| PriceEntry {
+            model: model.into(),
+            since: since.map(Timestamp),
+            spec: PriceSpec { version: version.into(), ..PriceSpec::default() },
+        };
+        let file = [entry("m", None, "f0"), entry("m", Some(10), "f10"), entry("n", Some(20), "f20")];
+        let api = [entry("m", Some(30), "a30")];
+        for (at, expected) in [(0, "m=f0"), (10, "m=f10"), (20, "m=f10 n=f20"), (30, "m=a30 n=f20")] {
+            let held = in_force([&file[..], &api[..]], Timestamp(at));
+            let mut told: Vec<_> =
+                held.iter().map(|(model, entry)| format!("{model}={}", entry.spec.version)).collect();
+            told.sort();
+            assert_eq!(told.join(" "), expected, "{at}");
+        }
+    }
+
+    #[test]
+    fn the_whole_table_is_listed_under_its_providers() {
+        let all = PriceTable::all(AT);
+        assert!(all.len() > 300, "only {}", all.len());
+        let found = all.iter().find(|entry| entry.model == "openai/gpt-4o").expect("a well-known one");
+        assert_eq!(found.spec.input.to_string(), "0.0000025");
     }
 
     #[test]

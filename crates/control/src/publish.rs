@@ -146,7 +146,7 @@ struct State {
     version: u64,
     published_at: Option<Timestamp>,
     changes_seen: u64,
-    grace_ends: Option<Timestamp>,
+    changes_at: Option<Timestamp>,
     last_problem: Option<LastProblem>,
     left_out: Vec<String>,
 }
@@ -162,7 +162,7 @@ impl Publisher {
             version: 0,
             published_at: None,
             changes_seen: 0,
-            grace_ends: None,
+            changes_at: None,
             last_problem: None,
             left_out: Vec::new(),
         };
@@ -182,13 +182,14 @@ impl Publisher {
     }
 
     /// Publishes if the directory was changed behind our back (by the command line, or by an edit whose
-    /// caller left half-way), or if the grace of a rotated key has ended. Cheap when nothing has.
+    /// caller left half-way), or if the grace of a rotated key has ended or a
+    /// price has begun. Cheap when nothing has.
     pub async fn catch_up(&self) -> Result<Option<u64>, PublishError> {
         let changes = self.inner.controls.directory.changes().await?;
         let now = self.now();
         let behind = {
             let state = self.state();
-            state.changes_seen != changes || state.grace_ends.is_some_and(|ends| ends <= now)
+            state.changes_seen != changes || state.changes_at.is_some_and(|at| at <= now)
         };
         if behind { self.publish(Trigger::CatchUp).await.map(Some) } else { Ok(None) }
     }
@@ -343,7 +344,7 @@ impl Publisher {
                 let now = self.now();
                 let mut state = self.state();
                 state.changes_seen = gathered.changes;
-                state.grace_ends = gathered.grace_ends(now);
+                state.changes_at = gathered.changes_at(&state.loaded.settings.prices, now);
                 outcome
             }
             Err(error) => Err(error.into()),
@@ -410,6 +411,7 @@ impl Publisher {
         gathered.budgets(&mut draft, &mut left_out);
         draft.settings = settings.traffic();
         draft.prices = gather::prices(&self.inner.prices, &draft.backends, now);
+        gathered.overrule(&settings.prices, now, &mut draft.prices, &mut left_out);
         (draft, left_out)
     }
 }

@@ -55,6 +55,9 @@ pub(crate) enum Command {
     Backends(BackendsCommand),
     /// The models that a running gateway offers, or else the configuration, with backends and prices
     Models(ModelsArguments),
+    /// What models cost and who says so; take prices over from a file
+    #[command(subcommand)]
+    Prices(PricesCommand),
     /// Which backend of a running gateway a request would go to now, and why not to the others
     Explain(ExplainArguments),
     /// Talk to a model through a running gateway
@@ -188,6 +191,31 @@ pub(crate) struct ImportArguments {
     pub(crate) output: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) shape: Shape,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PricesCommand {
+    /// All prices: set through the API, of the prices file, and built in
+    List {
+        /// A part of the model's name
+        #[arg(long, value_name = "TEXT")]
+        search: Option<String>,
+        #[command(flatten)]
+        shape: Shape,
+    },
+    /// What a model costs
+    Show {
+        /// The model, or a part of its name
+        model: String,
+        #[command(flatten)]
+        shape: Shape,
+    },
+    /// Set the prices that a file holds, in place of those of the same models
+    Update {
+        /// YAML, TOML or JSON: prices: [{model: gpt-4o, price: {input: 2.5, output: 10}}]
+        #[arg(value_hint = ValueHint::FilePath)]
+        file: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]

@@ -76,10 +76,7 @@ pub(crate) async fn assemble(sources: Arc<Sources>, loaded: Loaded, demo: Demo) 
     let (store, loaded) = open_store(&sources, loaded).await?;
     let settings = loaded.settings.clone();
     let (tasks, stop) = (Tasks::default(), watch::Sender::new(false));
-    let extra_backends = match demo {
-        Demo::With => vec![demo_backend(&demo::start(&tasks, stop.subscribe()).await?)],
-        Demo::Without => Vec::new(),
-    };
+    let extra_backends = demo_backends(demo, &tasks, &stop).await?;
 
     let live = Arc::new(Live::new());
     let digester = Digester::new(&*store.vault.digest_key()?);
@@ -267,6 +264,18 @@ impl Audience for DataPlane {
 
     fn wake(&self, grants: Vec<Grant>) {
         self.0.deliver(grants);
+    }
+}
+
+/// Backends that are neither written nor stored.
+async fn demo_backends(
+    demo: Demo,
+    tasks: &Tasks,
+    stop: &watch::Sender<bool>,
+) -> anyhow::Result<Vec<BackendSpec>> {
+    match demo {
+        Demo::With => Ok(vec![demo_backend(&demo::start(tasks, stop.subscribe()).await?)]),
+        Demo::Without => Ok(Vec::new()),
     }
 }
 

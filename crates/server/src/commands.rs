@@ -14,6 +14,7 @@ mod models;
 mod moment;
 pub(crate) mod outcome;
 mod place;
+mod prices;
 mod running;
 mod teams;
 mod usage;
@@ -40,6 +41,7 @@ pub(crate) fn run(arguments: Arguments, environment: BTreeMap<String, String>) -
         Command::Check(shape) => on_one_thread(check::run(&place, shape)),
         Command::Config(command) => config::run(&place, command),
         Command::Keys(command) => on_one_thread(keys::run(&place, command)),
+        Command::Prices(command) => on_one_thread(prices::run(&place, command)),
         Command::Import(command) => import::run(command),
         Command::Teams(command) => on_one_thread(teams::run(&place, command)),
         Command::Backends(command) => on_one_thread(backends::run(&place, command)),

@@ -151,6 +151,7 @@ fn bodies() -> Map<String, Value> {
     generator.subschema_for::<file::Team>();
     generator.subschema_for::<body::TokenBody>();
     generator.subschema_for::<file::Budget>();
+    generator.subschema_for::<file::Prices>();
     let mut schemas = generator.take_definitions(true);
     for (name, patch) in [
         ("Backend", "BackendPatch"),

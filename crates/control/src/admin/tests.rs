@@ -1,6 +1,7 @@
 //! The admin API end to end: through its router, with a real store, and a data plane that only listens.
 
 mod budgets;
+mod prices;
 mod teams;
 
 use std::sync::atomic::Ordering;

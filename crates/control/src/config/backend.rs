@@ -109,7 +109,7 @@ fn model_limits(typed: &file::ModelLimits) -> ModelLimits {
 }
 
 /// The version names the price on receipts: two prices that differ never share a name.
-fn price(typed: &file::Price) -> PriceSpec {
+pub(crate) fn price(typed: &file::Price) -> PriceSpec {
     let mut spec = PriceSpec {
         version: String::new(),
         input: typed.input.0,

@@ -16,6 +16,7 @@ use super::problem::Report;
 use super::quantity::{Count, Size, Span};
 use super::read::{self, Format, Place};
 use super::tree::{Node, Path};
+use crate::prices::PriceEntry;
 
 shape! {
     /// What an API call says of a gateway key; its secret is made, never given.
@@ -220,6 +221,17 @@ fn budget_from(place: &Place, text: &str) -> Result<BudgetSpec, Report> {
     let mut report = Report::default();
     Checker { tree: &tree, report: &mut report }.budget(&typed, &Path::default());
     if report.is_empty() { Ok(money::budget(&typed)) } else { Err(report) }
+}
+
+/// Reads prices.
+pub(crate) fn prices_body(text: &str) -> Result<Vec<PriceEntry>, Report> {
+    bind::<file::Prices>(&Place::Request, text).map(|(typed, _)| money::entries(&typed, "api"))
+}
+
+/// A price of the directory as a snapshot needs it.
+pub(crate) fn stored_price(stored: &StoredSpec) -> Result<PriceEntry, Report> {
+    bind::<file::ModelPrice>(&Place::Stored, &stored.spec.to_string())
+        .map(|(typed, _)| money::entry(&typed, "api"))
 }
 
 /// The credential that a backend's body gives.

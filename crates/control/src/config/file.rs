@@ -12,7 +12,7 @@ use super::quantity::{Count, Interval, Size, Span};
 use super::tree::{Node, Value};
 
 pub use callers::{Class, EndpointName, Key, Metadata, Team};
-pub use money::{Alerts, Budget, Period, Price};
+pub use money::{Alerts, Budget, ModelPrice, Period, Price, Prices};
 pub use pace::{Adaptive, AdaptiveMode, Breaker, Cooldown, Growth, RateWindow, Retreat, RetryAfter};
 pub use spoken::Spoken;
 pub use traffic::{Affinity, Hedging, ModelRules, Pool, Probe, QueuePolicy, Routing, Spill, Strategy};
@@ -92,6 +92,8 @@ shape! {
         pub probe: Option<Probe>,
         /// What may be spent.
         pub budgets: Option<List<Budget>>,
+        /// A file with prices that stand above the built-in ones.
+        pub prices_file: Option<Text>,
         /// Who is told when a share of a budget is spent.
         pub alerts: Option<Alerts>,
     }

@@ -73,7 +73,7 @@ impl Place {
         }
     }
 
-    fn problem(&self, line: usize, column: usize, message: String) -> Problem {
+    pub(super) fn problem(&self, line: usize, column: usize, message: String) -> Problem {
         Problem { origin: self.origin(line, column), path: Path::default(), message, suggestion: None }
     }
 }

@@ -21,6 +21,7 @@ use super::pacing;
 use super::providers::is_from_environment;
 use super::streaming::{self, Keepalive, Streams};
 use super::tree::{Node, Path};
+use crate::prices::PriceEntry;
 
 /// Above every rank that can be written.
 const RANK_MAX: u32 = 1001;
@@ -131,6 +132,8 @@ pub struct Settings {
     pub probe: ProbeRules,
     /// What may be spent.
     pub budgets: Vec<BudgetSpec>,
+    /// What models cost by the prices file.
+    pub prices: Vec<PriceEntry>,
     /// Who is told when a share of a budget is spent.
     pub alerts: Option<Alerts>,
 }
@@ -248,6 +251,7 @@ impl Settings {
             hedging: pacing::hedging(file.hedging.as_ref(), traffic.hedging),
             probe: pacing::probe(file.probe.as_ref(), traffic.probe),
             budgets: money::budgets(file),
+            prices: Vec::new(),
             alerts: money::alerts(file.alerts.as_ref()),
         }
     }

@@ -120,6 +120,7 @@ impl Rows<'_> {
         self.scalar("streams.resumable_max", settings.streams.resume.streams_max);
         self.scalar("responses.kept_for", time(settings.kept.time));
         self.scalar("responses.kept_bytes", size_text(settings.kept.bytes_max as u64));
+        self.scalar("prices_file", format!("{} prices", settings.prices.len()));
         if let Some(alerts) = &settings.alerts {
             self.scalar("alerts.webhook", alerts.webhook.masked());
             self.scalar("alerts.secret", secret(alerts.secret.as_ref()));

@@ -194,6 +194,19 @@ impl Node {
         }
     }
 
+    /// The same as JSON; numbers stay the text they were.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        match &self.value {
+            Value::Null => serde_json::Value::Null,
+            Value::Bool(yes) => serde_json::Value::Bool(*yes),
+            Value::Number(text) | Value::Text(text) => serde_json::Value::String(text.clone()),
+            Value::List(nodes) => nodes.iter().map(Self::json).collect(),
+            Value::Map(entries) => {
+                entries.iter().map(|entry| (entry.key.clone(), entry.node.json())).collect()
+            }
+        }
+    }
+
     /// The value at a place of a list.
     pub(crate) fn get_index(&self, index: usize) -> Option<&Self> {
         match &self.value {

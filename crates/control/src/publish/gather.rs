@@ -12,7 +12,7 @@ use store::directory::{Kind, StoredBackend, StoredKey, StoredSpec};
 use store::{Directory, StoreError};
 
 use crate::config::{Settings, body};
-use crate::prices::{PriceTable, Wanted};
+use crate::prices::{PriceEntry, PriceTable, Wanted, in_force};
 
 /// Where a key's limits keep the digest of its former secret, and until when it counts.
 const FORMER: &str = "former_secret";
@@ -24,6 +24,7 @@ pub(crate) struct Gathered {
     pub(crate) keys: Vec<StoredKey>,
     pub(crate) teams: Vec<StoredSpec>,
     pub(crate) budgets: Vec<StoredSpec>,
+    pub(crate) prices: Vec<StoredSpec>,
 }
 
 impl Gathered {
@@ -34,7 +35,8 @@ impl Gathered {
         let keys = directory.keys().await?;
         let teams = directory.specs(Kind::Team).await?;
         let budgets = directory.specs(Kind::Budget).await?;
-        Ok(Self { changes, backends, keys, teams, budgets })
+        let prices = directory.specs(Kind::Price).await?;
+        Ok(Self { changes, backends, keys, teams, budgets, prices })
     }
 
     /// Adds the stored backends.
@@ -115,10 +117,32 @@ impl Gathered {
         }
     }
 
-    /// When the next former secret stops counting.
-    pub(crate) fn grace_ends(&self, now: Timestamp) -> Option<Timestamp> {
+    /// Puts the prices that hold now above the built-in ones: those of the file, and above them the stored ones.
+    pub(crate) fn overrule(
+        &self,
+        of_file: &[PriceEntry],
+        now: Timestamp,
+        book: &mut PriceBook,
+        left_out: &mut Vec<String>,
+    ) {
+        let mut stored = Vec::new();
+        for one in &self.prices {
+            match body::stored_price(one) {
+                Ok(entry) => stored.push(entry),
+                Err(report) => left_out.push(format!("price {}: {report}", one.name)),
+            }
+        }
+        for (model, entry) in in_force([of_file, &stored[..]], now) {
+            book.overrule(model, entry.spec.price());
+        }
+    }
+
+    /// When time alone changes what is in force: the next former secret stops counting, or the next price begins.
+    pub(crate) fn changes_at(&self, of_file: &[PriceEntry], now: Timestamp) -> Option<Timestamp> {
         let ends = self.keys.iter().filter_map(|key| split_former(&key.limits).1).map(|former| former.until);
-        ends.filter(|until| *until > now).min()
+        let stored = self.prices.iter().filter_map(|one| body::stored_price(one).ok()?.since);
+        let begin = of_file.iter().filter_map(|entry| entry.since).chain(stored);
+        ends.chain(begin).filter(|at| *at > now).min()
     }
 }
 

@@ -130,9 +130,11 @@ impl Price {
     }
 }
 
-/// Prices by model for what no mapping prices itself. Looked up as `label/native`, then `native`.
+/// Prices by model for what no mapping prices itself: those that were overruled first. Each is looked up as
+/// `label/native`, then `native`.
 #[derive(Debug, Clone, Default)]
 pub struct PriceBook {
+    overruled: HashMap<Box<str>, Arc<Price>>,
     prices: HashMap<Box<str>, Arc<Price>>,
 }
 
@@ -142,11 +144,19 @@ impl PriceBook {
         self.prices.insert(model.into(), Arc::new(price));
     }
 
+    /// Puts a price above whatever was entered for that model; the last one stands.
+    pub fn overrule(&mut self, model: &str, price: Price) {
+        self.overruled.insert(model.into(), Arc::new(price));
+    }
+
     /// The price of a provider's own model id.
     #[must_use]
     pub fn find(&self, label: &str, native: &str) -> Option<Arc<Price>> {
         let specific = format!("{label}/{native}");
-        self.prices.get(specific.as_str()).or_else(|| self.prices.get(native)).cloned()
+        let find = |prices: &HashMap<Box<str>, Arc<Price>>| {
+            prices.get(specific.as_str()).or_else(|| prices.get(native)).cloned()
+        };
+        find(&self.overruled).or_else(|| find(&self.prices))
     }
 
     /// How many models are priced.
@@ -193,6 +203,23 @@ mod tests {
         assert_eq!(spec.price().cost(&usage), Amount(13 * 100 + 5 * 1000));
         let spec = PriceSpec { reasoning: Some(Amount(2000)), cached_input: Some(Amount(10)), ..spec };
         assert_eq!(spec.price().cost(&usage), Amount(12 * 100 + 10 + 2 * 1000 + 3 * 2000));
+    }
+
+    #[test]
+    fn what_was_overruled_stands_above_the_book() {
+        let price = |version: &str| PriceSpec { version: version.into(), ..PriceSpec::default() }.price();
+        let mut book = PriceBook::from_iter([("openai/m", price("table")), ("n", price("bare"))]);
+        let found =
+            |book: &PriceBook, native| book.find("openai", native).map(|price| price.version.to_string());
+        assert_eq!(
+            (found(&book, "m").as_deref(), found(&book, "n").as_deref()),
+            (Some("table"), Some("bare"))
+        );
+        book.overrule("m", price("own"));
+        assert_eq!(found(&book, "m").as_deref(), Some("own"), "also where it names no provider");
+        book.overrule("openai/m", price("own of openai"));
+        assert_eq!(found(&book, "m").as_deref(), Some("own of openai"));
+        assert_eq!(book.find("groq", "m").map(|price| price.version.to_string()).as_deref(), Some("own"));
     }
 
     #[test]

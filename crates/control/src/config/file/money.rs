@@ -1,7 +1,7 @@
 //! What may be written of prices and budgets; nothing is defaulted here.
 
-use crate::config::bind::{choice, shape};
-use crate::config::leaf::{Dollars, Name, PerMillion, SecretText};
+use crate::config::bind::{List, choice, shape};
+use crate::config::leaf::{Dollars, ModelName, Moment, Name, PerMillion, SecretText};
 
 shape! {
     /// What a model costs, in US dollars per million tokens. A kind left out costs what the kind costs that it is part of.
@@ -66,5 +66,25 @@ shape! {
         pub secret: Option<SecretText>,
         /// Allows addresses that reach the host's own cloud metadata. Default: false.
         pub allow_link_local: Option<bool>,
+    }
+}
+
+shape! {
+    /// What models cost, in a file of its own or through the API.
+    pub struct Prices {
+        /// Of several of one model the newest that has begun holds.
+        pub prices: List<ModelPrice>,
+    }
+}
+
+shape! {
+    /// What a model costs from some time on.
+    pub struct ModelPrice {
+        /// The provider's own name of it, alone or behind the provider's: `gpt-4o`, `openai/gpt-4o`.
+        pub model: ModelName,
+        /// From when on, as in `2027-01-31T00:00:00Z`. Default: from the beginning.
+        pub since: Option<Moment>,
+        /// What it costs.
+        pub price: Price,
     }
 }

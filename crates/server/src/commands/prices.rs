@@ -1,0 +1,102 @@
+//! Shows what models cost and who says so, and takes prices over from a file; nothing is fetched.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use control::config;
+use http::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::desk::{Desk, segment};
+use super::moment;
+use super::outcome::FAILED;
+use super::place::Place;
+use crate::args::{PricesCommand, Shape};
+use crate::output;
+
+pub(super) async fn run(place: &Place, command: PricesCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        PricesCommand::List { search, shape } => list(place, &search.unwrap_or_default(), shape).await,
+        PricesCommand::Show { model, shape } => list(place, &model, shape).await,
+        PricesCommand::Update { file } => update(place, &file).await,
+    }
+}
+
+/// What is shown of a price, in US dollars per million tokens.
+#[derive(Debug, Deserialize)]
+struct PriceRow {
+    model: String,
+    source: String,
+    version: String,
+    since: Option<policy::Timestamp>,
+    input: String,
+    cached_input: Option<String>,
+    output: String,
+}
+
+async fn list(place: &Place, search: &str, shape: Shape) -> anyhow::Result<ExitCode> {
+    let desk = Desk::look(place)?;
+    let (mut all, mut cursor) = (Vec::new(), None::<String>);
+    loop {
+        let after = cursor.map(|cursor| format!("&cursor={}", segment(&cursor))).unwrap_or_default();
+        let path = format!("/prices?limit=1000&search={}{after}", segment(search));
+        let mut page = desk.ask(Method::GET, &path, &Value::Null).await?;
+        if let Value::Array(prices) = page["prices"].take() {
+            all.extend(prices);
+        }
+        cursor = page["next"].as_str().map(str::to_owned);
+        if cursor.is_none() {
+            break;
+        }
+    }
+    if shape.json {
+        output::print_json(&all)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if all.is_empty() {
+        output::remark(
+            "No price is known of such a model. Under a budget it is refused until it has one: see docs/prices.md.",
+        );
+        return Ok(ExitCode::from(FAILED));
+    }
+    let rows: Vec<PriceRow> = serde_json::from_value(Value::Array(all))?;
+    let header = ["MODEL", "INPUT", "CACHED", "OUTPUT", "FROM", "SINCE", "VERSION"];
+    output::print(&output::columns(&header, rows.iter().map(PriceRow::cells)))?;
+    output::remark("US dollars per million tokens.");
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn update(place: &Place, file: &Path) -> anyhow::Result<ExitCode> {
+    let name = file.display().to_string();
+    let text = std::fs::read_to_string(file).with_context(|| format!("{name} cannot be read"))?;
+    let prices = match config::written_prices(&name, &text) {
+        Ok(prices) => prices,
+        Err(report) => {
+            output::remark(&format!("{name} does not hold:\n{report}"));
+            return Ok(ExitCode::from(FAILED));
+        }
+    };
+    let count = prices.as_array().map_or(0, Vec::len);
+    let answer = Desk::open(place)?.ask(Method::PUT, "/prices", &json!({ "prices": prices })).await?;
+    let changed = &answer["changed"];
+    output::print_line(&format!(
+        "{changed} of {count} prices changed. A running gateway charges by them within a second."
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+impl PriceRow {
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.model.clone(),
+            self.input.clone(),
+            self.cached_input.clone().unwrap_or_else(|| "-".to_owned()),
+            self.output.clone(),
+            self.source.clone(),
+            self.since.map_or_else(|| "-".to_owned(), moment::minute),
+            self.version.clone(),
+        ]
+    }
+}
