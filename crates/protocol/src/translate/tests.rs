@@ -58,8 +58,10 @@ fn said() -> impl Strategy<Value = Said> {
         },
     );
     let value = prop::sample::select(words.to_vec());
+    // Some models write their arguments on several lines.
     let call = (value, any::<Index>(), prop::option::of(seal())).prop_map(|(value, cut, seal)| {
-        let whole = serde_json::json!({"k": value, "n": [1, 2.5]}).to_string();
+        let whole = serde_json::json!({"k": value, "n": [1, 2.5]});
+        let whole = if seal.is_some() { format!("{whole:#}") } else { whole.to_string() };
         let borders: Vec<usize> = whole.char_indices().map(|(at, _)| at).collect();
         let (head, tail) = whole.split_at(*cut.get(&borders));
         Said { kind: Kind::Call, pieces: vec![head.to_owned(), tail.to_owned()], seal }

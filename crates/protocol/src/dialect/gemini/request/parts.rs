@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::decode::{check, json};
-use crate::conversation::loss::{Loss, Place};
+use crate::conversation::loss::{Aspect, Loss, Place};
 use crate::conversation::part::{
     Audio, Content, Document, Image, Native, Part, Source, Takes, Text, Thinking, ToolCall, ToolResult,
 };
@@ -73,8 +73,14 @@ pub(super) fn decode(
         push(Content::ToolResult(result(response, place, calls, losses)?));
     }
     if let Some(blob) = piece.blob {
+        let has_name = blob.display_name.is_some();
         match inline(blob) {
-            Some(content) => push(content),
+            Some(content) => {
+                // Only documents have names elsewhere.
+                let keeps_name = matches!(content, Content::Document(_));
+                losses.extend((has_name && !keeps_name).then(|| Loss::Of(place.clone(), Aspect::Title)));
+                push(content);
+            }
             None => push(Content::Native(Native { dialect: SELF, json: json(piece.written)? })),
         }
     }
