@@ -12,6 +12,7 @@ mod document;
 mod explain;
 mod export;
 mod extract;
+mod instances;
 mod keys;
 mod page;
 mod prices;
@@ -43,6 +44,7 @@ use crate::publish::{Publisher, Reloader};
 pub use acting::Records;
 pub(crate) use auth::authenticate;
 pub use auth::{ClientAddress, Gate, ensure_token};
+pub use instances::{Begun, Doing, InstanceLogin, InstanceStatus, Instances, NoInstances};
 pub use probe::{Prober, TestReport, Testing};
 pub(crate) use refusal::Refusal;
 pub use role::Role;
@@ -67,6 +69,8 @@ pub struct AdminState {
     pub digester: Digester,
     /// Reaches backends.
     pub prober: Arc<dyn Prober>,
+    /// Keeps local processes.
+    pub instances: Arc<dyn Instances>,
     /// Who comes in.
     pub gate: Arc<Gate>,
     /// What is kept of changes, and beside the ledger.
@@ -83,6 +87,7 @@ fn resources() -> Vec<OpenApiRouter<AdminState>> {
         config::routes(),
         explain::routes(),
         export::routes(),
+        instances::routes(),
         keys::routes(),
         prices::routes(),
         requests::routes(),

@@ -443,8 +443,11 @@ fn restart_needed(before: &Settings, after: &Settings) -> Vec<String> {
             (before.journal_bytes_max.to_string(), after.journal_bytes_max.to_string()),
         ),
     ]);
+    let processes = (before.processes != after.processes)
+        .then(|| "backends of the kind process: what they are started with waits for a restart".to_owned());
     let changed = pairs.into_iter().filter(|(_, (before, after))| before != after);
     changed
         .map(|(name, (before, after))| format!("{name}: {before} is in force, {after} waits for a restart"))
+        .chain(processes)
         .collect()
 }

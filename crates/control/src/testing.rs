@@ -14,7 +14,10 @@ use serde_json::Value;
 use store::{Store, StoreOptions};
 use tower::ServiceExt;
 
-use crate::admin::{self, AdminState, ClientAddress, Gate, Prober, Records, TestReport, Testing};
+use crate::admin::{
+    self, AdminState, Begun, ClientAddress, Doing, Gate, InstanceStatus, Instances, Prober, Records,
+    TestReport, Testing,
+};
 use crate::config::{FileText, Inputs, Loaded, Overrides, Report, Surroundings, load};
 use crate::publish::{Audience, ConfigSource, Controls, Publisher, Reloader, Trigger};
 
@@ -45,6 +48,32 @@ pub(crate) struct Scripted(pub(crate) TestReport);
 impl Prober for Scripted {
     fn test(&self, _: Arc<Backend>) -> Testing<'_> {
         Box::pin(std::future::ready(self.0.clone()))
+    }
+}
+
+/// One local process, which takes every order.
+pub(crate) struct Idle;
+
+impl Instances for Idle {
+    fn list(&self) -> Vec<InstanceStatus> {
+        vec![InstanceStatus { id: "inst-1".to_owned(), state: "stopped", ..InstanceStatus::default() }]
+    }
+
+    fn restart(&self, name: &str) -> bool {
+        name == "inst-1"
+    }
+
+    fn reset(&self, name: &str) -> bool {
+        name == "inst-1"
+    }
+
+    fn log_in<'a>(&'a self, name: &'a str) -> Doing<'a, Option<Begun>> {
+        Box::pin(std::future::ready((name == "inst-1").then_some(Begun::Running)))
+    }
+
+    fn paste_back<'a>(&'a self, name: &'a str, address: &'a str) -> Doing<'a, Option<Result<(), String>>> {
+        let taken = if address == "good" { Ok(()) } else { Err("no".to_owned()) };
+        Box::pin(std::future::ready((name == "inst-1").then_some(taken)))
     }
 }
 
@@ -129,6 +158,7 @@ impl House {
                 vault: store.vault.clone(),
                 operator: None,
             },
+            instances: Arc::new(Idle),
         };
         let router = admin::router(admin.clone());
         Self { publisher, reloader, written, listener, live, now, store, folder, admin, router }

@@ -6,8 +6,14 @@ use std::path::PathBuf;
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     Start(Start),
+    /// The other program: it only echoes.
+    Echo {
+        port: u16,
+    },
     Version,
-    Status { work_dir: PathBuf },
+    Status {
+        work_dir: PathBuf,
+    },
 }
 
 /// How the server is started.
@@ -23,6 +29,10 @@ pub(crate) struct Start {
 pub(crate) fn read(arguments: impl Iterator<Item = String>) -> Result<Command, String> {
     let mut arguments = arguments.peekable();
     let command = arguments.next().ok_or("say start, version or status")?;
+    if let Some(port) = command.strip_prefix("--port=") {
+        let port = port.parse().map_err(|_| format!("--port: {port} is no port"))?;
+        return Ok(Command::Echo { port });
+    }
     let mut start = Start { work_dir: home(), socket_port: 37010, http_port: 37510, endpoint: None };
     while let Some(argument) = arguments.next() {
         let (flag, value) = match argument.split_once('=') {
@@ -80,5 +90,7 @@ mod tests {
         check("stop", Err("unknown command"));
         check("version --workDir x", Err("unknown flag"));
         check("", Err("say start"));
+        check("--port=x", Err("no port"));
+        assert_eq!(super::read(["--port=7".to_owned()].into_iter()), Ok(Command::Echo { port: 7 }));
     }
 }

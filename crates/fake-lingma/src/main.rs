@@ -14,6 +14,7 @@ mod arguments;
 mod auth;
 mod chat;
 mod client;
+mod echo;
 mod files;
 mod frames;
 mod pages;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         Ok(Command::Start(start)) => serve(start),
+        Ok(Command::Echo { port }) => echo::serve(port),
         Err(problem) => Err(anyhow::anyhow!(problem)),
     };
     match done {

@@ -217,6 +217,16 @@ impl Gateway {
         }
     }
 
+    /// A local process can be called from now on.
+    pub fn note_present(&self, backend: &str) {
+        self.deliver(self.live.note_present(backend, Instant::now().into_std()));
+    }
+
+    /// A local process cannot be called for now.
+    pub fn note_absent(&self, backend: &str) {
+        self.deliver(self.live.note_absent(backend, Instant::now().into_std()));
+    }
+
     /// A grant whose waiter is gone.
     pub(crate) fn give_back(&self, granted: Granted) {
         let freed = self.freed_by(granted);

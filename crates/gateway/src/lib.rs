@@ -34,7 +34,7 @@ pub use clock::{Clock, Ids, RandomIds, SystemClock};
 pub use gateway::{Gateway, Parts};
 pub use listener::{ConnectionLimits, Handler, listen};
 pub use lookout::{Listed, Lookout};
-pub use metrics::Metrics;
+pub use metrics::{InstanceGauge, Metrics};
 pub use probe::{Listing, Probe};
 pub use tasks::Tasks;
 pub use view::{Unusable, UnusableBackend, View};

@@ -57,6 +57,24 @@ struct Gauges {
     backend_probe: Family<BackendLabels, Gauge>,
     journal_entries: Gauge,
     journal_bytes: Gauge,
+    instance_in_flight: Family<InstanceLabels, Gauge>,
+    instance_ready: Family<InstanceLabels, Gauge>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct InstanceLabels {
+    instance: Arc<str>,
+}
+
+/// An instance of a local process, as it is counted.
+#[derive(Debug, Clone)]
+pub struct InstanceGauge {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Turns that run.
+    pub in_flight: usize,
+    /// Whether it takes turns.
+    pub is_ready: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -82,6 +100,13 @@ impl Gauges {
         ] {
             registry.register(name, help, family.clone());
         }
+    }
+
+    fn register_instances(&self, registry: &mut Registry) {
+        let help = "Turns that run on an instance of a local process";
+        registry.register("instance_in_flight", help, self.instance_in_flight.clone());
+        let help = "1 while an instance of a local process takes turns";
+        registry.register("instance_ready", help, self.instance_ready.clone());
     }
 
     fn register_hedges(&self, registry: &mut Registry) {
@@ -250,6 +275,7 @@ impl Metrics {
             self.gauges.backend_cooling.clone(),
         );
         self.gauges.register_pace(registry);
+        self.gauges.register_instances(registry);
         registry.register(
             "journal_lag_entries",
             "Entries not yet in the ledger",
@@ -257,6 +283,15 @@ impl Metrics {
         );
         let bytes = self.gauges.journal_bytes.clone();
         registry.register_with_unit("journal_lag", "Journal not yet in the ledger", Unit::Bytes, bytes);
+    }
+
+    /// Notes how the local processes are.
+    pub fn note_instances(&self, instances: impl IntoIterator<Item = InstanceGauge>) {
+        for InstanceGauge { name, in_flight, is_ready } in instances {
+            let labels = InstanceLabels { instance: name };
+            self.gauges.instance_in_flight.get_or_create(&labels).set(signed(in_flight as u64));
+            self.gauges.instance_ready.get_or_create(&labels).set(i64::from(is_ready));
+        }
     }
 
     /// The exposition text, with the live state as it is now.

@@ -193,7 +193,8 @@ impl Listing {
 fn meaning(failure: &Failure) -> ProbeResult {
     match failure.status {
         Some(..500) => ProbeResult::Unclear,
-        None if failure.kind == FailureKind::TooLarge => ProbeResult::Unclear,
+        // Whether a local process is ready is known without a probe.
+        None if matches!(failure.kind, FailureKind::TooLarge | FailureKind::NotReady) => ProbeResult::Unclear,
         Some(500..) | None => ProbeResult::Missed,
     }
 }

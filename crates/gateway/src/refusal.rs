@@ -255,6 +255,7 @@ impl From<Refused> for Refusal {
             RefusedReason::Unsupported => {
                 (Code::UNSUPPORTED, "No backend for this model can carry what the request contains.")
             }
+            RefusedReason::NotReady => return not_ready(Some(refused.retry_after)),
             RefusedReason::BoundBackendGone => {
                 (Code::NO_BACKEND, "The backend that holds what this request refers to is not available.")
             }

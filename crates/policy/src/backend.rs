@@ -75,18 +75,21 @@ pub enum BackendKind {
     OpenAiCompatible,
     /// The simulated provider of a demonstration.
     Demo,
+    /// An instance of a program on this machine that the gateway starts itself; its base URL is `process://` and its name.
+    Process,
     /// A provider of the vendor table.
     Vendor(&'static Vendor),
 }
 
 impl BackendKind {
-    /// The kind of that name: `openai`, `openai_compatible`, `demo`, or a vendor's name or alias.
+    /// The kind of that name: `openai`, `openai_compatible`, `demo`, `process`, or a vendor's name or alias.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         match name {
             "openai" => Some(Self::OpenAi),
             "openai_compatible" => Some(Self::OpenAiCompatible),
             "demo" => Some(Self::Demo),
+            "process" => Some(Self::Process),
             _ => vendor_named(name).map(Self::Vendor),
         }
     }
@@ -98,6 +101,7 @@ impl BackendKind {
             Self::OpenAi => "openai",
             Self::OpenAiCompatible => "openai_compatible",
             Self::Demo => "demo",
+            Self::Process => "process",
             Self::Vendor(vendor) => vendor.name,
         }
     }
@@ -107,7 +111,7 @@ impl BackendKind {
     pub fn base_url(self) -> Option<&'static str> {
         match self {
             Self::OpenAi => vendor_named("openai").and_then(|vendor| vendor.base_url),
-            Self::OpenAiCompatible | Self::Demo => None,
+            Self::OpenAiCompatible | Self::Demo | Self::Process => None,
             Self::Vendor(vendor) => vendor.base_url,
         }
     }

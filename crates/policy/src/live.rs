@@ -214,6 +214,20 @@ impl Live {
         self.lock().is_probe_due(backend, now)
     }
 
+    /// A local process can be called from now on.
+    pub fn note_present(&self, name: &str, now: Instant) -> Vec<Grant> {
+        let mut state = self.lock();
+        let id = state.backend_id(name, now);
+        state.note_present(id, now)
+    }
+
+    /// A local process cannot be called until it is [present](Self::note_present) again.
+    pub fn note_absent(&self, name: &str, now: Instant) -> Vec<Grant> {
+        let mut state = self.lock();
+        let id = state.backend_id(name, now);
+        state.note_absent(id, now)
+    }
+
     /// The active prober looked: a miss counts as a failure; a pass may end an error and, after a miss, closes the
     /// breaker, which calls that failed may have opened although probes pass. Neither touches a cooldown, for a
     /// probe spends no tokens and so meets no limit.

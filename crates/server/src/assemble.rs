@@ -23,7 +23,7 @@ use store::{
 use tokio::sync::{mpsc, watch};
 
 use crate::{
-    demo, health,
+    demo, health, instances,
     postman::Postman,
     probe::{self, Tester},
     settings::Sources,
@@ -47,6 +47,8 @@ pub(crate) struct Assembled {
     pub(crate) reloader: Reloader,
     /// Moves the journal into the ledger.
     pub(crate) mover: Mover,
+    /// Local processes.
+    pub(crate) fleet: Arc<upstream::process::Fleet>,
     /// Everything that runs.
     pub(crate) tasks: Tasks,
     /// Turns true when no connection is to be accepted any more.
@@ -85,6 +87,7 @@ pub(crate) async fn assemble(sources: Arc<Sources>, loaded: Loaded, demo: Demo) 
     let tended = client.clone();
     tasks.spawn("idle connections", async move { tended.tend().await });
     let (crossings, crossed) = mpsc::channel(ALERTS_MAX);
+    let fleet = instances::fleet(&settings.processes, &client)?;
     let gateway = start_gateway(Foundation {
         live: live.clone(),
         client: client.clone(),
@@ -108,13 +111,14 @@ pub(crate) async fn assemble(sources: Arc<Sources>, loaded: Loaded, demo: Demo) 
     let publisher = Publisher::new(controls, loaded);
     take_over_for_budgets(&settings, &directory, &store.mover).await?;
     publisher.publish(Trigger::Start).await?;
+    instances::keep(&fleet, &gateway, &publisher, &tasks);
     let reloader = Reloader::new(publisher.clone(), sources.clone());
     let (lookout, lists) = Lookout::new(gateway.clone());
     tasks.spawn("lookout", lookout.keep_looking());
     tasks.spawn("alerts", alerts::deliver(crossed, publisher.clone(), Arc::new(Postman(client.clone()))));
     tasks.spawn("lists of models", probe::take_over(lists, publisher.clone()));
     let (gate, minted) = admin::ensure_token(&directory, &digester, &settings).await?;
-    let health = health::State::new(gateway.clone(), live.clone(), publisher.clone());
+    let health = health::State::new(gateway.clone(), live.clone(), publisher.clone(), fleet.clone());
     let admin = AdminState {
         publisher: publisher.clone(),
         reloader: reloader.clone(),
@@ -123,6 +127,7 @@ pub(crate) async fn assemble(sources: Arc<Sources>, loaded: Loaded, demo: Demo) 
         live,
         digester,
         prober: Arc::new(Tester(Probe::new(client))),
+        instances: Arc::new(instances::Kept(fleet.clone())),
         gate: Arc::new(gate),
         records: Records { audit: store.audit, backups: store.backups, vault: store.vault, operator: None },
     };
@@ -135,6 +140,7 @@ pub(crate) async fn assemble(sources: Arc<Sources>, loaded: Loaded, demo: Demo) 
         publisher,
         reloader,
         mover: store.mover,
+        fleet,
         tasks,
         stop,
         minted_admin_token: minted.map(|token| token.expose().to_owned()),

@@ -17,6 +17,7 @@ use policy::{
 };
 use serde_json::{Value, json};
 use tokio::time::Instant;
+use upstream::process::{Fleet, Standing};
 
 /// What health is told from.
 #[derive(Clone)]
@@ -24,13 +25,19 @@ pub(crate) struct State {
     gateway: Arc<Gateway>,
     live: Arc<Live>,
     publisher: Publisher,
+    fleet: Arc<Fleet>,
     started: Instant,
 }
 
 impl State {
     /// Health of this gateway, from now on.
-    pub(crate) fn new(gateway: Arc<Gateway>, live: Arc<Live>, publisher: Publisher) -> Self {
-        Self { gateway, live, publisher, started: Instant::now() }
+    pub(crate) fn new(
+        gateway: Arc<Gateway>,
+        live: Arc<Live>,
+        publisher: Publisher,
+        fleet: Arc<Fleet>,
+    ) -> Self {
+        Self { gateway, live, publisher, fleet, started: Instant::now() }
     }
 
     fn status(&self) -> Status {
@@ -70,7 +77,18 @@ async fn liveness(Given(state): Given<State>) -> Json<Value> {
         "pool_size": status.backends.len(),
         "pool_ready": ready,
         "pools": pools(&status),
+        "instances": instances(&state.fleet),
     }))
+}
+
+/// Each local process, and whether it takes turns.
+fn instances(fleet: &Fleet) -> BTreeMap<Arc<str>, Value> {
+    let one = |one: &upstream::process::Instance| {
+        let picture = one.picture();
+        let is_ready = picture.standing() == Standing::Ready;
+        (one.name().clone(), json!({"ready": is_ready, "state": picture.state.name()}))
+    };
+    fleet.instances().iter().map(one).collect()
 }
 
 fn pools(status: &Status) -> BTreeMap<Arc<str>, Value> {
@@ -132,6 +150,7 @@ async fn metrics(Given(state): Given<State>, headers: HeaderMap) -> Response {
         return (StatusCode::UNAUTHORIZED, challenge, "metrics need the metrics token, or a gateway key\n")
             .into_response();
     }
+    state.gateway.metrics().note_instances(crate::instances::gauges(&state.fleet));
     let text = state.gateway.metrics().encode(&state.status(), state.gateway.journal().lag());
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], text).into_response()

@@ -6,6 +6,7 @@ mod commands;
 mod demo;
 mod front;
 mod health;
+mod instances;
 mod logging;
 mod output;
 mod postman;
@@ -22,6 +23,12 @@ use clap::Parser;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // Before anything else: this start is to become a local process, and never comes back.
+    let words: Vec<std::ffi::OsString> = std::env::args_os().skip(1).collect();
+    if words.first().is_some_and(|word| word == upstream::process::BECOME_CHILD) {
+        output::remark(&format!("lockgate: {}", upstream::process::become_child(&words)));
+        return ExitCode::from(127);
+    }
     let arguments = args::Arguments::parse();
     // Read here, once; a variable that is not text can be none of ours.
     let environment: BTreeMap<String, String> = std::env::vars_os()

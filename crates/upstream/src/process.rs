@@ -16,7 +16,7 @@ mod status;
 
 pub use fleet::{Fleet, FleetError};
 pub use instance::{Instance, Picture, Standing, State};
-pub use launch::become_child;
+pub use launch::{BECOME_CHILD, become_child};
 pub use login::{Begun, Login, PasteError};
 pub use profile::Profile;
 pub(crate) use session::Inflow;

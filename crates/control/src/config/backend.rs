@@ -9,6 +9,7 @@ use policy::{
 
 use super::bind::List;
 use super::file::{self, File};
+use super::process;
 use super::quantity::Count;
 use super::settings::source_at;
 use super::tree::{Node, Path};
@@ -16,11 +17,13 @@ use super::url::{self, LinkLocal};
 
 pub(super) fn backends(file: &File, tree: &Node, common: Deadlines) -> Vec<BackendSpec> {
     let listed = file.backends.iter().flat_map(List::iter);
+    let mut instances = 0;
     listed
         .filter_map(|(index, typed)| {
             let source = source_at(tree, &Path::dotted("backends").then(index));
-            backend(typed, common, source)
+            Some(process::expanded(typed, backend(typed, common, source)?, &mut instances))
         })
+        .flatten()
         .collect()
 }
 
@@ -30,6 +33,7 @@ pub(crate) fn backend(typed: &file::Backend, common: Deadlines, source: Source) 
     let written = typed.base_url.as_ref().map(|text| url::base_url(&text.0, LinkLocal::Allowed));
     let base_url = match written {
         Some(checked) => checked.ok()?,
+        None if kind == BackendKind::Process => format!("process://{}", typed.name.0),
         None => kind.base_url()?.to_owned(),
     };
     let mut spec = BackendSpec::new(&typed.name.0, kind, &base_url);
@@ -43,6 +47,10 @@ pub(crate) fn backend(typed: &file::Backend, common: Deadlines, source: Source) 
     spec.weight = typed.weight.map_or(1, |count| count.get32());
     spec.enabled = typed.enabled.unwrap_or(true);
     spec.limits = backend_limits(typed.limits.as_ref());
+    if kind == BackendKind::Process && typed.limits.as_ref().is_none_or(|limits| limits.rpm.is_none()) {
+        // No provider counts the requests of a minute.
+        spec.limits.rpm = 0;
+    }
     spec.deadlines = deadlines(typed.deadlines.as_ref(), common);
     spec.headers = headers(typed.headers.as_ref());
     spec.drain_on_disconnect = typed.drain_on_disconnect.unwrap_or(false);

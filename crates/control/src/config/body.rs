@@ -12,7 +12,7 @@ use super::check::Checker;
 use super::file::{self, Class};
 use super::leaf::{ModelName, Moment, Name, Network, OneOrMany, Text};
 use super::money;
-use super::problem::Report;
+use super::problem::{Problem, Report};
 use super::quantity::{Count, Size, Span};
 use super::read::{self, Format, Place};
 use super::tree::{Node, Path};
@@ -103,6 +103,14 @@ fn backend_from(place: &Place, text: &str, pools: &[&str]) -> Result<file::Backe
     let (typed, tree) = bind::<file::Backend>(place, text)?;
     let mut report = Report::default();
     Checker { tree: &tree, report: &mut report }.backend(&typed, &Path::default(), Some(pools));
+    if typed.kind.as_ref().is_some_and(|kind| kind.0 == "process") {
+        report.add(Problem {
+            origin: tree.origin.clone(),
+            path: Path::dotted("kind"),
+            message: "local processes are started by what the file says".to_owned(),
+            suggestion: None,
+        });
+    }
     if report.is_empty() { Ok(typed) } else { Err(report) }
 }
 

@@ -13,8 +13,6 @@ use super::settings::DEFAULTS;
 use super::tree::{Node, Path};
 use super::url::{self, LinkLocal};
 
-/// Kinds that later versions speak to; known, so that the answer can be better than "unknown".
-const KINDS_TO_COME: &[&str] = &["process"];
 /// Headers that the gateway itself writes.
 const OWN_HEADERS: &[&str] =
     &["host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"];
@@ -205,6 +203,7 @@ impl Checker<'_> {
         let kind = backend.kind.as_ref().map_or("openai_compatible", |kind| kind.0.as_str());
         let known = BackendKind::named(kind).filter(|kind| *kind != BackendKind::Demo);
         match known {
+            Some(BackendKind::Process) => self.process(backend, path),
             Some(known) => self.base_url(backend, known, path),
             None => self.unknown_kind(kind, path),
         }
@@ -242,6 +241,33 @@ impl Checker<'_> {
         }
     }
 
+    /// A pool of local processes needs a program, and no address.
+    fn process(&mut self, backend: &file::Backend, path: &Path) {
+        let at = path.then("process");
+        if backend.base_url.is_some() {
+            self.refuse(&path.then("base_url"), "a local process has no address", None);
+        }
+        let Some(typed) = &backend.process else {
+            let suggestion = Some("as in `process: {program: /usr/bin/Lingma}`".to_owned());
+            return self.refuse(&at, "a backend of the kind `process` needs to know its program", suggestion);
+        };
+        let accounts = typed.accounts.iter().flat_map(List::iter).count();
+        let instances =
+            typed.instances.map_or(accounts.max(1), |count| usize::try_from(count.0).unwrap_or(usize::MAX));
+        if accounts > instances {
+            self.refuse(&at.then("accounts"), "there are more accounts than instances", None);
+        }
+        for (index, account) in typed.accounts.iter().flat_map(List::iter) {
+            if account.token.is_none() && (account.username.is_none() || account.password.is_none()) {
+                let message = "an account needs a username and a password, or a token";
+                self.refuse(&at.then("accounts").then(index), message, None);
+            }
+        }
+        if instances > 1 && (typed.socket_port.is_some() || typed.http_port.is_some()) {
+            self.refuse(&at.then("instances"), "fixed ports are for a single instance", None);
+        }
+    }
+
     fn base_url(&mut self, backend: &file::Backend, kind: BackendKind, path: &Path) {
         let Some(text) = &backend.base_url else {
             if kind.base_url().is_none() {
@@ -273,13 +299,7 @@ impl Checker<'_> {
 
     fn unknown_kind(&mut self, kind: &str, path: &Path) {
         let path = path.then("kind");
-        if KINDS_TO_COME.contains(&kind) {
-            let message = format!("{} is not served by this version", quoted(kind));
-            let suggestion = "this version serves what is reached over HTTP: anthropic, gemini, azure, openai, \
-                              openai_compatible, or a provider's name";
-            return self.refuse(&path, message, Some(suggestion.to_owned()));
-        }
-        let mut known = vec!["openai", "openai_compatible"];
+        let mut known = vec!["openai", "openai_compatible", "process"];
         known.extend(VENDORS.iter().flat_map(|vendor| vendor.aliases.iter().chain([&vendor.name])).copied());
         let suggestion = match closest(kind, known.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),

@@ -3,6 +3,7 @@
 mod callers;
 mod money;
 mod pace;
+mod process;
 mod spoken;
 mod traffic;
 
@@ -14,6 +15,7 @@ use super::tree::{Node, Value};
 pub use callers::{Class, EndpointName, Key, Metadata, Team};
 pub use money::{Alerts, Budget, ModelPrice, Period, Price, Prices};
 pub use pace::{Adaptive, AdaptiveMode, Breaker, Cooldown, Growth, RateWindow, Retreat, RetryAfter};
+pub use process::{Process, ProcessAccount, ProcessCodec, ProcessLogin, ProcessRestart, ProcessStart};
 pub use spoken::Spoken;
 pub use traffic::{Affinity, Hedging, ModelRules, Pool, Probe, QueuePolicy, Routing, Spill, Strategy};
 
@@ -272,7 +274,7 @@ shape! {
     pub struct Backend {
         /// Its name, unique.
         pub name: Name,
-        /// `openai`, `openai_compatible`, `anthropic`, `gemini`, `azure`, or a provider's name such as `nvidia`. Default:
+        /// `openai`, `openai_compatible`, `anthropic`, `gemini`, `azure`, `process`, or a provider's name such as `nvidia`. Default:
         /// openai_compatible.
         pub kind: Option<Text>,
         /// Its provider tag, also a prefix for models. Default: the provider's name.
@@ -306,6 +308,8 @@ shape! {
         pub health_path: Option<HealthPath>,
         /// A certificate authority of its own.
         pub ca_file: Option<Text>,
+        /// The program of the kind `process`.
+        pub process: Option<Process>,
         /// What it serves. Left out: what its own list says.
         pub models: Option<Table<Model>>,
     }

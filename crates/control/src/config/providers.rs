@@ -8,6 +8,8 @@ use super::problem::Notice;
 use super::sources::{from_variable, map_node, old_name, seconds_text};
 use super::tree::{Node, Origin, Path, Value};
 
+mod lingma;
+
 /// Adds to the tree what the environment's keys make. A list of backends from a stronger hand is left
 /// alone: its author has decided what is used, and the same key twice would be counted twice.
 pub(crate) fn from_environment(
@@ -19,6 +21,7 @@ pub(crate) fn from_environment(
         matches!(tree.get("backends").map(|node| &node.value), Some(Value::List(nodes)) if !nodes.is_empty());
     let mut made = Vec::new();
     sidecar(variables, notices, &mut made);
+    made.extend(lingma::backend(variables, notices));
     if !listed && made.is_empty() {
         made = provider_keys(variables);
     }

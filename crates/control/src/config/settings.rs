@@ -18,6 +18,7 @@ use super::callers;
 use super::file::{self, Durability, File, LogFormat, LogLevel};
 use super::money::{self, Alerts};
 use super::pacing;
+use super::process::{self, ProcessPool};
 use super::providers::is_from_environment;
 use super::streaming::{self, Keepalive, Streams};
 use super::tree::{Node, Path};
@@ -114,6 +115,8 @@ pub struct Settings {
     pub teams: Vec<TeamSpec>,
     /// What can serve.
     pub backends: Vec<BackendSpec>,
+    /// Programs that the gateway starts; changed by a restart only.
+    pub processes: Vec<ProcessPool>,
     /// Other names for models.
     pub aliases: BTreeMap<String, Vec<String>>,
     /// Tiers, in the order in which they are tried.
@@ -201,10 +204,7 @@ impl Settings {
         Self {
             listen: file.listen.map_or(DEFAULTS.listen, |address| address.0),
             metrics_listen: file.metrics_listen.map_or(DEFAULTS.metrics_listen, |address| address.0),
-            data_dir: file
-                .data_dir
-                .as_ref()
-                .map_or_else(|| PathBuf::from("./data"), |text| PathBuf::from(&text.0)),
+            data_dir: data_dir(file),
             admin_token: file
                 .admin
                 .as_ref()
@@ -238,6 +238,7 @@ impl Settings {
             keys: callers::keys(file, tree),
             teams: callers::teams(file, tree),
             backends: backend::backends(file, tree, common),
+            processes: process::pools(file, &data_dir(file)),
             aliases: callers::aliases(file.aliases.as_ref()),
             pools: pools(file),
             strategies: strategies(file),
@@ -289,6 +290,10 @@ impl Settings {
             ..TrafficSettings::default()
         }
     }
+}
+
+fn data_dir(file: &File) -> PathBuf {
+    file.data_dir.as_ref().map_or_else(|| PathBuf::from("./data"), |text| PathBuf::from(&text.0))
 }
 
 fn limits(typed: Option<&file::Limits>) -> Limits {

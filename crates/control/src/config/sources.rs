@@ -203,10 +203,6 @@ pub(crate) fn environment(tree: &mut Node, variables: &BTreeMap<String, String>,
     for (name, reason) in WITHOUT_EFFECT.iter().filter(|(name, _)| set(name).is_some()) {
         notices.push(Notice { subject: (*name).to_owned(), message: format!("has no effect: {reason}") });
     }
-    if variables.keys().any(|name| name.starts_with("LINGMA_")) {
-        let message = "has no effect: local processes are not served by this version".to_owned();
-        notices.push(Notice { subject: "LINGMA_*".to_owned(), message });
-    }
     for path in SCALARS {
         let name = variable_of(path);
         if let Some(text) = set(&name) {

@@ -101,6 +101,10 @@ pub(crate) fn spoken(
     addressing: &Addressing,
     written: Option<&[Dialect]>,
 ) -> Vec<Spoken> {
+    if kind == BackendKind::Process {
+        let (dialect, base_url) = (Dialect::AgentRpc, base_url.into());
+        return vec![Spoken { dialect, base_url, shown: Shown::Bearer, counts: false }];
+    }
     let vendor = known(kind, base_url);
     let place = Place::of(base_url, vendor);
     let known = vendor.tongues.iter().filter_map(|tongue| {
@@ -132,7 +136,7 @@ pub(crate) fn known(kind: BackendKind, base_url: &str) -> &'static Vendor {
                 |vendor: &&Vendor| vendor.tongues.iter().any(|tongue| tongue.dialect == Dialect::OpenAiChat);
             vendor_of_host(base_url).filter(of_its_sort).unwrap_or(COMPATIBLE)
         }
-        BackendKind::Demo => COMPATIBLE,
+        BackendKind::Demo | BackendKind::Process => COMPATIBLE,
     }
 }
 

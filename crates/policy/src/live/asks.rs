@@ -207,6 +207,8 @@ pub enum RefusedReason {
     BoundBackendGone,
     /// Backends serve the model, but none can carry what the ask holds.
     Unsupported,
+    /// Local processes serve it, and none of them can be called now.
+    NotReady,
 }
 
 impl RefusedReason {
@@ -223,6 +225,7 @@ impl RefusedReason {
             Self::RateLimited => "rate_limited",
             Self::BoundBackendGone => "bound_backend_gone",
             Self::Unsupported => "unsupported",
+            Self::NotReady => "not_ready",
         }
     }
 }

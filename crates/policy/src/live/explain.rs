@@ -82,6 +82,8 @@ pub enum Verdict {
     Probed,
     /// Its credential was refused.
     Error,
+    /// It is a local process that cannot be called now.
+    NotReady,
     /// It is disabled, or gone.
     Disabled,
     /// The request is bound to another.
@@ -200,6 +202,7 @@ fn barred(bar: Bar) -> Verdict {
         Bar::Tried => Verdict::Tried,
         Bar::Disabled => Verdict::Disabled,
         Bar::InError => Verdict::Error,
+        Bar::Absent => Verdict::NotReady,
         Bar::Dialect => Verdict::Dialect,
         Bar::Incapable => Verdict::Incapable,
         Bar::Window => Verdict::Window,

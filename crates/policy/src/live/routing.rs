@@ -213,6 +213,8 @@ pub(super) enum Bar {
     Disabled,
     /// Its credential was refused.
     InError,
+    /// It is a local process that cannot be called now.
+    Absent,
     /// It does not speak the dialect.
     Dialect,
     /// The model there cannot carry what the request needs.
@@ -322,7 +324,11 @@ impl<'a> Search<'a> {
         let index = usize::try_from(candidate.backend.0).ok();
         let backend = index.and_then(|index| self.backends.get(index)).ok_or(Bar::Disabled)?;
         if !backend.usable() {
-            return Err(if backend.enabled { Bar::InError } else { Bar::Disabled });
+            return Err(match (backend.enabled, backend.is_present) {
+                (false, _) => Bar::Disabled,
+                (true, false) => Bar::Absent,
+                (true, true) => Bar::InError,
+            });
         }
         if !demand.is_understood_by(backend) {
             return Err(Bar::Dialect);
@@ -331,6 +337,14 @@ impl<'a> Search<'a> {
             return Err(if demand.fits(candidate) { Bar::Incapable } else { Bar::Window });
         }
         Ok(backend)
+    }
+
+    /// Whether it is only for want of a local process that can be called.
+    fn is_absence_all(&self) -> bool {
+        let candidates = self.demand.route.tiers.iter().flat_map(|tier| &tier.candidates);
+        let mut bars =
+            candidates.filter_map(|candidate| self.eligible(candidate, Repeats::Allowed).err()).peekable();
+        bars.peek().is_some() && bars.all(|bar| bar == Bar::Absent)
     }
 
     fn why_never(&self) -> RefusedReason {
@@ -346,6 +360,9 @@ impl<'a> Search<'a> {
         let can_serve = |candidate: &Candidate| self.demand.suits(candidate) && understands(candidate);
         if candidates.peek().is_some() && !candidates.any(can_serve) {
             return RefusedReason::Unsupported;
+        }
+        if self.is_absence_all() {
+            return RefusedReason::NotReady;
         }
         RefusedReason::NoBackend
     }

@@ -290,6 +290,8 @@ fn backend(id: BackendId, state: &BackendState, record: &Record, now: Instant) -
         (Health::Disabled, None)
     } else if state.trust.is_refused() {
         (Health::Error, Some("credential_refused"))
+    } else if !state.is_present {
+        (Health::Cooling, Some("not_ready"))
     } else if cooling.is_some() {
         (Health::Cooling, Some("rate_limited"))
     } else if open.is_some() {

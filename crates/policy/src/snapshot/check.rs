@@ -9,7 +9,7 @@ use super::{
     BackendSpec, BudgetSpec, Draft, KeepaliveRules, KeySecret, KeySpec, POOLS, ProbeRules, Problem,
     TrafficSettings, callers::Keyed,
 };
-use crate::backend::{Deadlines, Source};
+use crate::backend::{BackendKind, Deadlines, Source};
 use crate::catalog::{Catalog, DEMO_PREFIX, close_names};
 use crate::identity::KeyLimits;
 use crate::limit::RetreatRules;
@@ -194,7 +194,8 @@ fn backend(path: &str, spec: &BackendSpec, problems: &mut Vec<Problem>) {
     if claims_demo && spec.source != Source::Demo {
         problems.push(Problem::new(path, "the name `demo` belongs to the simulated provider"));
     }
-    if crate::backend::host_of(&spec.base_url).is_none() {
+    let is_process = spec.kind == BackendKind::Process && spec.base_url.starts_with("process://");
+    if !is_process && crate::backend::host_of(&spec.base_url).is_none() {
         let message = format!("`{}` is not an http or https URL", spec.base_url);
         problems.push(Problem::new(format!("{path}.base_url"), message));
     }

@@ -115,6 +115,7 @@ impl Desk {
             live,
             digester,
             prober: Arc::new(Tester(gateway::Probe::new(client))),
+            instances: Arc::new(admin::NoInstances),
             gate: Arc::new(gate),
             records: Records {
                 audit: tools.audit,

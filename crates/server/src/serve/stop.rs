@@ -4,10 +4,13 @@ use std::{process::ExitCode, time::Duration};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::assemble::Assembled;
+use crate::{assemble::Assembled, instances};
 
 /// How long moving the journal into the ledger may take at the end; what is left is moved at the next start.
 const FLUSH_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long local processes may take to end: longer than one is given to do so by itself.
+const PROCESSES_END: Duration = Duration::from_secs(8);
 
 /// What asks a gateway to end, heard from when this is made.
 pub(super) struct Requests {
@@ -53,6 +56,10 @@ pub(super) async fn drain(assembled: Assembled, mut requests: Requests) -> anyho
         () = tokio::time::sleep(drain_timeout) => {
             tracing::warn!("stopping at once: the drain timeout has passed");
         }
+    }
+    assembled.fleet.stop();
+    if tokio::time::timeout(PROCESSES_END, assembled.tasks.drained(instances::TASK)).await.is_err() {
+        tracing::warn!("some local processes did not end in time; they end with this one");
     }
     let (mover, gateway) = (assembled.mover, assembled.gateway);
     let flushed = tokio::task::spawn_blocking(move || {

@@ -4,6 +4,7 @@ mod agents;
 mod cli;
 mod dashboard;
 mod hedging;
+mod instances;
 mod promises;
 mod real_model;
 mod restarts;

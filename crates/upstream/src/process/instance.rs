@@ -104,9 +104,13 @@ impl Picture {
     pub fn standing(&self) -> Standing {
         match (self.state, &self.login) {
             (State::Failed | State::Closed, _) => Standing::Away,
-            (_, Login::SignedOut { .. } | Login::NeedsHuman { .. } | Login::Failed { .. }) => Standing::Away,
+            // Who is signed in is told when it can be spoken to.
+            (State::Stopped | State::Starting | State::Reconnecting, _) => Standing::Soon,
             (State::Ready, Login::NotNeeded | Login::SignedIn { .. }) => Standing::Ready,
-            (State::Ready | State::Stopped | State::Starting | State::Reconnecting, _) => Standing::Soon,
+            (State::Ready, Login::Unknown | Login::Running { .. }) => Standing::Soon,
+            (State::Ready, Login::SignedOut { .. } | Login::NeedsHuman { .. } | Login::Failed { .. }) => {
+                Standing::Away
+            }
         }
     }
 }

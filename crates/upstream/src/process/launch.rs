@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 /// What the launcher is told first, so that nobody starts it by accident.
-pub(super) const WORD: &str = "become-child";
+pub const BECOME_CHILD: &str = "become-child";
 
 /// Becomes the program that the arguments name, unless the gateway that started this is gone already. Returns only when
 /// that is not possible: `become-child PARENT PROGRAM ARGUMENTS..`.
@@ -24,7 +24,7 @@ pub fn become_child(arguments: &[OsString]) -> io::Error {
     let usage = || io::Error::other("this is not a command for people");
     let [word, parent, program, rest @ ..] = arguments else { return usage() };
     let parent = parent.to_str().and_then(|parent| parent.parse::<i32>().ok());
-    let (Some(parent), true) = (parent, word == WORD) else { return usage() };
+    let (Some(parent), true) = (parent, word == BECOME_CHILD) else { return usage() };
     #[cfg(target_os = "linux")]
     if let Err(error) = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
     {
@@ -43,7 +43,7 @@ pub(super) fn through(launcher: Option<&Path>, program: &Path) -> Command {
         None => Command::new(program),
         Some(launcher) => {
             let mut command = Command::new(launcher);
-            command.arg(WORD).arg(std::process::id().to_string()).arg(program);
+            command.arg(BECOME_CHILD).arg(std::process::id().to_string()).arg(program);
             command
         }
     }

@@ -219,7 +219,9 @@ impl Life<'_> {
                             order = self.orders.recv() => {
                                 if let Some(end) = self.obey(order, Some(&rpc)) { return end }
                             }
-                            Some(_) = self.logins.join_next(), if !self.logins.is_empty() => {}
+                            Some(_) = self.logins.join_next(), if !self.logins.is_empty() => {
+                                self.sign_in_if_wanted(&rpc);
+                            }
                         }
                     }
                 }
@@ -233,6 +235,10 @@ impl Life<'_> {
             self.shared.show(|picture| {
                 picture.rpc = None;
                 picture.state = State::Reconnecting;
+                // Whoever was signing in has been stopped.
+                if matches!(picture.login, Login::Running { .. } | Login::NeedsHuman { .. }) {
+                    picture.login = Login::Unknown;
+                }
                 picture.last_error = Some(format!("its connection was lost: {why}").into());
             });
             if lost > 3 {
@@ -274,14 +280,19 @@ impl Life<'_> {
 
     /// It can be spoken to.
     fn open(&mut self, rpc: &Rpc) {
+        // First, so that nobody takes it for one that needs help.
+        self.sign_in_if_wanted(rpc);
         self.shared.show(|picture| {
             picture.state = State::Ready;
             picture.since = picture.since.or(Some(Instant::now()));
             picture.rpc = Some(rpc.clone());
         });
-        if self.shared.settings.automatic_login
-            && matches!(self.shared.picture.borrow().login, Login::SignedOut { .. })
-        {
+    }
+
+    /// One that is signed out is signed in, where that was asked for.
+    fn sign_in_if_wanted(&mut self, rpc: &Rpc) {
+        let is_out = matches!(self.shared.picture.borrow().login, Login::SignedOut { .. });
+        if is_out && self.shared.settings.automatic_login {
             self.begin_login(rpc);
         }
     }

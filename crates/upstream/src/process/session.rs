@@ -130,6 +130,9 @@ impl Inflow {
             };
             if let Some(failure) = refused.filter(|_| !self.has_begun) {
                 self.parting.is_owed = false;
+                if failure.kind == FailureKind::Unauthorized {
+                    self.heard.doubt_account();
+                }
                 return Poll::Ready(Some(self.broken(failure)));
             }
         }

@@ -215,6 +215,13 @@ impl Listening {
     }
 }
 
+impl Listening {
+    /// What was answered casts doubt on who is signed in.
+    pub(super) fn doubt_account(&self) {
+        self.shared.account_changed.notify_one();
+    }
+}
+
 impl Drop for Listening {
     fn drop(&mut self) {
         locked(&self.shared.turns).remove(&self.name);
@@ -335,6 +342,9 @@ impl Shared {
         let Some(name) = names.find(|name| turns.contains_key(name)) else { return };
         let Some(mailbox) = turns.get(&name) else { return };
         let is_last = matches!(method, "chat/finish" | "done") || is_session_end(method, params);
+        if is_last && tells_of_account(params) {
+            self.account_changed.notify_one();
+        }
         let event = event(method, params);
         let size = event.len();
         let held = mailbox.held_bytes.fetch_add(size, Ordering::Relaxed);
@@ -349,6 +359,11 @@ impl Shared {
 /// `session/update` tells of many things; one of them is the end.
 fn is_session_end(method: &str, params: &str) -> bool {
     method == "session/update" && params.contains("\"chat_finish\"")
+}
+
+/// Whether the end of a turn may mean that nobody is signed in any more: it is worth a look.
+fn tells_of_account(params: &str) -> bool {
+    [":401", ": 401", ":403", ": 403"].iter().any(|status| params.contains(status))
 }
 
 /// A push as an event: its method is the name, its parameters the data, in one line.

@@ -25,6 +25,8 @@ pub(in crate::live) struct BackendState {
     pub(in crate::live) counts: Dialects,
     /// Part of the snapshot and enabled there.
     pub(in crate::live) enabled: bool,
+    /// Whether it is there to be called; only local processes ever are not.
+    pub(in crate::live) is_present: bool,
     /// Whether its credential was refused, and nobody has cleared that yet.
     pub(in crate::live) trust: Trust,
     pub(in crate::live) in_flight: InFlight,
@@ -64,6 +66,7 @@ impl BackendState {
             dialects: Dialects::NONE,
             counts: Dialects::NONE,
             enabled: false,
+            is_present: true,
             trust: Trust::default(),
             in_flight: InFlight::up_to(None),
             allowance: Allowance::of(Rates::UNLIMITED, now),
@@ -84,7 +87,7 @@ impl BackendState {
 
     /// Whether it may serve at all.
     pub(in crate::live) fn usable(&self) -> bool {
-        self.enabled && !self.trust.is_refused()
+        self.enabled && self.is_present && !self.trust.is_refused()
     }
 
     /// What strategies compare.
@@ -390,6 +393,23 @@ impl State {
         self.serve_those_who_want(id, now)
     }
 
+    /// A local process can be called from now on, or cannot. What had gone wrong with it before belongs to the past.
+    pub(in crate::live) fn note_present(&mut self, id: BackendId, now: Instant) -> Vec<Grant> {
+        let Some(backend) = self.backends.get_mut(at(id.0)) else { return Vec::new() };
+        if !std::mem::replace(&mut backend.is_present, true) {
+            backend.breaker.reset();
+            self.clear_error(id, now);
+        }
+        self.serve_those_who_want(id, now)
+    }
+
+    /// It cannot be called until [`Self::note_present`].
+    pub(in crate::live) fn note_absent(&mut self, id: BackendId, now: Instant) -> Vec<Grant> {
+        let Some(backend) = self.backends.get_mut(at(id.0)) else { return Vec::new() };
+        backend.is_present = false;
+        self.serve_those_who_want(id, now)
+    }
+
     pub(in crate::live) fn note_probe(&mut self, id: BackendId, probed: Probed, now: Instant) -> Vec<Grant> {
         let Some(backend) = self.backends.get_mut(at(id.0)) else { return Vec::new() };
         let is_back = self.board.record(id).probes.note(probed, now);
@@ -423,7 +443,7 @@ impl State {
             backend.trust.is_refused() || backend.breaker.is_doubted(now) || record.probes.has_missed();
         // What a 429 began ends by time, and no probe can tell more of it.
         let rests = matches!(backend.cooldown.permit(now), Permit::NotBefore(_));
-        backend.enabled && (is_suspect || is_idle && !rests)
+        backend.enabled && backend.is_present && (is_suspect || is_idle && !rests)
     }
 
     /// The first event of an answer came after so long, or had not come by then.
