@@ -83,9 +83,7 @@ pub(crate) async fn assemble(sources: Arc<Sources>, loaded: Loaded, demo: Demo) 
     let live = Arc::new(Live::new());
     let digester = Digester::new(&*store.vault.digest_key()?);
     let (journal, directory) = (Arc::new(store.journal), store.directory);
-    let client = upstream::Client::new(upstream::ClientSettings::default()).context("no HTTP client")?;
-    let tended = client.clone();
-    tasks.spawn("idle connections", async move { tended.tend().await });
+    let client = http_client(&tasks)?;
     let (crossings, crossed) = mpsc::channel(ALERTS_MAX);
     let fleet = instances::fleet(&settings.processes, &client)?;
     let gateway = start_gateway(Foundation {
@@ -113,10 +111,8 @@ pub(crate) async fn assemble(sources: Arc<Sources>, loaded: Loaded, demo: Demo) 
     publisher.publish(Trigger::Start).await?;
     instances::keep(&fleet, &gateway, &publisher, &tasks);
     let reloader = Reloader::new(publisher.clone(), sources.clone());
-    let (lookout, lists) = Lookout::new(gateway.clone());
-    tasks.spawn("lookout", lookout.keep_looking());
+    look_out(&gateway, &publisher, &tasks);
     tasks.spawn("alerts", alerts::deliver(crossed, publisher.clone(), Arc::new(Postman(client.clone()))));
-    tasks.spawn("lists of models", probe::take_over(lists, publisher.clone()));
     let (gate, minted) = admin::ensure_token(&directory, &digester, &settings).await?;
     let health = health::State::new(gateway.clone(), live.clone(), publisher.clone(), fleet.clone());
     let admin = AdminState {
@@ -145,6 +141,21 @@ pub(crate) async fn assemble(sources: Arc<Sources>, loaded: Loaded, demo: Demo) 
         stop,
         minted_admin_token: minted.map(|token| token.expose().to_owned()),
     })
+}
+
+/// The client for all calls, whose idle connections are closed when their time has come.
+fn http_client(tasks: &Tasks) -> anyhow::Result<upstream::Client> {
+    let client = upstream::Client::new(upstream::ClientSettings::default()).context("no HTTP client")?;
+    let tended = client.clone();
+    tasks.spawn("idle connections", async move { tended.tend().await });
+    Ok(client)
+}
+
+/// Looks after backends, and takes over the models that they list.
+fn look_out(gateway: &Arc<Gateway>, publisher: &Publisher, tasks: &Tasks) {
+    let (lookout, lists) = Lookout::new(gateway.clone());
+    tasks.spawn("lookout", lookout.keep_looking());
+    tasks.spawn("lists of models", probe::take_over(lists, publisher.clone()));
 }
 
 /// The admin API and the dashboard, whose feed runs for as long as the program.

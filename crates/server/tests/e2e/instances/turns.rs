@@ -182,13 +182,6 @@ async fn many_mixed_turns_leave_nothing_behind() {
     mixed(200, 7).await;
 }
 
-/// The same for long.
-#[tokio::test]
-#[ignore = "long: for `cargo xtask prove`"]
-async fn ten_thousand_mixed_turns_leave_nothing_behind() {
-    mixed(10_000, 11).await;
-}
-
 async fn mixed(turns: u64, seed: u64) {
     println!("seed {seed}");
     let begun = json!({"do": "say", "text": "begun"});
