@@ -91,6 +91,6 @@ mod tests {
         check("version --workDir x", Err("unknown flag"));
         check("", Err("say start"));
         check("--port=x", Err("no port"));
-        assert_eq!(super::read(["--port=7".to_owned()].into_iter()), Ok(Command::Echo { port: 7 }));
+        assert_eq!(read(["--port=7".to_owned()].into_iter()), Ok(Command::Echo { port: 7 }));
     }
 }
