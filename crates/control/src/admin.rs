@@ -2,6 +2,7 @@
 
 mod acting;
 mod actor;
+mod aliases;
 mod audit;
 mod auth;
 mod backends;
@@ -9,12 +10,16 @@ mod backups;
 mod budgets;
 mod config;
 mod document;
+mod events;
 mod explain;
 mod export;
 mod extract;
 mod instances;
 mod keys;
+mod models;
 mod page;
+mod pages;
+mod pools;
 mod prices;
 mod probe;
 mod refusal;
@@ -81,14 +86,18 @@ pub struct AdminState {
 fn resources() -> Vec<OpenApiRouter<AdminState>> {
     vec![
         audit::routes(),
+        aliases::routes(),
         backends::routes(),
         backups::routes(),
         budgets::routes(),
         config::routes(),
+        events::routes(),
         explain::routes(),
         export::routes(),
         instances::routes(),
         keys::routes(),
+        models::routes(),
+        pools::routes(),
         prices::routes(),
         requests::routes(),
         session::routes(),
@@ -119,6 +128,8 @@ pub fn router(state: AdminState) -> Router {
         .route_layer(middleware::from_fn_with_state(state.clone(), authenticate))
         .merge(Router::from(session::public_routes()))
         .route("/api/openapi.json", get(document))
+        .route("/api/docs", get(pages::page))
+        .route("/api/docs/{file}", get(pages::file))
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .method_not_allowed_fallback(refusal::no_such_method)
         .fallback(refusal::no_such_route)

@@ -405,6 +405,7 @@ impl Publisher {
         draft.keys = settings.keys.clone();
         gathered.keys(now, &draft.teams, &mut draft.keys, &mut left_out);
         draft.aliases = settings.aliases.clone();
+        gathered.aliases(&mut draft.aliases, &mut left_out);
         draft.pools = settings.pools.clone();
         draft.strategies = settings.strategies.clone();
         draft.budgets = settings.budgets.clone();

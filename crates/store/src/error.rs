@@ -11,7 +11,15 @@ pub enum StoreError {
         /// Which one.
         name: String,
     },
-    /// It exists already, or was changed by somebody else meanwhile.
+    /// It is not what the caller saw any more.
+    #[error("the {what} {name:?} was changed by somebody else meanwhile")]
+    Changed {
+        /// What kind of thing.
+        what: &'static str,
+        /// Which one.
+        name: String,
+    },
+    /// It exists already, or something else stands against it.
     #[error("the {what} {name:?} {why}")]
     Conflict {
         /// What kind of thing.

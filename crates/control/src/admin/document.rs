@@ -97,7 +97,8 @@ fn finish(operation: &mut Value, tag: &str, method: &str) {
     let given = operation.get("requestBody").is_some();
     let is_at = |parameter: &Value, place: &str| parameter["in"] == place;
     let (mut named, mut guarded) = (false, false);
-    for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+    let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
+    for parameter in parameters.into_iter().flatten() {
         if is_at(parameter, "path") && parameter.get("description").is_none() {
             parameter["description"] = json!("Its id or its name.");
         }
@@ -152,12 +153,14 @@ fn bodies() -> Map<String, Value> {
     generator.subschema_for::<body::TokenBody>();
     generator.subschema_for::<file::Budget>();
     generator.subschema_for::<file::Prices>();
+    generator.subschema_for::<body::AliasBody>();
     let mut schemas = generator.take_definitions(true);
     for (name, patch) in [
         ("Backend", "BackendPatch"),
         ("KeyBody", "KeyPatch"),
         ("Team", "TeamPatch"),
         ("Budget", "BudgetPatch"),
+        ("AliasBody", "AliasPatch"),
     ] {
         let whole = schemas.get(name).expect("the generator was asked for it").clone();
         schemas.insert(patch.to_owned(), patch_of(whole));

@@ -73,5 +73,5 @@ fn want(snapshot: &Snapshot, question: &Question) -> Result<Want, Refusal> {
 fn caller<'s>(snapshot: &'s Snapshot, named: Option<&str>) -> Result<&'s Arc<Key>, Refusal> {
     let Some(named) = named else { return Ok(snapshot.identity.anonymous()) };
     let is_named = |key: &&Arc<Key>| &*key.name == named || &*key.id == named;
-    snapshot.identity.keys().iter().find(is_named).ok_or_else(|| Refusal::not_found("key", named))
+    snapshot.identity.keys().iter().find(is_named).ok_or_else(|| Refusal::field("key", "names no key"))
 }

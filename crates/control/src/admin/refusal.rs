@@ -114,6 +114,9 @@ impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::NotFound { what, name } => Self::not_found(what, &name),
+            StoreError::Changed { .. } => {
+                Self::new(StatusCode::PRECONDITION_FAILED, "changed", error.to_string())
+            }
             StoreError::Conflict { .. } => Self::new(StatusCode::CONFLICT, "conflict", error.to_string()),
             StoreError::Unavailable(_) => {
                 tracing::warn!(%error, "the database is not available to the admin API");

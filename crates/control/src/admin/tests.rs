@@ -2,6 +2,7 @@
 
 mod budgets;
 mod prices;
+mod resources;
 mod teams;
 
 use std::sync::atomic::Ordering;
@@ -398,8 +399,8 @@ async fn a_lost_update_is_refused() {
     house.call("PATCH", path, "{\"weight\": 3}").await.expect(200);
     let token = format!("Bearer {TOKEN}");
     let headers = [("authorization", token.as_str()), ("if-match", tag.as_str())];
-    house.call_with("PATCH", path, b"{\"weight\": 4}".to_vec(), &headers).await.expect(409);
-    house.call_with("DELETE", path, Vec::new(), &headers).await.expect(409);
+    house.call_with("PATCH", path, b"{\"weight\": 4}".to_vec(), &headers).await.expect(412);
+    house.call_with("DELETE", path, Vec::new(), &headers).await.expect(412);
     assert_eq!(house.snapshot().backend_named("own").expect("it is in force").weight, 3);
     let fresh = house.call("GET", path, "").await.expect(200);
     let tag = fresh.headers["etag"].to_str().expect("tags are text").to_owned();
@@ -643,7 +644,7 @@ async fn a_choice_of_backend_is_explained() {
     assert_eq!((answer.str("/decision"), answer.str("/backend")), ("start", "main"));
     assert_eq!(answer.str("/candidates/0/verdict"), "chosen");
     for (query, status) in
-        [("", 400), ("?model=other", 422), ("?model=m&key=nobody", 404), ("?model=m&x=1", 400)]
+        [("", 400), ("?model=other", 422), ("?model=m&key=nobody", 422), ("?model=m&x=1", 400)]
     {
         house.call("GET", &format!("/api/admin/explain{query}"), "").await.expect(status);
     }

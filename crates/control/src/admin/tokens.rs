@@ -13,7 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::AdminState;
-use super::actor::Actor;
+use super::acting::Acting;
 use super::auth::FIRST;
 use super::extract::{Asked, Text};
 use super::page::Paging;
@@ -75,11 +75,7 @@ async fn list(
     request_body = ref("#/components/schemas/TokenBody"),
     responses((status = 201, description = "It counts; `token` is the secret.", body = TokenView)),
 )]
-async fn create(
-    State(state): State<AdminState>,
-    actor: Actor,
-    Text(text): Text,
-) -> Result<Response, Refusal> {
+async fn create(Acting(state): Acting, Text(text): Text) -> Result<Response, Refusal> {
     let typed = body::token_body(&text)?;
     let name = typed.name.as_str().to_owned();
     if name == FIRST {
@@ -99,7 +95,7 @@ async fn create(
         masked: secret.masked(),
         expires,
     };
-    let stored = state.directory.by(actor.author()).add_token(new, TOKENS_MAX, now).await?;
+    let stored = state.directory.add_token(new, TOKENS_MAX, now).await?;
     let view = TokenView { token: secret.expose().to_owned(), ..TokenView::of(stored) };
     let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
     Ok((StatusCode::CREATED, no_store, Json(view)).into_response())
@@ -110,14 +106,10 @@ async fn create(
     delete, path = "/api/admin/tokens/{id}",
     responses((status = 204, description = "It does not count any more.")),
 )]
-async fn revoke(
-    State(state): State<AdminState>,
-    Path(id): Path<String>,
-    actor: Actor,
-) -> Result<StatusCode, Refusal> {
+async fn revoke(Acting(state): Acting, Path(id): Path<String>) -> Result<StatusCode, Refusal> {
     let named = state.directory.tokens().await?.into_iter().find(|token| token.id == id || token.name == id);
     let named = named.ok_or_else(|| Refusal::not_found("admin token", &id))?;
-    state.directory.by(actor.author()).remove_token(&named.id).await?;
+    state.directory.remove_token(&named.id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -119,6 +119,37 @@ pub(crate) fn key_body(text: &str) -> Result<KeyBody, Report> {
     bind(&Place::Request, text).map(|(typed, _)| typed)
 }
 
+shape! {
+    /// What an API call says of an alias.
+    pub(crate) struct AliasBody {
+        /// The name that clients ask for.
+        pub name: ModelName,
+        /// The models it leads to, in the order in which they are tried.
+        pub targets: OneOrMany<ModelName>,
+    }
+}
+
+impl AliasBody {
+    /// The models it leads to.
+    pub(crate) fn targets(&self) -> Vec<String> {
+        self.targets.0.iter().map(|target| target.0.clone()).collect()
+    }
+}
+
+/// Reads an alias.
+pub(crate) fn alias_body(text: &str) -> Result<AliasBody, Report> {
+    bind(&Place::Request, text).map(|(typed, _)| typed)
+}
+
+/// What an alias of the directory leads to.
+pub(crate) fn stored_alias(stored: &StoredSpec) -> Result<Vec<String>, Report> {
+    let mut body = stored.spec.clone();
+    if let Json::Object(fields) = &mut body {
+        fields.insert("name".to_owned(), Json::String(stored.name.clone()));
+    }
+    bind::<AliasBody>(&Place::Stored, &body.to_string()).map(|(typed, _)| typed.targets())
+}
+
 /// Reads an admin token.
 pub(crate) fn token_body(text: &str) -> Result<TokenBody, Report> {
     bind(&Place::Request, text).map(|(typed, _)| typed)

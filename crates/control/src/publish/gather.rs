@@ -1,7 +1,7 @@
 //! Decides how what the directory stores becomes part of a draft; what cannot be used is left out by name, so
 //! that one bad object does not keep the gateway from starting.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use policy::{
     BackendSpec, BudgetOf, BudgetSpec, Digest, Draft, KeySecret, KeySpec, PriceBook, TeamSpec, Timestamp,
@@ -25,6 +25,7 @@ pub(crate) struct Gathered {
     pub(crate) teams: Vec<StoredSpec>,
     pub(crate) budgets: Vec<StoredSpec>,
     pub(crate) prices: Vec<StoredSpec>,
+    pub(crate) aliases: Vec<StoredSpec>,
 }
 
 impl Gathered {
@@ -36,7 +37,8 @@ impl Gathered {
         let teams = directory.specs(Kind::Team).await?;
         let budgets = directory.specs(Kind::Budget).await?;
         let prices = directory.specs(Kind::Price).await?;
-        Ok(Self { changes, backends, keys, teams, budgets, prices })
+        let aliases = directory.specs(Kind::Alias).await?;
+        Ok(Self { changes, backends, keys, teams, budgets, prices, aliases })
     }
 
     /// Adds the stored backends.
@@ -69,6 +71,20 @@ impl Gathered {
             match body::stored_team(stored) {
                 Ok(spec) => specs.push(spec),
                 Err(report) => left_out.push(format!("team {}: {report}", stored.name)),
+            }
+        }
+    }
+
+    /// Adds the stored aliases.
+    pub(crate) fn aliases(&self, aliases: &mut BTreeMap<String, Vec<String>>, left_out: &mut Vec<String>) {
+        for stored in &self.aliases {
+            if aliases.contains_key(&stored.name) {
+                left_out.push(format!("alias {}: another one has this name", stored.name));
+                continue;
+            }
+            match body::stored_alias(stored) {
+                Ok(targets) => drop(aliases.insert(stored.name.clone(), targets)),
+                Err(report) => left_out.push(format!("alias {}: {report}", stored.name)),
             }
         }
     }

@@ -112,6 +112,7 @@ fn of_store(error: &StoreError) -> (u8, Option<String>) {
         }
         StoreError::Corrupt(_) => "restore the data folder from a backup; the damaged file was not changed",
         StoreError::NotFound { .. }
+        | StoreError::Changed { .. }
         | StoreError::Conflict { .. }
         | StoreError::Unsafe(_)
         | StoreError::Unreadable(_) => return (FAILED, None),

@@ -18,6 +18,8 @@ pub enum Kind {
     Budget,
     /// What a model costs.
     Price,
+    /// Another name for models.
+    Alias,
 }
 
 impl Kind {
@@ -28,6 +30,7 @@ impl Kind {
             Self::Team => "team",
             Self::Budget => "budget",
             Self::Price => "price",
+            Self::Alias => "alias",
         }
     }
 }

@@ -230,7 +230,7 @@ async fn specs_are_kept_by_kind_and_conflicts_are_told() {
     let change = SpecChange { name: "blue".to_owned(), spec: json!({"rpm": 2}) };
     let late = Target { id: "t1", revision: Some(9) };
     let refused = directory.change_spec(Kind::Team, late, change.clone(), NOW).await;
-    assert!(matches!(refused, Err(StoreError::Conflict { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(StoreError::Changed { .. })), "{refused:?}");
     let other = directory.change_spec(Kind::Price, id("t1"), change.clone(), NOW).await;
     assert!(matches!(other, Err(StoreError::NotFound { what: "price", .. })), "{other:?}");
     let changed =

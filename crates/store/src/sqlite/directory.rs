@@ -60,11 +60,7 @@ pub(super) fn taken(what: &'static str, name: &str) -> impl FnOnce(rusqlite::Err
 
 pub(super) fn expect_revision(what: &'static str, target: Target<'_>, found: u64) -> Result<(), StoreError> {
     match target.revision {
-        Some(revision) if revision != found => Err(StoreError::Conflict {
-            what,
-            name: target.id.to_owned(),
-            why: "was changed by somebody else meanwhile",
-        }),
+        Some(revision) if revision != found => Err(StoreError::Changed { what, name: target.id.to_owned() }),
         _ => Ok(()),
     }
 }

@@ -51,6 +51,7 @@ fn every_reference_leads_somewhere_and_every_operation_says_who_may() {
         let target = reference.strip_prefix('#').and_then(|pointer| document.pointer(pointer));
         assert!(target.is_some(), "{reference} leads nowhere");
     }
+    assert!(!document.to_string().contains("\"parameters\":null"), "an empty list is left out");
     let mut ids = BTreeMap::new();
     for (path, method, operation) in operations(&document) {
         let id = operation["operationId"].as_str().expect("each has an id").to_owned();

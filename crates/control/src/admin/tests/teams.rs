@@ -74,5 +74,5 @@ async fn what_does_not_hold_is_named_and_not_stored() {
     assert_eq!(names, ["of-file", "red", "x"]);
     let late = [("authorization", &*format!("Bearer {}", crate::testing::TOKEN)), ("if-match", "\"7\"")];
     let path = format!("{TEAMS}/red");
-    house.call_with("PATCH", &path, br#"{"rpm": 1}"#.to_vec(), &late).await.expect(409);
+    house.call_with("PATCH", &path, br#"{"rpm": 1}"#.to_vec(), &late).await.expect(412);
 }
