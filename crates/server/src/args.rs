@@ -1,8 +1,14 @@
 //! Decides what can be typed on the command line; never what a command does, and it reads no environment.
 
+mod records;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
+
+pub(crate) use records::{
+    AuditCommand, BackupCommand, ExportArguments, ExportFormat, Exported, VaultCommand,
+};
 
 use clap::{Args, Parser, Subcommand, ValueHint};
 
@@ -64,6 +70,17 @@ pub(crate) enum Command {
     Chat(ChatArguments),
     /// What requests used and cost
     Usage(UsageArguments),
+    /// Who changed what, and whether the log of it holds
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// Export requests, usage or changes as CSV or NDJSON
+    Export(ExportArguments),
+    /// The master key that stored secrets are under
+    #[command(subcommand)]
+    Vault(VaultCommand),
+    /// Copies of the database: made, listed, proven, restored
+    #[command(subcommand)]
+    Backup(BackupCommand),
     /// Look at everything a gateway here needs, and say what to do about what is wrong
     Doctor(DoctorArguments),
     /// Make a configuration of another gateway's, and tell what came of each setting

@@ -23,7 +23,7 @@ use store::{
 use tokio::sync::{mpsc, watch};
 
 use crate::{
-    demo, health, instances,
+    backups, demo, health, instances,
     postman::Postman,
     probe::{self, Tester},
     settings::Sources,
@@ -111,6 +111,7 @@ pub(crate) async fn assemble(sources: Arc<Sources>, loaded: Loaded, demo: Demo) 
     publisher.publish(Trigger::Start).await?;
     instances::keep(&fleet, &gateway, &publisher, &tasks);
     let reloader = Reloader::new(publisher.clone(), sources.clone());
+    tasks.spawn("backups", backups::keep(store.backups.clone()));
     look_out(&gateway, &publisher, &tasks);
     tasks.spawn("alerts", alerts::deliver(crossed, publisher.clone(), Arc::new(Postman(client.clone()))));
     let (gate, minted) = admin::ensure_token(&directory, &digester, &settings).await?;

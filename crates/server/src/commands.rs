@@ -1,12 +1,15 @@
 //! Decides which code does a command's work and on which runtime; never does any of it.
 
+mod audit;
 mod backends;
+mod backup;
 mod chat;
 mod check;
 mod config;
 mod desk;
 mod doctor;
 mod explain;
+mod export;
 mod hidden;
 mod import;
 mod keys;
@@ -18,6 +21,7 @@ mod prices;
 mod running;
 mod teams;
 mod usage;
+mod vault;
 mod version;
 
 use std::collections::BTreeMap;
@@ -49,6 +53,10 @@ pub(crate) fn run(arguments: Arguments, environment: BTreeMap<String, String>) -
         Command::Chat(arguments) => on_one_thread(chat::run(&place, arguments)),
         Command::Doctor(arguments) => on_one_thread(doctor::run(&place, arguments)),
         Command::Explain(arguments) => on_one_thread(explain::run(&place, arguments)),
+        Command::Audit(command) => on_one_thread(audit::run(&place, command)),
+        Command::Export(arguments) => on_one_thread(export::run(&place, arguments)),
+        Command::Vault(command) => on_one_thread(vault::run(&place, command)),
+        Command::Backup(command) => on_one_thread(backup::run(&place, command)),
         Command::Usage(arguments) => on_one_thread(usage::run(&place, arguments)),
         Command::Completions { shell } => completions(shell),
         Command::Version(shape) => version::run(shape),

@@ -2,6 +2,7 @@
 
 mod args;
 mod assemble;
+mod backups;
 mod commands;
 mod demo;
 mod front;

@@ -36,6 +36,8 @@ pub(super) struct Desk {
     publisher: Publisher,
     router: Router,
     token: Secret,
+    /// Whether a gateway serves from the data folder.
+    pub(super) is_served: bool,
     /// Where the store is when it is one to throw away. Dropped last.
     _scratch: Option<tempfile::TempDir>,
 }
@@ -93,6 +95,7 @@ impl Desk {
                  credentials are lost."
             ));
         }
+        let is_served = tools.is_served();
         let digester = Digester::new(&*tools.vault.digest_key()?);
         let (gate, token) = door(&loaded.settings, &digester);
         let live = Arc::new(Live::new());
@@ -124,7 +127,7 @@ impl Desk {
                 operator: Some(operator(place)),
             },
         });
-        Ok(Self { ledger: tools.ledger, publisher, router, token, _scratch: scratch })
+        Ok(Self { ledger: tools.ledger, publisher, router, token, is_served, _scratch: scratch })
     }
 
     /// What a gateway would have in force now.
@@ -155,6 +158,17 @@ impl Desk {
     /// Asks the admin API, and gives its answer or its refusal.
     pub(super) async fn ask(&self, method: Method, path: &str, body: &Value) -> anyhow::Result<Value> {
         let text = if body.is_null() { String::new() } else { body.to_string() };
+        let answer = self.answer(method, path, text).await?;
+        let bytes = axum::body::to_bytes(answer, usize::MAX).await?;
+        if bytes.is_empty() { Ok(Value::Null) } else { Ok(serde_json::from_slice(&bytes)?) }
+    }
+
+    /// Asks the admin API for what is read as it comes.
+    pub(super) async fn stream(&self, path: &str) -> anyhow::Result<Body> {
+        self.answer(Method::GET, path, String::new()).await
+    }
+
+    async fn answer(&self, method: Method, path: &str, text: String) -> anyhow::Result<Body> {
         let request = Request::builder()
             .method(method)
             .uri(format!("/api/admin{path}"))
@@ -163,12 +177,11 @@ impl Desk {
             .body(Body::from(text))?;
         let answered = self.router.clone().oneshot(request).await;
         let response = answered.unwrap_or_else(|never| match never {});
-        let succeeded = response.status().is_success();
-        let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await?;
-        if !succeeded {
-            return Err(refused(&serde_json::from_slice(&bytes).context("a refusal cannot be read")?, path));
+        if response.status().is_success() {
+            return Ok(response.into_body());
         }
-        if bytes.is_empty() { Ok(Value::Null) } else { Ok(serde_json::from_slice(&bytes)?) }
+        let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await?;
+        Err(refused(&serde_json::from_slice(&bytes).context("a refusal cannot be read")?, path))
     }
 }
 

@@ -43,7 +43,11 @@ fn version(connection: &Connection) -> Result<i64, StoreError> {
 
 /// Applies what is missing and proves that what was applied is what this release carries.
 pub(crate) fn run(connection: &mut Connection) -> Result<(), StoreError> {
-    for (number, sql) in (1_i64..).zip(MIGRATIONS) {
+    apply(connection, MIGRATIONS)
+}
+
+fn apply(connection: &mut Connection, migrations: &[&str]) -> Result<(), StoreError> {
+    for (number, sql) in (1_i64..).zip(migrations) {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         // Read again under the lock: another process may have been faster.
         let at = version(&transaction)?;
@@ -103,6 +107,47 @@ mod tests {
         let refused = super::super::Database::open(place.clone()).expect_err("a newer schema");
         assert!(matches!(refused, StoreError::Newer { .. }), "{refused}");
         assert!((std::fs::read(&place.path).expect("file"), std::fs::read(&wal).expect("log")) == before);
+    }
+
+    /// Tables and indexes, as they are.
+    fn schema(connection: &Connection) -> Vec<(String, Option<String>)> {
+        let mut statement =
+            connection.prepare("SELECT name, sql FROM sqlite_schema ORDER BY name").expect("a query");
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).expect("rows");
+        rows.collect::<Result<_, _>>().expect("names and texts")
+    }
+
+    #[test]
+    fn p20_every_earlier_schema_is_brought_up_with_what_it_held() {
+        let mut fresh = Connection::open_in_memory().expect("a database");
+        run(&mut fresh).expect("the schema of this release");
+        for known in 1..MIGRATIONS.len() {
+            let mut connection = Connection::open_in_memory().expect("a database");
+            apply(&mut connection, &MIGRATIONS[..known]).expect("an earlier schema");
+            connection
+                .execute_batch(
+                    "INSERT INTO settings VALUES ('limits.queue_max', '7'); \
+                     INSERT INTO backends VALUES ('b1', 'main', '{}', 'sk-***', 1, 1, 2, 3); \
+                     INSERT INTO usage_daily (bucket, backend, model, key, team, requests, completed, failed, \
+                     cancelled, interrupted, queue_ms, total_ms, first_event_ms, first_events, bytes_in, bytes_out, \
+                     attempts, attempts_failed, input, cached_input, cache_write, cache_write_1h, output, reasoning, \
+                     audio_input, audio_output, cost_micros, cost_picos, unpriced) VALUES (86400000, 'main', 'm', \
+                     'app', '', 5, 5, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 0, 8, 0, 0, 0, 9, 0, 0, 0, 10, 11, 0);",
+                )
+                .expect("what it held");
+            run(&mut connection).expect("brought up");
+            assert_eq!(version(&connection).expect("a version"), newest(), "from {known}");
+            assert_eq!(schema(&connection), schema(&fresh), "from {known}");
+            let held: (String, i64, i64) = connection
+                .query_row(
+                    "SELECT (SELECT value FROM settings), (SELECT revision FROM backends), \
+                     (SELECT cost_picos FROM usage_daily)",
+                    [],
+                    |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+                )
+                .expect("what it held");
+            assert_eq!(held, ("7".to_owned(), 3, 11), "from {known}");
+        }
     }
 
     #[test]
