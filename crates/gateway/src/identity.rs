@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use policy::TicketId;
+use protocol::Dialect;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 static BACKEND: HeaderName = HeaderName::from_static("x-lockgate-backend");
@@ -61,6 +62,15 @@ impl Stamp {
         let backend = self.backend.clone().unwrap_or(HeaderValue::from_static("none"));
         headers.insert(BACKEND.clone(), backend);
         headers.insert(ATTEMPTS.clone(), HeaderValue::from(u16::from(self.attempts)));
+    }
+}
+
+/// Says the id once more, where Anthropic's SDKs look for it.
+pub(crate) fn repeat_id(dialect: Dialect, headers: &mut HeaderMap) {
+    if dialect == Dialect::AnthropicMessages
+        && let Some(id) = headers.get(&REQUEST_ID).cloned()
+    {
+        headers.insert("request-id", id);
     }
 }
 

@@ -27,7 +27,7 @@ use protocol::Dialect;
 use crate::{
     body::Body,
     gateway::Gateway,
-    identity::Stamp,
+    identity::{Stamp, repeat_id},
     refusal::Refusal,
     routes::{Destination, Operation},
 };
@@ -59,12 +59,7 @@ pub(crate) async fn serve(
         Err(refused) => refuse(gateway, refused, dialect, stamp),
     };
     rate::write(gateway, &key, response.headers_mut());
-    if dialect == Dialect::AnthropicMessages
-        && let Some(id) = response.headers().get("x-request-id").cloned()
-    {
-        // Where its SDKs look.
-        response.headers_mut().insert("request-id", id);
-    }
+    repeat_id(dialect, response.headers_mut());
     response
 }
 

@@ -7,7 +7,11 @@ use http::{HeaderValue, StatusCode, header};
 use policy::{Denial, NoSuchModel, Refused, RefusedReason};
 use protocol::{Deadline, DecodeError, Dialect, Failure, FailureKind, WireError};
 
-use crate::{body::Body, identity::Stamp, pipeline::call::Passage};
+use crate::{
+    body::Body,
+    identity::{Stamp, repeat_id},
+    pipeline::call::Passage,
+};
 
 /// A stable error code and the status it goes out with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,6 +150,7 @@ impl Refusal {
             headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         }
         stamp.write(headers);
+        repeat_id(dialect, headers);
         response
     }
 

@@ -205,6 +205,8 @@ async fn an_error_is_in_the_words_of_the_client() {
         let body = json!({"model": MODEL, "messages": [{"role": "user", "content": "x"}], "prompt": "x"});
         let mut answer = client.send(method, path, body.to_string().into()).await.expect("an answer");
         assert_eq!(answer.status, status, "{path}");
+        let is_anthropics = pointer == anthropic;
+        assert_eq!(answer.header("request-id").is_some(), is_anthropics, "{path}: where its SDKs look");
         let body = answer.json().await.expect("JSON");
         assert!(body.pointer(pointer).is_some_and(Value::is_string), "{path}: {body}");
     }
@@ -232,4 +234,28 @@ async fn whoever_looks_whether_somebody_is_there_needs_no_key() {
     let (_provider, scene) = stage("anthropic", "/v1").await;
     let answer = scene.client().send(Method::HEAD, "/api/hello", "".into()).await.expect("an answer");
     assert_eq!(answer.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn embeddings_of_gemini_go_to_who_speaks_it() {
+    let content = json!({"content": {"parts": [{"text": "one two three"}]}});
+    let batch = json!({"requests": [{"model": "models/tiny", "content": {"parts": [{"text": "one"}]}}]});
+    let (provider, scene) = stage("gemini", "/v1beta").await;
+    let client = scene.client().with_header("x-goog-api-key", "lg-1");
+    for (method, body) in [("embedContent", &content), ("batchEmbedContents", &batch)] {
+        let path = format!("/v1beta/models/tiny:{method}");
+        let answer = client.post(&path, body).await.expect("an answer");
+        let request = received(&provider, &answer).await;
+        assert_eq!(request.path, format!("/v1beta/models/native/one:{method}"));
+        assert_eq!(request.json(), *body, "as it was said");
+        let receipt = scene.receipt(answer.header("x-request-id").expect("an id")).await.receipt;
+        assert_eq!((receipt.status, receipt.dialect_in), (200, protocol::Dialect::Gemini), "{method}");
+    }
+    let (provider, scene) = stage("anthropic", "/v1").await;
+    let client = scene.client().with_header("x-goog-api-key", "lg-1");
+    let mut answer = client.post("/v1beta/models/tiny:embedContent", &content).await.expect("an answer");
+    assert_eq!(answer.status, 400);
+    let told = answer.json().await.expect("JSON");
+    assert_eq!(told["error"]["details"][0]["reason"], "unsupported_for_backend", "{told}");
+    assert_eq!(provider.count().accepted, 0);
 }
