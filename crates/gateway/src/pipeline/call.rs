@@ -16,6 +16,7 @@ use super::{
     route::Lease,
 };
 use crate::refusal::{Passed, Refusal};
+pub(super) use outgoing::DROPPED;
 use outgoing::Outgoing;
 pub(crate) use passage::Passage;
 pub(super) use passage::{Ended, advance};
@@ -151,7 +152,7 @@ pub(super) async fn answer(ask: &Ask, sending: Sending) -> Result<Reply, Failed>
         Err(failure) => return Err(Failed::before_sending(lease, failure)),
     };
     if let Some(dropped) = dropped {
-        reply.headers.insert(outgoing::DROPPED.clone(), dropped);
+        reply.headers.insert(DROPPED.clone(), dropped);
     }
     Ok(reply)
 }

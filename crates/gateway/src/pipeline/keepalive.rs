@@ -20,6 +20,7 @@ use tokio::time::{Instant, Sleep};
 use super::{
     Refused,
     authenticate::Caller,
+    call::DROPPED,
     decode::{Ask, Framing},
     generate, respond, turned_away,
 };
@@ -141,7 +142,8 @@ pub(super) async fn lead(
     let first = Some(heart.beat.clone());
     commitment.add(&heart.beat);
     let gateway = gateway.clone();
-    let body = KeptBody { answering, heart: Some(heart), first, commitment, gateway, dialect, stamp };
+    let body =
+        KeptBody { answering, heart: Some(heart), first, answer: None, commitment, gateway, dialect, stamp };
     Ok(head(form, body))
 }
 
@@ -166,6 +168,8 @@ pub(crate) struct KeptBody {
     /// Gone when the answer has come.
     heart: Option<Heart>,
     first: Option<Bytes>,
+    /// The answer, where something had to be said before it.
+    answer: Option<Body>,
     commitment: Commitment,
     gateway: Arc<Gateway>,
     dialect: Dialect,
@@ -186,17 +190,41 @@ impl KeptBody {
         if let Some(first) = self.first.take() {
             return Poll::Ready(Kept::Beat(first));
         }
-        if let Poll::Ready(answered) = self.answering.as_mut().poll(cx) {
-            let Some(heart) = self.heart.take() else { return Poll::Pending };
-            return Poll::Ready(Kept::Answer(match answered {
-                Ok(response) => response.into_body().kept_by(heart),
-                Err(refused) => self.told(refused, heart.form),
-            }));
+        if let Some(answer) = self.answer.take() {
+            return Poll::Ready(Kept::Answer(answer));
         }
         let Some(heart) = &mut self.heart else { return Poll::Pending };
+        if let Poll::Ready(answered) = self.answering.as_mut().poll(cx) {
+            return Poll::Ready(self.answered(answered));
+        }
         let beat = ready!(heart.poll_beat(cx));
         self.commitment.add(&beat);
         Poll::Ready(Kept::Beat(beat))
+    }
+
+    /// What is said first of an answer that has come.
+    fn answered(&mut self, answered: Result<Response<Body>, Refused>) -> Kept {
+        let Some(heart) = self.heart.take() else { return Kept::Answer(Body::whole("")) };
+        let response = match answered {
+            Ok(response) => response,
+            Err(refused) => return Kept::Answer(self.told(refused, heart.form)),
+        };
+        let late = self.late(&response, heart.form);
+        let body = response.into_body().kept_by(heart);
+        match late {
+            None => Kept::Answer(body),
+            Some(late) => {
+                self.commitment.add(&late);
+                self.answer = Some(body);
+                Kept::Beat(late)
+            }
+        }
+    }
+
+    /// What the head would have told of the request's losses.
+    fn late(&self, response: &Response<Body>, form: Form) -> Option<Bytes> {
+        let dropped = response.headers().get(&DROPPED)?.to_str().ok()?;
+        (form == Form::Stream).then(|| protocol::aside(self.dialect, &format!("{DROPPED}: {dropped}")))?
     }
 
     /// A refusal that can no longer have a status of its own.

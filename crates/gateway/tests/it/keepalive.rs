@@ -289,6 +289,43 @@ async fn failover_goes_on_behind_a_committed_head() {
     }
 }
 
+/// What the head could not tell any more is a comment before the first event, where clients read over comments.
+#[tokio::test(start_paused = true)]
+async fn what_is_lost_is_told_behind_a_committed_head() {
+    let _still = StillClock::hold();
+    let seeded = |mut ask: Value, stream: bool| {
+        ask["seed"] = json!(7);
+        ask["stream"] = json!(stream);
+        ask
+    };
+    let contents =
+        json!({"contents": [{"role": "user", "parts": [{"text": "one"}]}], "generationConfig": {"seed": 7}});
+    let gemini = "/v1beta/models/tiny:streamGenerateContent?alt=sse";
+    for (path, ask, told) in [
+        (CHAT, seeded(chat(), true), Some(": x-lockgate-dropped: seed\n\n")),
+        (CHAT, seeded(chat(), false), None),
+        (gemini, contents, None),
+    ] {
+        let anthropic = |plan: Plan| {
+            plan.backends(|spec| spec.dialects = Some(vec![protocol::Dialect::AnthropicMessages]))
+        };
+        let (provider, gate, scene) = gated(anthropic).await;
+        let mut call = send(scene.client(), path, &ask);
+        provider.next_request().await;
+        advance(KEPT_EVERY).await;
+        let mut answer = answered(&mut call).await;
+        assert_eq!(answer.header("x-lockgate-dropped"), None, "{path}: the head went out before");
+        gate.step(1000);
+        let said = text(&mut answer).await;
+        let first = said.trim_start_matches([':', ' ', '\n']).trim_start_matches("keepalive").trim_start();
+        assert_eq!(first.starts_with(": x-lockgate-dropped"), told.is_some(), "{path}: {said}");
+        assert!(told.is_none_or(|told| first.starts_with(told)), "{path}: {said}");
+        let receipt = scene.only_receipt().await.receipt;
+        assert!(receipt.keepalive_committed, "{path}");
+        assert_eq!(receipt.bytes_out, said.len() as u64, "{path}: {said}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_falls_silent_is_kept_alive_between_its_events() {
     let _still = StillClock::hold();

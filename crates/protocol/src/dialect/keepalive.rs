@@ -20,9 +20,16 @@ pub fn keepalive(dialect: Dialect) -> Bytes {
     })
 }
 
+/// A word of the gateway between the events of a stream, which clients of this dialect read over; none where they would not.
+/// It has to be visible ASCII.
+pub fn aside(dialect: Dialect, word: &str) -> Option<Bytes> {
+    let is_line = word.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    (dialect != Dialect::Gemini && is_line).then(|| Bytes::from(format!(": {word}\n\n")))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::keepalive;
+    use super::{aside, keepalive};
     use crate::Dialect;
     use crate::sse::Event;
 
@@ -48,6 +55,25 @@ mod tests {
                     | Dialect::AgentRpc => (false, true),
                 }
             );
+        }
+    }
+
+    #[test]
+    fn an_aside_is_one_comment_or_nothing() {
+        for dialect in Dialect::ALL {
+            for (word, is_told) in
+                [("seed,n", true), ("a\ndata: b", false), ("a\rb", false), ("\u{e9}", false)]
+            {
+                let told = aside(*dialect, word);
+                assert_eq!(told.is_some(), is_told && *dialect != Dialect::Gemini, "{dialect} {word}");
+                if let Some(told) = told {
+                    let event = Event::read(&told);
+                    assert!(
+                        event.name.is_none() && event.data.is_none() && told.ends_with(b"\n\n"),
+                        "{dialect}"
+                    );
+                }
+            }
         }
     }
 }

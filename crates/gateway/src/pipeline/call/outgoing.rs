@@ -13,7 +13,7 @@ use super::super::{
 use crate::{forward, inbound::Passing};
 
 /// Names what of a request was not carried to the backend, by its paths in the client's body.
-pub(super) static DROPPED: HeaderName = HeaderName::from_static("x-lockgate-dropped");
+pub(in crate::pipeline) static DROPPED: HeaderName = HeaderName::from_static("x-lockgate-dropped");
 /// A longer list of what was dropped is cut: proxies refuse long headers.
 const DROPPED_BYTES_MAX: usize = 4096;
 
