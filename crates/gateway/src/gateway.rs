@@ -198,6 +198,11 @@ impl Gateway {
         }
     }
 
+    /// Bytes of responses that are kept for backends that keep none.
+    pub fn kept_response_bytes(&self) -> usize {
+        self.kept.bytes()
+    }
+
     /// Wakes the timekeeper when a change brought its next tick forward.
     pub(crate) fn live_changed(&self) {
         if self.live.is_due_sooner() {

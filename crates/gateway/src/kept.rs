@@ -124,6 +124,11 @@ impl Keeper {
         self.forget_on_disk(over);
     }
 
+    /// What all of them take.
+    pub(crate) fn bytes(&self) -> usize {
+        self.known().bytes
+    }
+
     /// Waits until all that was kept or forgotten so far is on disk, at most for `limit`. Blocks.
     pub(crate) fn flush(&self, limit: Duration) -> bool {
         self.shelf.flush(limit)

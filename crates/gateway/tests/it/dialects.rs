@@ -2,4 +2,6 @@
 
 mod continuing;
 mod crossing;
+mod faults;
 mod native;
+mod tools;

@@ -3,18 +3,21 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use policy::RequestOutcome;
+use policy::{RequestOutcome, ResumeRules};
+use protocol::Dialect;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
-use serde_json::Value;
+use serde_json::{Value, json};
 use testkit::provider::ProviderSettings;
 use testkit::{Behaviour, Ending, HeldDatabase, ScriptedProvider, TestClient};
 use tokio::task::JoinSet;
 
-use crate::scene::{Plan, Scene, chat, chat_stream};
+use crate::scene::{MODEL, Plan, Scene, chat, chat_stream};
 
 const WORKERS: u64 = 48;
 const REQUESTS_EACH: u32 = 60;
+/// Some hundred responses.
+const KEPT_BYTES_MAX: usize = 256 * 1024;
 
 /// What a request met, as its client saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,11 +43,31 @@ fn any_behaviour(rng: &mut SmallRng) -> Behaviour {
     }
 }
 
+/// What is asked, and where.
+type Asking = fn(&mut SmallRng) -> (&'static str, Value);
+
+fn chats(rng: &mut SmallRng) -> (&'static str, Value) {
+    let ask = if rng.random_bool(0.6) { chat_stream() } else { chat() };
+    ("/v1/chat/completions", ask)
+}
+
+/// Responses, which the gateway keeps: some refer to what nobody has.
+fn responses(rng: &mut SmallRng) -> (&'static str, Value) {
+    let input = "one two three ".repeat(rng.random_range(1..40));
+    let mut ask = json!({"model": MODEL, "input": input, "stream": rng.random_bool(0.6)});
+    if rng.random_bool(0.2) {
+        let reference = format!("msg_{}_0", rng.random_range(0..9));
+        ask["input"] =
+            json!([{"type": "item_reference", "id": reference}, {"role": "user", "content": input}]);
+    }
+    ("/v1/responses", ask)
+}
+
 /// One request: read to its end, or left before its head or after some of its events.
-async fn ask_once(client: &TestClient, rng: &mut SmallRng) -> Seen {
-    let ask: Value = if rng.random_bool(0.6) { chat_stream() } else { chat() };
+async fn ask_once(client: &TestClient, asking: Asking, rng: &mut SmallRng) -> Seen {
+    let (path, ask) = asking(rng);
     let patience = rng.random_bool(0.15).then(|| Duration::from_millis(rng.random_range(0..40_000)));
-    let sending = client.post("/v1/chat/completions", &ask);
+    let sending = client.post(path, &ask);
     let answer = match patience {
         Some(patience) => tokio::time::timeout(patience, sending).await,
         None => Ok(sending.await),
@@ -58,7 +81,7 @@ async fn ask_once(client: &TestClient, rng: &mut SmallRng) -> Seen {
         match answer.chunk().await {
             Some(chunk) => text.extend_from_slice(&chunk.expect("a body with a proper end")),
             None => {
-                return if text.windows(8).any(|w| w == b"\"error\":") { Seen::Error } else { Seen::Whole };
+                return if is_error(&text) { Seen::Error } else { Seen::Whole };
             }
         }
         events += 1;
@@ -66,7 +89,13 @@ async fn ask_once(client: &TestClient, rng: &mut SmallRng) -> Seen {
     Seen::Left
 }
 
-async fn run(scene: &Scene, seed: u64, requests_each: u32) -> Vec<Seen> {
+/// An error, or an answer that says it failed; a whole response says that it has no error.
+fn is_error(text: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(text);
+    text.contains("\"error\":{") || text.contains("response.failed")
+}
+
+async fn run(scene: &Scene, asking: Asking, seed: u64, requests_each: u32) -> Vec<Seen> {
     let mut workers = JoinSet::new();
     for worker in 0..WORKERS {
         let client = scene.client();
@@ -74,7 +103,7 @@ async fn run(scene: &Scene, seed: u64, requests_each: u32) -> Vec<Seen> {
             let mut rng = SmallRng::seed_from_u64(seed ^ worker);
             let mut seen = Vec::new();
             for _ in 0..requests_each {
-                seen.push(ask_once(&client, &mut rng).await);
+                seen.push(ask_once(&client, asking, &mut rng).await);
             }
             seen
         });
@@ -110,20 +139,25 @@ fn busy(providers: &[ScriptedProvider; 2]) -> Plan {
     })
 }
 
-async fn check(seed: u64) {
+async fn check(seed: u64, asking: Asking, change: impl FnOnce(Plan) -> Plan) {
     println!("seed {seed}");
     let mut rng = SmallRng::seed_from_u64(seed);
     let providers = [forgetful().await, forgetful().await];
     script(&providers, &mut rng, 4000);
-    let scene = busy(&providers).start().await;
+    let scene = change(busy(&providers)).start().await;
     let tasks_before = scene.tasks.counts();
-    let seen = run(&scene, seed, REQUESTS_EACH).await;
+    let seen = run(&scene, asking, seed, REQUESTS_EACH).await;
     for kind in [Seen::Whole, Seen::Error, Seen::Left] {
         let count = seen.iter().filter(|one| **one == kind).count();
         assert!(count > 50, "too few of {kind:?} to mean anything: {count}");
     }
+    // What waits for clients that do not come back waits for the last time.
+    tokio::time::sleep(Duration::from_secs(60)).await;
     scene.until("the tasks of the start", |scene| scene.tasks.counts() == tasks_before).await;
     let receipts = scene.receipts().await;
+    assert_eq!(scene.gateway.kept_streams(), 0);
+    assert!(scene.gateway.kept_response_bytes() <= KEPT_BYTES_MAX);
+    assert!(scene.gateway.kept_written(Duration::from_secs(60)), "what waits for the disk comes to an end");
     let status = scene.status();
     assert_eq!((status.in_flight, status.queued, scene.gateway.waiting()), (0, 0, 0));
     assert_eq!((status.queue.admission, status.queue.routing, status.queue.bytes), (0, 0, 0));
@@ -159,7 +193,27 @@ fn rounds() -> u64 {
 #[tokio::test(start_paused = true)]
 async fn p13_nothing_is_left_of_thousands_of_mixed_requests() {
     for round in 0..rounds() {
-        check(7 + round * 1_000_003).await;
+        check(7 + round * 1_000_003, chats, |plan| plan).await;
+    }
+}
+
+/// The same with streams that can be continued, which nobody does, and responses that are kept for a backend of another
+/// dialect: both have to give way.
+#[tokio::test(start_paused = true)]
+async fn p13_nothing_is_left_of_what_was_kept() {
+    for round in 0..rounds() {
+        check(13 + round * 1_000_003, responses, |plan| {
+            plan.with(|draft| {
+                let rules =
+                    ResumeRules { grace: Duration::from_secs(5), streams_max: 16, ..ResumeRules::default() };
+                draft.settings.resume = Some(rules);
+                draft.settings.kept.bytes_max = KEPT_BYTES_MAX;
+                for backend in &mut draft.backends {
+                    backend.dialects = Some(vec![Dialect::OpenAiChat]);
+                }
+            })
+        })
+        .await;
     }
 }
 
@@ -178,7 +232,7 @@ async fn p13_memory_stays_where_it_was() {
     // The journal of so many rounds stays below its limit.
     for round in 0..WARM_UP + 6 * rounds().min(30) {
         script(&providers, &mut rng, 1000);
-        run(&scene, round * 1_000_003, REQUESTS_EACH).await;
+        run(&scene, chats, round * 1_000_003, REQUESTS_EACH).await;
         scene.until("rest", |scene| scene.status().in_flight == 0 && scene.status().queued == 0).await;
         for provider in &providers {
             provider.clear();
