@@ -136,13 +136,15 @@ pub const VENDORS: &[Vendor] = &[
     },
     vendor("nvidia", &["nvidia_nim", "nim"], "https://integrate.api.nvidia.com/v1", "NVIDIA_API_KEY"),
     Vendor {
-        // It lists its models to everybody, and tells of a key only to its holder.
+        // It lists its models to everybody, and tells of a key only to its holder. Its Responses keep nothing, and refuse
+        // `previous_response_id`: https://openrouter.ai/docs/api_reference/responses/error-handling
         health_path: "key",
         tongues: &local("/api/v1"),
         manner: Manner { takes_cache_control: true, ..USUAL },
         ..vendor("openrouter", &[], "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY")
     },
     Vendor {
+        // https://api-docs.deepseek.com/guides/anthropic_api
         tongues: &chat_and_messages("/v1", "/anthropic/v1"),
         ..vendor("deepseek", &[], "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY")
     },
@@ -152,7 +154,8 @@ pub const VENDORS: &[Vendor] = &[
         ..vendor("groq", &[], "https://api.groq.com/openai/v1", "GROQ_API_KEY")
     },
     Vendor {
-        // It always sends its usage, and refuses fields that it does not know.
+        // It always sends its usage, and refuses fields that it does not know, `stream_options` and
+        // `max_completion_tokens` among them: https://docs.mistral.ai/resources/changelogs
         manner: Manner { refuses_stream_options: true, ..USUAL },
         ..vendor("mistral", &["mistralai"], "https://api.mistral.ai/v1", "MISTRAL_API_KEY")
     },
@@ -179,6 +182,7 @@ pub const VENDORS: &[Vendor] = &[
         ..vendor("moonshot", &["moonshotai", "kimi"], "https://api.moonshot.ai/v1", "MOONSHOT_API_KEY")
     },
     Vendor {
+        // Its Anthropic base is https://open.bigmodel.cn/api/anthropic, as its guide to Claude Code has it.
         tongues: &chat_and_messages("/api/paas/v4", "/api/anthropic/v1"),
         ..vendor("zhipu", &["bigmodel"], "https://open.bigmodel.cn/api/paas/v4", "ZHIPU_API_KEY")
     },
@@ -187,10 +191,12 @@ pub const VENDORS: &[Vendor] = &[
         ..vendor("zai", &["z-ai"], "https://api.z.ai/api/paas/v4", "ZAI_API_KEY")
     },
     Vendor {
+        // https://platform.minimax.io/docs/api-reference/text-anthropic-api
         tongues: &chat_and_messages("/v1", "/anthropic/v1"),
         ..vendor("minimax", &[], "https://api.minimax.io/v1", "MINIMAX_API_KEY")
     },
     Vendor {
+        // https://help.aliyun.com/en/model-studio/anthropic-api-messages
         tongues: &chat_and_messages("/compatible-mode/v1", "/apps/anthropic/v1"),
         ..vendor(
             "dashscope",
@@ -200,11 +206,13 @@ pub const VENDORS: &[Vendor] = &[
         )
     },
     Vendor {
+        // https://docs.siliconflow.cn/cn/api-reference/chat-completions/messages
         tongues: &chat_and_messages("/v1", "/v1"),
         ..vendor("siliconflow", &[], "https://api.siliconflow.cn/v1", "SILICONFLOW_API_KEY")
     },
     vendor("hyperbolic", &[], "https://api.hyperbolic.xyz/v1", "HYPERBOLIC_API_KEY"),
     vendor("nebius", &[], "https://api.studio.nebius.com/v1", "NEBIUS_API_KEY"),
+    // https://docs.ollama.com/api/anthropic-compatibility
     on_this_machine("ollama", &[], "http://127.0.0.1:11434/v1"),
     on_this_machine("vllm", &[], "http://127.0.0.1:8000/v1"),
     on_this_machine("lmstudio", &["lm_studio"], "http://127.0.0.1:1234/v1"),
