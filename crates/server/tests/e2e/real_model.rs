@@ -18,8 +18,13 @@ const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Two servers and a gateway in front of them, with limits that the tests of clients stay under.
 async fn two_backends() -> (Vec<LlamaServer>, TestGateway) {
+    two_backends_as("openai_compatible").await
+}
+
+/// The same, configured as this kind.
+async fn two_backends_as(kind: &'static str) -> (Vec<LlamaServer>, TestGateway) {
     let servers = vec![LlamaServer::start("llama-a"), LlamaServer::start("llama-b")];
-    let gateway = model::gateway(&servers, Limits { rpm: 300, concurrency: 4 }).await;
+    let gateway = model::gateway(&servers, Limits { kind, rpm: 300, concurrency: 4 }).await;
     (servers, gateway)
 }
 
@@ -33,6 +38,25 @@ async fn check(client: Client, at_least: usize) {
 #[tokio::test]
 async fn openai_python() {
     check(Client::OpenAiPython, 16).await;
+}
+
+/// A kind that speaks OpenAI's dialects only: what the SDK says is translated, and tokens are counted by the gateway.
+#[tokio::test]
+async fn anthropic_python_in_another_dialect() {
+    check(Client::AnthropicPython, 10).await;
+    let (_servers, gateway) = two_backends().await;
+    let outcomes = Client::AnthropicPython.run(&gateway, &["counts_here"], |_| {}).await;
+    assert_all_held(&gateway, &outcomes, 1);
+}
+
+/// llama.cpp serves Messages itself, and counts their tokens.
+#[tokio::test]
+async fn anthropic_python_in_its_own_dialect() {
+    let (_servers, gateway) = two_backends_as("llama_cpp").await;
+    for (cases, at_least) in [("all", 10), ("counts_there", 1)] {
+        let outcomes = Client::AnthropicPython.run(&gateway, &[cases], |_| {}).await;
+        assert_all_held(&gateway, &outcomes, at_least);
+    }
 }
 
 #[tokio::test]
@@ -77,7 +101,8 @@ async fn usage_is_counted_for_every_answer() {
 #[tokio::test]
 async fn small_limits_hold() {
     let servers = [LlamaServer::start("llama-a"), LlamaServer::start("llama-b")];
-    let gateway = model::gateway(&servers, Limits { rpm: 4, concurrency: 4 }).await;
+    let gateway =
+        model::gateway(&servers, Limits { kind: "openai_compatible", rpm: 4, concurrency: 4 }).await;
     let outcomes = Client::OpenAiPython.run(&gateway, &["limits"], |_| {}).await;
     assert_all_held(&gateway, &outcomes, 1);
     let counts: Value = serde_json::from_str(&outcomes[0].detail).expect("counts");
@@ -89,8 +114,8 @@ async fn small_limits_hold() {
 
 /// A server is killed in the middle of its answer: that answer is seen to be cut, nobody else notices, and the server
 /// is used again when it is back.
-async fn check_cut(client: Client) {
-    let (mut servers, gateway) = two_backends().await;
+async fn check_cut(client: Client, kind: &'static str) {
+    let (mut servers, gateway) = two_backends_as(kind).await;
     let mut dead = Vec::new();
     let outcomes = client
         .run(&gateway, &["cut"], |backend| {
@@ -121,17 +146,27 @@ async fn check_cut(client: Client) {
 
 #[tokio::test]
 async fn a_cut_answer_raises_in_openai_python() {
-    check_cut(Client::OpenAiPython).await;
+    check_cut(Client::OpenAiPython, "openai_compatible").await;
+}
+
+#[tokio::test]
+async fn a_cut_answer_raises_in_anthropic_python() {
+    check_cut(Client::AnthropicPython, "llama_cpp").await;
+}
+
+#[tokio::test]
+async fn a_cut_answer_in_another_dialect_raises_in_anthropic_python() {
+    check_cut(Client::AnthropicPython, "openai_compatible").await;
 }
 
 #[tokio::test]
 async fn a_cut_answer_raises_in_openai_node() {
-    check_cut(Client::OpenAiNode).await;
+    check_cut(Client::OpenAiNode, "openai_compatible").await;
 }
 
 #[tokio::test]
 async fn a_cut_answer_is_reported_by_vercel_ai() {
-    check_cut(Client::VercelAi).await;
+    check_cut(Client::VercelAi, "openai_compatible").await;
 }
 
 /// Who answered one small request; nobody, if it was refused.

@@ -63,21 +63,23 @@ fn serve(port: &str) -> (Child, String) {
     (child, ready["base_url"].as_str().expect("it says where it is").to_owned())
 }
 
-/// What each backend may do.
+/// How the backends are spoken to, and what each may do.
 pub(super) struct Limits {
+    /// As what they are configured.
+    pub(super) kind: &'static str,
     pub(super) rpm: u32,
     pub(super) concurrency: u32,
 }
 
 /// A gateway with these servers as its backends.
 pub(super) async fn gateway(servers: &[LlamaServer], limits: Limits) -> TestGateway {
-    let Limits { rpm, concurrency } = limits;
+    let Limits { kind, rpm, concurrency } = limits;
     let mut config =
         format!("limits: {{queue_timeout: 2s}}\nkeys:\n  - {{name: app, key: {KEY}}}\nbackends:\n");
     for LlamaServer { name, base_url, .. } in servers {
         config += &format!(
             "  - name: {name}
-    kind: openai_compatible
+    kind: {kind}
     base_url: {base_url}
     limits: {{rpm: {rpm}, concurrency: {concurrency}}}
     models:

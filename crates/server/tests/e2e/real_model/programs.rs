@@ -13,6 +13,7 @@ use super::model::{KEY, MODEL, script, testenv};
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Client {
     OpenAiPython,
+    AnthropicPython,
     OpenAiNode,
     VercelAi,
     Curl,
@@ -43,6 +44,7 @@ impl Client {
     fn program(self) -> Command {
         match self {
             Self::OpenAiPython => python("openai_python.py"),
+            Self::AnthropicPython => python("anthropic_python.py"),
             Self::OpenAiNode => node("openai_node.mjs"),
             Self::VercelAi => node("vercel_ai.mjs"),
             Self::Curl => Command::new(script("curl.sh")),

@@ -71,6 +71,13 @@ fn testenv() -> std::path::PathBuf {
 
 const READ: [&str; 4] = ["chat_stream", "responses_stream", "chat", "compact"];
 const FAIL: [&str; 3] = ["chat_stream_fails", "responses_stream_fails", "chat_fails"];
+/// With Anthropic's SDK, of a model of its own dialect and of one that is reached in another.
+const READ_MESSAGES: [&str; 4] =
+    ["messages_stream", "messages", "messages_stream_crossed", "messages_crossed"];
+const FAIL_MESSAGES: [&str; 4] =
+    ["messages_stream_fails", "messages_fails", "messages_stream_crossed_fails", "messages_crossed_fails"];
+/// With OpenAI's, of a model that is reached in Anthropic's dialect.
+const READ_CROSSED: [&str; 3] = ["chat_stream_crossed", "responses_stream_crossed", "chat_crossed"];
 
 fn healthy(behaviour: Behaviour) -> Behaviour {
     behaviour.saying(TEXT)
@@ -89,6 +96,21 @@ async fn p12_openai_python_reads_kept_answers() {
 #[tokio::test]
 async fn p12_openai_python_is_told_of_failures() {
     check(python(&FAIL), FAIL.len(), failing).await;
+}
+
+#[tokio::test]
+async fn p12_anthropic_python_reads_kept_answers() {
+    check(python(&READ_MESSAGES), READ_MESSAGES.len(), healthy).await;
+}
+
+#[tokio::test]
+async fn p12_anthropic_python_is_told_of_failures() {
+    check(python(&FAIL_MESSAGES), FAIL_MESSAGES.len(), failing).await;
+}
+
+#[tokio::test]
+async fn p12_openai_python_reads_kept_answers_of_another_dialect() {
+    check(python(&READ_CROSSED), READ_CROSSED.len(), healthy).await;
 }
 
 #[tokio::test]
