@@ -35,7 +35,7 @@ export function Dialog({ title, about, kind = 'box', onClose, foot, children, on
   const inside = html`
     <div class="head"><div><h2 id=${id}>${title}</h2>${about && html`<p>${about}</p>`}</div>
       <${Button} icon="close" kind="plain small" label=${t('Close')} onClick=${onClose} /></div>
-    <div class="content" tabindex="-1">${children}</div>
+    <div class="content" tabindex="0" role="group" aria-labelledby=${id}>${children}</div>
     ${foot && html`<div class="foot">${foot}</div>`}`;
   return html`<dialog class=${kind} ref=${own} aria-labelledby=${id} onCancel=${cancel} onClose=${closed}>
     ${onSubmit ? html`<form class="in" novalidate onSubmit=${submit}>${inside}</form>` : html`<div class="in">${inside}</div>`}
