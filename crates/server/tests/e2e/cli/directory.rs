@@ -1,5 +1,7 @@
 //! `keys` and `backends`: what is stored, what is shown of it, and what is never shown.
 
+use std::path::Path;
+
 use testkit::{Behaviour, GatewaySettings, ProviderSettings, ScriptedProvider, TestGateway};
 
 use super::{CANARY, LOCKGATE, Shell};
@@ -104,12 +106,21 @@ async fn a_missing_wrong_or_malformed_master_key_ends_with_78() {
 
 fn copy(shell: &Shell) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
-    std::fs::create_dir(folder.path().join("data")).expect("a folder");
-    for entry in std::fs::read_dir(shell.path().join("data")).expect("a folder") {
-        let entry = entry.expect("an entry");
-        std::fs::copy(entry.path(), folder.path().join("data").join(entry.file_name())).expect("a copy");
-    }
+    copy_all(&shell.path().join("data"), &folder.path().join("data"));
     folder
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    std::fs::create_dir(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("a folder") {
+        let entry = entry.expect("an entry");
+        let copied = to.join(entry.file_name());
+        if entry.file_type().expect("a type").is_dir() {
+            copy_all(&entry.path(), &copied);
+        } else {
+            std::fs::copy(entry.path(), copied).expect("a copy");
+        }
+    }
 }
 
 #[tokio::test]

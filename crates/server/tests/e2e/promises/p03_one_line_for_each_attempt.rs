@@ -121,7 +121,7 @@ fn config(providers: &[Arc<ScriptedProvider>]) -> String {
         )
     });
     format!(
-        "log: {{level: error}}\ncooldown: {{base: 1ms, max: 2ms}}\nretry: {{budget_percent: 100}}\nbackends:\n{}",
+        "log: {{level: error}}\ncooldown: {{base: 1ms, max: 2ms}}\nbreaker: {{base: 10ms, max: 20ms}}\nretry: {{budget_percent: 100}}\nbackends:\n{}",
         backends.collect::<String>()
     )
 }
