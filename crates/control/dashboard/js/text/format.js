@@ -34,7 +34,7 @@ export function count(value) {
 /** Short for large figures: 12.3K. @param {number | null | undefined} value */
 export function short(value) {
   if (value === null || value === undefined) return NONE;
-  if (Math.abs(value) < 1000) return number({ maximumFractionDigits: Math.abs(value) < 10 ? 1 : 0 }).format(value);
+  if (Math.abs(value) < 1000) return number({ maximumFractionDigits: Math.abs(value) < 1 ? 2 : Math.abs(value) < 10 ? 1 : 0 }).format(value);
   return number({ notation: 'compact', maximumSignificantDigits: 3 }).format(value);
 }
 

@@ -30,6 +30,12 @@ function piled(series) {
   return layers.reverse();
 }
 
+/** How far labels must be apart: those of minutes are shorter than those of seconds. @param {string} grain */
+function room(grain) {
+  if (grain !== 'second') return 84;
+  return (/** @type {any} */ _, /** @type {number} */ __, /** @type {number} */ min, /** @type {number} */ max) => (max - min > 180 ? 46 : 62);
+}
+
 /** @param {ChartProps} props @param {boolean} stacked */
 function options(props, stacked) {
   const { kind = 'line', grain, format } = props;
@@ -47,7 +53,7 @@ function options(props, stacked) {
       y: { range: (/** @type {any} */ _, /** @type {number} */ __, /** @type {number} */ max) => /** @type {[number, number]} */ ([0, max > 0 ? max * 1.12 : 1]) },
     },
     axes: [
-      { ...axis, size: 30, space: 84, values: (/** @type {any} */ _, /** @type {number[]} */ splits) => splits.map((at) => tick(at * 1000, grain)) },
+      { ...axis, size: 30, space: room(grain), values: (/** @type {any} */ _, /** @type {number[]} */ splits) => splits.map((at) => tick(at * 1000, grain === 'second' && at % 60 === 0 ? 'hour' : grain)) },
       { ...axis, size: 56, space: 34, values: (/** @type {any} */ _, /** @type {number[]} */ splits) => splits.map((value) => format(value)) },
     ],
     series: [

@@ -54,6 +54,7 @@ metrics_listen: 127.0.0.1:0
 admin: {token: ${TOKEN}}
 probe: {enabled: false}
 limits: {queue_max: 200}
+teams: [{name: product, rpm: 6000, concurrency: 200}, {name: research, tpm: 4000000}, {name: partners, models: ["gpt-*"]}]
 keys:
   - {name: web, key: lk-pictures-web-0123456789abcdef, team: product, rpm: 6000, models: ["*"], priority_max: urgent}
   - {name: mobile, key: lk-pictures-mobile-0123456789ab, team: product, rpm: 6000, priority_max: urgent}
