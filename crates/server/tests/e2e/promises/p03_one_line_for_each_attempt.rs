@@ -120,8 +120,10 @@ fn config(providers: &[Arc<ScriptedProvider>]) -> String {
              models: {{m: {{price: {{input: 2, output: 3}}}}}}}}\n"
         )
     });
+    // Nobody waits for a backend to be forgiven: this proof is about lines, and its providers are often unwell.
     format!(
-        "log: {{level: error}}\ncooldown: {{base: 1ms, max: 2ms}}\nbreaker: {{base: 10ms, max: 20ms}}\nretry: {{budget_percent: 100}}\nbackends:\n{}",
+        "log: {{level: error}}\ncooldown: {{base: 1ms, max: 2ms}}\nbreaker: {{base: 10ms, max: 20ms}}\n\
+         adaptive: {{mode: off}}\nretry: {{budget_percent: 100}}\nbackends:\n{}",
         backends.collect::<String>()
     )
 }
