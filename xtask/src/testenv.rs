@@ -42,6 +42,7 @@ impl TestEnv {
             ("curl", "curl"),
             ("nginx", "nginx-light"),
             ("chromium", "chromium"),
+            ("chromedriver", "chromium-driver"),
         ])?;
         self.python().context("the Python clients and the model")?;
         self.node().context("the Node clients")
