@@ -24,6 +24,7 @@ mod prices;
 mod probe;
 mod refusal;
 mod requests;
+mod resource;
 mod role;
 mod session;
 mod span;

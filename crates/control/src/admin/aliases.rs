@@ -2,24 +2,26 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
 use policy::{Source, Timestamp};
 use serde::Serialize;
 use serde_json::json;
-use store::directory::{Kind, NewSpec, SpecChange, StoredSpec, Target};
+use store::directory::{Kind, SpecChange, StoredSpec, Target};
+use store::{Directory, StoreError};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::acting::Acting;
-use super::extract::{Asked, Seen, Text, etag, expected_revision, merge, object};
-use super::page::Paging;
+use super::extract::{Asked, Seen, Text};
+use super::page::{Page, Paging};
 use super::refusal::Refusal;
+use super::resource::{self, Found, Resource, Spec};
 use super::role::Role;
 use super::{AdminState, origin};
 use crate::config::body;
-use crate::keygen;
+use crate::publish::Gathered;
 
 /// Another name for a model, or for several that are tried in turn.
 #[derive(Debug, Serialize, ToSchema)]
@@ -64,12 +66,8 @@ async fn list(
     State(state): State<AdminState>,
     Asked(paging): Asked<Paging>,
 ) -> Result<Json<AliasList>, Refusal> {
-    let stored = state.directory.specs(Kind::Alias).await?;
-    let loaded = state.publisher.loaded();
-    let given = loaded.settings.aliases.iter().map(|(name, targets)| AliasView::given(name, targets));
-    let all = given.chain(stored.iter().map(AliasView::stored)).collect();
-    let page = paging.cut(all, |alias: &AliasView| alias.name.clone())?;
-    Ok(Json(AliasList { aliases: page.items, next: page.next }))
+    let Page { items: aliases, next } = resource::list::<Aliases>(&state, &paging).await?;
+    Ok(Json(AliasList { aliases, next }))
 }
 
 /// Shows one alias.
@@ -78,11 +76,7 @@ async fn list(
     responses((status = 200, description = "The alias.", body = AliasView)),
 )]
 async fn show(State(state): State<AdminState>, Path(id): Path<String>) -> Result<Response, Refusal> {
-    let loaded = state.publisher.loaded();
-    if let Some((name, targets)) = loaded.settings.aliases.get_key_value(&id) {
-        return Ok(Json(AliasView::given(name, targets)).into_response());
-    }
-    Ok(shown(&own(&state, &id).await?))
+    resource::show::<Aliases>(&state, &id).await
 }
 
 /// Makes an alias of models that somebody serves.
@@ -92,21 +86,7 @@ async fn show(State(state): State<AdminState>, Path(id): Path<String>) -> Result
     responses((status = 201, description = "It is in force.", body = AliasView)),
 )]
 async fn create(Acting(state): Acting, Text(text): Text) -> Result<Response, Refusal> {
-    let typed = body::alias_body(&text)?;
-    let name = typed.name.0.clone();
-    if state.publisher.loaded().settings.aliases.contains_key(&name) {
-        let detail = "the file has an alias of this name";
-        return Err(Refusal::new(StatusCode::CONFLICT, "conflict", detail));
-    }
-    let new = NewSpec { id: keygen::id("alias"), name, spec: json!({"targets": typed.targets()}) };
-    let now = state.publisher.now();
-    let NewSpec { id, name, spec } = new.clone();
-    let candidate = StoredSpec { id, name, spec, created: now, updated: now, revision: 0 };
-    let stored = state
-        .publisher
-        .edit(|gathered| gathered.aliases.push(candidate), state.directory.add_spec(Kind::Alias, new, now))
-        .await?;
-    Ok((StatusCode::CREATED, shown(&stored)).into_response())
+    resource::create_spec::<Aliases>(&state, &text).await
 }
 
 /// Changes what the body names of an alias that was made here.
@@ -122,26 +102,7 @@ async fn change(
     headers: HeaderMap,
     Text(text): Text,
 ) -> Result<Response, Refusal> {
-    let stored = own(&state, &id).await?;
-    let mut whole = stored.spec.clone();
-    merge(&mut whole, json!({"name": stored.name}));
-    merge(&mut whole, object(&text)?);
-    let typed = body::alias_body(&whole.to_string())?;
-    let change = SpecChange { name: typed.name.0.clone(), spec: json!({"targets": typed.targets()}) };
-    let target = Target { id: &stored.id, revision: expected_revision(&headers)? };
-    let copy = change.clone();
-    let changed = state
-        .publisher
-        .edit(
-            |gathered| {
-                if let Some(alias) = gathered.aliases.iter_mut().find(|alias| alias.id == stored.id) {
-                    (alias.name, alias.spec) = (copy.name, copy.spec);
-                }
-            },
-            state.directory.change_spec(Kind::Alias, target, change, state.publisher.now()),
-        )
-        .await?;
-    Ok(shown(&changed))
+    resource::change_spec::<Aliases>(&state, &id, &headers, &text).await
 }
 
 /// Removes an alias.
@@ -155,29 +116,61 @@ async fn remove(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Refusal> {
-    let stored = own(&state, &id).await?;
-    let target = Target { id: &stored.id, revision: expected_revision(&headers)? };
-    state
-        .publisher
-        .edit(
-            |gathered| gathered.aliases.retain(|alias| alias.id != stored.id),
-            state.directory.remove_spec(Kind::Alias, target),
-        )
-        .await?;
-    Ok(StatusCode::NO_CONTENT)
+    resource::remove::<Aliases>(&state, &id, &headers).await
 }
 
-async fn own(state: &AdminState, id: &str) -> Result<StoredSpec, Refusal> {
-    if state.publisher.loaded().settings.aliases.contains_key(id) {
-        return Err(Refusal::read_only("alias", origin(Source::File)));
+struct Aliases;
+
+impl Resource for Aliases {
+    const NOUN: &'static str = "alias";
+    type Given = (String, Vec<String>);
+    type Stored = StoredSpec;
+    type Beside = ();
+    type View = AliasView;
+
+    fn given(state: &AdminState) -> Vec<Self::Given> {
+        state.publisher.loaded().settings.aliases.clone().into_iter().collect()
     }
-    let stored = state.directory.specs(Kind::Alias).await?;
-    let found = stored.into_iter().find(|alias| alias.id == id || alias.name == id);
-    found.ok_or_else(|| Refusal::not_found("alias", id))
+
+    fn name_of((name, _): &Self::Given) -> String {
+        name.clone()
+    }
+
+    fn source_of(_: &Self::Given) -> Source {
+        Source::File
+    }
+
+    async fn stored(directory: &Directory) -> Result<Vec<StoredSpec>, StoreError> {
+        directory.specs(Kind::Alias).await
+    }
+
+    fn among(gathered: &mut Gathered) -> &mut Vec<StoredSpec> {
+        &mut gathered.aliases
+    }
+
+    async fn forget(directory: &Directory, target: Target<'_>) -> Result<(), StoreError> {
+        directory.remove_spec(Kind::Alias, target).await
+    }
+
+    async fn beside(_: &AdminState) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn view(found: &Found<Self>, _: &()) -> AliasView {
+        match found {
+            Found::Given((name, targets)) => AliasView::given(name, targets),
+            Found::Stored(stored) => AliasView::stored(stored),
+        }
+    }
 }
 
-fn shown(stored: &StoredSpec) -> Response {
-    ([(header::ETAG, etag(stored.revision))], Json(AliasView::stored(stored))).into_response()
+impl Spec for Aliases {
+    const KIND: Kind = Kind::Alias;
+
+    fn read(text: &str) -> Result<SpecChange, Refusal> {
+        let typed = body::alias_body(text)?;
+        Ok(SpecChange { name: typed.name.0.clone(), spec: json!({"targets": typed.targets()}) })
+    }
 }
 
 impl AliasView {

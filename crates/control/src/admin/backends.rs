@@ -5,26 +5,29 @@ mod view;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use policy::{BackendSpec, Secret};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use policy::{BackendSpec, Secret, Source};
 use serde::Serialize;
 use serde_json::Value;
 use store::audit::Deed;
 use store::directory::{BackendChange, CredentialChange, NewBackend, StoredBackend, Target};
+use store::{Directory, StoreError};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::AdminState;
 use super::acting::Acting;
-use super::extract::{Asked, Seen, Text, etag, expected_revision, merge, object, take};
-use super::page::Paging;
+use super::extract::{Asked, Seen, Text, merge, object, take};
+use super::page::{Page, Paging};
 use super::probe::TestReport;
 use super::refusal::Refusal;
+use super::resource::{self, Found, Resource};
 use super::role::Role;
-use super::{AdminState, origin};
 use crate::config::{self, body};
 use crate::keygen;
+use crate::publish::Gathered;
 use view::BackendView;
 
 /// A page of backends.
@@ -34,12 +37,6 @@ pub(crate) struct BackendList {
     /// Where the next page begins.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
-}
-
-/// A backend as it was found: changeable, or given by somebody else.
-enum Found {
-    Stored(Box<StoredBackend>),
-    Given(Box<BackendSpec>),
 }
 
 pub(crate) fn routes() -> OpenApiRouter<AdminState> {
@@ -64,13 +61,8 @@ pub(crate) async fn list(
     State(state): State<AdminState>,
     Asked(paging): Asked<Paging>,
 ) -> Result<Json<BackendList>, Refusal> {
-    let stored = state.directory.backends().await?;
-    let status = state.live.status(crate::publish::moment());
-    let status = |name: &str| status.backends.iter().find(|backend| &*backend.name == name).cloned();
-    let given = given(&state).into_iter().map(|spec| BackendView::of(&spec, None, status(&spec.name)));
-    let own = stored.iter().map(|stored| view::stored(&state, stored, status(&stored.name)));
-    let page = paging.cut(given.chain(own).collect(), |backend: &BackendView| backend.name.clone())?;
-    Ok(Json(BackendList { backends: page.items, next: page.next }))
+    let Page { items: backends, next } = resource::list::<Backends>(&state, &paging).await?;
+    Ok(Json(BackendList { backends, next }))
 }
 
 /// Shows one backend with what the gateway has learned of it.
@@ -82,13 +74,7 @@ pub(crate) async fn show(
     State(state): State<AdminState>,
     Path(id): Path<String>,
 ) -> Result<Response, Refusal> {
-    match find(&state, &id).await? {
-        Found::Stored(stored) => Ok(shown(&state, StatusCode::OK, &stored)),
-        Found::Given(spec) => {
-            let status = status_of(&state, &spec.name);
-            Ok(Json(BackendView::of(&spec, None, status)).into_response())
-        }
-    }
+    resource::show::<Backends>(&state, &id).await
 }
 
 /// Adds a backend. Its credential goes into the vault and is only ever shown masked.
@@ -101,10 +87,6 @@ pub(crate) async fn create(Acting(state): Acting, Text(text): Text) -> Result<Re
     let mut spec = object(&text)?;
     let typed = read(&state, &spec)?;
     let name = typed.name.as_str().to_owned();
-    if let Some(given) = given(&state).into_iter().find(|given| given.name == name) {
-        let detail = format!("the {} already has a backend of this name", origin(given.source));
-        return Err(Refusal::new(StatusCode::CONFLICT, "conflict", detail));
-    }
     let credential = body::credential(&typed);
     refuse_masked(credential.as_ref(), None)?;
     for field in ["name", "api_key", "enabled"] {
@@ -125,11 +107,8 @@ pub(crate) async fn create(Acting(state): Acting, Text(text): Text) -> Result<Re
         updated: now,
         revision: 0,
     };
-    let stored = state
-        .publisher
-        .edit(|gathered| gathered.backends.push(candidate), state.directory.add_backend(new, now))
-        .await?;
-    Ok(shown(&state, StatusCode::CREATED, &stored))
+    let stored = resource::add::<Backends>(&state, candidate, state.directory.add_backend(new, now)).await?;
+    resource::answer::<Backends>(&state, StatusCode::CREATED, &Found::Stored(stored)).await
 }
 
 /// Changes what the body names of a backend that was made here; null leaves a setting to its default again.
@@ -145,7 +124,7 @@ pub(crate) async fn change(
     headers: HeaderMap,
     Text(text): Text,
 ) -> Result<Response, Refusal> {
-    let stored = own(&state, &id).await?;
+    let stored = resource::own::<Backends>(&state, &id).await?;
     let mut patch = object(&text)?;
     let mut spec = stored.spec.clone();
     merge(&mut spec, serde_json::json!({"name": stored.name, "enabled": stored.enabled}));
@@ -189,7 +168,7 @@ pub(crate) async fn enable(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let stored = own(&state, &id).await?;
+    let stored = resource::own::<Backends>(&state, &id).await?;
     let change = BackendChange { enabled: Some(true), ..BackendChange::default() };
     apply(&state, &stored, &headers, change).await
 }
@@ -205,7 +184,7 @@ pub(crate) async fn disable(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let stored = own(&state, &id).await?;
+    let stored = resource::own::<Backends>(&state, &id).await?;
     let change = BackendChange { enabled: Some(false), ..BackendChange::default() };
     apply(&state, &stored, &headers, change).await
 }
@@ -221,16 +200,7 @@ pub(crate) async fn remove(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Refusal> {
-    let stored = own(&state, &id).await?;
-    let target = Target { id: &stored.id, revision: expected_revision(&headers)? };
-    state
-        .publisher
-        .edit(
-            |gathered| gathered.backends.retain(|backend| backend.id != stored.id),
-            state.directory.remove_backend(target),
-        )
-        .await?;
-    Ok(StatusCode::NO_CONTENT)
+    resource::remove::<Backends>(&state, &id, &headers).await
 }
 
 /// Asks a backend for its models, which spends no tokens.
@@ -244,7 +214,7 @@ pub(crate) async fn test(
     State(state): State<AdminState>,
     Path(id): Path<String>,
 ) -> Result<Json<TestReport>, Refusal> {
-    let name = name_of(find(&state, &id).await?);
+    let name = resource::find::<Backends>(&state, &id).await?.name();
     let snapshot = state.publisher.snapshot();
     let backend = snapshot.as_ref().and_then(|snapshot| snapshot.backend_named(&name)).cloned();
     let backend = backend.ok_or_else(|| Refusal::not_found("backend in force named", &name))?;
@@ -261,7 +231,7 @@ pub(crate) async fn test(
     responses((status = 204, description = "It is asked again.")),
 )]
 pub(crate) async fn reset(Acting(state): Acting, Path(id): Path<String>) -> Result<StatusCode, Refusal> {
-    let name = name_of(find(&state, &id).await?);
+    let name = resource::find::<Backends>(&state, &id).await?.name();
     let snapshot = state.publisher.snapshot();
     let backend = snapshot.as_ref().and_then(|snapshot| snapshot.backend_named(&name));
     let backend = backend.ok_or_else(|| Refusal::not_found("backend in force named", &name))?;
@@ -270,38 +240,31 @@ pub(crate) async fn reset(Acting(state): Acting, Path(id): Path<String>) -> Resu
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// Tries a change on a copy, stores it, publishes it, and shows the outcome.
 async fn apply(
     state: &AdminState,
     stored: &StoredBackend,
     headers: &HeaderMap,
     change: BackendChange,
 ) -> Result<Response, Refusal> {
-    let target = Target { id: &stored.id, revision: expected_revision(headers)? };
-    let copy = change.clone();
-    let id = stored.id.clone();
-    let changed = state
-        .publisher
-        .edit(
-            move |gathered| {
-                if let Some(backend) = gathered.backends.iter_mut().find(|backend| backend.id == id) {
-                    apply_to(backend, copy);
-                }
-            },
-            state.directory.change_backend(target, change, state.publisher.now()),
-        )
-        .await?;
-    Ok(shown(state, StatusCode::OK, &changed))
+    let candidate = changed(stored.clone(), change.clone());
+    let now = state.publisher.now();
+    let store = state.directory.change_backend(resource::seen(stored, headers)?, change, now);
+    let stored = resource::change::<Backends>(state, candidate, store).await?;
+    resource::answer::<Backends>(state, StatusCode::OK, &Found::Stored(stored)).await
 }
 
-fn apply_to(backend: &mut StoredBackend, change: BackendChange) {
-    backend.name = change.name.unwrap_or_else(|| backend.name.clone());
-    backend.spec = change.spec.unwrap_or_else(|| backend.spec.clone());
-    backend.enabled = change.enabled.unwrap_or(backend.enabled);
-    match change.credential {
-        CredentialChange::Keep => {}
-        CredentialChange::Set(secret) => backend.credential = Some(secret),
-        CredentialChange::Clear => backend.credential = None,
+/// A backend as it would be.
+fn changed(backend: StoredBackend, change: BackendChange) -> StoredBackend {
+    StoredBackend {
+        name: change.name.unwrap_or(backend.name),
+        spec: change.spec.unwrap_or(backend.spec),
+        enabled: change.enabled.unwrap_or(backend.enabled),
+        credential: match change.credential {
+            CredentialChange::Keep => backend.credential,
+            CredentialChange::Set(secret) => Some(secret),
+            CredentialChange::Clear => None,
+        },
+        ..backend
     }
 }
 
@@ -333,41 +296,48 @@ fn refuse_masked(credential: Option<&Secret>, shown: Option<&str>) -> Result<(),
     Ok(())
 }
 
-fn shown(state: &AdminState, status: StatusCode, stored: &StoredBackend) -> Response {
-    let view = view::stored(state, stored, status_of(state, &stored.name));
-    (status, [(header::ETAG, etag(stored.revision))], Json(view)).into_response()
-}
+struct Backends;
 
-fn status_of(state: &AdminState, name: &str) -> Option<policy::live::BackendStatus> {
-    let status = state.live.status(crate::publish::moment());
-    status.backends.into_iter().find(|backend| &*backend.name == name)
-}
+impl Resource for Backends {
+    const NOUN: &'static str = "backend";
+    type Given = BackendSpec;
+    type Stored = StoredBackend;
+    type Beside = view::Beside;
+    type View = BackendView;
 
-/// Backends that the API shows and does not change.
-fn given(state: &AdminState) -> Vec<BackendSpec> {
-    let extra = &state.publisher.controls().extra_backends;
-    state.publisher.loaded().settings.backends.iter().chain(extra).cloned().collect()
-}
-
-async fn find(state: &AdminState, id: &str) -> Result<Found, Refusal> {
-    if let Some(spec) = given(state).into_iter().find(|spec| spec.name == id) {
-        return Ok(Found::Given(Box::new(spec)));
+    fn given(state: &AdminState) -> Vec<BackendSpec> {
+        let extra = &state.publisher.controls().extra_backends;
+        state.publisher.loaded().settings.backends.iter().chain(extra).cloned().collect()
     }
-    let stored = state.directory.backends().await?;
-    let found = stored.into_iter().find(|backend| backend.id == id || backend.name == id);
-    found.map(|stored| Found::Stored(Box::new(stored))).ok_or_else(|| Refusal::not_found("backend", id))
-}
 
-async fn own(state: &AdminState, id: &str) -> Result<StoredBackend, Refusal> {
-    match find(state, id).await? {
-        Found::Stored(stored) => Ok(*stored),
-        Found::Given(spec) => Err(Refusal::read_only("backend", origin(spec.source))),
+    fn name_of(given: &BackendSpec) -> String {
+        given.name.clone()
     }
-}
 
-fn name_of(found: Found) -> String {
-    match found {
-        Found::Stored(stored) => stored.name,
-        Found::Given(spec) => spec.name,
+    fn source_of(given: &BackendSpec) -> Source {
+        given.source
+    }
+
+    async fn stored(directory: &Directory) -> Result<Vec<StoredBackend>, StoreError> {
+        directory.backends().await
+    }
+
+    fn among(gathered: &mut Gathered) -> &mut Vec<StoredBackend> {
+        &mut gathered.backends
+    }
+
+    async fn forget(directory: &Directory, target: Target<'_>) -> Result<(), StoreError> {
+        directory.remove_backend(target).await
+    }
+
+    async fn beside(state: &AdminState) -> Result<view::Beside, Refusal> {
+        Ok(view::Beside::of(state))
+    }
+
+    fn view(found: &Found<Self>, beside: &view::Beside) -> BackendView {
+        match found {
+            Found::Given(given) => beside.given(given),
+            Found::Stored(stored) => beside.stored(stored),
+        }
     }
 }

@@ -5,23 +5,25 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
 use policy::{Amount, BudgetOf, BudgetSpec, BudgetStatus, Period, Source, Timestamp};
 use serde::Serialize;
-use store::directory::{Kind, NewSpec, SpecChange, StoredSpec, Target};
+use serde_json::Value;
+use store::directory::{Kind, SpecChange, StoredSpec, Target};
+use store::{Directory, StoreError};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::AdminState;
-use super::extract::{Asked, Seen, Text, etag, expected_revision, merge, object};
-use super::origin;
-use super::page::Paging;
+use super::extract::{Asked, Seen, Text, object};
+use super::page::{Page, Paging};
 use super::refusal::Refusal;
+use super::resource::{self, Found, Resource, Spec};
 use super::role::Role;
+use super::{AdminState, origin};
 use crate::config::body;
-use crate::keygen;
+use crate::publish::Gathered;
 
 /// A budget and how it stands.
 #[derive(Debug, Serialize, ToSchema)]
@@ -87,13 +89,8 @@ pub(crate) async fn list(
     State(state): State<AdminState>,
     Asked(paging): Asked<Paging>,
 ) -> Result<Json<BudgetList>, Refusal> {
-    let stored = state.directory.specs(Kind::Budget).await?;
-    let standing = Standing::of(&state);
-    let loaded = state.publisher.loaded();
-    let given = loaded.settings.budgets.iter().map(|spec| standing.given(spec));
-    let all = given.chain(stored.iter().map(|one| standing.stored(one))).collect();
-    let page = paging.cut(all, |budget: &BudgetView| format!("{} {}", budget.name, budget.id))?;
-    Ok(Json(BudgetList { budgets: page.items, next: page.next }))
+    let Page { items: budgets, next } = resource::list::<Budgets>(&state, &paging).await?;
+    Ok(Json(BudgetList { budgets, next }))
 }
 
 /// Shows one budget and how it stands.
@@ -105,11 +102,7 @@ pub(crate) async fn show(
     State(state): State<AdminState>,
     Path(id): Path<String>,
 ) -> Result<Response, Refusal> {
-    let loaded = state.publisher.loaded();
-    if let Some(given) = loaded.settings.budgets.iter().find(|budget| budget.name() == id) {
-        return Ok(Json(Standing::of(&state).given(given)).into_response());
-    }
-    Ok(shown(&state, &own(&state, &id).await?))
+    resource::show::<Budgets>(&state, &id).await
 }
 
 /// Makes a budget. What was spent in its running period is read from the ledger.
@@ -119,17 +112,7 @@ pub(crate) async fn show(
     responses((status = 201, description = "It is in force.", body = BudgetView)),
 )]
 pub(crate) async fn create(State(state): State<AdminState>, Text(text): Text) -> Result<Response, Refusal> {
-    let spec = object(&text)?;
-    let typed = body::budget_body(&text)?;
-    let new = NewSpec { id: keygen::id("budget"), name: typed.name(), spec };
-    let now = state.publisher.now();
-    let NewSpec { id, name, spec } = new.clone();
-    let candidate = StoredSpec { id, name, spec, created: now, updated: now, revision: 0 };
-    let stored = state
-        .publisher
-        .edit(|gathered| gathered.budgets.push(candidate), state.directory.add_spec(Kind::Budget, new, now))
-        .await?;
-    Ok((StatusCode::CREATED, shown(&state, &stored)).into_response())
+    resource::create_spec::<Budgets>(&state, &text).await
 }
 
 /// Changes what the body names of a budget that was made here. A changed amount keeps what is spent and held.
@@ -145,25 +128,7 @@ pub(crate) async fn change(
     headers: HeaderMap,
     Text(text): Text,
 ) -> Result<Response, Refusal> {
-    let stored = own(&state, &id).await?;
-    let mut whole = stored.spec.clone();
-    merge(&mut whole, object(&text)?);
-    let typed = body::budget_body(&whole.to_string())?;
-    let change = SpecChange { name: typed.name(), spec: whole };
-    let target = Target { id: &stored.id, revision: expected_revision(&headers)? };
-    let copy = change.clone();
-    let changed = state
-        .publisher
-        .edit(
-            |gathered| {
-                if let Some(budget) = gathered.budgets.iter_mut().find(|budget| budget.id == stored.id) {
-                    (budget.name, budget.spec) = (copy.name, copy.spec);
-                }
-            },
-            state.directory.change_spec(Kind::Budget, target, change, state.publisher.now()),
-        )
-        .await?;
-    Ok(shown(&state, &changed))
+    resource::change_spec::<Budgets>(&state, &id, &headers, &text).await
 }
 
 /// Removes a budget that was made here. What was spent stays recorded.
@@ -177,29 +142,65 @@ pub(crate) async fn remove(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Refusal> {
-    let stored = own(&state, &id).await?;
-    let target = Target { id: &stored.id, revision: expected_revision(&headers)? };
-    state
-        .publisher
-        .edit(
-            |gathered| gathered.budgets.retain(|budget| budget.id != stored.id),
-            state.directory.remove_spec(Kind::Budget, target),
-        )
-        .await?;
-    Ok(StatusCode::NO_CONTENT)
+    resource::remove::<Budgets>(&state, &id, &headers).await
 }
 
-async fn own(state: &AdminState, id: &str) -> Result<StoredSpec, Refusal> {
-    if state.publisher.loaded().settings.budgets.iter().any(|budget| budget.name() == id) {
-        return Err(Refusal::read_only("budget", origin(Source::File)));
+struct Budgets;
+
+impl Resource for Budgets {
+    const NOUN: &'static str = "budget";
+    type Given = BudgetSpec;
+    type Stored = StoredSpec;
+    type Beside = Standing;
+    type View = BudgetView;
+
+    fn given(state: &AdminState) -> Vec<BudgetSpec> {
+        state.publisher.loaded().settings.budgets.clone()
     }
-    let stored = state.directory.specs(Kind::Budget).await?;
-    let found = stored.into_iter().find(|budget| budget.id == id || budget.name == id);
-    found.ok_or_else(|| Refusal::not_found("budget", id))
+
+    fn name_of(given: &BudgetSpec) -> String {
+        given.name()
+    }
+
+    fn source_of(_: &BudgetSpec) -> Source {
+        Source::File
+    }
+
+    async fn stored(directory: &Directory) -> Result<Vec<StoredSpec>, StoreError> {
+        directory.specs(Kind::Budget).await
+    }
+
+    fn among(gathered: &mut Gathered) -> &mut Vec<StoredSpec> {
+        &mut gathered.budgets
+    }
+
+    async fn forget(directory: &Directory, target: Target<'_>) -> Result<(), StoreError> {
+        directory.remove_spec(Kind::Budget, target).await
+    }
+
+    async fn beside(state: &AdminState) -> Result<Standing, Refusal> {
+        Ok(Standing::of(state))
+    }
+
+    fn view(found: &Found<Self>, standing: &Standing) -> BudgetView {
+        match found {
+            Found::Given(given) => standing.given(given),
+            Found::Stored(stored) => standing.stored(stored),
+        }
+    }
 }
 
-fn shown(state: &AdminState, stored: &StoredSpec) -> Response {
-    ([(header::ETAG, etag(stored.revision))], Json(Standing::of(state).stored(stored))).into_response()
+impl Spec for Budgets {
+    const KIND: Kind = Kind::Budget;
+
+    fn read(text: &str) -> Result<SpecChange, Refusal> {
+        Ok(SpecChange { name: body::budget_body(text)?.name(), spec: object(text)? })
+    }
+
+    /// Its name says whose it is, and is not given.
+    fn whole(stored: &StoredSpec) -> Value {
+        stored.spec.clone()
+    }
 }
 
 /// How all budgets in force stand, by name.

@@ -6,24 +6,25 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use policy::{Secret, Timestamp};
+use policy::{KeySpec, Secret, Source, Timestamp};
 use serde::Serialize;
 use serde_json::json;
 use store::directory::{KeyChange, NewKey, StoredKey, Target};
+use store::{Directory, StoreError};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::AdminState;
 use super::acting::Acting;
-use super::extract::{Asked, Seen, Text, etag, expected_revision, merge, object, take};
-use super::origin;
-use super::page::Paging;
+use super::extract::{Asked, Seen, Text, etag, merge, object, take};
+use super::page::{Page, Paging};
 use super::refusal::Refusal;
+use super::resource::{self, Found, Resource};
 use super::role::Role;
 use crate::config::body;
 use crate::keygen;
-use crate::publish::{Former, split_former, with_former};
+use crate::publish::{Former, Gathered, split_former, with_former};
 use view::{KeyView, moment_text};
 
 /// What is kept in columns of its own, beside a key's limits.
@@ -58,12 +59,8 @@ pub(crate) async fn list(
     State(state): State<AdminState>,
     Asked(paging): Asked<Paging>,
 ) -> Result<Json<KeyList>, Refusal> {
-    let stored = state.directory.keys().await?;
-    let loaded = state.publisher.loaded();
-    let given = loaded.settings.keys.iter().map(KeyView::given);
-    let all = given.chain(stored.iter().map(KeyView::stored)).collect();
-    let page = paging.cut(all, |key: &KeyView| key.name.clone())?;
-    Ok(Json(KeyList { keys: page.items, next: page.next }))
+    let Page { items: keys, next } = resource::list::<Keys>(&state, &paging).await?;
+    Ok(Json(KeyList { keys, next }))
 }
 
 /// Shows one key; never its secret.
@@ -75,11 +72,7 @@ pub(crate) async fn show(
     State(state): State<AdminState>,
     Path(id): Path<String>,
 ) -> Result<Response, Refusal> {
-    let loaded = state.publisher.loaded();
-    if let Some(given) = loaded.settings.keys.iter().find(|key| key.name == id) {
-        return Ok(Json(KeyView::given(given)).into_response());
-    }
-    Ok(shown(&own(&state, &id).await?))
+    resource::show::<Keys>(&state, &id).await
 }
 
 /// Makes a key. The answer is the only one that ever holds its secret.
@@ -92,13 +85,6 @@ pub(crate) async fn create(Acting(state): Acting, Text(text): Text) -> Result<Re
     let mut limits = object(&text)?;
     let typed = body::key_body(&limits.to_string())?;
     let name = typed.name.as_str().to_owned();
-    if state.publisher.loaded().settings.keys.iter().any(|key| key.name == name) {
-        return Err(Refusal::new(
-            StatusCode::CONFLICT,
-            "conflict",
-            "the file or environment has a key of this name",
-        ));
-    }
     for column in COLUMNS {
         take(&mut limits, column);
     }
@@ -114,11 +100,8 @@ pub(crate) async fn create(Acting(state): Acting, Text(text): Text) -> Result<Re
         expires: typed.expires.map(|moment| moment.0),
     };
     let now = state.publisher.now();
-    let candidate = candidate(&new, now);
-    let stored = state
-        .publisher
-        .edit(|gathered| gathered.keys.push(candidate), state.directory.add_key(new, now))
-        .await?;
+    let stored =
+        resource::add::<Keys>(&state, candidate(&new, now), state.directory.add_key(new, now)).await?;
     Ok(given_out(StatusCode::CREATED, &stored, &secret))
 }
 
@@ -135,7 +118,7 @@ pub(crate) async fn change(
     headers: HeaderMap,
     Text(text): Text,
 ) -> Result<Response, Refusal> {
-    let stored = own(&state, &id).await?;
+    let stored = resource::own::<Keys>(&state, &id).await?;
     let (mut whole, former) = split_former(&stored.limits);
     let expires = stored.expires.map(moment_text);
     merge(
@@ -155,7 +138,7 @@ pub(crate) async fn change(
         expires: Some(typed.expires.map(|moment| moment.0)),
         secret: None,
     };
-    Ok(shown(&apply(&state, &stored, &headers, change).await?))
+    shown(&state, apply(&state, &stored, &headers, change).await?).await
 }
 
 /// Makes a new secret for the same key; the old one counts on for as long as the caller asks.
@@ -171,7 +154,7 @@ pub(crate) async fn rotate(
     headers: HeaderMap,
     Text(text): Text,
 ) -> Result<Response, Refusal> {
-    let stored = own(&state, &id).await?;
+    let stored = resource::own::<Keys>(&state, &id).await?;
     let grace = body::rotate_body(&text)?
         .grace
         .map_or(0, |span| i64::try_from(span.0.as_millis()).unwrap_or(i64::MAX));
@@ -198,9 +181,9 @@ pub(crate) async fn enable(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let stored = own(&state, &id).await?;
+    let stored = resource::own::<Keys>(&state, &id).await?;
     let change = KeyChange { enabled: Some(true), ..KeyChange::default() };
-    Ok(shown(&apply(&state, &stored, &headers, change).await?))
+    shown(&state, apply(&state, &stored, &headers, change).await?).await
 }
 
 /// Accepts a key no more, until it is enabled.
@@ -214,9 +197,9 @@ pub(crate) async fn disable(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let stored = own(&state, &id).await?;
+    let stored = resource::own::<Keys>(&state, &id).await?;
     let change = KeyChange { enabled: Some(false), ..KeyChange::default() };
-    Ok(shown(&apply(&state, &stored, &headers, change).await?))
+    shown(&state, apply(&state, &stored, &headers, change).await?).await
 }
 
 /// Removes a key for good. Its receipts stay.
@@ -230,13 +213,7 @@ pub(crate) async fn revoke(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Refusal> {
-    let stored = own(&state, &id).await?;
-    let target = Target { id: &stored.id, revision: expected_revision(&headers)? };
-    state
-        .publisher
-        .edit(|gathered| gathered.keys.retain(|key| key.id != stored.id), state.directory.remove_key(target))
-        .await?;
-    Ok(StatusCode::NO_CONTENT)
+    resource::remove::<Keys>(&state, &id, &headers).await
 }
 
 async fn apply(
@@ -245,32 +222,24 @@ async fn apply(
     headers: &HeaderMap,
     change: KeyChange,
 ) -> Result<StoredKey, Refusal> {
-    let target = Target { id: &stored.id, revision: expected_revision(headers)? };
-    let copy = change.clone();
-    let id = stored.id.clone();
-    let changed = state
-        .publisher
-        .edit(
-            move |gathered| {
-                if let Some(key) = gathered.keys.iter_mut().find(|key| key.id == id) {
-                    apply_to(key, copy);
-                }
-            },
-            state.directory.change_key(target, change, state.publisher.now()),
-        )
-        .await?;
-    Ok(changed)
+    let candidate = changed(stored.clone(), change.clone());
+    let now = state.publisher.now();
+    let store = state.directory.change_key(resource::seen(stored, headers)?, change, now);
+    resource::change::<Keys>(state, candidate, store).await
 }
 
-fn apply_to(key: &mut StoredKey, change: KeyChange) {
-    key.name = change.name.unwrap_or_else(|| key.name.clone());
-    key.team = change.team.unwrap_or_else(|| key.team.clone());
-    key.limits = change.limits.unwrap_or_else(|| key.limits.clone());
-    key.enabled = change.enabled.unwrap_or(key.enabled);
-    key.expires = change.expires.unwrap_or(key.expires);
-    if let Some((digest, masked)) = change.secret {
-        key.digest = digest;
-        key.masked = masked;
+/// A key as it would be.
+fn changed(key: StoredKey, change: KeyChange) -> StoredKey {
+    let (digest, masked) = change.secret.unwrap_or((key.digest, key.masked));
+    StoredKey {
+        name: change.name.unwrap_or(key.name),
+        team: change.team.unwrap_or(key.team),
+        limits: change.limits.unwrap_or(key.limits),
+        enabled: change.enabled.unwrap_or(key.enabled),
+        expires: change.expires.unwrap_or(key.expires),
+        digest,
+        masked,
+        ..key
     }
 }
 
@@ -291,17 +260,8 @@ fn candidate(new: &NewKey, now: Timestamp) -> StoredKey {
     }
 }
 
-async fn own(state: &AdminState, id: &str) -> Result<StoredKey, Refusal> {
-    if let Some(given) = state.publisher.loaded().settings.keys.iter().find(|key| key.name == id) {
-        return Err(Refusal::read_only("key", origin(given.source)));
-    }
-    let stored = state.directory.keys().await?;
-    let found = stored.into_iter().find(|key| key.id == id || key.name == id);
-    found.ok_or_else(|| Refusal::not_found("key", id))
-}
-
-fn shown(stored: &StoredKey) -> Response {
-    ([(header::ETAG, etag(stored.revision))], Json(KeyView::stored(stored))).into_response()
+async fn shown(state: &AdminState, stored: StoredKey) -> Result<Response, Refusal> {
+    resource::answer::<Keys>(state, StatusCode::OK, &Found::Stored(stored)).await
 }
 
 /// The one answer that holds a key's secret; nothing on the way may keep it.
@@ -313,4 +273,49 @@ fn given_out(status: StatusCode, stored: &StoredKey, secret: &Secret) -> Respons
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
     (status, headers, Json(view)).into_response()
+}
+
+struct Keys;
+
+impl Resource for Keys {
+    const NOUN: &'static str = "key";
+    type Given = KeySpec;
+    type Stored = StoredKey;
+    type Beside = ();
+    type View = KeyView;
+
+    fn given(state: &AdminState) -> Vec<KeySpec> {
+        state.publisher.loaded().settings.keys.clone()
+    }
+
+    fn name_of(given: &KeySpec) -> String {
+        given.name.clone()
+    }
+
+    fn source_of(given: &KeySpec) -> Source {
+        given.source
+    }
+
+    async fn stored(directory: &Directory) -> Result<Vec<StoredKey>, StoreError> {
+        directory.keys().await
+    }
+
+    fn among(gathered: &mut Gathered) -> &mut Vec<StoredKey> {
+        &mut gathered.keys
+    }
+
+    async fn forget(directory: &Directory, target: Target<'_>) -> Result<(), StoreError> {
+        directory.remove_key(target).await
+    }
+
+    async fn beside(_: &AdminState) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn view(found: &Found<Self>, _: &()) -> KeyView {
+        match found {
+            Found::Given(given) => KeyView::given(given),
+            Found::Stored(stored) => KeyView::stored(stored),
+        }
+    }
 }

@@ -4,25 +4,25 @@ use std::collections::BTreeMap;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
 use policy::{Source, TeamSpec, Timestamp};
 use serde::Serialize;
-use serde_json::json;
-use store::directory::{Kind, NewSpec, SpecChange, StoredSpec, Target};
+use store::directory::{Kind, SpecChange, StoredSpec, Target};
+use store::{Directory, StoreError};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::AdminState;
 use super::acting::Acting;
-use super::extract::{Asked, Seen, Text, etag, expected_revision, merge, object, take};
-use super::origin;
-use super::page::Paging;
+use super::extract::{Asked, Seen, Text, object, take};
+use super::page::{Page, Paging};
 use super::refusal::Refusal;
+use super::resource::{self, Found, Resource, Spec};
 use super::role::Role;
+use super::{AdminState, origin};
 use crate::config::body;
-use crate::keygen;
+use crate::publish::Gathered;
 
 /// A team.
 #[derive(Debug, Serialize, ToSchema)]
@@ -88,13 +88,8 @@ pub(crate) async fn list(
     State(state): State<AdminState>,
     Asked(paging): Asked<Paging>,
 ) -> Result<Json<TeamList>, Refusal> {
-    let members = members(&state).await?;
-    let stored = state.directory.specs(Kind::Team).await?;
-    let loaded = state.publisher.loaded();
-    let given = loaded.settings.teams.iter().map(|spec| TeamView::given(spec, &members));
-    let all = given.chain(stored.iter().map(|one| TeamView::stored(one, &members))).collect();
-    let page = paging.cut(all, |team: &TeamView| team.name.clone())?;
-    Ok(Json(TeamList { teams: page.items, next: page.next }))
+    let Page { items: teams, next } = resource::list::<Teams>(&state, &paging).await?;
+    Ok(Json(TeamList { teams, next }))
 }
 
 /// Shows one team and its keys.
@@ -106,11 +101,7 @@ pub(crate) async fn show(
     State(state): State<AdminState>,
     Path(id): Path<String>,
 ) -> Result<Response, Refusal> {
-    let loaded = state.publisher.loaded();
-    if let Some(given) = loaded.settings.teams.iter().find(|team| team.name == id) {
-        return Ok(Json(TeamView::given(given, &members(&state).await?)).into_response());
-    }
-    shown(&state, &own(&state, &id).await?).await
+    resource::show::<Teams>(&state, &id).await
 }
 
 /// Makes a team. Keys join it by naming it.
@@ -120,21 +111,7 @@ pub(crate) async fn show(
     responses((status = 201, description = "It is in force.", body = TeamView)),
 )]
 pub(crate) async fn create(Acting(state): Acting, Text(text): Text) -> Result<Response, Refusal> {
-    let mut spec = object(&text)?;
-    let typed = body::team_body(&text)?;
-    if state.publisher.loaded().settings.teams.iter().any(|team| team.name == typed.name) {
-        let detail = "the file has a team of this name";
-        return Err(Refusal::new(StatusCode::CONFLICT, "conflict", detail));
-    }
-    take(&mut spec, "name");
-    let new = NewSpec { id: keygen::id("team"), name: typed.name, spec };
-    let now = state.publisher.now();
-    let candidate = candidate(&new, now);
-    let stored = state
-        .publisher
-        .edit(|gathered| gathered.teams.push(candidate), state.directory.add_spec(Kind::Team, new, now))
-        .await?;
-    Ok((StatusCode::CREATED, shown(&state, &stored).await?).into_response())
+    resource::create_spec::<Teams>(&state, &text).await
 }
 
 /// Changes what the body names of a team that was made here; null leaves a demand out again.
@@ -150,27 +127,7 @@ pub(crate) async fn change(
     headers: HeaderMap,
     Text(text): Text,
 ) -> Result<Response, Refusal> {
-    let stored = own(&state, &id).await?;
-    let mut whole = stored.spec.clone();
-    merge(&mut whole, json!({"name": stored.name}));
-    merge(&mut whole, object(&text)?);
-    let typed = body::team_body(&whole.to_string())?;
-    take(&mut whole, "name");
-    let change = SpecChange { name: typed.name, spec: whole };
-    let target = Target { id: &stored.id, revision: expected_revision(&headers)? };
-    let copy = change.clone();
-    let changed = state
-        .publisher
-        .edit(
-            |gathered| {
-                if let Some(team) = gathered.teams.iter_mut().find(|team| team.id == stored.id) {
-                    (team.name, team.spec) = (copy.name, copy.spec);
-                }
-            },
-            state.directory.change_spec(Kind::Team, target, change, state.publisher.now()),
-        )
-        .await?;
-    shown(&state, &changed).await
+    resource::change_spec::<Teams>(&state, &id, &headers, &text).await
 }
 
 /// Removes a team that no key and no budget names.
@@ -184,35 +141,63 @@ pub(crate) async fn remove(
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Refusal> {
-    let stored = own(&state, &id).await?;
-    let target = Target { id: &stored.id, revision: expected_revision(&headers)? };
-    state
-        .publisher
-        .edit(
-            |gathered| gathered.teams.retain(|team| team.id != stored.id),
-            state.directory.remove_spec(Kind::Team, target),
-        )
-        .await?;
-    Ok(StatusCode::NO_CONTENT)
+    resource::remove::<Teams>(&state, &id, &headers).await
 }
 
-fn candidate(new: &NewSpec, now: Timestamp) -> StoredSpec {
-    let NewSpec { id, name, spec } = new.clone();
-    StoredSpec { id, name, spec, created: now, updated: now, revision: 0 }
-}
+struct Teams;
 
-async fn own(state: &AdminState, id: &str) -> Result<StoredSpec, Refusal> {
-    if let Some(given) = state.publisher.loaded().settings.teams.iter().find(|team| team.name == id) {
-        return Err(Refusal::read_only("team", origin(given.source)));
+impl Resource for Teams {
+    const NOUN: &'static str = "team";
+    type Given = TeamSpec;
+    type Stored = StoredSpec;
+    type Beside = BTreeMap<String, Vec<String>>;
+    type View = TeamView;
+
+    fn given(state: &AdminState) -> Vec<TeamSpec> {
+        state.publisher.loaded().settings.teams.clone()
     }
-    let stored = state.directory.specs(Kind::Team).await?;
-    let found = stored.into_iter().find(|team| team.id == id || team.name == id);
-    found.ok_or_else(|| Refusal::not_found("team", id))
+
+    fn name_of(given: &TeamSpec) -> String {
+        given.name.clone()
+    }
+
+    fn source_of(given: &TeamSpec) -> Source {
+        given.source
+    }
+
+    async fn stored(directory: &Directory) -> Result<Vec<StoredSpec>, StoreError> {
+        directory.specs(Kind::Team).await
+    }
+
+    fn among(gathered: &mut Gathered) -> &mut Vec<StoredSpec> {
+        &mut gathered.teams
+    }
+
+    async fn forget(directory: &Directory, target: Target<'_>) -> Result<(), StoreError> {
+        directory.remove_spec(Kind::Team, target).await
+    }
+
+    async fn beside(state: &AdminState) -> Result<Self::Beside, Refusal> {
+        members(state).await
+    }
+
+    fn view(found: &Found<Self>, members: &Self::Beside) -> TeamView {
+        match found {
+            Found::Given(given) => TeamView::given(given, members),
+            Found::Stored(stored) => TeamView::stored(stored, members),
+        }
+    }
 }
 
-async fn shown(state: &AdminState, stored: &StoredSpec) -> Result<Response, Refusal> {
-    let view = TeamView::stored(stored, &members(state).await?);
-    Ok(([(header::ETAG, etag(stored.revision))], Json(view)).into_response())
+impl Spec for Teams {
+    const KIND: Kind = Kind::Team;
+
+    fn read(text: &str) -> Result<SpecChange, Refusal> {
+        let typed = body::team_body(text)?;
+        let mut spec = object(text)?;
+        take(&mut spec, "name");
+        Ok(SpecChange { name: typed.name, spec })
+    }
 }
 
 /// The names of keys, by their teams.

@@ -1,6 +1,7 @@
 //! Decides what is shown of a backend, under the names of the configuration file; secrets only masked.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use policy::live::BackendStatus;
@@ -10,13 +11,14 @@ use store::directory::StoredBackend;
 use utoipa::ToSchema;
 
 use super::super::{AdminState, origin};
-use crate::config::{body, duration_of};
+use crate::config::{Loaded, body, duration_of};
+use crate::publish::moment;
 
 /// A backend.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct BackendView {
     id: String,
-    pub(super) name: String,
+    name: String,
     source: &'static str,
     enabled: bool,
     /// Why it cannot be used, when what is stored does not hold any more.
@@ -88,11 +90,7 @@ struct ModelView {
 }
 
 impl BackendView {
-    pub(super) fn of(
-        spec: &BackendSpec,
-        stored: Option<&StoredBackend>,
-        status: Option<BackendStatus>,
-    ) -> Self {
+    fn of(spec: &BackendSpec, stored: Option<&StoredBackend>, status: Option<BackendStatus>) -> Self {
         Self {
             id: stored.map_or_else(|| spec.name.clone(), |stored| stored.id.clone()),
             name: spec.name.clone(),
@@ -108,28 +106,45 @@ impl BackendView {
     }
 }
 
-/// A stored backend, also when what is stored does not hold any more.
-pub(super) fn stored(
-    state: &AdminState,
-    stored: &StoredBackend,
-    status: Option<BackendStatus>,
-) -> BackendView {
-    let loaded = state.publisher.loaded();
-    let pools: Vec<&str> = loaded.settings.pools.iter().map(|pool| pool.name.as_str()).collect();
-    match body::stored_backend(stored, &pools, loaded.settings.deadlines) {
-        Ok(spec) => BackendView::of(&spec, Some(stored), status),
-        Err(report) => BackendView {
-            id: stored.id.clone(),
-            name: stored.name.clone(),
-            source: origin(Source::Api),
-            enabled: stored.enabled,
-            problem: Some(report.to_string()),
-            spec: None,
-            created: Some(stored.created),
-            updated: Some(stored.updated),
-            revision: Some(stored.revision),
-            status,
-        },
+/// What the views of backends tell beside them.
+pub(super) struct Beside {
+    loaded: Arc<Loaded>,
+    status: Vec<BackendStatus>,
+}
+
+impl Beside {
+    pub(super) fn of(state: &AdminState) -> Self {
+        Self { loaded: state.publisher.loaded(), status: state.live.status(moment()).backends }
+    }
+
+    fn status(&self, name: &str) -> Option<BackendStatus> {
+        self.status.iter().find(|backend| &*backend.name == name).cloned()
+    }
+
+    pub(super) fn given(&self, spec: &BackendSpec) -> BackendView {
+        BackendView::of(spec, None, self.status(&spec.name))
+    }
+
+    /// Also when what is stored does not hold any more.
+    pub(super) fn stored(&self, stored: &StoredBackend) -> BackendView {
+        let settings = &self.loaded.settings;
+        let pools: Vec<&str> = settings.pools.iter().map(|pool| pool.name.as_str()).collect();
+        let status = self.status(&stored.name);
+        match body::stored_backend(stored, &pools, settings.deadlines) {
+            Ok(spec) => BackendView::of(&spec, Some(stored), status),
+            Err(report) => BackendView {
+                id: stored.id.clone(),
+                name: stored.name.clone(),
+                source: origin(Source::Api),
+                enabled: stored.enabled,
+                problem: Some(report.to_string()),
+                spec: None,
+                created: Some(stored.created),
+                updated: Some(stored.updated),
+                revision: Some(stored.revision),
+                status,
+            },
+        }
     }
 }
 

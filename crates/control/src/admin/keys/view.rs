@@ -15,7 +15,7 @@ use crate::publish::split_former;
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct KeyView {
     id: String,
-    pub(super) name: String,
+    name: String,
     source: &'static str,
     /// Masked, or in clear in the one answer that gives it out.
     pub(super) key: String,

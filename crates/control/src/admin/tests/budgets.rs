@@ -42,7 +42,13 @@ async fn what_does_not_hold_is_named_and_not_stored() {
     house.call("POST", "/api/admin/teams", r#"{"name": "red"}"#).await.expect(201);
     house.call("POST", BUDGETS, r#"{"team": "red", "amount": "3.50"}"#).await.expect(201);
     for (method, path, body, status, told) in [
-        ("POST", BUDGETS, r#"{"amount": 1, "per": "hour"}"#, 409, "there is another one for each hour"),
+        (
+            "POST",
+            BUDGETS,
+            r#"{"amount": 1, "per": "hour"}"#,
+            409,
+            "the file already has the budget `gateway/hour`",
+        ),
         ("POST", BUDGETS, r#"{"team": "red", "amount": 9}"#, 409, "there is another one for each total"),
         ("POST", BUDGETS, r#"{"team": "rde", "amount": 9}"#, 409, "there is no team `rde`"),
         ("POST", BUDGETS, r#"{"key": "apq", "amount": 9}"#, 409, "there is no key `apq`"),
