@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::acting::Acting;
 use super::extract::{Asked, Seen, Text, object};
 use super::page::{Page, Paging};
 use super::refusal::Refusal;
@@ -111,7 +112,7 @@ pub(crate) async fn show(
     request_body = ref("#/components/schemas/Budget"),
     responses((status = 201, description = "It is in force.", body = BudgetView)),
 )]
-pub(crate) async fn create(State(state): State<AdminState>, Text(text): Text) -> Result<Response, Refusal> {
+pub(crate) async fn create(Acting(state): Acting, Text(text): Text) -> Result<Response, Refusal> {
     resource::create_spec::<Budgets>(&state, &text).await
 }
 
@@ -123,7 +124,7 @@ pub(crate) async fn create(State(state): State<AdminState>, Text(text): Text) ->
     responses((status = 200, description = "It is in force.", body = BudgetView)),
 )]
 pub(crate) async fn change(
-    State(state): State<AdminState>,
+    Acting(state): Acting,
     Path(id): Path<String>,
     headers: HeaderMap,
     Text(text): Text,
@@ -138,7 +139,7 @@ pub(crate) async fn change(
     responses((status = 204, description = "It is gone.")),
 )]
 pub(crate) async fn remove(
-    State(state): State<AdminState>,
+    Acting(state): Acting,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Refusal> {

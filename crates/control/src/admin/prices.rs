@@ -13,6 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::AdminState;
+use super::acting::Acting;
 use super::extract::{Asked, Seen, Text, expected_revision, object};
 use super::page::Paging;
 use super::refusal::Refusal;
@@ -137,10 +138,7 @@ pub(crate) async fn list(
     request_body = ref("#/components/schemas/Prices"),
     responses((status = 200, description = "They are in force, each from its own beginning.", body = PricesChanged)),
 )]
-pub(crate) async fn put(
-    State(state): State<AdminState>,
-    Text(text): Text,
-) -> Result<Json<PricesChanged>, Refusal> {
+pub(crate) async fn put(Acting(state): Acting, Text(text): Text) -> Result<Json<PricesChanged>, Refusal> {
     let whole = object(&text)?;
     let typed = body::prices_body(&text)?;
     let written = whole["prices"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -184,7 +182,7 @@ pub(crate) async fn put(
     responses((status = 204, description = "It is gone.")),
 )]
 pub(crate) async fn remove(
-    State(state): State<AdminState>,
+    Acting(state): Acting,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<StatusCode, Refusal> {

@@ -42,6 +42,13 @@ async fn change_everything(house: &House) {
     call("POST", "keys/made/rotate", json!({"grace": "1h"}), 200).await;
     call("POST", "keys/made/disable", Value::Null, 200).await;
     call("DELETE", "keys/made", Value::Null, 204).await;
+    call("POST", "teams", json!({"name": "red"}), 201).await;
+    call("POST", "budgets", json!({"team": "red", "amount": 5}), 201).await;
+    call("PATCH", "budgets/team%20red%2Ftotal", json!({"amount": 6}), 200).await;
+    call("DELETE", "budgets/team%20red%2Ftotal", Value::Null, 204).await;
+    call("POST", "aliases", json!({"name": "new", "targets": "m"}), 201).await;
+    call("PUT", "prices", json!({"prices": [{"model": "n", "price": {"input": 1, "output": 2}}]}), 200).await;
+    call("DELETE", "prices/n", Value::Null, 204).await;
     call("PATCH", "config", json!({"limits": {"queue_max": 7}}), 200).await;
     call("POST", "reload", Value::Null, 200).await;
     *house.written.0.lock().expect("no test panics here") = FILE.replace("0.25", "0.5");
@@ -70,6 +77,13 @@ async fn every_change_is_entered_under_whoever_made_it() {
         "change key made",
         "change key made",
         "delete key made",
+        "create team red",
+        "create budget team red/total",
+        "change budget team red/total",
+        "delete budget team red/total",
+        "create alias new",
+        "create price n",
+        "delete price n",
         "change setting limits.queue_max",
         "reload configuration configuration",
         "rotate vault master key",
@@ -80,7 +94,7 @@ async fn every_change_is_entered_under_whoever_made_it() {
     assert_eq!(found[..expected.len()], expected);
     assert!(found[expected.len()].starts_with(&format!("{by} create backup lockgate-")), "{found:?}");
     assert_eq!(found.len(), expected.len() + 1);
-    let reload = &all[12];
+    let reload = &all[19];
     let only = |side: &str| reload[side].as_object().and_then(|told| told.values().next()).cloned();
     let prices = [only("before"), only("after")].map(|price| price.unwrap_or_default());
     let price = |output: &str| format!("input 0.1, output {output} USD per million tokens");
@@ -130,7 +144,17 @@ async fn requests_are_searched_and_one_is_explained() {
         let page = house.call("GET", &format!("/api/admin/requests?{query}"), "").await.expect(200);
         assert_eq!(page.json["requests"].as_array().map(Vec::len), Some(count), "{query}");
     }
-    for wrong in ["status=6xx", "status=99", "outcome=odd", "tag=a", "q=", "cursor=x", "nonsense=1"] {
+    for wrong in [
+        "status=6xx",
+        "status=99",
+        "outcome=odd",
+        "tag=a",
+        "q=",
+        "cursor=x",
+        "nonsense=1",
+        "limit=0",
+        "limit=501",
+    ] {
         house.call("GET", &format!("/api/admin/requests?{wrong}"), "").await.expect(400);
     }
     let told = house.call("GET", "/api/admin/requests/req-7/explain", "").await.expect(200);
