@@ -123,11 +123,28 @@ impl<'a> Input<'a> {
     }
 }
 
-/// An id as the service accepts it: letters, digits, `_` and `-`.
+/// An id as the service accepts it: letters, digits, `_` and `-`. What had to be changed ends with a number for all of it,
+/// so that ids which differed still do.
 pub(super) fn id(id: &str) -> Cow<'_, str> {
     let fits = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '-');
-    if id.chars().all(fits) {
+    if !id.is_empty() && id.chars().all(fits) {
         return Cow::Borrowed(id);
     }
-    Cow::Owned(id.chars().map(|letter| if fits(letter) { letter } else { '_' }).collect())
+    let changed: String = id.chars().map(|letter| if fits(letter) { letter } else { '_' }).collect();
+    Cow::Owned(format!("{changed}_{:016x}", crate::digest(id.as_bytes())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::id;
+
+    #[test]
+    fn ids_that_differ_still_do() {
+        assert_eq!(id("call_1-a"), "call_1-a");
+        let changed = ["a.b", "a:b", "a_b", "a b", "\u{e9}", ""].map(id);
+        for (number, one) in changed.iter().enumerate() {
+            assert!(one.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte)), "{one}");
+            assert!(!one.is_empty() && !changed[..number].contains(one), "{one}");
+        }
+    }
 }

@@ -10,6 +10,7 @@ use crate::conversation::request::{Amount, Format, Reasoning, Request, Role, Tur
 use crate::conversation::seal::{Seal, SealKind};
 use crate::conversation::tool::{Function, Tool, ToolChoice, ToolKind};
 use crate::dialect::Dialect;
+use crate::dialect::anthropic_messages::wire::id;
 use crate::dialect::ask::DecodeError;
 use crate::translate::{Manner, Target, loss_paths};
 
@@ -241,8 +242,9 @@ fn block(said: &str) -> Value {
 #[test]
 fn turns_come_in_the_order_that_is_demanded() {
     use Role::{Assistant, Developer, System, User};
-    let use_of = |input: Value| json!({"type": "tool_use", "id": "call_1_x", "name": "f", "input": input});
-    let answer = json!({"type": "tool_result", "tool_use_id": "call_1_x", "content": [block("done")]});
+    let id = id("call.1/x");
+    let use_of = |input: Value| json!({"type": "tool_use", "id": id, "name": "f", "input": input});
+    let answer = json!({"type": "tool_result", "tool_use_id": id, "content": [block("done")]});
     // The system before all others, later in its place; neighbours of one role are one; results come first.
     check_turns(
         vec![

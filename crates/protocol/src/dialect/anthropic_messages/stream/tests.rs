@@ -15,6 +15,7 @@ use crate::conversation::seal::{Seal, SealKind};
 use crate::conversation::usage::Usage;
 use crate::dialect::Dialect;
 use crate::dialect::anthropic_messages::answer;
+use crate::dialect::anthropic_messages::wire::id;
 use crate::dialect::error::WireError;
 use crate::failure::FailureKind;
 use crate::relay::stream::StreamEnd;
@@ -238,7 +239,7 @@ fn parts_that_overlap_become_blocks_one_after_another() {
             close(1),
         ],
         Finish::Stop,
-        &json!([{"type": "text", "text": "ab"}, use_of("x", json!({"a": 1})), use_of("y_1", json!({"b": 2}))]),
+        &json!([{"type": "text", "text": "ab"}, use_of("x", json!({"a": 1})), use_of(&id("y.1"), json!({"b": 2}))]),
         "tool_use",
     );
 }
