@@ -144,11 +144,15 @@ pub fn encode_request(dialect: Dialect, request: &Request, target: &Target<'_>) 
     Some((halves(dialect)?.encode_request)(request, target))
 }
 
-/// The paths of `losses` as a client of `dialect` wrote them, each once, in order.
-pub fn loss_paths<'a>(dialect: Dialect, losses: impl IntoIterator<Item = &'a Loss>) -> Vec<String> {
+/// The paths of what a request has lost, and of what was `added` when it was written for a backend, as its client of
+/// `dialect` wrote them, each once, in order.
+pub fn loss_paths(dialect: Dialect, request: &Request, added: &[Loss]) -> Vec<String> {
     let Some(client) = client(dialect) else { return Vec::new() };
-    let mut paths: Vec<String> =
-        losses.into_iter().map(|loss| loss.path(client.field_path, client.aspect_path)).collect();
+    let path = |loss: &Loss| match (request.is_snake_case, loss.path(client.field_path, client.aspect_path)) {
+        (true, path) => in_snake_case(&path),
+        (false, path) => path,
+    };
+    let mut paths: Vec<String> = request.losses.iter().chain(added).map(path).collect();
     paths.retain(|path| !path.is_empty());
     paths.sort();
     paths.dedup();
@@ -161,6 +165,18 @@ pub fn decode_answer(dialect: Dialect, body: &[u8]) -> Result<Answer, Failure> {
     let text = std::str::from_utf8(body)
         .map_err(|_| Failure::new(FailureKind::Malformed, "the answer is not UTF-8"))?;
     (halves.decode_answer)(text)
+/// A path whose names are written in camelCase, in the other spelling.
+fn in_snake_case(path: &str) -> String {
+    let mut snake = String::with_capacity(path.len() + 8);
+    for letter in path.chars() {
+        if letter.is_ascii_uppercase() {
+            snake.push('_');
+        }
+        snake.push(letter.to_ascii_lowercase());
+    }
+    snake
+}
+
 }
 
 /// The answer as `dialect` writes it. `None` where the dialect does not converse.

@@ -97,9 +97,8 @@ fn requests_mean_the_same_in_every_dialect() {
             for to in dialects() {
                 let target = Target { model: "native", max_output_tokens: 4_096, manner: Manner::default() };
                 let encoded = protocol::encode_request(to, &request, &target).expect("it converses");
-                let losses = request.losses.iter().chain(&encoded.losses);
                 let mut found = pretty(&encoded.body);
-                for path in protocol::loss_paths(from, losses) {
+                for path in protocol::loss_paths(from, &request, &encoded.losses) {
                     write!(found, "\nlost: {path}").expect("a string takes what is written");
                 }
                 check("request", &case, (from, to), &found);

@@ -28,7 +28,7 @@ fn request(from: Dialect, body: &Value, to: Dialect, model: &str) -> (Value, Vec
         .expect("it is a request");
     let target = Target { model, max_output_tokens: 100, manner: Manner::default() };
     let encoded = encode_request(to, &request, &target).expect("the dialect converses");
-    let lost = loss_paths(from, request.losses.iter().chain(&encoded.losses));
+    let lost = loss_paths(from, &request, &encoded.losses);
     (serde_json::from_slice(&encoded.body).expect("a request is JSON"), lost)
 }
 

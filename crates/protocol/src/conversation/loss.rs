@@ -36,7 +36,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// A wish that stands beside the turns. Each dialect has its own path for it.
+/// A wish that stands beside the turns, and that the answer would be another for. Each dialect has its own path for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "each is the field of `Request` of the same name")]
 pub enum Field {
@@ -58,7 +58,6 @@ pub enum Field {
     Verbosity,
     Metadata,
     ServiceTier,
-    PromptCacheKey,
     Store,
     PreviousResponseId,
     User,

@@ -38,7 +38,7 @@ pub struct Request {
     pub metadata: Option<Json>,
     /// As OpenAI calls them: `auto`, `default`, `flex`, `priority`.
     pub service_tier: Option<String>,
-    /// Which requests share a cached prompt.
+    /// Which requests share a cached prompt. No answer is another for it, so that it is never a loss.
     pub prompt_cache_key: Option<String>,
     /// Whether the provider is to keep the answer.
     pub store: Option<bool>,
@@ -48,6 +48,8 @@ pub struct Request {
     pub namespaced: Vec<Namespaced>,
     /// What the client's dialect repeats of a request in its answers, as the client wrote it.
     pub echo: Vec<(&'static str, Json)>,
+    /// Whether the client parts the words of names by lines, where its dialect leaves that to it.
+    pub is_snake_case: bool,
     /// What the conversation has no word for.
     pub losses: Vec<Loss>,
 }

@@ -93,7 +93,7 @@ fn translated(ask: &Ask, lease: &Lease) -> Result<Outgoing, Failure> {
     let target = speech::target(candidate, backend);
     let encoded = protocol::encode_request(lease.dialect(), request, &target)
         .ok_or_else(|| Failure::new(FailureKind::Rejected, "the backend's dialect does not converse"))?;
-    let losses = protocol::loss_paths(ask.dialect, request.losses.iter().chain(&encoded.losses));
+    let losses = protocol::loss_paths(ask.dialect, request, &encoded.losses);
     let path = match request.stream {
         true => stream_path(lease.dialect(), &candidate.native),
         false => answer_path(lease.dialect(), &candidate.native),

@@ -133,7 +133,7 @@ impl<'a> Judge<'a> {
                 Some((.., carries)) => *carries,
                 None => {
                     let Some(encoded) = protocol::encode_request(dialect, request, &target) else { continue };
-                    let lost = protocol::loss_paths(own, request.losses.iter().chain(&encoded.losses));
+                    let lost = protocol::loss_paths(own, request, &encoded.losses);
                     let carries = lost.is_empty();
                     self.judged.push((dialect, target, carries));
                     if !carries && self.least.as_ref().is_none_or(|least| lost.len() < least.len()) {

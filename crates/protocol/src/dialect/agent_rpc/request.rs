@@ -140,7 +140,6 @@ fn wishes(request: &Request, losses: &mut Vec<Loss>) {
         (request.verbosity.is_some(), Field::Verbosity),
         (request.metadata.is_some(), Field::Metadata),
         (request.service_tier.is_some(), Field::ServiceTier),
-        (request.prompt_cache_key.is_some(), Field::PromptCacheKey),
         (request.store == Some(true), Field::Store),
         (request.previous_response_id.is_some(), Field::PreviousResponseId),
         (request.user.is_some(), Field::User),
@@ -161,7 +160,7 @@ mod tests {
         let encoded = encode(&request, &Target { model, max_output_tokens: 1, manner: Manner::ORIGINAL });
         let turn: Turn = serde_json::from_slice(&encoded.body).expect("a turn");
         assert_eq!(&turn, want);
-        assert_eq!(loss_paths(Dialect::OpenAiChat, &encoded.losses), lost);
+        assert_eq!(loss_paths(Dialect::OpenAiChat, &request, &encoded.losses), lost);
     }
 
     fn turn(model: &str, mode: Mode, text: &str) -> Turn {

@@ -39,7 +39,6 @@ fn field_path(field: Field) -> &'static str {
         | Field::Logprobs
         | Field::LogitBias
         | Field::Verbosity
-        | Field::PromptCacheKey
         | Field::Store
         | Field::PreviousResponseId => "",
     }

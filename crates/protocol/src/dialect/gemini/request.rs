@@ -30,7 +30,6 @@ pub(super) fn field_path(field: Field) -> &'static str {
         Field::LogitBias
         | Field::ParallelToolCalls
         | Field::Verbosity
-        | Field::PromptCacheKey
         | Field::PreviousResponseId
         | Field::User => "",
     }

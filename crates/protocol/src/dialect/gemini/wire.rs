@@ -25,6 +25,11 @@ pub(super) fn name<'a>(key: &Text<'a>) -> Cow<'a, str> {
     Cow::Owned(camel)
 }
 
+/// Whether a field's name is spelled with lines between its words.
+pub(super) fn is_snake_case(key: &Text<'_>) -> bool {
+    key.value().contains('_')
+}
+
 /// Takes a list, or the one value that stands for it; null is an empty list.
 pub(super) fn each<'a, E: From<Malformed>>(
     scan: &mut Scan<'a>,
@@ -108,6 +113,7 @@ pub(super) struct Piece<'a> {
     /// Fields that mean nothing to other dialects.
     pub(super) unknown: Vec<String>,
     pub(super) wrong: Wrong,
+    pub(super) is_snake_case: bool,
     /// It stands in the result of a function, where only media may stand: that keeps nesting within bounds.
     is_inner: bool,
     /// All of it.
@@ -162,7 +168,10 @@ impl<'a> Piece<'a> {
             piece.wrong = Some(("", "an object"));
             return Ok(piece);
         }
-        scan.object(|scan, key| piece.field(scan, &name(&key)))?;
+        scan.object(|scan, key| {
+            piece.is_snake_case |= is_snake_case(&key);
+            piece.field(scan, &name(&key))
+        })?;
         piece.written = scan.since(start);
         Ok(piece)
     }

@@ -40,7 +40,6 @@ pub(crate) fn field_path(field: Field) -> &'static str {
         Field::Verbosity => "text.verbosity",
         Field::Metadata => "metadata",
         Field::ServiceTier => "service_tier",
-        Field::PromptCacheKey => "prompt_cache_key",
         Field::Store => "store",
         Field::PreviousResponseId => "previous_response_id",
         Field::User => "safety_identifier",

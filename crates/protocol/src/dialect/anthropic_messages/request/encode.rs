@@ -285,7 +285,6 @@ fn unsaid(request: &Request, losses: &mut Vec<Loss>) {
         (Field::LogitBias, sampling.logit_bias.is_some()),
         (Field::Verbosity, request.verbosity.is_some()),
         (Field::Metadata, request.metadata.is_some()),
-        (Field::PromptCacheKey, request.prompt_cache_key.is_some()),
         (Field::Store, request.store == Some(true)),
         (Field::PreviousResponseId, request.previous_response_id.is_some()),
     ];

@@ -14,7 +14,7 @@ use crate::conversation::tool::ToolKind;
 use crate::dialect::ask::DecodeError;
 use crate::dialect::gemini::model::Model;
 use crate::dialect::gemini::schema::{self, Fit};
-use crate::dialect::gemini::wire::{count, each, name};
+use crate::dialect::gemini::wire::{count, each, is_snake_case, name};
 use crate::json::{Kind, Scan};
 
 /// What says together which form the answer has.
@@ -37,6 +37,7 @@ pub(super) fn decode(scan: &mut Scan<'_>, request: &mut Request) -> Result<(), D
     let mut form = Form::default();
     scan.object(|scan, key| {
         let named = name(&key);
+        request.is_snake_case |= is_snake_case(&key);
         if scan.kind() == Kind::Null {
             return Ok(scan.skip()?);
         }

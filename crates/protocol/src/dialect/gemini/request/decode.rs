@@ -8,13 +8,13 @@ use crate::conversation::loss::{Loss, Place};
 use crate::conversation::part::Json;
 use crate::conversation::request::{Request, Role, Turn};
 use crate::dialect::ask::DecodeError;
-use crate::dialect::gemini::wire::{Piece, Wrong, each, name, string};
+use crate::dialect::gemini::wire::{Piece, Wrong, each, is_snake_case, name, string};
 use crate::json::{Kind, Scan};
 
 /// What is asked for. A stream of this dialect always tells what was used.
 pub(crate) fn decode(text: &str) -> Result<Request, DecodeError> {
     let mut request = Request { include_usage: true, ..Request::default() };
-    let (mut system, mut calls) = (None, Calls::default());
+    let (mut system, mut notes) = (None, Notes::default());
     let mut scan = Scan::new(text);
     if scan.kind() != Kind::Object {
         scan.skip()?;
@@ -22,16 +22,17 @@ pub(crate) fn decode(text: &str) -> Result<Request, DecodeError> {
         return Err(DecodeError::NotAnObject);
     }
     scan.object(|scan, key| {
+        request.is_snake_case |= is_snake_case(&key);
         match &*name(&key) {
             "contents" => each(scan, |scan, index| {
                 let place = Place::new("contents").item(index);
-                let turn = turn(scan, place, Role::User, &mut calls, &mut request.losses)?;
+                let turn = turn(scan, place, Role::User, &mut notes, &mut request.losses)?;
                 add(turn, &mut request.turns);
                 Ok::<_, DecodeError>(())
             })?,
             "systemInstruction" => {
                 let place = Place::new("systemInstruction");
-                system = Some(turn(scan, place, Role::System, &mut calls, &mut request.losses)?);
+                system = Some(turn(scan, place, Role::System, &mut notes, &mut request.losses)?);
             }
             "tools" => each(scan, |scan, index| tools::decode(scan, index, &mut request))?,
             "toolConfig" => tools::decode_choice(scan, &mut request)?,
@@ -51,16 +52,24 @@ pub(crate) fn decode(text: &str) -> Result<Request, DecodeError> {
         Ok::<_, DecodeError>(())
     })?;
     scan.end()?;
+    request.is_snake_case |= notes.is_snake_case;
     request.turns.splice(0..0, system);
     tools::apply_strictness(&mut request);
     Ok(request)
+}
+
+/// What the parts of a request tell of each other and of all of it.
+#[derive(Default)]
+struct Notes {
+    calls: Calls,
+    is_snake_case: bool,
 }
 
 fn turn(
     scan: &mut Scan<'_>,
     at: Place,
     usual: Role,
-    calls: &mut Calls,
+    notes: &mut Notes,
     losses: &mut Vec<Loss>,
 ) -> Result<Turn, DecodeError> {
     let (mut role, mut pieces, mut wrong) = (None, Vec::new(), Wrong::None);
@@ -71,7 +80,9 @@ fn turn(
             match &*name(&key) {
                 "role" => role = string(scan, &mut wrong, "role")?,
                 "parts" => each(scan, |scan, _| {
-                    pieces.push(Piece::read(scan)?);
+                    let piece = Piece::read(scan)?;
+                    notes.is_snake_case |= piece.is_snake_case;
+                    pieces.push(piece);
                     Ok::<_, DecodeError>(())
                 })?,
                 other => lose(scan, &at, other, losses)?,
@@ -92,7 +103,7 @@ fn turn(
     for (index, piece) in pieces.into_iter().enumerate() {
         let place = turn.at.field("parts").item(index);
         check(place.as_str(), piece.wrong)?;
-        let said = parts::decode(piece, &place, calls, losses)?;
+        let said = parts::decode(piece, &place, &mut notes.calls, losses)?;
         for part in said {
             match turn.role {
                 Role::Assistant => parts::append(part, &mut turn.parts),

@@ -63,7 +63,6 @@ fn lose_wishes(request: &Request, losses: &mut Vec<Loss>) {
         (request.verbosity.is_some(), Field::Verbosity),
         (request.user.is_some(), Field::User),
         (request.metadata.is_some(), Field::Metadata),
-        (request.prompt_cache_key.is_some(), Field::PromptCacheKey),
         (request.store == Some(true), Field::Store),
         (request.previous_response_id.is_some(), Field::PreviousResponseId),
         (

@@ -112,6 +112,27 @@ fn snake_case_and_single_values_mean_the_same() {
 }
 
 #[test]
+fn what_was_lost_is_spelled_as_the_client_spells() {
+    for (body, lost) in [
+        (json!({"contents": "x", "safety_settings": []}), "safety_settings"),
+        (json!({"contents": "x", "safetySettings": []}), "safetySettings"),
+        (
+            json!({"contents": {"parts": {"inline_data": {"mime_type": "image/png", "data": ""}, "videoMetadata": {}}}}),
+            "contents[0].parts[0].video_metadata",
+        ),
+        (
+            json!({"contents": "x", "generationConfig": {"response_modalities": "IMAGE"}}),
+            "generation_config.response_modalities[0]",
+        ),
+    ] {
+        assert_eq!(crate::loss_paths(Dialect::Gemini, &read(&body), &[]), [lost], "{body}");
+    }
+    let request = read(&json!({"contents": "x", "generation_config": {"top_k": 3}}));
+    let added = [crate::conversation::loss::Loss::Field(crate::conversation::loss::Field::TopK)];
+    assert_eq!(crate::loss_paths(Dialect::Gemini, &request, &added), ["generation_config.top_k"]);
+}
+
+#[test]
 fn what_nobody_else_has_a_word_for_is_named() {
     check(
         OLD,

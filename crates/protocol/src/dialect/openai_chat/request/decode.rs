@@ -33,8 +33,16 @@ pub(crate) fn decode(text: &str) -> Result<Request, DecodeError> {
     request.service_tier = fields.string("service_tier")?;
     request.prompt_cache_key = fields.string("prompt_cache_key")?;
     request.store = fields.flag("store")?;
+    modalities(&mut fields, &mut request.losses)?;
     fields.leave(&mut request.losses);
     Ok(request)
+}
+
+/// Text is what everybody answers; other modalities have no word elsewhere.
+fn modalities(fields: &mut Fields<'_>, losses: &mut Vec<Loss>) -> Result<(), DecodeError> {
+    let listed = fields.list("modalities")?;
+    losses.extend(listed.into_iter().filter(|field| field.text != "\"text\"").map(Field::lost));
+    Ok(())
 }
 
 /// Where in a part or a call a chat client writes an aspect of it.
@@ -68,7 +76,6 @@ pub(crate) fn field_path(wish: Wish) -> &'static str {
         Wish::Verbosity => "verbosity",
         Wish::Metadata => "metadata",
         Wish::ServiceTier => "service_tier",
-        Wish::PromptCacheKey => "prompt_cache_key",
         Wish::Store => "store",
         Wish::PreviousResponseId => "previous_response_id",
         Wish::User => "user",

@@ -176,7 +176,6 @@ fn services<'a>(request: &'a Request, manner: Manner, body: &mut Body<'a>, losse
     let wishes = [
         (keeps && body.store.is_none(), Field::Store),
         (request.verbosity.is_some() && body.verbosity.is_none(), Field::Verbosity),
-        (request.prompt_cache_key.is_some() && body.prompt_cache_key.is_none(), Field::PromptCacheKey),
         (request.service_tier.is_some() && body.service_tier.is_none(), Field::ServiceTier),
         (request.metadata.is_some() && body.metadata.is_none(), Field::Metadata),
     ];
