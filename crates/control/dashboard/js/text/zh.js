@@ -482,6 +482,7 @@ export const CHINESE = {
   'Start': '开始',
   'Starting': '启动中',
   'State': '状态',
+  'Status told by a keepalive': '状态码由保活先行发出',
   'Status': '状态码',
   'Stop': '停止',
   'Stopped': '已停止',

@@ -159,6 +159,7 @@ async fn requests_are_searched_and_one_is_explained() {
     }
     let told = house.call("GET", "/api/admin/requests/req-7/explain", "").await.expect(200);
     assert_eq!(told.str("/request/request_id"), "req-7");
+    assert_eq!(told.json["request"]["keepalive_committed"], false);
     assert_eq!(told.str("/timeline/0/what"), "arrived");
     assert_eq!(told.str("/attempts/0/backend"), "main");
     assert_eq!(told.str("/candidates_now/candidates/0/backend"), "main");

@@ -31,6 +31,7 @@ function Story({ receipt }) {
     [t('Backend'), receipt.backend ? `${receipt.backend} (${receipt.pool})` : '–'],
     [t('Dialect'), receipt.dialect_out && receipt.dialect_out !== receipt.dialect_in ? `${receipt.dialect_in} → ${receipt.dialect_out}` : receipt.dialect_in],
     [t('Stream'), receipt.stream ? t('yes') : t('no')],
+    [t('Status told by a keepalive'), receipt.keepalive_committed ? t('yes') : t('no')],
     [t('Bytes'), `${bytes(receipt.bytes_in)} → ${bytes(receipt.bytes_out)}`],
   ];
   const tokens = [
