@@ -10,6 +10,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
+use protocol::Manner;
+
 pub use callers::TeamSpec;
 pub use draft::{
     AdaptiveSettings, BackendSpec, BudgetOf, BudgetSpec, Draft, KeepaliveRules, KeptRules, KeySecret,
@@ -157,7 +159,10 @@ fn served(spec: BackendSpec, live: &Live, now: Instant) -> Served {
         id,
         spoken: spoken(spec.kind, &spec.base_url, &addressing, spec.dialects.as_deref()).into(),
         addressing,
-        manner: vendor.manner,
+        manner: Manner {
+            keeps_no_responses: spec.keeps_responses.map_or(vendor.manner.keeps_no_responses, |keeps| !keeps),
+            ..vendor.manner
+        },
         model_limits: models.values().copied().collect(),
         name: spec.name.into(),
         label: label.into(),

@@ -23,7 +23,7 @@ pub use dialect::answer::{AnswerOutline, inspect_answer};
 pub use dialect::ask::{DecodeError, MEDIA_BYTES, ModelField, Needs, Outline, outline};
 pub use dialect::error::{WireError, encode_error, encode_error_event, error_message};
 pub use dialect::keepalive::{aside, keepalive};
-pub use dialect::openai_responses::kept;
+pub use dialect::openai_responses::{kept, seal::is_seal_mark};
 pub use dialect::{Dialect, UnknownDialect};
 pub use digest::digest;
 pub use failure::{Deadline, Failure, FailureKind, Fault, Retry, Taint, without_secrets};

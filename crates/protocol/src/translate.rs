@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::conversation::answer::{Answer, AnswerPlan};
 use crate::conversation::event::Event;
-use crate::conversation::loss::{Aspect, Field, Loss};
+use crate::conversation::loss::{Aspect, Field, Loss, Place};
 use crate::conversation::request::Request;
 use crate::dialect::Dialect;
 use crate::dialect::ask::DecodeError;
@@ -94,12 +94,14 @@ pub struct Manner {
     pub refuses_stream_options: bool,
     /// A null is not as good as nothing: top-level fields that are null are left out of what is relayed, too.
     pub refuses_nulls: bool,
+    /// `openai_responses`: no answer is kept; to want it kept, or to continue one, is refused or means nothing.
+    pub keeps_no_responses: bool,
 }
 
 impl Manner {
-    /// Whether it is that of the dialect's maker.
+    /// Whether it is that of the dialect's maker, whatever is kept there.
     pub(crate) fn is_original(self) -> bool {
-        self == Self::ORIGINAL
+        Manner { keeps_no_responses: false, ..self } == Self::ORIGINAL
     }
 
     /// That of the dialect's maker.
@@ -109,6 +111,7 @@ impl Manner {
         takes_cache_control: false,
         refuses_stream_options: false,
         refuses_nulls: false,
+        keeps_no_responses: false,
     };
 }
 
@@ -141,7 +144,10 @@ pub fn decode_request(dialect: Dialect, body: &[u8]) -> Option<Result<Request, D
 
 /// The request as `dialect` writes it. `None` where the dialect does not converse.
 pub fn encode_request(dialect: Dialect, request: &Request, target: &Target<'_>) -> Option<Encoded> {
-    Some((halves(dialect)?.encode_request)(request, target))
+    let mut encoded = (halves(dialect)?.encode_request)(request, target);
+    let foreign = request.own_fields.iter().filter(|field| field.value.dialect != dialect);
+    encoded.losses.extend(foreign.map(|field| Loss::At(Place::new(field.name.as_str()))));
+    Some(encoded)
 }
 
 /// The paths of what a request has lost, and of what was `added` when it was written for a backend, as its client of
@@ -159,12 +165,6 @@ pub fn loss_paths(dialect: Dialect, request: &Request, added: &[Loss]) -> Vec<St
     paths
 }
 
-/// Reads a whole answer of `dialect`; a failure here may still move to another backend.
-pub fn decode_answer(dialect: Dialect, body: &[u8]) -> Result<Answer, Failure> {
-    let halves = halves(dialect).ok_or_else(|| no_conversation(dialect))?;
-    let text = std::str::from_utf8(body)
-        .map_err(|_| Failure::new(FailureKind::Malformed, "the answer is not UTF-8"))?;
-    (halves.decode_answer)(text)
 /// A path whose names are written in camelCase, in the other spelling.
 fn in_snake_case(path: &str) -> String {
     let mut snake = String::with_capacity(path.len() + 8);
@@ -177,6 +177,12 @@ fn in_snake_case(path: &str) -> String {
     snake
 }
 
+/// Reads a whole answer of `dialect`; a failure here may still move to another backend.
+pub fn decode_answer(dialect: Dialect, body: &[u8]) -> Result<Answer, Failure> {
+    let halves = halves(dialect).ok_or_else(|| no_conversation(dialect))?;
+    let text = std::str::from_utf8(body)
+        .map_err(|_| Failure::new(FailureKind::Malformed, "the answer is not UTF-8"))?;
+    (halves.decode_answer)(text)
 }
 
 /// The answer as `dialect` writes it. `None` where the dialect does not converse.

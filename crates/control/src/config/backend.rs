@@ -54,6 +54,7 @@ pub(crate) fn backend(typed: &file::Backend, common: Deadlines, source: Source) 
     spec.deadlines = deadlines(typed.deadlines.as_ref(), common);
     spec.headers = headers(typed.headers.as_ref());
     spec.drain_on_disconnect = typed.drain_on_disconnect.unwrap_or(false);
+    spec.keeps_responses = typed.keeps_responses;
     spec.health_path = typed.health_path.as_ref().map(|path| path.0.clone());
     spec.ca_file = typed.ca_file.as_ref().map(|path| path.0.clone());
     let models = typed.models.as_ref();

@@ -231,6 +231,9 @@ impl Rows<'_> {
         self.add(deadlines.then("first_event"), time(backend.deadlines.first_event));
         self.add(deadlines.then("idle"), time(backend.deadlines.idle));
         self.add(deadlines.then("total"), time(backend.deadlines.total));
+        if let Some(keeps) = backend.keeps_responses {
+            self.add(path.then("keeps_responses"), keeps.to_string());
+        }
         if let Some(health_path) = &backend.health_path {
             self.add(path.then("health_path"), health_path.clone());
         }

@@ -1,5 +1,7 @@
 //! Decides what is being asked, from one borrowed scan of the body; never copies or reorders what the client wrote.
 
+mod keeping;
+mod model_path;
 pub(super) mod speech;
 
 use std::{
@@ -22,18 +24,19 @@ use super::{
     purse,
     recall::{self, Recalled},
     resume::Wish,
-    route::Lease,
 };
 use crate::{
     forward,
     gateway::Gateway,
     identity::Stamp,
     inbound::{self, Limits, Passing},
-    kept::Memory,
     refusal::{Code, Refusal},
     routes::{self, Operation},
     view::View,
 };
+pub(super) use keeping::Minting;
+use keeping::compacts;
+use model_path::{MethodOfModel, ModelPath};
 
 /// What came of decoding: a question answered here, or an ask that needs a backend.
 pub(crate) enum Decoded {
@@ -101,19 +104,13 @@ pub(super) enum Framing {
     Array,
 }
 
-/// A method of a model, as Gemini's paths name it, and the query for the backend.
-pub(super) struct MethodOfModel {
-    pub(super) name: Box<str>,
-    pub(super) query: Option<Box<str>>,
-}
-
 /// The body of an ask.
 pub(super) enum Payload {
     Empty,
     /// A JSON body and what its scan found.
     Json {
         body: Bytes,
-        outline: Outline,
+        outline: Box<Outline>,
     },
     /// Bytes that pass through as they come; gone after the first attempt took them.
     Opaque(Option<Passing>),
@@ -152,40 +149,14 @@ impl Ask {
                 if self.view.snapshot.settings.kept.time.is_zero() {
                     // Nobody keeps it, and the answer says so.
                     request.store = Some(false);
+                } else if self.dialect == Dialect::OpenAiResponses && request.store == Some(true) {
+                    // It is kept here, so that nobody has to be asked for it.
+                    request.store = None;
                 }
                 Ok(Arc::new(request))
             }))
         };
         self.conversation.get_or_init(read).as_ref()
-    }
-
-    /// Whether it is written anew for this backend: in another dialect, or with what only the gateway has.
-    pub(super) fn is_translated_for(&self, lease: &Lease) -> bool {
-        lease.dialect() != self.dialect || !self.past.is_empty()
-    }
-
-    /// Refuses what cannot be written anew for a backend because it is no request in the client's own dialect.
-    pub(super) fn is_understood_by(&self, lease: &Lease) -> Result<(), Refusal> {
-        if !self.is_translated_for(lease) {
-            return Ok(());
-        }
-        match self.conversation() {
-            Some(Err(error)) => Err(error.clone().into()),
-            Some(Ok(_)) | None => Ok(()),
-        }
-    }
-
-    /// What its answer needs to be kept here, where the backend does not keep it and the client did not say no.
-    pub(super) fn memory(&self, lease: &Lease) -> Option<Memory> {
-        let Payload::Json { body, .. } = &self.payload else { return None };
-        let request = self.conversation().filter(|_| self.is_translated_for(lease))?.as_ref().ok()?;
-        let is_wanted = self.dialect == Dialect::OpenAiResponses && request.store != Some(false);
-        is_wanted.then(|| Memory { body: body.clone(), past: self.past.clone(), owner: self.key.id.clone() })
-    }
-
-    /// Whether the answer may name an id that only its backend understands.
-    pub(super) fn mints_ids(&self) -> bool {
-        self.dialect == Dialect::OpenAiResponses || routes::keeps_objects(&self.path)
     }
 
     pub(super) fn needs(&self) -> Needs {
@@ -252,7 +223,8 @@ impl Door<'_> {
         let path = ModelPath::of(&arrival);
         outline.stream |= path.as_ref().is_some_and(|path| &*path.method == "streamGenerateContent");
         let route = self.route(&arrival, self.asked(path.as_ref(), &outline)?)?;
-        let bound = self.home(&arrival, outline.previous_response_id.as_deref())?;
+        let bound = self.home_of_what_is_meant(&arrival, &outline)?;
+        let sealed_by = self.sealer(&arrival, &outline);
         let estimate = Estimate {
             prompt: outline.prompt_bytes.div_ceil(BYTES_PER_TOKEN),
             output_max: outline.max_output_tokens.unwrap_or_default(),
@@ -265,10 +237,18 @@ impl Door<'_> {
         let method_of_model = path.as_ref().map(ModelPath::method);
         let is_strict = self.caller.key.strict
             || arrival.head.headers.get("x-lockgate-strict").is_some_and(|value| value == "1");
-        let past = self.past(&outline, &body, bound);
-        let ask = self.ask(arrival, Payload::Json { body, outline }, route);
+        let past = match compacts(arrival.tail()) {
+            // Its whole conversation is in it, or with who has it.
+            true => Past::default(),
+            false => self.past(&outline, &body, bound),
+        };
+        let ask = self.ask(arrival, Payload::Json { body, outline: outline.into() }, route);
         let mut ask = Ask { estimate, bound, affinity, framing, method_of_model, past, ..ask };
         ask.dialects = speech::translatable(&ask)?;
+        ask = speech::where_its_past_is(ask)?;
+        if let Some(sealer) = sealed_by {
+            ask = speech::where_its_thoughts_are_read(ask, sealer);
+        }
         if is_strict {
             ask = speech::lose_nothing(ask)?;
         }
@@ -279,8 +259,8 @@ impl Door<'_> {
     fn past(&self, outline: &Outline, body: &[u8], bound: Option<BackendId>) -> Past {
         let find = |id: &str| self.gateway.kept.find(id, &self.caller.key.id, Instant::now());
         let earlier = outline.previous_response_id.as_deref().filter(|_| bound.is_none()).and_then(find);
-        let request =
-            outline.refers_to_items.then(|| protocol::decode_request(Dialect::OpenAiResponses, body));
+        let refers = !outline.refers_to.is_empty();
+        let request = refers.then(|| protocol::decode_request(Dialect::OpenAiResponses, body));
         let referred = match request.flatten() {
             Some(Ok(request)) => {
                 protocol::kept::references(&request).iter().filter_map(|id| find(id)).collect()
@@ -302,7 +282,7 @@ impl Door<'_> {
             return Ok(Decoded::Tokens(Counted { stamp: arrival.stamp, dialect: arrival.dialect, tokens }));
         }
         let method_of_model = path.as_ref().map(ModelPath::method);
-        let ask = self.ask(arrival, Payload::Json { body, outline }, route);
+        let ask = self.ask(arrival, Payload::Json { body, outline: outline.into() }, route);
         // Nobody pays for a count.
         Ok(Decoded::Ask(Box::new(Ask { purpose: Purpose::Count, method_of_model, ..ask })))
     }
@@ -333,7 +313,7 @@ impl Door<'_> {
             let body = self.read(&arrival, body).await?;
             let outline = protocol::outline(Dialect::OpenAiRaw, &body)?;
             let route = self.route(&arrival, &path.model)?;
-            let ask = self.ask(arrival, Payload::Json { body, outline }, route);
+            let ask = self.ask(arrival, Payload::Json { body, outline: outline.into() }, route);
             return Ok(Ask { method_of_model: Some(path.method()), ..ask });
         }
         let object = routes::object_id(arrival.tail());
@@ -355,11 +335,31 @@ impl Door<'_> {
             let outline = protocol::outline(Dialect::OpenAiRaw, &body)?;
             let route =
                 self.route_or_default(&arrival, outline.model.as_ref().map(|field| field.name.as_str()))?;
-            return Ok(self.ask(arrival, Payload::Json { body, outline }, route));
+            return Ok(self.ask(arrival, Payload::Json { body, outline: outline.into() }, route));
         }
         let (model, passing) = inbound::peek_form(body, &arrival.head.headers, self.limits(&arrival)).await?;
         let route = self.route_or_default(&arrival, model.as_deref())?;
         Ok(self.ask(arrival, Payload::Opaque(Some(passing)), route))
+    }
+
+    /// The backend that has what a request means by an id: the response it continues, or items of one.
+    fn home_of_what_is_meant(
+        &self,
+        arrival: &Arrival,
+        outline: &Outline,
+    ) -> Result<Option<BackendId>, Refusal> {
+        for id in outline.previous_response_id.iter().chain(&outline.refers_to) {
+            if let Some(home) = self.home(arrival, Some(id))? {
+                return Ok(Some(home));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The backend that sealed the last thought in a request, while there is one of that name.
+    fn sealer(&self, arrival: &Arrival, outline: &Outline) -> Option<BackendId> {
+        let name = self.gateway.bindings.find(outline.seal_mark.as_deref()?)?;
+        Some(arrival.view.snapshot.backend_named(&name)?.id)
     }
 
     /// The backend that minted `id`, as far as it is known. One that is gone is not replaced by another: that one
@@ -435,44 +435,6 @@ impl Door<'_> {
             affinity: None,
             estimate: Estimate::default(),
             commitment: Commitment::default(),
-        }
-    }
-}
-
-/// What Gemini's paths say.
-struct ModelPath {
-    model: String,
-    method: Box<str>,
-    query: Option<Box<str>>,
-}
-
-impl ModelPath {
-    fn of(arrival: &Arrival) -> Option<Self> {
-        let (model, method) =
-            routes::method_of_model(arrival.tail()).filter(|_| arrival.dialect == Dialect::Gemini)?;
-        let model = percent_encoding::percent_decode_str(model).decode_utf8_lossy().into_owned();
-        let query = forward::path("", arrival.head.uri.query());
-        let query = query.strip_prefix('?').map(Box::from);
-        Some(Self { model, method: method.into(), query })
-    }
-
-    /// Streams are events only for who asks for them.
-    fn wants_array(&self) -> bool {
-        &*self.method == "streamGenerateContent" && !self.pairs().any(|pair| pair == "alt=sse")
-    }
-
-    fn pairs(&self) -> impl Iterator<Item = &str> {
-        self.query.iter().flat_map(|query| query.split('&')).filter(|pair| !pair.is_empty())
-    }
-
-    /// Streams come from the backend as events, whatever the client reads.
-    fn method(&self) -> MethodOfModel {
-        let kept = self.pairs().filter(|pair| !pair.starts_with("alt="));
-        let alt = (&*self.method == "streamGenerateContent").then_some("alt=sse");
-        let query = kept.chain(alt).collect::<Vec<_>>().join("&");
-        MethodOfModel {
-            name: self.method.clone(),
-            query: Some(query.into_boxed_str()).filter(|query| !query.is_empty()),
         }
     }
 }

@@ -14,7 +14,6 @@ use super::{
 };
 use crate::body::Body;
 pub(crate) use opaque::OpaqueBody;
-use stream::Minting;
 pub(crate) use stream::StreamBody;
 pub(crate) use whole::WholeBody;
 
@@ -29,9 +28,9 @@ pub(super) fn respond(ask: Ask, reply: Reply, mut ticket: Ticket) -> Response<Bo
         Content::Whole { body, outline } => {
             if let Some(outline) = &outline {
                 facts.answered(outline.usage, outline.output_bytes);
-                if let Some(id) = outline.id.as_deref().filter(|_| ask.mints_ids()) {
-                    facts.bind(id, &lease);
-                }
+                let minting = ask.minting(&lease);
+                let handles = outline.id.iter().chain(&outline.handles);
+                handles.filter(|handle| minting.covers(handle)).for_each(|handle| facts.bind(handle, &lease));
             }
             if let Some(memory) = ask.memory(&lease) {
                 facts.gateway.keep(&memory, &body);
@@ -53,9 +52,7 @@ pub(super) fn respond(ask: Ask, reply: Reply, mut ticket: Ticket) -> Response<Bo
             };
             headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
             unbuffered(&mut headers);
-            // An id that was made here leads to no backend.
-            let mints = ask.mints_ids() && !ask.is_translated_for(&lease);
-            let minting = if mints { Minting::Awaited } else { Minting::None };
+            let minting = ask.minting(&lease);
             Body::stream(StreamBody::new(*stream, minting, lease, ticket))
         }
         Content::Opaque(answer) if answer.is_ended() => {

@@ -95,6 +95,8 @@ pub struct BackendSpec {
     pub discovered: Option<Vec<String>>,
     /// Whether a call whose caller left is read to its usage, within a cap.
     pub drain_on_disconnect: bool,
+    /// Whether it keeps the responses it gives, so that they can be continued there; left out: as its provider does.
+    pub keeps_responses: Option<bool>,
     /// What a probe asks for; left out: the vendor's, else the list of models.
     pub health_path: Option<String>,
     /// A certificate authority of its own, as a file path.
@@ -124,6 +126,7 @@ impl BackendSpec {
             models: None,
             discovered: None,
             drain_on_disconnect: false,
+            keeps_responses: None,
             health_path: None,
             ca_file: None,
             source: Source::default(),

@@ -3,7 +3,7 @@
 use serde_json::Number;
 
 use super::loss::{Loss, Place};
-use super::part::{Json, Part};
+use super::part::{Json, Native, Part};
 use super::tool::{Namespaced, Tool, ToolChoice};
 
 /// A request for an answer.
@@ -50,8 +50,19 @@ pub struct Request {
     pub echo: Vec<(&'static str, Json)>,
     /// Whether the client parts the words of names by lines, where its dialect leaves that to it.
     pub is_snake_case: bool,
+    /// Fields that only servers of the client's own dialect understand.
+    pub own_fields: Vec<OwnField>,
     /// What the conversation has no word for.
     pub losses: Vec<Loss>,
+}
+
+/// A field beside the turns that one dialect alone has.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OwnField {
+    /// Its name.
+    pub name: String,
+    /// What the client wrote there.
+    pub value: Native,
 }
 
 /// What one side said in one go.

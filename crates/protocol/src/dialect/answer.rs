@@ -22,6 +22,9 @@ pub struct AnswerOutline {
     pub model: Option<Range<usize>>,
     /// The answer's id, by which follow-ups find their way back.
     pub id: Option<String>,
+    /// By what else they may mean something of it that its maker alone has or reads: items by their ids, sealed thoughts
+    /// by [a mark of theirs](crate::is_seal_mark).
+    pub handles: Vec<String>,
     /// Bytes of everything the model wrote, as a basis for counting tokens.
     pub output_bytes: u64,
 }
@@ -82,6 +85,7 @@ impl From<Glance> for AnswerOutline {
             usage: glance.usage,
             model: glance.model,
             id: glance.id,
+            handles: glance.handles,
             output_bytes: glance.output_bytes,
         }
     }

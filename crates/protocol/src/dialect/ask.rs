@@ -37,8 +37,12 @@ pub struct Outline {
     pub prompt_cache_key: Option<String>,
     /// The response that this request continues (`openai_responses`).
     pub previous_response_id: Option<String>,
-    /// It names items of earlier responses by their ids alone (`openai_responses`).
-    pub refers_to_items: bool,
+    /// Whether the answer is to be kept, where the request says so (`openai_responses`).
+    pub store: Option<bool>,
+    /// The items of earlier responses that it names by their ids alone (`openai_responses`).
+    pub refers_to: Vec<String>,
+    /// The mark of the last sealed thought in it that a provider of its own dialect had (`openai_responses`).
+    pub seal_mark: Option<String>,
     pub(crate) places: Places,
 }
 
@@ -59,7 +63,9 @@ impl Outline {
             user: None,
             prompt_cache_key: None,
             previous_response_id: None,
-            refers_to_items: false,
+            store: None,
+            refers_to: Vec::new(),
+            seal_mark: None,
             places: Places::default(),
         }
     }

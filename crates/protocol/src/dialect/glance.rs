@@ -23,6 +23,8 @@ pub(crate) struct Glance {
     /// It says that the call has failed.
     pub(crate) failure: Option<Failure>,
     pub(crate) sequence: Option<u64>,
+    /// By what later requests may mean something of it that its maker alone has or reads.
+    pub(crate) handles: Vec<String>,
 }
 
 /// What is known of an event besides its data.

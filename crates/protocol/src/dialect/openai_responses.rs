@@ -8,6 +8,7 @@ pub mod kept;
 mod object;
 mod request;
 mod response;
+pub(crate) mod seal;
 pub(crate) mod stream;
 mod tool;
 mod usage;

@@ -71,6 +71,9 @@ pub struct StreamTally {
     pub skipped: u64,
     /// The answer's id, by which follow-ups find their way back.
     pub response_id: Option<String>,
+    /// By what else they may mean something of it that its maker alone has or reads, as in
+    /// [`AnswerOutline`](crate::AnswerOutline::handles).
+    pub handles: Vec<String>,
 }
 
 /// Relays one stream.
@@ -106,6 +109,9 @@ enum Fate {
     Passed,
     Dropped,
 }
+
+/// More than any answer has items that somebody would name.
+const HANDLES_MAX: usize = 256;
 
 /// What becomes of one event.
 enum Verdict {
@@ -369,6 +375,11 @@ impl StreamRelay {
         self.tally.usage = glance.usage.or(self.tally.usage);
         if self.tally.response_id.is_none() {
             self.tally.response_id = glance.id;
+        }
+        for handle in glance.handles {
+            if self.tally.handles.len() < HANDLES_MAX && !self.tally.handles.contains(&handle) {
+                self.tally.handles.push(handle);
+            }
         }
         self.choices.add(glance.choices);
         self.sequence_next = glance.sequence.map_or(self.sequence_next, |number| number.saturating_add(1));

@@ -60,6 +60,8 @@ struct SpecView {
     deadlines: BTreeMap<&'static str, String>,
     headers: HeadersView,
     drain_on_disconnect: bool,
+    /// Whether it keeps the responses it gives, when it says so itself.
+    keeps_responses: Option<bool>,
     /// Where it is asked how it is, when it says so itself.
     health_path: Option<String>,
     models: Option<BTreeMap<String, ModelView>>,
@@ -173,6 +175,7 @@ impl SpecView {
                 deny: spec.headers.deny.clone(),
             },
             drain_on_disconnect: spec.drain_on_disconnect,
+            keeps_responses: spec.keeps_responses,
             health_path: spec.health_path.clone(),
             models: spec.models.as_ref().map(|models| {
                 models.iter().map(|(name, model)| (name.clone(), ModelView::of(name, model))).collect()

@@ -1,6 +1,6 @@
 //! Decides in which dialects an ask may go to which backends; never which of those it is.
 
-use policy::{Backend, Candidate, Dialects, Route};
+use policy::{Backend, BackendId, Candidate, Dialects, Route};
 use protocol::{Dialect, Target};
 
 use super::{super::accept::Arrival, Ask, Payload};
@@ -32,18 +32,47 @@ enum Tie {
     Possession,
     /// What went before is not kept here: only who has it can go on.
     Past,
+    /// All that it says are items that are not kept here.
+    References,
 }
 
 impl Tie {
     fn of(ask: &Ask) -> Option<Self> {
         let Payload::Json { outline, .. } = &ask.payload else { return None };
-        if ask.path.starts_with("/responses/compact") {
+        if ask.compacts() {
             return Some(Self::Compaction);
         }
         if outline.needs.own_dialect {
             return Some(Self::Possession);
         }
-        (outline.previous_response_id.is_some() && ask.past.earlier.is_none()).then_some(Self::Past)
+        if lacks_past(ask) {
+            return Some(Self::Past);
+        }
+        let request = ask.conversation().filter(|_| !outline.refers_to.is_empty());
+        let only_refers = matches!(request, Some(Ok(request)) if protocol::kept::only_refers(request));
+        only_refers.then_some(Self::References)
+    }
+}
+
+/// It continues a response that is not kept here.
+fn lacks_past(ask: &Ask) -> bool {
+    matches!(&ask.payload, Payload::Json { outline, .. } if outline.previous_response_id.is_some())
+        && ask.past.earlier.is_none()
+}
+
+/// Leaves an ask whose past is not here, and whose home nobody knows, to the backends that may have it.
+pub(super) fn where_its_past_is(ask: Ask) -> Result<Ask, Refusal> {
+    let Some(tie @ (Tie::Past | Tie::References)) = Tie::of(&ask).filter(|_| ask.bound.is_none()) else {
+        return Ok(ask);
+    };
+    let keeps = |candidate: &Candidate| {
+        ask.view.serving(candidate.backend).is_some_and(|serving| {
+            serving.backend.dialects().holds(ask.dialect) && !serving.backend.manner.keeps_no_responses
+        })
+    };
+    match ask.route.only(keeps) {
+        Some(route) => Ok(Ask { route: route.into(), ..ask }),
+        None => Err(tie.into()),
     }
 }
 
@@ -65,7 +94,32 @@ impl From<Tie> for Refusal {
                  keeps responses.",
             )
             .about("previous_response_id"),
+            Tie::References => Refusal::new(
+                Code::UNSUPPORTED,
+                "The items that this request refers to are not kept here (any more), it says nothing else, and no backend \
+                 of this model keeps responses.",
+            )
+            .about("input"),
         }
+    }
+}
+
+/// Keeps an ask with a sealed thought from the other accounts of its dialect, which would refuse what one has sealed; who
+/// speaks another dialect is told it without the thought. All may have it where that account cannot be called any more.
+pub(super) fn where_its_thoughts_are_read(ask: Ask, sealer: BackendId) -> Ask {
+    let reads = |candidate: &Candidate| {
+        ask.view.serving(candidate.backend).is_some_and(|serving| {
+            let backend = &serving.backend;
+            backend.id == sealer && backend.enabled || !backend.dialects().holds(ask.dialect)
+        })
+    };
+    let mut candidates = ask.route.tiers.iter().flat_map(|tier| &tier.candidates);
+    if !candidates.any(|candidate| candidate.backend == sealer && reads(candidate)) {
+        return ask;
+    }
+    match ask.route.only(reads) {
+        Some(route) => Ask { route: route.into(), ..ask },
+        None => ask,
     }
 }
 
@@ -120,7 +174,7 @@ impl<'a> Judge<'a> {
         spoken: Dialects,
     ) -> Result<Dialects, Refusal> {
         let own = self.ask.dialect;
-        if spoken.holds(own) && self.ask.past.is_empty() {
+        if spoken.holds(own) && !self.ask.is_rewritten_for(backend) {
             return Ok(spoken);
         }
         let Some(request) = self.ask.conversation() else { return Ok(Dialects::NONE) };

@@ -15,6 +15,7 @@ use tokio::time::{Instant, Sleep};
 use super::super::{
     admit::Ticket,
     call::{Ended, Stream, advance},
+    decode::Minting,
     drain::Flow,
     keepalive::Heart,
     route::Lease,
@@ -25,15 +26,6 @@ use crate::refusal::Refusal;
 /// After its last event an upstream has this long to end its body; then the connection is given up, not the stream.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// Whether a stream's events will name an id that follow-ups must bring back to its backend.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Minting {
-    /// None that matters, or it is bound already.
-    None,
-    /// One that no event has named yet.
-    Awaited,
-}
-
 /// An event stream on its way to the client.
 pub(crate) struct StreamBody {
     /// Taken only when the client leaves.
@@ -43,6 +35,8 @@ pub(crate) struct StreamBody {
     held: Option<(Lease, Ticket)>,
     is_ended: bool,
     minting: Minting,
+    /// How many of the handles that its events have named were looked at.
+    minted: usize,
     flush: Option<Flush>,
     lingering: Option<Pin<Box<Sleep>>>,
     /// What is sent while the upstream says nothing.
@@ -59,6 +53,7 @@ impl StreamBody {
             held: Some((lease, ticket)),
             is_ended: false,
             minting,
+            minted: 0,
             flush: None,
             lingering: None,
             heart: None,
@@ -106,12 +101,14 @@ impl StreamBody {
         let Some(Flow { passage, .. }) = &self.flow else { return };
         if let Some((lease, ticket)) = &mut self.held {
             let facts = ticket.facts();
-            if self.minting == Minting::Awaited
-                && let Some(id) = &passage.tally().response_id
-            {
+            let tally = passage.tally();
+            let handles = tally.response_id.iter().chain(&tally.handles);
+            for handle in handles.skip(self.minted) {
                 // Before the client hears of it: it may cancel or follow up while the stream still goes on.
-                facts.bind(id, lease);
-                self.minting = Minting::None;
+                self.minted += 1;
+                if self.minting.covers(handle) {
+                    facts.bind(handle, lease);
+                }
             }
             facts.bytes_out += ready.iter().map(|event| event.len() as u64).sum::<u64>();
             let now = Instant::now();

@@ -11,12 +11,25 @@ use crate::scene::{MODEL, Plan, Scene, key};
 
 const FOREIGN: [Dialect; 3] = [Dialect::OpenAiChat, Dialect::AnthropicMessages, Dialect::Gemini];
 
+/// What backends that keep no responses speak: another dialect, or the same and no more.
+const FORGETFUL: [Dialect; 4] =
+    [Dialect::OpenAiChat, Dialect::AnthropicMessages, Dialect::Gemini, Dialect::OpenAiResponses];
+
+/// A scene before backends that keep nothing.
+async fn forgetful(provider: &ScriptedProvider, upstream: Dialect) -> Scene {
+    plan(&[provider], upstream).backends(|spec| spec.keeps_responses = Some(false)).start().await
+}
+
 async fn ask(client: &TestClient, fields: Value) -> TestAnswer {
+    client.post("/v1/responses", &with_model(&fields)).await.expect("an answer")
+}
+
+fn with_model(fields: &Value) -> Value {
     let mut body = json!({"model": MODEL});
     for (name, value) in fields.as_object().expect("fields") {
         body[name] = value.clone();
     }
-    client.post("/v1/responses", &body).await.expect("an answer")
+    body
 }
 
 /// The response object of an answer, whole or streamed.
@@ -39,10 +52,10 @@ fn id_of(response: &Value) -> String {
 
 #[tokio::test(start_paused = true)]
 async fn a_response_is_continued_on_a_backend_that_keeps_none() {
-    for upstream in FOREIGN {
+    for upstream in FORGETFUL {
         let context = upstream;
         let provider = ScriptedProvider::start().await;
-        let scene = stage(&[&provider], upstream).await;
+        let scene = forgetful(&provider, upstream).await;
         let client = scene.client();
         let mut id = None;
         for (turn, streams) in [(1, false), (2, true), (3, false)] {
@@ -75,9 +88,9 @@ async fn a_response_is_continued_on_a_backend_that_keeps_none() {
 
 #[tokio::test(start_paused = true)]
 async fn items_are_referred_to_by_their_ids() {
-    for upstream in FOREIGN {
+    for upstream in FORGETFUL {
         let provider = ScriptedProvider::start().await;
-        let scene = stage(&[&provider], upstream).await;
+        let scene = forgetful(&provider, upstream).await;
         let client = scene.client();
         let mut items = vec![json!({"role": "user", "content": "turn 1"})];
         let mut last = Value::Null;
@@ -222,4 +235,211 @@ async fn what_only_its_own_dialect_can_serve_goes_to_a_backend_that_speaks_it() 
         }
     }
     assert_eq!(foreign.count().accepted, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_kept_here_reaches_its_backend_whole() {
+    let provider = ScriptedProvider::start().await;
+    let scene = forgetful(&provider, Dialect::OpenAiResponses).await;
+    let fields = json!({"input": "x", "store": true, "provider": {"order": ["a"]}, "truncation": "auto"});
+    for (strict, said) in [("0", fields.clone()), ("1", fields)] {
+        let body = with_model(&said);
+        let client = scene.client().with_header("x-lockgate-strict", strict);
+        let answer = client.post("/v1/responses", &body).await.expect("an answer");
+        assert_eq!((answer.status, answer.header("x-lockgate-dropped")), (http::StatusCode::OK, None));
+        let response = response_of(answer).await;
+        assert_eq!(response["store"], true, "the gateway keeps it: {response}");
+        let sent: Value = serde_json::from_str(&sent_to(&provider).await).expect("JSON");
+        assert_eq!(sent["store"], false, "{sent}");
+        assert_eq!(
+            (&sent["provider"], &sent["truncation"]),
+            (&said["provider"], &said["truncation"]),
+            "{sent}"
+        );
+    }
+    // What is not to be kept is not touched.
+    let said = json!({"store": false, "input": "x", "z": 1.50});
+    ask(&scene.client(), said.clone()).await;
+    let sent = sent_to(&provider).await;
+    assert!(sent.contains(r#""z":1.5"#) && sent.contains(r#""store":false"#), "{sent}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_keeps_is_asked_of_those_who_may() {
+    let [forgetful, keeping] = [ScriptedProvider::start().await, ScriptedProvider::start().await];
+    let before = |providers: &[&ScriptedProvider]| {
+        plan(providers, Dialect::OpenAiResponses)
+            .with(|draft| draft.backends[0].keeps_responses = Some(false))
+    };
+    let fields = json!({"input": "x", "previous_response_id": "resp_of_old"});
+    let scene = before(&[&forgetful, &keeping]).start().await;
+    assert_eq!(ask(&scene.client(), fields.clone()).await.status, 200);
+    let sent: Value = serde_json::from_str(&sent_to(&keeping).await).expect("JSON");
+    assert_eq!(sent["previous_response_id"], "resp_of_old", "as the client wrote it");
+    let scene = before(&[&forgetful]).start().await;
+    let mut answer = ask(&scene.client(), fields).await;
+    let error = answer.json().await.expect("JSON")["error"].clone();
+    assert_eq!(
+        (answer.status, &error["param"]),
+        (http::StatusCode::BAD_REQUEST, &json!("previous_response_id"))
+    );
+    assert_eq!(forgetful.count().accepted, 0, "it would have refused");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_response_that_its_backend_keeps_is_continued_there_and_nowhere_else() {
+    let providers = [ScriptedProvider::start().await, ScriptedProvider::start().await];
+    for (provider, id) in providers.iter().zip(["resp_a", "resp_b"]) {
+        let made =
+            json!({"id": id, "object": "response", "status": "completed", "model": MODEL, "output": []});
+        provider.otherwise(Behaviour::json(200, &made));
+    }
+    let scene = plan(&[&providers[0], &providers[1]], Dialect::OpenAiResponses)
+        .with(|draft| "primary".clone_into(&mut draft.backends[1].pool))
+        .start()
+        .await;
+    for number in 0..6 {
+        let response = response_of(ask(&scene.client(), json!({"input": format!("c{number}")})).await).await;
+        let id = id_of(&response);
+        let home = &providers[usize::from(id == "resp_b")];
+        drop(sent_to(home).await);
+        let said = with_model(&json!({"input": "on", "previous_response_id": id, "x": [1.0]}));
+        assert_eq!(ask(&scene.client(), said.clone()).await.status, 200);
+        let sent: Value = serde_json::from_str(&sent_to(home).await).expect("JSON");
+        assert_eq!(sent, said, "as it was said");
+    }
+}
+
+/// A whole answer of an account with an id, a sealed thought and a message, all of them its own.
+fn thought_by(name: &str) -> Behaviour {
+    let thought = json!({"type": "reasoning", "id": format!("rs_{name}"), "summary": [],
+        "encrypted_content": format!("gAAAA-{name}")});
+    let message = json!({"type": "message", "id": format!("msg_{name}"), "role": "assistant", "status": "completed",
+        "content": [{"type": "output_text", "text": "hm", "annotations": []}]});
+    let made = json!({"id": format!("resp_{name}"), "object": "response", "status": "completed", "model": MODEL,
+        "output": [thought, message]});
+    Behaviour::json(200, &made)
+}
+
+/// The same as a stream.
+fn streamed_thought_by(name: &str) -> Behaviour {
+    let item = json!({"type": "reasoning", "id": format!("rs_{name}"), "summary": [],
+        "encrypted_content": format!("gAAAA-{name}")});
+    let response = |status: &str, output: Value| json!({"id": format!("resp_{name}"), "object": "response", "status": status, "model": MODEL, "output": output});
+    let events = [
+        json!({"type": "response.created", "response": response("in_progress", json!([]))}),
+        json!({"type": "response.output_item.done", "output_index": 0, "item": item}),
+        json!({"type": "response.completed", "response": response("completed", json!([]))}),
+    ];
+    Behaviour::replay(events.map(|event| format!("data: {event}\n\n")))
+}
+
+/// Two accounts that speak Responses, equal but for what they seal, and one of another dialect behind them.
+async fn two_accounts(providers: &[ScriptedProvider; 3], behaviour: fn(&str) -> Behaviour) -> Scene {
+    for (provider, name) in providers.iter().zip(["a", "b"]) {
+        provider.otherwise(behaviour(name));
+    }
+    plan(&[&providers[0], &providers[1], &providers[2]], Dialect::OpenAiResponses)
+        .with(|draft| {
+            "primary".clone_into(&mut draft.backends[1].pool);
+            draft.backends[2].dialects = Some(vec![Dialect::OpenAiChat]);
+        })
+        .start()
+        .await
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_account_alone_has_goes_back_to_it() {
+    for (behaviour, streams) in
+        [(thought_by as fn(&str) -> Behaviour, false), (streamed_thought_by as fn(&str) -> Behaviour, true)]
+    {
+        let providers = [
+            ScriptedProvider::start().await,
+            ScriptedProvider::start().await,
+            ScriptedProvider::start().await,
+        ];
+        let scene = two_accounts(&providers, behaviour).await;
+        let client = scene.client();
+        let mut met = [0, 0];
+        for number in 0..12 {
+            let fields = json!({"input": format!("c{number}"), "stream": streams});
+            let home = usize::from(id_of(&response_of(ask(&client, fields).await).await) == "resp_b");
+            met[home] += 1;
+            let name = ["a", "b"][home];
+            let question = json!({"role": "user", "content": format!("on {number}")});
+            let reference = json!({"type": "item_reference", "id": format!("rs_{name}")});
+            let sealed =
+                json!({"type": "reasoning", "summary": [], "encrypted_content": format!("gAAAA-{name}")});
+            for (item, store) in [(reference, true), (sealed, false)] {
+                let fields = json!({"input": [question, item, question], "store": store, "stream": streams});
+                let answer = ask(&client, fields).await;
+                let want = ["b0", "b1"][home];
+                assert_eq!(answer.header("x-lockgate-backend"), Some(want), "{name}, store: {store}");
+            }
+        }
+        assert!(met.iter().all(|count| *count > 0), "both must have been asked: {met:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sealed_thought_is_shown_to_no_other_account() {
+    let providers =
+        [ScriptedProvider::start().await, ScriptedProvider::start().await, ScriptedProvider::start().await];
+    let scene = two_accounts(&providers, thought_by).await;
+    let client = scene.client();
+    let home = usize::from(id_of(&response_of(ask(&client, json!({"input": "x"})).await).await) == "resp_b");
+    let (own, other) = (&providers[home], &providers[1 - home]);
+    let before = other.count().accepted;
+    own.otherwise(Behaviour::error(500, "down"));
+    let sealed = format!("gAAAA-{}", ["a", "b"][home]);
+    let items = json!([{"role": "user", "content": "x"},
+        {"type": "reasoning", "summary": [], "encrypted_content": sealed}, {"role": "user", "content": "y"}]);
+    let answer = ask(&client, json!({"input": items, "store": false})).await;
+    assert_eq!((answer.status, answer.header("x-lockgate-backend")), (http::StatusCode::OK, Some("b2")));
+    assert_eq!(answer.header("x-lockgate-dropped"), Some("input[1]"), "what the other dialect was not told");
+    assert!(!sent_to(&providers[2]).await.contains("gAAAA"), "nobody else can read it");
+    assert_eq!(other.count().accepted, before, "it would have refused");
+    // What refers to what it keeps can be served by nobody else.
+    let reference = json!([{"type": "item_reference", "id": format!("msg_{}", ["a", "b"][home])}]);
+    let mut answer = ask(&client, json!({"input": reference})).await;
+    assert!(answer.status.is_server_error(), "{}", answer.status);
+    assert_eq!(answer.json().await.expect("JSON")["error"]["code"], "upstream_error");
+    assert_eq!(other.count().accepted, before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_says_nothing_but_unknown_ids_is_refused() {
+    for upstream in FORGETFUL {
+        let provider = ScriptedProvider::start().await;
+        let scene = forgetful(&provider, upstream).await;
+        for id in ["msg_of_somebody_0", "msg_1"] {
+            let input = json!([{"type": "item_reference", "id": id}]);
+            let mut answer = ask(&scene.client(), json!({"input": input, "instructions": "Be kind."})).await;
+            let error = answer.json().await.expect("JSON")["error"].clone();
+            assert_eq!(
+                (answer.status, &error["param"]),
+                (http::StatusCode::BAD_REQUEST, &json!("input")),
+                "{upstream}"
+            );
+            assert_eq!(error["code"], "unsupported_for_backend", "{upstream}");
+        }
+        assert_eq!(provider.count().accepted, 0, "{upstream}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_kept_here_has_lost_nothing() {
+    for upstream in FORGETFUL {
+        let provider = ScriptedProvider::start().await;
+        let scene = forgetful(&provider, upstream).await;
+        let client = scene.client().with_header("x-lockgate-strict", "1");
+        let fields = json!({"input": "x", "store": true, "prompt_cache_key": "k"});
+        let answer = ask(&client, fields).await;
+        assert_eq!(
+            (answer.status, answer.header("x-lockgate-dropped")),
+            (http::StatusCode::OK, None),
+            "{upstream}"
+        );
+        assert_eq!(response_of(answer).await["store"], true, "{upstream}");
+    }
 }

@@ -28,6 +28,7 @@ const KNOWN: &[&str] = &[
     "prompt_cache_key",
     "previous_response_id",
     "conversation",
+    "store",
 ];
 
 /// Outlines a request; `own` is offered each known field that is not shared, and says whether it has taken the value.

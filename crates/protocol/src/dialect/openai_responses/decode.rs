@@ -1,5 +1,8 @@
 //! Reads a responses request, compactions included: its input items; never judges a field or item it does not know.
 
+use std::borrow::Cow;
+
+use super::seal;
 use crate::conversation::seal::Seal;
 use crate::dialect::Dialect;
 use crate::dialect::ask::{DecodeError, Outline, Role};
@@ -26,6 +29,13 @@ pub(crate) fn outline(text: &str) -> Result<Outline, DecodeError> {
                 return Ok(false);
             }
             "previous_response_id" => outline.previous_response_id = fields::text(scan)?,
+            "store" => match scan.kind() {
+                Kind::True | Kind::False => outline.store = Some(fields::flag(scan, "store")?),
+                // What is wrong with it, its reader says.
+                Kind::Object | Kind::Array | Kind::String | Kind::Number | Kind::Null | Kind::Nothing => {
+                    return Ok(false);
+                }
+            },
             _ => return Ok(false),
         }
         Ok(true)
@@ -87,35 +97,40 @@ fn item(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<Origin, DecodeErro
         }
         ("encrypted_content", Kind::String) => {
             let sealed = scan.string()?;
-            if Seal::is_wrapped(&sealed.value()) {
-                origin = Origin::Foreign;
+            match Seal::is_wrapped(&sealed.value()) {
+                true => origin = Origin::Foreign,
+                false => outline.seal_mark = Some(seal::mark(&sealed.value())),
             }
             weigh::weigh(outline, weigh::length(sealed.span().len()));
             Ok(())
         }
         ("id", Kind::String) => {
-            shape.has_id = true;
-            weigh::bulk(scan, outline)
+            let id = scan.string()?;
+            weigh::weigh(outline, weigh::length(id.span().len()));
+            shape.id = Some(id.value());
+            Ok(())
         }
         _ => weigh::bulk(scan, outline),
     })?;
-    outline.refers_to_items |= shape.is_reference();
+    outline.refers_to.extend(shape.reference());
     outline.places.beginning.meet(role, said);
     Ok(origin)
 }
 
 /// What tells an item from a mere reference to one.
 #[derive(Default)]
-struct Shape {
-    has_id: bool,
+struct Shape<'a> {
+    id: Option<Cow<'a, str>>,
     has_role: bool,
     /// None without a type.
     names_reference: Option<bool>,
 }
 
-impl Shape {
-    fn is_reference(&self) -> bool {
-        self.has_id && self.names_reference.unwrap_or(!self.has_role)
+impl Shape<'_> {
+    /// The id that it is and nothing else.
+    fn reference(self) -> Option<String> {
+        let is_reference = self.names_reference.unwrap_or(!self.has_role);
+        self.id.filter(|_| is_reference).map(Cow::into_owned)
     }
 }
 

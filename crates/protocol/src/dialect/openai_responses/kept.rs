@@ -11,7 +11,7 @@ use super::item::Reader;
 use super::request::{history, settle};
 use crate::conversation::loss::Place;
 use crate::conversation::part::{Content, Part};
-use crate::conversation::request::Request;
+use crate::conversation::request::{Request, Role};
 use crate::dialect::Dialect;
 use crate::dialect::ask::DecodeError;
 use crate::dialect::openai_responses::object::{self, Object};
@@ -113,6 +113,13 @@ pub fn references(request: &Request) -> Vec<String> {
         }
     }
     responses
+}
+
+/// Whether a request says nothing but what it refers to by ids, as far as that is not known here.
+pub fn only_refers(request: &Request) -> bool {
+    let said = request.turns.iter().filter(|turn| turn.role != Role::System);
+    let mut parts = said.flat_map(|turn| &turn.parts).peekable();
+    parts.peek().is_some() && parts.all(|part| reference(part).is_some())
 }
 
 /// Puts the items of a kept response in the places where `request` refers to them.
@@ -255,7 +262,7 @@ fn user_message(said: &str) -> String {
 }
 
 /// The id that an item refers to and is nothing else.
-fn reference(part: &Part) -> Option<String> {
+pub(crate) fn reference(part: &Part) -> Option<String> {
     let Content::Native(native) = &part.content else { return None };
     if native.dialect != Dialect::OpenAiResponses {
         return None;

@@ -3,6 +3,7 @@
 pub(crate) mod read;
 pub(crate) mod write;
 
+use super::seal;
 use crate::dialect::glance::{EventAt, Glance};
 use crate::dialect::openai::choices::generated;
 use crate::dialect::openai::{error, usage};
@@ -14,10 +15,12 @@ pub(crate) fn event(text: &str, at: EventAt<'_>) -> Result<Glance, Malformed> {
     let mut scan = Scan::new(text);
     let mut glance = Glance::default();
     let (mut kind, mut inner, mut failure, mut written) = (None, None, None, 0);
+    let mut told = Glance::default();
     scan.object(|scan, key| {
         match &*key.value() {
             "type" if scan.kind() == Kind::String => kind = Some(scan.string()?.value()),
             "response" if scan.kind() == Kind::Object => inner = Some(response(scan)?),
+            "item" => item(scan, &mut told)?,
             "delta" => generated(scan, &mut written)?,
             "error" => failure = error::failure(scan.written()?),
             "sequence_number" => {
@@ -36,6 +39,7 @@ pub(crate) fn event(text: &str, at: EventAt<'_>) -> Result<Glance, Malformed> {
     let fails = matches!(kind, "response.failed" | "error");
     match kind {
         "response.completed" | "response.incomplete" => glance.terminal = true,
+        "response.output_item.done" => glance.handles = told.handles,
         _ if kind.ends_with(".delta") => glance.output_bytes = written,
         _ => {}
     }
@@ -65,7 +69,7 @@ fn response(scan: &mut Scan<'_>) -> Result<Glance, Malformed> {
         match &*key.value() {
             "output" if scan.kind() == Kind::Array => {
                 glance.is_answer = true;
-                scan.array(|scan, _| item(scan, &mut glance.output_bytes))?;
+                scan.array(|scan, _| item(scan, &mut glance))?;
             }
             "usage" if scan.kind() == Kind::Object => {
                 let written = scan.written()?;
@@ -90,14 +94,37 @@ fn response(scan: &mut Scan<'_>) -> Result<Glance, Malformed> {
 }
 
 /// An output item: a message's parts, a call's arguments, a piece of reasoning.
-fn item(scan: &mut Scan<'_>, bytes: &mut u64) -> Result<(), Malformed> {
+fn item(scan: &mut Scan<'_>, glance: &mut Glance) -> Result<(), Malformed> {
     if scan.kind() != Kind::Object {
         return scan.skip();
     }
-    scan.object(|scan, key| match &*key.value() {
-        "content" | "summary" if scan.kind() == Kind::Array => scan.array(|scan, _| item(scan, bytes)),
-        "text" | "refusal" | "arguments" | "input" | "name" => generated(scan, bytes),
-        _ => scan.skip(),
+    scan.object(|scan, key| match (&*key.value(), scan.kind()) {
+        ("id", Kind::String) => {
+            glance.handles.push(scan.string()?.value().into_owned());
+            Ok(())
+        }
+        ("encrypted_content", Kind::String) => {
+            glance.handles.push(seal::mark(&scan.string()?.value()));
+            Ok(())
+        }
+        ("content" | "summary", Kind::Array) => scan.array(|scan, _| piece(scan, &mut glance.output_bytes)),
+        (name, _) => said(name, scan, &mut glance.output_bytes),
     })?;
     Ok(())
+}
+
+/// A piece of what an item says.
+fn piece(scan: &mut Scan<'_>, bytes: &mut u64) -> Result<(), Malformed> {
+    if scan.kind() != Kind::Object {
+        return scan.skip();
+    }
+    scan.object(|scan, key| said(&key.value(), scan, bytes))?;
+    Ok(())
+}
+
+fn said(name: &str, scan: &mut Scan<'_>, bytes: &mut u64) -> Result<(), Malformed> {
+    match name {
+        "text" | "refusal" | "arguments" | "input" | "name" => generated(scan, bytes),
+        _ => scan.skip(),
+    }
 }

@@ -98,7 +98,7 @@ fn a_request_that_refers_to_items_is_known_by_its_outline() {
     ] {
         let body = format!(r#"{{"model":"m","input":{input}}}"#);
         let outline = crate::outline(Dialect::OpenAiResponses, body.as_bytes()).unwrap();
-        assert_eq!(outline.refers_to_items, refers, "{input}");
+        assert_eq!(!outline.refers_to.is_empty(), refers, "{input}");
     }
 }
 

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use crate::conversation::loss::{Loss, Place};
-use crate::conversation::part::{Content, Part, Text};
-use crate::conversation::request::{Amount, Format, Reasoning, Request, Role, Sampling, Turn};
+use crate::conversation::part::{Content, Native, Part, Text};
+use crate::conversation::request::{Amount, Format, OwnField, Reasoning, Request, Role, Sampling, Turn};
 use crate::conversation::seal::Seal;
 use crate::dialect::Dialect;
 use crate::dialect::ask::DecodeError;
@@ -51,7 +51,11 @@ pub(crate) fn decode(text: &str) -> Result<Request, DecodeError> {
     prompt(&mut object, &mut request)?;
     wishes(&mut object, &mut request)?;
     answer(&mut object, &mut request)?;
-    object.left_over(&mut request.losses);
+    let left = object.into_fields().map(|(name, written)| OwnField {
+        name: name.into_owned(),
+        value: Native { dialect: Dialect::OpenAiResponses, json: object::json(written) },
+    });
+    request.own_fields = left.collect();
     Ok(request)
 }
 

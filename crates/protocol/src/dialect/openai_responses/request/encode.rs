@@ -9,10 +9,11 @@ use crate::conversation::loss::{Aspect, Field, Loss, Place};
 use crate::conversation::part::{
     Cache, Content, Document, Image, Json, Part, Source, Takes, Thinking, ToolCall, ToolResult,
 };
-use crate::conversation::request::{Amount, Format, Reasoning, Request, Role, Turn};
+use crate::conversation::request::{Amount, Format, OwnField, Reasoning, Request, Role, Turn};
 use crate::conversation::seal::Seal;
 use crate::dialect::Dialect;
 use crate::dialect::openai_responses::item::{object_text, output_text};
+use crate::dialect::openai_responses::kept;
 use crate::dialect::openai_responses::tool::{self, WireChoice, WireTool};
 use crate::dialect::openai_responses::wire::{Item, Mark, Output, Piece, Sound};
 use crate::dialect::write;
@@ -54,6 +55,18 @@ struct Body<'a> {
     previous_response_id: Option<&'a str>,
     store: bool,
     stream: bool,
+    #[serde(flatten)]
+    own: OwnFields<'a>,
+}
+
+/// What the client's dialect has beside all this, where that is this one.
+struct OwnFields<'a>(&'a [OwnField]);
+
+impl Serialize for OwnFields<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let own = self.0.iter().filter(|field| field.value.dialect == Dialect::OpenAiResponses);
+        serializer.collect_map(own.map(|field| (&field.name, &field.value.json)))
+    }
 }
 
 #[derive(Serialize)]
@@ -89,7 +102,8 @@ struct Thought<'a> {
 
 /// Writes a request.
 pub(crate) fn encode(request: &Request, target: &Target<'_>) -> Encoded {
-    let mut writer = Writer { input: Vec::new(), losses: Vec::new() };
+    let refers = !target.manner.keeps_no_responses;
+    let mut writer = Writer { input: Vec::new(), losses: Vec::new(), refers };
     let (leading, rest) = writer.instructions(&request.turns);
     rest.iter().for_each(|turn| writer.turn(turn));
     let mut tools = Vec::new();
@@ -100,7 +114,7 @@ pub(crate) fn encode(request: &Request, target: &Target<'_>) -> Encoded {
         }
         writer.cached(offered.cache, &offered.at);
     }
-    let Writer { input, mut losses } = writer;
+    let Writer { input, mut losses, .. } = writer;
     // A choice among no tools is refused.
     let offers = !tools.is_empty();
     losses.extend(unsaid(request, &tools));
@@ -132,8 +146,9 @@ pub(crate) fn encode(request: &Request, target: &Target<'_>) -> Encoded {
         prompt_cache_key: request.prompt_cache_key.as_deref(),
         previous_response_id: request.previous_response_id.as_deref(),
         // Other dialects' services keep no answers, and their clients do not expect it.
-        store: request.store.unwrap_or(false),
+        store: request.store.unwrap_or(false) && !target.manner.keeps_no_responses,
         stream: request.stream,
+        own: OwnFields(&request.own_fields),
     };
     Encoded { body: write::json(&body), losses }
 }
@@ -197,6 +212,8 @@ fn wants_seals(reasoning: &Reasoning) -> bool {
 struct Writer<'a> {
     input: Vec<Item<'a>>,
     losses: Vec<Loss>,
+    /// Whether the server may know what is meant by an id.
+    refers: bool,
 }
 
 impl<'a> Writer<'a> {
@@ -257,7 +274,10 @@ impl<'a> Writer<'a> {
                     }
                     None => self.lose(&part.at),
                 },
-                (Content::Native(native), _) if native.dialect == Dialect::OpenAiResponses => {
+                (Content::Native(native), _)
+                    if native.dialect == Dialect::OpenAiResponses
+                        && (self.refers || kept::reference(part).is_none()) =>
+                {
                     self.message(turn.role, &mut pieces);
                     self.input.push(Item::Native(&native.json));
                 }

@@ -103,8 +103,9 @@ fn codex_is_understood() {
             ("reasoning", json!({"effort": "high", "summary": "auto"})),
             ("max_output_tokens", json!(null)),
             ("text", json!({"verbosity": "low"})),
+            ("client_metadata", json!({"x": "y"})),
         ],
-        &["client_metadata", "input[3].phase", "tools[2].description"],
+        &["input[3].phase", "tools[2].description"],
     );
     let (back, _) = written(&request);
     let types: Vec<&str> =
@@ -150,19 +151,15 @@ fn every_field_is_carried_or_named() {
             ("text", json!({"format": schema})),
             ("reasoning", json!({"effort": "none"})),
             ("include", json!(null)),
+            // What the conversation has no word for is this dialect's own.
+            ("background", json!(true)),
+            ("max_tool_calls", json!(3)),
+            ("prompt", json!({"id": "p"})),
+            ("top_k", json!(4)),
+            ("top_logprobs", json!(2)),
+            ("truncation", json!("auto")),
         ],
-        &[
-            "background",
-            "include[0]",
-            "max_tool_calls",
-            "prompt",
-            "reasoning.context",
-            "stream_options.include_obfuscation",
-            "text.extra",
-            "top_k",
-            "top_logprobs",
-            "truncation",
-        ],
+        &["include[0]", "reasoning.context", "stream_options.include_obfuscation", "text.extra"],
     );
     check(
         &json!({"input": "hi", "background": false, "truncation": "disabled", "top_logprobs": 0,

@@ -1,0 +1,50 @@
+//! Decides what Gemini's paths say: the model, its method, and how the answer is framed; never who serves it.
+
+use protocol::Dialect;
+
+use super::super::accept::Arrival;
+use crate::{forward, routes};
+
+/// What Gemini's paths say.
+pub(super) struct ModelPath {
+    pub(super) model: String,
+    pub(super) method: Box<str>,
+    query: Option<Box<str>>,
+}
+
+impl ModelPath {
+    pub(super) fn of(arrival: &Arrival) -> Option<Self> {
+        let (model, method) =
+            routes::method_of_model(arrival.tail()).filter(|_| arrival.dialect == Dialect::Gemini)?;
+        let model = percent_encoding::percent_decode_str(model).decode_utf8_lossy().into_owned();
+        let query = forward::path("", arrival.head.uri.query());
+        let query = query.strip_prefix('?').map(Box::from);
+        Some(Self { model, method: method.into(), query })
+    }
+
+    /// Streams are events only for who asks for them.
+    pub(super) fn wants_array(&self) -> bool {
+        &*self.method == "streamGenerateContent" && !self.pairs().any(|pair| pair == "alt=sse")
+    }
+
+    fn pairs(&self) -> impl Iterator<Item = &str> {
+        self.query.iter().flat_map(|query| query.split('&')).filter(|pair| !pair.is_empty())
+    }
+
+    /// Streams come from the backend as events, whatever the client reads.
+    pub(super) fn method(&self) -> MethodOfModel {
+        let kept = self.pairs().filter(|pair| !pair.starts_with("alt="));
+        let alt = (&*self.method == "streamGenerateContent").then_some("alt=sse");
+        let query = kept.chain(alt).collect::<Vec<_>>().join("&");
+        MethodOfModel {
+            name: self.method.clone(),
+            query: Some(query.into_boxed_str()).filter(|query| !query.is_empty()),
+        }
+    }
+}
+
+/// A method of a model, as Gemini's paths name it, and the query for the backend.
+pub(in crate::pipeline) struct MethodOfModel {
+    pub(in crate::pipeline) name: Box<str>,
+    pub(in crate::pipeline) query: Option<Box<str>>,
+}
