@@ -13,6 +13,8 @@ pub struct Vendor {
     pub aliases: &'static [&'static str],
     /// Where its API is; none where each account has an address of its own.
     pub base_url: Option<&'static str>,
+    /// Other hosts of the same API: those of other regions, and of former names.
+    pub(crate) hosts: &'static [&'static str],
     /// The environment variable its users keep their key in; none where there is no usual one, or no key.
     pub env: Option<&'static str>,
     /// What a probe asks for below its API: answered only to a good credential, where there is such a thing.
@@ -78,10 +80,16 @@ const fn chat_and_messages(path: &'static str, messages: &'static str) -> [Tongu
     [chat, bearer(Dialect::AnthropicMessages, messages), completions, embeddings, raw]
 }
 
-/// Servers for one's own machine: everything at one address.
+/// Everything at one address, as most servers for one's own machine have it.
 const fn local(path: &'static str) -> [Tongue; 6] {
     let [chat, responses, completions, embeddings, raw] = chat_and_responses(path);
     [chat, responses, bearer(Dialect::AnthropicMessages, path), completions, embeddings, raw]
+}
+
+/// The same, where what Messages would take is counted, too.
+const fn counting(all: [Tongue; 6]) -> [Tongue; 6] {
+    let [chat, responses, messages, completions, embeddings, raw] = all;
+    [chat, responses, Tongue { counts: true, ..messages }, completions, embeddings, raw]
 }
 
 const CHAT: &[Tongue] = &chat("/v1");
@@ -92,6 +100,7 @@ pub(crate) const COMPATIBLE: &Vendor = &Vendor {
     name: "openai_compatible",
     aliases: &[],
     base_url: None,
+    hosts: &[],
     env: None,
     health_path: MODELS_PATH,
     tongues: &chat_and_responses("/v1"),
@@ -134,13 +143,14 @@ pub const VENDORS: &[Vendor] = &[
         env: None,
         ..vendor("azure", &["azure_openai"], "", "")
     },
+    // https://docs.api.nvidia.com/nim/reference/llm-apis
     vendor("nvidia", &["nvidia_nim", "nim"], "https://integrate.api.nvidia.com/v1", "NVIDIA_API_KEY"),
     Vendor {
-        // It lists its models to everybody, and tells of a key only to its holder. Its Responses keep nothing, and refuse
-        // `previous_response_id`: https://openrouter.ai/docs/api_reference/responses/error-handling
+        // It lists its models to everybody, and tells of a key only to its holder. Its Responses refuse `store: true`
+        // and `previous_response_id`: https://openrouter.ai/docs/api_reference/responses/error-handling
         health_path: "key",
         tongues: &local("/api/v1"),
-        manner: Manner { takes_cache_control: true, ..USUAL },
+        manner: Manner { takes_cache_control: true, keeps_no_responses: true, ..USUAL },
         ..vendor("openrouter", &[], "https://openrouter.ai/api/v1", "OPENROUTER_API_KEY")
     },
     Vendor {
@@ -149,8 +159,9 @@ pub const VENDORS: &[Vendor] = &[
         ..vendor("deepseek", &[], "https://api.deepseek.com/v1", "DEEPSEEK_API_KEY")
     },
     Vendor {
+        // "Doesn't support stateful conversations yet": https://console.groq.com/docs/responses-api
         tongues: &chat_and_responses("/openai/v1"),
-        manner: Manner { lacks_developer: true, ..Manner::ORIGINAL },
+        manner: Manner { lacks_developer: true, keeps_no_responses: true, ..Manner::ORIGINAL },
         ..vendor("groq", &[], "https://api.groq.com/openai/v1", "GROQ_API_KEY")
     },
     Vendor {
@@ -159,26 +170,45 @@ pub const VENDORS: &[Vendor] = &[
         manner: Manner { refuses_stream_options: true, ..USUAL },
         ..vendor("mistral", &["mistralai"], "https://api.mistral.ai/v1", "MISTRAL_API_KEY")
     },
-    vendor("together", &["together_ai", "togetherai"], "https://api.together.xyz/v1", "TOGETHER_API_KEY"),
     Vendor {
-        tongues: &chat_and_responses("/inference/v1"),
+        // https://docs.together.ai/docs/openai-api-compatibility
+        hosts: &["api.together.xyz"],
+        ..vendor("together", &["together_ai", "togetherai"], "https://api.together.ai/v1", "TOGETHER_API_KEY")
+    },
+    Vendor {
+        // It keeps responses for 30 days, and takes its own key as a bearer for Messages, too:
+        // https://docs.fireworks.ai/guides/response-api and tools-sdks/anthropic-compatibility
+        tongues: &local("/inference/v1"),
         ..vendor("fireworks", &["fireworks_ai"], "https://api.fireworks.ai/inference/v1", "FIREWORKS_API_KEY")
     },
     Vendor {
+        // Of its models one alone knows the role: https://inference-docs.cerebras.ai/resources/openai
         manner: Manner { lacks_developer: true, ..Manner::ORIGINAL },
         ..vendor("cerebras", &[], "https://api.cerebras.ai/v1", "CEREBRAS_API_KEY")
     },
     Vendor {
-        tongues: &chat_and_responses("/v1"),
+        // Responses come first there and are kept for 30 days; chat is called legacy, and Messages are withdrawn:
+        // https://docs.x.ai/developers/model-capabilities/text/comparison
+        tongues: &openai("/v1", Shown::Bearer),
+        hosts: &["us.api.x.ai"],
         ..vendor("xai", &["x-ai", "grok"], "https://api.x.ai/v1", "XAI_API_KEY")
     },
     Vendor {
+        // https://deepinfra.com/docs/advanced/openai_api
         tongues: &chat("/v1/openai"),
         ..vendor("deepinfra", &[], "https://api.deepinfra.com/v1/openai", "DEEPINFRA_API_KEY")
     },
-    vendor("sambanova", &[], "https://api.sambanova.ai/v1", "SAMBANOVA_API_KEY"),
     Vendor {
+        // Its Responses are stateless, and its Messages counted: https://docs.sambanova.ai/docs/en/features/responses
+        // and anthropic-compatibility
+        tongues: &counting(local("/v1")),
+        manner: FORGETFUL,
+        ..vendor("sambanova", &[], "https://api.sambanova.ai/v1", "SAMBANOVA_API_KEY")
+    },
+    Vendor {
+        // https://platform.kimi.ai/docs/api/overview
         tongues: &chat_and_messages("/v1", "/anthropic/v1"),
+        hosts: &["api.moonshot.cn"],
         ..vendor("moonshot", &["moonshotai", "kimi"], "https://api.moonshot.ai/v1", "MOONSHOT_API_KEY")
     },
     Vendor {
@@ -187,16 +217,21 @@ pub const VENDORS: &[Vendor] = &[
         ..vendor("zhipu", &["bigmodel"], "https://open.bigmodel.cn/api/paas/v4", "ZHIPU_API_KEY")
     },
     Vendor {
+        // https://docs.z.ai/guides/develop/openai/python and scenario-example/develop-tools/claude; its Responses are for
+        // one of its plans, at an address of their own.
         tongues: &chat_and_messages("/api/paas/v4", "/api/anthropic/v1"),
         ..vendor("zai", &["z-ai"], "https://api.z.ai/api/paas/v4", "ZAI_API_KEY")
     },
     Vendor {
         // https://platform.minimax.io/docs/api-reference/text-anthropic-api
         tongues: &chat_and_messages("/v1", "/anthropic/v1"),
+        hosts: &["api.minimaxi.com"],
         ..vendor("minimax", &[], "https://api.minimax.io/v1", "MINIMAX_API_KEY")
     },
     Vendor {
-        // https://help.aliyun.com/en/model-studio/anthropic-api-messages
+        // https://help.aliyun.com/en/model-studio/anthropic-api-messages. Its Responses leave `instructions` unread
+        // (https://www.alibabacloud.com/help/en/model-studio/qwen-api-via-openai-responses), so they are not asked for.
+        hosts: &["dashscope-intl.aliyuncs.com", "dashscope-us.aliyuncs.com"],
         tongues: &chat_and_messages("/compatible-mode/v1", "/apps/anthropic/v1"),
         ..vendor(
             "dashscope",
@@ -208,28 +243,41 @@ pub const VENDORS: &[Vendor] = &[
     Vendor {
         // https://docs.siliconflow.cn/cn/api-reference/chat-completions/messages
         tongues: &chat_and_messages("/v1", "/v1"),
+        hosts: &["api.siliconflow.com"],
         ..vendor("siliconflow", &[], "https://api.siliconflow.cn/v1", "SILICONFLOW_API_KEY")
     },
     vendor("hyperbolic", &[], "https://api.hyperbolic.xyz/v1", "HYPERBOLIC_API_KEY"),
-    vendor("nebius", &[], "https://api.studio.nebius.com/v1", "NEBIUS_API_KEY"),
-    // https://docs.ollama.com/api/anthropic-compatibility
-    on_this_machine("ollama", &[], "http://127.0.0.1:11434/v1"),
-    on_this_machine("vllm", &[], "http://127.0.0.1:8000/v1"),
+    Vendor {
+        // https://docs.tokenfactory.nebius.com/api-reference/introduction
+        hosts: &["api.studio.nebius.com", "api.studio.nebius.ai"],
+        ..vendor("nebius", &[], "https://api.tokenfactory.nebius.com/v1", "NEBIUS_API_KEY")
+    },
+    Vendor {
+        // https://docs.ollama.com/api/openai-compatibility and anthropic-compatibility
+        manner: FORGETFUL,
+        ..on_this_machine("ollama", &[], "http://127.0.0.1:11434/v1")
+    },
+    Vendor {
+        // It keeps responses only with VLLM_ENABLE_RESPONSES_API_STORE=1, and ignores `store` without (vllm/envs.py).
+        manner: FORGETFUL,
+        ..on_this_machine("vllm", &[], "http://127.0.0.1:8000/v1")
+    },
+    // It goes on with a `previous_response_id`: https://lmstudio.ai/docs/developer/rest
     on_this_machine("lmstudio", &["lm_studio"], "http://127.0.0.1:1234/v1"),
     Vendor {
-        // https://github.com/ggml-org/llama.cpp/tree/master/tools/server: Messages and their count are its own, and a
-        // null is not as good as nothing.
-        tongues: &{
-            let [chat, responses, messages, completions, embeddings, raw] = local("/v1");
-            [chat, responses, Tongue { counts: true, ..messages }, completions, embeddings, raw]
-        },
-        manner: Manner { refuses_nulls: true, ..USUAL },
+        // https://github.com/ggml-org/llama.cpp/tree/master/tools/server: Messages and their count are its own, a null is
+        // not as good as nothing, and `previous_response_id` is refused.
+        tongues: &counting(local("/v1")),
+        manner: Manner { refuses_nulls: true, ..FORGETFUL },
         ..on_this_machine("llama_cpp", &["llamacpp", "llama.cpp"], "http://127.0.0.1:8080/v1")
     },
 ];
 
 /// That of most who followed OpenAI.
 const USUAL: Manner = Manner { takes_max_tokens: true, lacks_developer: true, ..Manner::ORIGINAL };
+
+/// The same, where Responses are answered and not kept.
+const FORGETFUL: Manner = Manner { keeps_no_responses: true, ..USUAL };
 
 const fn vendor(
     name: &'static str,
@@ -241,6 +289,7 @@ const fn vendor(
         name,
         aliases,
         base_url: Some(base_url),
+        hosts: &[],
         env: Some(env),
         health_path: MODELS_PATH,
         tongues: CHAT,
@@ -271,7 +320,9 @@ pub fn vendor_of_host(url: &str) -> Option<&'static Vendor> {
     }
     let of_all = VENDORS.iter().filter_map(|vendor| Some((vendor, vendor.base_url?)));
     let mut public = of_all.filter(|(_, base_url)| base_url.starts_with("https://"));
-    public.find(|(_, base_url)| host_of(base_url) == Some(host)).map(|(vendor, _)| vendor)
+    let leads_there =
+        |vendor: &Vendor, base_url| host_of(base_url) == Some(host) || vendor.hosts.contains(&host);
+    public.find(|(vendor, base_url)| leads_there(vendor, base_url)).map(|(vendor, _)| vendor)
 }
 
 /// The host of an absolute http(s) URL, without user, port or path.
@@ -291,9 +342,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_name_or_alias_is_given_twice() {
+    fn no_name_alias_or_host_is_given_twice() {
         let mut names: Vec<&str> =
-            VENDORS.iter().flat_map(|v| v.aliases.iter().copied().chain([v.name])).collect();
+            VENDORS.iter().flat_map(|v| v.aliases.iter().chain(v.hosts).copied().chain([v.name])).collect();
         let count = names.len();
         names.sort_unstable();
         names.dedup();
@@ -328,6 +379,7 @@ mod tests {
         for (url, vendor) in [
             ("https://integrate.api.nvidia.com/v1", Some("nvidia")),
             ("https://my-account.openai.azure.com/openai/v1", Some("azure")),
+            ("https://api.together.xyz/v1", Some("together")),
             ("http://127.0.0.1:11434/v1", None),
         ] {
             assert_eq!(vendor_of_host(url).map(|v| v.name), vendor, "{url}");
