@@ -20,6 +20,7 @@ pub struct Metrics {
     requests: Family<RequestLabels, Counter>,
     refused: Family<CodeLabel, Counter>,
     kept: Family<RequestLabels, Counter>,
+    untold: Family<DialectLabel, Counter>,
     resumed: Counter,
     /// Kept responses that did not go to the disk.
     pub(crate) unwritten: Counter,
@@ -198,6 +199,7 @@ impl Metrics {
             requests: Family::default(),
             refused: Family::default(),
             kept: Family::default(),
+            untold: Family::default(),
             resumed: Counter::default(),
             unwritten: Counter::default(),
             first_event: Family::new_with_constructor(latency),
@@ -223,6 +225,8 @@ impl Metrics {
             "Requests whose status a keepalive had told before their outcome was known",
             self.kept.clone(),
         );
+        let help = "Answers with something that their client's dialect cannot say";
+        registry.register("answers_untold", help, self.untold.clone());
         registry.register("streams_resumed", "Streams continued on another connection", self.resumed.clone());
         let help = "Kept responses that a restart would forget";
         registry.register("responses_unwritten", help, self.unwritten.clone());
@@ -338,6 +342,10 @@ impl Metrics {
 
     pub(crate) fn resumed(&self) {
         self.resumed.inc();
+    }
+
+    pub(crate) fn untold(&self, dialect: Dialect) {
+        self.untold.get_or_create(&DialectLabel { dialect: Dialect::name(dialect) }).inc();
     }
 
     pub(crate) fn settled(&self, receipt: &Receipt) {

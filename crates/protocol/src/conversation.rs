@@ -12,4 +12,5 @@ pub mod part;
 pub mod request;
 pub mod seal;
 pub mod tool;
+pub(crate) mod untold;
 pub mod usage;

@@ -32,7 +32,7 @@ pub use relay::edit::{Edits, rename_model, rewrite};
 pub use relay::stream::{StreamEnd, StreamFault, StreamPlan, StreamRelay, StreamTally};
 pub use translate::{
     Encoded, Manner, StreamTranslator, Target, can_be_told, converses, decode_answer, decode_request,
-    encode_answer, encode_request, loss_paths,
+    encode_answer, encode_request, loss_paths, untold,
 };
 
 /// A body as a list of slices that follow each other; never copied together.

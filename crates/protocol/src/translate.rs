@@ -9,7 +9,9 @@ use bytes::Bytes;
 use crate::conversation::answer::{Answer, AnswerPlan};
 use crate::conversation::event::Event;
 use crate::conversation::loss::{Aspect, Field, Loss, Place};
+use crate::conversation::part::Content;
 use crate::conversation::request::Request;
+use crate::conversation::untold::of_part;
 use crate::dialect::Dialect;
 use crate::dialect::ask::DecodeError;
 use crate::dialect::error::WireError;
@@ -39,10 +41,21 @@ pub(crate) struct ClientHalf {
     pub(crate) field_path: fn(Field) -> &'static str,
     /// Where in a part it writes an aspect of it; empty where that has no field of its own.
     pub(crate) aspect_path: fn(Aspect) -> &'static str,
+    /// Whether it can say what is no text, thought or call, if that is not another dialect's own.
+    pub(crate) media: Media,
     /// What was answered, in this dialect.
     pub(crate) encode_answer: fn(&Answer, &AnswerPlan) -> Bytes,
     /// A writer at the start of a stream.
     pub(crate) writer: fn(AnswerPlan) -> Box<dyn EventWriter>,
+}
+
+/// What becomes of pictures, sound and documents in an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Media {
+    /// They are told.
+    Told,
+    /// There is no word for them.
+    Untold,
 }
 
 /// The upstream half of a stream: framed events in, steps of the answer out.
@@ -188,6 +201,25 @@ pub fn decode_answer(dialect: Dialect, body: &[u8]) -> Result<Answer, Failure> {
 /// The answer as `dialect` writes it. `None` where the dialect does not converse.
 pub fn encode_answer(dialect: Dialect, answer: &Answer, plan: &AnswerPlan) -> Option<Bytes> {
     Some((client(dialect)?.encode_answer)(answer, plan))
+}
+
+/// What of an answer `dialect` cannot tell its client, by name, each once.
+pub fn untold(dialect: Dialect, answer: &Answer) -> Vec<String> {
+    let Some(client) = client(dialect) else { return Vec::new() };
+    let is_told = |content: &Content| match content {
+        Content::Native(native) => native.dialect == dialect,
+        Content::Image(_) | Content::Document(_) | Content::Audio(_) => client.media == Media::Told,
+        Content::ToolResult(_) => false,
+        Content::Text(_) | Content::Refusal(_) | Content::Thinking(_) | Content::ToolCall(_) => true,
+    };
+    let lost = answer.parts.iter().map(|part| &part.content).filter(|content| !is_told(content));
+    let mut names: Vec<String> = Vec::new();
+    for name in lost.filter_map(of_part) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
 }
 
 fn no_conversation(dialect: Dialect) -> Failure {

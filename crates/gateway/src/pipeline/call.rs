@@ -32,7 +32,7 @@ pub(crate) struct Reply {
 /// What the answer consists of.
 pub(super) enum Content {
     /// A whole JSON answer, checked to be complete.
-    Whole { body: Bytes, outline: Option<AnswerOutline> },
+    Whole { body: Bytes, outline: Option<AnswerOutline>, untold: Vec<String> },
     /// An event stream whose first event is here.
     Stream(Box<Stream>),
     /// Bytes that pass through as they come.
@@ -138,7 +138,7 @@ pub(super) fn open_beside(ask: &Ask, mut lease: Lease, ticket: &mut Ticket) -> O
 
 /// Calls the backend and waits until its answer can be committed to.
 pub(super) async fn answer(ask: &Ask, sending: Sending) -> Result<Reply, Failed> {
-    let Sending { lease, outgoing: Outgoing { path, headers, body, dropped } } = sending;
+    let Sending { lease, outgoing: Outgoing { path, headers, body, mut lost } } = sending;
     let call = Call {
         method: ask.method.clone(),
         path: &path,
@@ -151,7 +151,10 @@ pub(super) async fn answer(ask: &Ask, sending: Sending) -> Result<Reply, Failed>
         Ok(answer) => commit::commit(ask, lease, answer).await?,
         Err(failure) => return Err(Failed::before_sending(lease, failure)),
     };
-    if let Some(dropped) = dropped {
+    if let Content::Whole { untold, .. } = &reply.content {
+        lost.extend(untold.iter().cloned());
+    }
+    if let Some(dropped) = outgoing::dropped(&lost) {
         reply.headers.insert(DROPPED.clone(), dropped);
     }
     Ok(reply)

@@ -25,7 +25,8 @@ pub(super) fn respond(ask: Ask, reply: Reply, mut ticket: Ticket) -> Response<Bo
     lease.serving.metrics.answered();
     facts.first_event = Some(facts.elapsed());
     let body = match content {
-        Content::Whole { body, outline } => {
+        Content::Whole { body, outline, untold } => {
+            facts.untold = untold;
             if let Some(outline) = &outline {
                 facts.answered(outline.usage, outline.output_bytes);
                 let minting = ask.minting(&lease);

@@ -33,6 +33,8 @@ pub(crate) struct Facts {
     pub(super) bytes_out: u64,
     pub(super) end: Option<End>,
     pub(super) meter: Meter,
+    /// What the answer has and the client was not told.
+    pub(super) untold: Vec<String>,
     pub(super) room: Reservation,
     purse: Purse,
     attempt: Option<Attempt>,
@@ -117,6 +119,7 @@ impl Facts {
             bytes_out: 0,
             end: None,
             meter: Meter::default(),
+            untold: Vec::new(),
             room,
             attempt: None,
             served: None,
@@ -243,6 +246,9 @@ impl Facts {
     /// Takes over what a stream's events have told so far.
     pub(super) fn streamed(&mut self, tally: &StreamTally) {
         self.meter = Meter { reported: tally.usage, output_bytes: tally.output_bytes, is_answered: true };
+        if self.untold.len() < tally.untold.len() {
+            self.untold.clone_from(&tally.untold);
+        }
     }
 
     /// Notes a stream's progress in the journal: once an interval, and with the provider's first figures, which often
@@ -396,7 +402,10 @@ pub(super) fn settle(mut facts: Box<Facts>) -> Option<Flush> {
     let last = facts.close(end.attempt, Some(end.status), end.code);
     let receipt = facts.receipt(&end, last.as_ref());
     facts.gateway.metrics.settled(&receipt);
-    log(&receipt);
+    if !facts.untold.is_empty() {
+        facts.gateway.metrics.untold(receipt.dialect_in);
+    }
+    log(&receipt, &facts.untold);
     if let Err(unwritten) = facts.room.write(&Entry::Settled { last, receipt }) {
         tracing::error!(request_id = facts.stamp.request_id(), %unwritten, "a receipt could not be written");
     }
@@ -445,7 +454,8 @@ fn may_have_cost(kind: FailureKind) -> bool {
     }
 }
 
-fn log(receipt: &Receipt) {
+fn log(receipt: &Receipt, untold: &[String]) {
+    let untold = (!untold.is_empty()).then(|| untold.join(","));
     tracing::info!(
         request_id = &*receipt.request_id,
         key = receipt.key.as_deref(),
@@ -461,6 +471,7 @@ fn log(receipt: &Receipt) {
         first_event_ms = receipt.first_event_ms,
         total_ms = receipt.total_ms,
         keepalive_committed = receipt.keepalive_committed,
+        untold = untold.as_deref(),
         "request"
     );
 }

@@ -5,3 +5,4 @@ mod crossing;
 mod faults;
 mod native;
 mod tools;
+mod untold;

@@ -18,7 +18,7 @@ mod write;
 
 use super::Dialect;
 use super::grammar::{Answers, Ending, Grammar, ModelIn, StreamUsage};
-use crate::translate::{ClientHalf, Halves};
+use crate::translate::{ClientHalf, Halves, Media};
 
 pub(crate) const GRAMMAR: Grammar = Grammar {
     outline: decode::outline,
@@ -38,6 +38,7 @@ const HALVES: Halves = Halves {
         decode_request: request::decode::decode,
         field_path: request::field_path,
         aspect_path: request::aspect_path,
+        media: Media::Told,
         encode_answer: answer::encode,
         writer: stream::write::writer,
     }),

@@ -10,7 +10,7 @@ mod wire;
 
 use super::grammar::{Answers, Ending, Grammar, ModelIn, StreamUsage};
 use super::openai;
-use crate::translate::{ClientHalf, Halves};
+use crate::translate::{ClientHalf, Halves, Media};
 
 pub(crate) const GRAMMAR: Grammar = Grammar {
     outline: decode::outline,
@@ -30,6 +30,7 @@ const HALVES: Halves = Halves {
         decode_request: request::decode::decode,
         field_path: request::decode::field_path,
         aspect_path: request::decode::aspect_path,
+        media: Media::Untold,
         encode_answer: answer::encode,
         writer: |plan| Box::new(stream::write::Writer::new(plan)),
     }),

@@ -16,7 +16,7 @@ mod wire;
 
 use super::grammar::{Answers, Ending, Grammar, ModelIn, StreamUsage};
 use super::openai;
-use crate::translate::{ClientHalf, Halves};
+use crate::translate::{ClientHalf, Halves, Media};
 
 pub(crate) const GRAMMAR: Grammar = Grammar {
     outline: decode::outline,
@@ -36,6 +36,7 @@ const HALVES: Halves = Halves {
         decode_request: request::decode,
         field_path: request::field_path,
         aspect_path: request::aspect_path,
+        media: Media::Untold,
         encode_answer: answer::encode,
         writer: stream::write::writer,
     }),

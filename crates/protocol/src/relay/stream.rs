@@ -74,6 +74,8 @@ pub struct StreamTally {
     /// By what else they may mean something of it that its maker alone has or reads, as in
     /// [`AnswerOutline`](crate::AnswerOutline::handles).
     pub handles: Vec<String>,
+    /// What could not be told in the client's dialect, by name; nothing where it is the upstream's, too.
+    pub untold: Vec<String>,
 }
 
 /// Relays one stream.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use super::{EventReader, EventWriter, client, halves};
 use crate::conversation::answer::AnswerPlan;
 use crate::conversation::event::{Delta, Event, Opening};
+use crate::conversation::untold::of_native;
 use crate::dialect::Dialect;
 use crate::dialect::error::WireError;
 use crate::dialect::grammar::{Grammar, grammar};
@@ -15,6 +16,7 @@ use crate::sse::{self, Framer};
 /// Translates one stream. What it puts out does not depend on how the chunks are cut.
 pub struct StreamTranslator {
     from: &'static Grammar,
+    to: Dialect,
     framer: Framer,
     reader: Box<dyn EventReader>,
     writer: Box<dyn EventWriter>,
@@ -37,6 +39,7 @@ impl StreamTranslator {
     pub fn new(from: Dialect, to: Dialect, plan: AnswerPlan, event_bytes_max: usize) -> Option<Self> {
         Some(Self {
             from: grammar(from),
+            to,
             framer: Framer::new(event_bytes_max),
             reader: (halves(from)?.reader)(),
             writer: (client(to)?.writer)(plan),
@@ -77,6 +80,11 @@ impl StreamTranslator {
             out.push(frames.into());
         }
         end
+    }
+
+    /// Whose words come out.
+    pub fn to(&self) -> Dialect {
+        self.to
     }
 
     /// What went through so far.
@@ -158,6 +166,13 @@ impl StreamTranslator {
         let written = match step {
             Event::Delta { delta: Delta::Text(text), .. } => text.len(),
             Event::Open { opening: Opening::ToolCall { name, .. }, .. } => name.len(),
+            Event::Open { opening: Opening::Native(native), .. } if native.dialect != self.to => {
+                let name = of_native(native);
+                if self.tally.untold.len() < UNTOLD_MAX && !self.tally.untold.contains(&name) {
+                    self.tally.untold.push(name);
+                }
+                0
+            }
             Event::Start { id, .. } => {
                 self.tally.response_id = Some(id.clone()).filter(|id| !id.is_empty());
                 0
@@ -180,6 +195,9 @@ impl StreamTranslator {
         self.tally.output_bytes = self.tally.output_bytes.saturating_add(written as u64);
     }
 }
+
+/// So many things that a stream cannot tell its client are named.
+const UNTOLD_MAX: usize = 32;
 
 /// What a fault is at the end of the body.
 fn end_of(fault: StreamFault) -> StreamEnd {

@@ -98,7 +98,7 @@ async fn error_answer(dialect: Dialect, mut answer: Answer) -> NoContent {
 async fn whole(dialect: Dialect, mut answer: Answer) -> Result<Content, Failure> {
     let body = answer.whole(ANSWER_BYTES_MAX).await?;
     let outline = protocol::inspect_answer(dialect, &body)?;
-    Ok(Content::Whole { body, outline: Some(outline) })
+    Ok(Content::Whole { body, outline: Some(outline), untold: Vec::new() })
 }
 
 /// A whole answer of another dialect, in the client's.
@@ -113,7 +113,7 @@ async fn translated(ask: &Ask, lease: &Lease, mut answer: Answer) -> Result<Cont
         output_bytes: found.output_bytes,
         ..AnswerOutline::default()
     };
-    Ok(Content::Whole { body, outline: Some(outline) })
+    Ok(Content::Whole { body, outline: Some(outline), untold: protocol::untold(ask.dialect, &read) })
 }
 
 /// What the writing of a translated answer depends on.
@@ -133,7 +133,7 @@ fn plan(ask: &Ask) -> Option<AnswerPlan> {
 async fn whole_unchecked(mut answer: Answer) -> Result<Content, Failure> {
     let body = answer.whole(ANSWER_BYTES_MAX).await?;
     let outline = protocol::inspect_answer(Dialect::OpenAiRaw, &body).ok();
-    Ok(Content::Whole { body, outline })
+    Ok(Content::Whole { body, outline, untold: Vec::new() })
 }
 
 async fn stream(ask: &Ask, lease: &Lease, mut answer: Answer) -> Result<Content, NoContent> {

@@ -24,7 +24,7 @@ pub(super) struct Outgoing {
     pub(super) headers: HeaderMap,
     pub(super) body: CallBody,
     /// What was not carried.
-    pub(super) dropped: Option<HeaderValue>,
+    pub(super) lost: Vec<String>,
 }
 
 /// What can be sent as often as need be; nothing for a body that comes from the client while it is sent.
@@ -81,7 +81,7 @@ fn relayed(ask: &Ask, lease: &Lease, body: CallBody) -> Outgoing {
         None => ask.path.to_string(),
     };
     let path = lease.serving.backend.addressing.path(&path, native);
-    Outgoing { path, headers: headers(ask, lease), body, dropped: None }
+    Outgoing { path, headers: headers(ask, lease), body, lost: Vec::new() }
 }
 
 /// Another dialect: its own path, and what the client means in its words.
@@ -104,7 +104,7 @@ fn translated(ask: &Ask, lease: &Lease) -> Result<Outgoing, Failure> {
         path: backend.addressing.path(&path, &candidate.native),
         headers,
         body: CallBody::Whole(protocol::Segments::from_iter([encoded.body])),
-        dropped: dropped(&losses),
+        lost: losses,
     })
 }
 
@@ -113,7 +113,7 @@ fn headers(ask: &Ask, lease: &Lease) -> HeaderMap {
 }
 
 /// The list of what was dropped, as a header can carry it: paths may hold whatever a client has in its field names.
-fn dropped(paths: &[String]) -> Option<HeaderValue> {
+pub(in crate::pipeline) fn dropped(paths: &[String]) -> Option<HeaderValue> {
     let mut list = String::new();
     for path in paths {
         let mut written = String::with_capacity(path.len() + 1);

@@ -1,11 +1,13 @@
 //! Decides how a stream of events goes from the upstream's dialect to the client's, and how it ended; never when.
 
-use crate::kept::Memory;
 use bytes::Bytes;
 use protocol::{
     Failure, FailureKind, StreamEnd, StreamFault, StreamRelay, StreamTally, StreamTranslator, WireError,
     sse::{Event, Framer},
 };
+
+use super::outgoing;
+use crate::kept::Memory;
 
 /// How an upstream's stream ended.
 pub(crate) enum Ended {
@@ -69,7 +71,13 @@ impl Passage {
         let before = out.len();
         let result = match &mut self.course {
             Course::Relay(relay) => relay.push(chunk, out),
-            Course::Translation(translator) => translator.push(chunk, out),
+            Course::Translation(translator) => {
+                let known = translator.tally().untold.len();
+                let result = translator.push(chunk, out);
+                // In front of what came along with it: nobody reads on behind an end.
+                aside(translator, known).into_iter().for_each(|aside| out.insert(before, aside));
+                result
+            }
         };
         self.look_for_response(out.get(before..).unwrap_or_default());
         let is_done = self.is_done();
@@ -152,6 +160,12 @@ impl Passage {
         array.close(&mut out);
         out.concat().into()
     }
+}
+
+/// Tells the client what it was not told since `known` things were.
+fn aside(translator: &StreamTranslator, known: usize) -> Option<Bytes> {
+    let header = outgoing::dropped(translator.tally().untold.get(known..)?)?;
+    protocol::aside(translator.to(), &format!("{}: {}", outgoing::DROPPED, header.to_str().ok()?))
 }
 
 /// Gemini's streams without `alt=sse`: one JSON list, whose elements are the data of the events.

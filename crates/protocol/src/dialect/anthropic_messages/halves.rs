@@ -2,13 +2,14 @@
 
 use super::{answer, request, stream};
 use crate::conversation::loss::{Aspect, Field};
-use crate::translate::{ClientHalf, Halves};
+use crate::translate::{ClientHalf, Halves, Media};
 
 pub(super) const HALVES: Halves = Halves {
     client: Some(ClientHalf {
         decode_request: request::decode,
         field_path,
         aspect_path,
+        media: Media::Untold,
         encode_answer: answer::encode,
         writer: |plan| Box::new(stream::Writer::new(plan)),
     }),
