@@ -43,6 +43,8 @@ pub(crate) struct Said<'a> {
     pub(crate) details: Option<&'a str>,
     pub(crate) annotations: Option<&'a str>,
     pub(crate) calls: SmallVec<[Call<'a>; 1]>,
+    /// What it says in no words: `image`, `audio`.
+    pub(crate) media: SmallVec<[&'static str; 1]>,
 }
 
 /// A call, or the next piece of one.
@@ -106,6 +108,14 @@ fn said<'a>(scan: &mut Scan<'a>, said: &mut Said<'a>) -> Result<(), Malformed> {
             "reasoning" => said.reasoning = string(scan)?,
             "reasoning_details" if scan.kind() == Kind::Array => said.details = Some(scan.written()?),
             "annotations" if scan.kind() == Kind::Array => said.annotations = Some(scan.written()?),
+            "images" if scan.kind() == Kind::Array => {
+                let is_some = scan.written()? != "[]";
+                said.media.extend(is_some.then_some("image"));
+            }
+            "audio" if scan.kind() == Kind::Object => {
+                said.media.push("audio");
+                scan.skip()?;
+            }
             "tool_calls" if scan.kind() == Kind::Array => {
                 scan.array(|scan, _| call(scan, &mut said.calls))?
             }

@@ -6,7 +6,7 @@
 use super::chunk::{self, Call, Choice, Chunk, Said};
 use crate::conversation::answer::Finish;
 use crate::conversation::event::{Delta, Event, Opening};
-use crate::conversation::part::{Citation, Takes};
+use crate::conversation::part::{Citation, Json, Native, Takes};
 use crate::conversation::seal::{Seal, SealKind};
 use crate::conversation::usage::Usage;
 use crate::dialect::Dialect;
@@ -28,6 +28,8 @@ pub(crate) struct Reader {
     /// The text, refusal or thought that is being said.
     flow: Option<(u32, Flow)>,
     calls: Vec<OpenCall>,
+    /// What was said in no words so far.
+    media: Vec<&'static str>,
     refused: bool,
     finish: Option<Finish>,
     /// Figures that came before the answer did.
@@ -210,6 +212,9 @@ impl Reader {
             self.refused = true;
             out.push(Event::Delta { part, delta: Delta::Text(text.into_owned()) });
         }
+        for kind in said.media {
+            self.shown(kind, out);
+        }
         for (place, mut call) in said.calls.into_iter().enumerate() {
             if sort == Sort::Whole {
                 call.index = u64::try_from(place).ok();
@@ -279,8 +284,22 @@ impl Reader {
             } else if let Some(text) = fields.string("text").ok().flatten().filter(|text| !text.is_empty()) {
                 let part = self.text(out);
                 out.push(Event::Delta { part, delta: Delta::Text(text) });
+            } else if kind.contains("image") {
+                self.shown("image", out);
             }
         }
+    }
+
+    /// Names what nobody else has a word for in an answer, once: it comes in many pieces.
+    fn shown(&mut self, kind: &'static str, out: &mut Vec<Event>) {
+        if self.media.contains(&kind) {
+            return;
+        }
+        self.media.push(kind);
+        let Some(json) = Json::read(&format!(r#"{{"type":"{kind}"}}"#)) else { return };
+        let part = self.next_part();
+        let opening = Opening::Native(Native { dialect: Dialect::OpenAiChat, json });
+        out.extend([Event::Open { part, opening }, Event::Close { part }]);
     }
 
     fn open_flow(&mut self, flow: Flow, opening: Opening, out: &mut Vec<Event>) -> u32 {

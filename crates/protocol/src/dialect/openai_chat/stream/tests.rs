@@ -189,6 +189,32 @@ fn calls_are_read_however_they_come() {
 }
 
 #[test]
+fn what_is_said_in_no_words_is_named_once() {
+    check_read(
+        &[
+            r#"{"id":"c1","model":"m","choices":[{"index":0,"delta":{"content":"a","images":[{"type":"image_url"}],"audio":null}}]}"#,
+            r#"{"id":"c1","choices":[{"index":0,"delta":{"content":[{"type":"image_url"}],"images":[],"audio":{"data":"x"}}}]}"#,
+            r#"{"id":"c1","choices":[{"index":0,"delta":{"content":"b","audio":{"data":"y"}},"finish_reason":"stop"}]}"#,
+            "[DONE]",
+        ],
+        &[
+            "start c1 m",
+            "0 text",
+            "0 +a",
+            r#"1 native {"type":"image"}"#,
+            "1 end",
+            r#"2 native {"type":"audio"}"#,
+            "2 end",
+            "0 +b",
+            "0 end",
+            "finish Stop",
+            "end",
+        ],
+        StreamEnd::Complete,
+    );
+}
+
+#[test]
 fn thoughts_are_read_in_every_spelling() {
     let done = r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#;
     check_read(
