@@ -19,6 +19,8 @@ pub(crate) async fn serve(call: Call) {
             report(world).await;
         }
         "auth/login" => {
+            // As indiscreet as a program can be.
+            println!("signing in with {}", call.params);
             let is_good = match text("loginType").as_str() {
                 "personal_token" => text("personalToken") == world.scenario().personal_token,
                 "ak_sk" => text("accessKey") == "good-key" && text("secretKey") == "good-secret",

@@ -41,7 +41,8 @@ async fn ask(call: Call) {
     let scenario = call.world.scenario();
     call.world.asked(call.params.clone());
     let refused = |why: &str| json!({"success": false, "errorCode": why, "errorMessage": why});
-    let is_busy = |max: usize| call.world.stats.borrow().turns_running >= max as u64;
+    // This one runs already.
+    let is_busy = |max: usize| call.world.stats.borrow().turns_running > max as u64;
     let is_logged_in = call.world.is_logged_in();
     let turn = Turn::of(&call, Dialect::Chat);
     if !is_logged_in && scenario.logged_out_ask == LoggedOutAsk::Refuse {

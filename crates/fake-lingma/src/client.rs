@@ -9,6 +9,7 @@ use futures_util::stream::SplitSink;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_tungstenite::WebSocketStream;
@@ -20,9 +21,12 @@ use crate::scenario::{Cut, UpdateEndpoint};
 use crate::world::World;
 use crate::{auth, chat};
 
+/// Messages that wait for a client to read them; one that lets so many wait is not reading.
+const OUT_MAX: usize = 4096;
+
 /// One connection.
 pub(crate) struct Client {
-    out: mpsc::UnboundedSender<String>,
+    out: mpsc::Sender<String>,
     pushes: AtomicU64,
     acks: Mutex<HashMap<u64, oneshot::Sender<Value>>>,
     /// Pushes are serial.
@@ -58,7 +62,7 @@ impl Callback for Door {
 async fn converse(stream: TcpStream, world: Arc<World>) {
     let Ok(socket) = tokio_tungstenite::accept_hdr_async(stream, Door).await else { return };
     let (sink, mut incoming) = socket.split();
-    let (out, outgoing) = mpsc::unbounded_channel();
+    let (out, outgoing) = mpsc::channel(OUT_MAX);
     let client = Arc::new(Client {
         out,
         pushes: AtomicU64::new(0),
@@ -103,7 +107,7 @@ async fn converse(stream: TcpStream, world: Arc<World>) {
 
 async fn write(
     mut sink: SplitSink<WebSocketStream<TcpStream>, Message>,
-    mut outgoing: mpsc::UnboundedReceiver<String>,
+    mut outgoing: mpsc::Receiver<String>,
     world: Arc<World>,
 ) {
     let mut packer = Packer::default();
@@ -234,8 +238,14 @@ impl Call {
 
 impl Client {
     fn send(&self, message: &Value) {
-        // Nobody hears it once the connection is gone.
-        let _ = self.out.send(message.to_string());
+        match self.out.try_send(message.to_string()) {
+            // Nobody hears it once the connection is gone.
+            Ok(()) | Err(TrySendError::Closed(_)) => {}
+            Err(TrySendError::Full(_)) => {
+                println!("a client does not read; its connection is closed");
+                self.drop_socket();
+            }
+        }
     }
 
     pub(crate) fn is_gone(&self) -> bool {
