@@ -1,5 +1,6 @@
 //! The admin API: decides who may operate the gateway and what each call does; it never touches a request in flight.
 
+mod accounts;
 mod acting;
 mod actor;
 mod aliases;
@@ -47,6 +48,7 @@ use utoipa_axum::router::OpenApiRouter;
 
 use crate::publish::{Publisher, Reloader};
 
+pub use accounts::assign;
 pub use acting::Records;
 pub(crate) use auth::authenticate;
 pub use auth::{ClientAddress, Gate, ensure_token};
@@ -86,6 +88,7 @@ pub struct AdminState {
 /// Every resource, with what is documented of it and the least role that may call each route.
 fn resources() -> Vec<OpenApiRouter<AdminState>> {
     vec![
+        accounts::routes(),
         audit::routes(),
         aliases::routes(),
         backends::routes(),

@@ -140,7 +140,7 @@ struct Inner {
 struct State {
     loaded: Arc<Loaded>,
     /// Listen addresses and data folder as they were at the start: they are in force until a restart.
-    started_with: Loaded,
+    started_with: Arc<Loaded>,
     discovered: HashMap<String, Vec<String>>,
     snapshot: Option<Arc<Snapshot>>,
     version: u64,
@@ -154,9 +154,10 @@ struct State {
 impl Publisher {
     /// A publisher that has not published yet.
     pub fn new(controls: Controls, loaded: Loaded) -> Self {
+        let loaded = Arc::new(loaded);
         let state = State {
-            started_with: loaded.clone(),
-            loaded: Arc::new(loaded),
+            started_with: Arc::clone(&loaded),
+            loaded,
             discovered: HashMap::new(),
             snapshot: None,
             version: 0,
@@ -291,6 +292,11 @@ impl Publisher {
     /// The settings in force.
     pub fn loaded(&self) -> Arc<Loaded> {
         Arc::clone(&self.state().loaded)
+    }
+
+    /// The settings of the start, by which local processes run until the next one.
+    pub(crate) fn started_with(&self) -> Arc<Loaded> {
+        Arc::clone(&self.state().started_with)
     }
 
     /// How things stand.

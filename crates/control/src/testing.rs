@@ -18,7 +18,7 @@ use crate::admin::{
     self, AdminState, Begun, ClientAddress, Doing, Gate, InstanceStatus, Instances, Prober, Records,
     TestReport, Testing,
 };
-use crate::config::{FileText, Inputs, Loaded, Overrides, Report, Surroundings, load};
+use crate::config::{FileText, Inputs, Loaded, Overrides, ProcessAccount, Report, Surroundings, load};
 use crate::publish::{Audience, ConfigSource, Controls, Publisher, Reloader, Trigger};
 
 pub(crate) const TOKEN: &str = "lga-test-admin-token";
@@ -51,8 +51,9 @@ impl Prober for Scripted {
     }
 }
 
-/// One local process, which takes every order.
-pub(crate) struct Idle;
+/// One local process, which takes every order, and is whose it was told to be.
+#[derive(Default)]
+pub(crate) struct Idle(pub(crate) Mutex<Option<ProcessAccount>>);
 
 impl Instances for Idle {
     fn list(&self) -> Vec<InstanceStatus> {
@@ -64,6 +65,11 @@ impl Instances for Idle {
     }
 
     fn reset(&self, name: &str) -> bool {
+        name == "inst-1"
+    }
+
+    fn set_account(&self, name: &str, account: Option<&ProcessAccount>) -> bool {
+        *self.0.lock().expect("no test panics here") = account.cloned();
         name == "inst-1"
     }
 
@@ -107,6 +113,8 @@ pub(crate) struct House {
     pub(crate) now: Arc<AtomicI64>,
     pub(crate) store: Store,
     pub(crate) folder: tempfile::TempDir,
+    /// The local process.
+    pub(crate) idle: Arc<Idle>,
     /// What handlers work with.
     pub(crate) admin: AdminState,
     router: Router,
@@ -143,6 +151,7 @@ impl House {
             models: vec!["listed-model".to_owned()],
             error: None,
         };
+        let idle = Arc::new(Idle::default());
         let admin = AdminState {
             publisher: publisher.clone(),
             reloader: reloader.clone(),
@@ -158,10 +167,10 @@ impl House {
                 vault: store.vault.clone(),
                 operator: None,
             },
-            instances: Arc::new(Idle),
+            instances: Arc::clone(&idle) as Arc<dyn Instances>,
         };
         let router = admin::router(admin.clone());
-        Self { publisher, reloader, written, listener, live, now, store, folder, admin, router }
+        Self { publisher, reloader, written, listener, live, now, store, folder, idle, admin, router }
     }
 
     /// One call with the right token.

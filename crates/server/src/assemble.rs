@@ -85,7 +85,7 @@ pub(crate) async fn assemble(sources: Arc<Sources>, loaded: Loaded, demo: Demo) 
     let (journal, directory) = (Arc::new(store.journal), store.directory);
     let client = http_client(&tasks)?;
     let (crossings, crossed) = mpsc::channel(ALERTS_MAX);
-    let fleet = instances::fleet(&settings.processes, &client)?;
+    let fleet = instances::fleet(settings.processes.clone(), &directory, &client).await?;
     let gateway = start_gateway(Foundation {
         live: live.clone(),
         client: client.clone(),

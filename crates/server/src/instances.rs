@@ -11,6 +11,7 @@ use control::{
 };
 use gateway::{Gateway, InstanceGauge, Tasks};
 use protocol::agent_rpc::Codec;
+use store::Directory;
 use upstream::{
     Client,
     process::{
@@ -22,8 +23,15 @@ use upstream::{
 /// The name under which the fleet runs.
 pub(crate) const TASK: &str = "local processes";
 
-/// Makes the fleet of these pools, and lets `client` reach it.
-pub(crate) fn fleet(pools: &[ProcessPool], client: &Client) -> anyhow::Result<Arc<Fleet>> {
+/// Makes the fleet of these pools, with the accounts that the directory has for them, and lets `client` reach it.
+pub(crate) async fn fleet(
+    mut pools: Vec<ProcessPool>,
+    directory: &Directory,
+    client: &Client,
+) -> anyhow::Result<Arc<Fleet>> {
+    for unused in admin::assign(&mut pools, directory).await? {
+        tracing::warn!("a stored account is not used: {unused}");
+    }
     let launcher = std::env::current_exe().context("this program does not know where it is")?;
     let pools: anyhow::Result<Vec<ProcessSettings>> =
         pools.iter().map(|pool| settings(pool, &launcher)).collect();
@@ -51,7 +59,7 @@ pub(crate) fn keep(fleet: &Arc<Fleet>, gateway: &Arc<Gateway>, publisher: &Publi
 }
 
 fn settings(pool: &ProcessPool, launcher: &std::path::Path) -> anyhow::Result<ProcessSettings> {
-    let profile = Profile::named(&pool.profile).with_context(|| {
+    let profile = Profile::named(pool.profile).with_context(|| {
         let known: Vec<&str> = Profile::names().collect();
         format!("backend {}: there is no profile `{}`; known: {}", pool.name, pool.profile, known.join(", "))
     })?;
@@ -64,12 +72,7 @@ fn settings(pool: &ProcessPool, launcher: &std::path::Path) -> anyhow::Result<Pr
             (0, http) if is_single => (profile.socket_port.unwrap_or(0), http),
             ports => ports,
         },
-        account: one.account.as_ref().map(|account| match account {
-            ProcessAccount::Password(username, password) => {
-                Account::Password { username: username.clone(), password: password.expose().to_owned() }
-            }
-            ProcessAccount::Token(token) => Account::Token(token.expose().to_owned()),
-        }),
+        account: one.account.as_ref().map(account),
     });
     Ok(ProcessSettings {
         profile,
@@ -104,6 +107,22 @@ fn settings(pool: &ProcessPool, launcher: &std::path::Path) -> anyhow::Result<Pr
         },
         instances: instances.collect(),
     })
+}
+
+fn account(given: &ProcessAccount) -> Account {
+    match given {
+        ProcessAccount::Password(username, password) => {
+            Account::Password { username: username.clone(), password: password.expose().to_owned() }
+        }
+        ProcessAccount::Token(token, of) => {
+            Account::Token { token: token.expose().to_owned(), organization: of.clone() }
+        }
+        ProcessAccount::Key(access_key, secret_key, of) => Account::Key {
+            access_key: access_key.expose().to_owned(),
+            secret_key: secret_key.expose().to_owned(),
+            organization: of.clone(),
+        },
+    }
 }
 
 /// One instance, watched for the others' sake.
@@ -176,6 +195,10 @@ impl Instances for Kept {
         self.0.instance(name).map(Instance::reset).is_some()
     }
 
+    fn set_account(&self, name: &str, given: Option<&ProcessAccount>) -> bool {
+        self.0.instance(name).map(|instance| instance.set_account(given.map(account))).is_some()
+    }
+
     fn log_in<'a>(&'a self, name: &'a str) -> Doing<'a, Option<admin::Begun>> {
         Box::pin(async move {
             Some(match self.0.instance(name)?.log_in().await {
@@ -228,5 +251,17 @@ fn login(login: &Login) -> InstanceLogin {
         | Login::SignedOut { .. }
         | Login::Running { .. }
         | Login::Failed { .. } => shown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use control::config::file::ProcessProfile;
+
+    use super::*;
+
+    #[test]
+    fn every_sort_that_may_be_written_is_known() {
+        assert_eq!(ProcessProfile::NAMES, Profile::names().collect::<Vec<_>>());
     }
 }

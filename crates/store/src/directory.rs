@@ -1,6 +1,7 @@
-//! What people edit through the API: backends, gateway keys, teams, budgets, prices, settings; it never decides what an entry means, and
+//! What people edit through the API: backends, gateway keys, teams, budgets, prices, accounts, settings; it never decides what an entry means, and
 //! hands credentials to the vault.
 
+mod accounts;
 mod specs;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ use crate::error::StoreError;
 use crate::sqlite::{Database, directory as rows};
 use crate::vault::{Ring, Vault};
 
+pub use accounts::{NewAccount, StoredAccount};
 pub use specs::{Kind, NewSpec, SpecChange, StoredSpec};
 
 /// A backend as it is stored.

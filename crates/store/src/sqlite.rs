@@ -1,6 +1,7 @@
 //! Keeps one SQLite database: one thread that writes, a few that read, none of them in an async task; it never
 //! decides what is stored.
 
+pub(crate) mod accounts;
 pub(crate) mod audit;
 pub(crate) mod bindings;
 pub(crate) mod directory;

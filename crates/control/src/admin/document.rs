@@ -154,6 +154,7 @@ fn bodies() -> Map<String, Value> {
     generator.subschema_for::<file::Budget>();
     generator.subschema_for::<file::Prices>();
     generator.subschema_for::<body::AliasBody>();
+    generator.subschema_for::<file::ProcessAccount>();
     let mut schemas = generator.take_definitions(true);
     for (name, patch) in [
         ("Backend", "BackendPatch"),
@@ -161,6 +162,7 @@ fn bodies() -> Map<String, Value> {
         ("Team", "TeamPatch"),
         ("Budget", "BudgetPatch"),
         ("AliasBody", "AliasPatch"),
+        ("ProcessAccount", "ProcessAccountPatch"),
     ] {
         let whole = schemas.get(name).expect("the generator was asked for it").clone();
         schemas.insert(patch.to_owned(), patch_of(whole));

@@ -16,6 +16,7 @@ use super::AdminState;
 use super::extract::{Asked, Text, object};
 use super::refusal::Refusal;
 use super::role::Role;
+use crate::config::ProcessAccount;
 
 /// Something that is under way.
 pub type Doing<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -30,6 +31,9 @@ pub trait Instances: Send + Sync {
 
     /// Forgets what went wrong with one, and starts it if it does not run.
     fn reset(&self, name: &str) -> bool;
+
+    /// Makes one somebody's, or nobody's; whoever had it before is signed out. False where there is none of that name.
+    fn set_account(&self, name: &str, account: Option<&ProcessAccount>) -> bool;
 
     /// Begins to sign one in; nothing where there is none of that name.
     fn log_in<'a>(&'a self, name: &'a str) -> Doing<'a, Option<Begun>>;
@@ -51,6 +55,10 @@ impl Instances for NoInstances {
     }
 
     fn reset(&self, _: &str) -> bool {
+        false
+    }
+
+    fn set_account(&self, _: &str, _: Option<&ProcessAccount>) -> bool {
         false
     }
 

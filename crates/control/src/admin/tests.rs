@@ -1,5 +1,6 @@
 //! The admin API end to end: through its router, with a real store, and a data plane that only listens.
 
+mod accounts;
 mod budgets;
 mod prices;
 mod resources;

@@ -270,6 +270,9 @@ macro_rules! choice {
         $vis enum $name { $($(#[$word_meta])* $word,)* }
 
         impl $name {
+            /// All words.
+            $vis const NAMES: &'static [&'static str] = &[$($text),*];
+
             /// The word as it is written.
             $vis fn name(self) -> &'static str {
                 match self { $(Self::$word => $text,)* }
@@ -278,14 +281,14 @@ macro_rules! choice {
 
         impl $crate::config::bind::Bind for $name {
             fn bind(node: &$crate::config::tree::Node, binder: &mut $crate::config::bind::Binder<'_>) -> Option<Self> {
-                let known = [$($text),*];
+                let known = Self::NAMES;
                 let $crate::config::tree::Value::Text(text) = &node.value else {
                     return binder.expected(node, &format!("one of {}", known.join(", ")));
                 };
                 match text.as_str() {
                     $($text => Some(Self::$word),)*
                     _ => {
-                        let near = $crate::config::problem::closest(text, known);
+                        let near = $crate::config::problem::closest(text, known.iter().copied());
                         let suggestion = near.map(|name| format!("did you mean `{name}`?"));
                         binder.refuse(node, format!("must be one of {}", known.join(", ")), suggestion)
                     }

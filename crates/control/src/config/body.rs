@@ -13,6 +13,7 @@ use super::file::{self, Class};
 use super::leaf::{ModelName, Moment, Name, Network, OneOrMany, Text};
 use super::money;
 use super::problem::{Problem, Report};
+use super::process::{self, ProcessAccount};
 use super::quantity::{Count, Size, Span};
 use super::read::{self, Format, Place};
 use super::tree::{Node, Path};
@@ -271,6 +272,23 @@ pub(crate) fn prices_body(text: &str) -> Result<Vec<PriceEntry>, Report> {
 pub(crate) fn stored_price(stored: &StoredSpec) -> Result<PriceEntry, Report> {
     bind::<file::ModelPrice>(&Place::Stored, &stored.spec.to_string())
         .map(|(typed, _)| money::entry(&typed, "api"))
+}
+
+/// Reads an account of a local process.
+pub(crate) fn account_body(text: &str) -> Result<ProcessAccount, Report> {
+    account_from(&Place::Request, text)
+}
+
+/// An account of the directory.
+pub(crate) fn stored_account(text: &str) -> Result<ProcessAccount, Report> {
+    account_from(&Place::Stored, text)
+}
+
+fn account_from(place: &Place, text: &str) -> Result<ProcessAccount, Report> {
+    let (typed, tree) = bind::<file::ProcessAccount>(place, text)?;
+    let mut report = Report::default();
+    Checker { tree: &tree, report: &mut report }.account(&typed, &Path::default());
+    process::account(&typed).filter(|_| report.is_empty()).ok_or(report)
 }
 
 /// The credential that a backend's body gives.

@@ -9,6 +9,7 @@ use super::bind::List;
 use super::file::{self, File};
 use super::pacing;
 use super::problem::{Problem, Report, closest, did_you_mean, quoted};
+use super::process;
 use super::settings::DEFAULTS;
 use super::tree::{Node, Path};
 use super::url::{self, LinkLocal};
@@ -258,13 +259,19 @@ impl Checker<'_> {
             self.refuse(&at.then("accounts"), "there are more accounts than instances", None);
         }
         for (index, account) in typed.accounts.iter().flat_map(List::iter) {
-            if account.token.is_none() && (account.username.is_none() || account.password.is_none()) {
-                let message = "an account needs a username and a password, or a token";
-                self.refuse(&at.then("accounts").then(index), message, None);
-            }
+            self.account(account, &at.then("accounts").then(index));
         }
         if instances > 1 && (typed.socket_port.is_some() || typed.http_port.is_some()) {
             self.refuse(&at.then("instances"), "fixed ports are for a single instance", None);
+        }
+    }
+
+    /// Checks one account of a local process, from a file or from an API call.
+    pub(crate) fn account(&mut self, account: &file::ProcessAccount, path: &Path) {
+        if process::account(account).is_none() {
+            let message = "an account is a username and a password, or a token, or an access_key and a secret_key; \
+                           the last two may have an organization";
+            self.refuse(path, message, None);
         }
     }
 

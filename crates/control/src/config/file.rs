@@ -15,7 +15,9 @@ use super::tree::{Node, Value};
 pub use callers::{Class, EndpointName, Key, Metadata, Team};
 pub use money::{Alerts, Budget, ModelPrice, Period, Price, Prices};
 pub use pace::{Adaptive, AdaptiveMode, Breaker, Cooldown, Growth, RateWindow, Retreat, RetryAfter};
-pub use process::{Process, ProcessAccount, ProcessCodec, ProcessLogin, ProcessRestart, ProcessStart};
+pub use process::{
+    Process, ProcessAccount, ProcessCodec, ProcessLogin, ProcessProfile, ProcessRestart, ProcessStart,
+};
 pub use spoken::Spoken;
 pub use traffic::{Affinity, Hedging, ModelRules, Pool, Probe, QueuePolicy, Routing, Spill, Strategy};
 

@@ -13,7 +13,7 @@ use super::file::{self, File};
 #[expect(missing_docs, reason = "each is what the file calls it")]
 pub struct ProcessPool {
     pub name: String,
-    pub profile: String,
+    pub profile: &'static str,
     pub program: PathBuf,
     pub codec: Option<&'static str>,
     pub starts_at_boot: bool,
@@ -28,6 +28,13 @@ pub struct ProcessPool {
     /// Of a single instance; 0 leaves it to the profile, or takes a free one.
     pub ports: (u16, u16),
     pub instances: Vec<ProcessInstance>,
+}
+
+impl ProcessPool {
+    /// Whether one of its instances has this name.
+    pub(super) fn holds(&self, name: &str) -> bool {
+        self.instances.iter().any(|one| one.name == name)
+    }
 }
 
 /// How a pool is signed in.
@@ -69,8 +76,21 @@ pub struct ProcessInstance {
 pub enum ProcessAccount {
     /// By name and password.
     Password(String, Secret),
-    /// By a personal token.
-    Token(Secret),
+    /// By a personal token, to an organization of its owner's.
+    Token(Secret, Option<String>),
+    /// By an access key and its secret, to an organization of its owner's.
+    Key(Secret, Secret, Option<String>),
+}
+
+impl ProcessAccount {
+    /// What it signs in with, in a word.
+    pub(crate) fn signs_in_with(&self) -> &'static str {
+        match self {
+            Self::Password(..) => "password",
+            Self::Token(..) => "token",
+            Self::Key(..) => "key",
+        }
+    }
 }
 
 /// All pools of a checked file.
@@ -87,6 +107,10 @@ fn process_of(backend: &file::Backend) -> Option<&file::Process> {
     backend.process.as_ref().filter(|_| is_process)
 }
 
+fn profile(typed: &file::Process) -> &'static str {
+    typed.profile.unwrap_or(file::ProcessProfile::Lingma).name()
+}
+
 fn size(typed: &file::Process) -> usize {
     let accounts = typed.accounts.iter().flat_map(List::iter).count();
     typed.instances.map_or(accounts.max(1), |count| usize::try_from(count.0).unwrap_or(1))
@@ -95,7 +119,7 @@ fn size(typed: &file::Process) -> usize {
 /// One backend for each instance, in place of the one that stands for all; `count` are the instances before it.
 pub(super) fn expanded(typed: &file::Backend, whole: BackendSpec, count: &mut usize) -> Vec<BackendSpec> {
     let Some(process) = process_of(typed) else { return vec![whole] };
-    let label = process.profile.as_ref().map_or("lingma", |profile| profile.0.as_str());
+    let label = profile(process);
     let first = *count + 1;
     *count += size(process);
     let instances = (first..=*count).map(|number| {
@@ -132,7 +156,7 @@ fn pool(name: &str, typed: &file::Process, data_dir: &FilePath, count: &mut usiz
     let instances = instances.collect();
     ProcessPool {
         name: name.to_owned(),
-        profile: text(typed.profile.as_ref()).unwrap_or_else(|| "lingma".to_owned()),
+        profile: profile(typed),
         program: PathBuf::from(&typed.program.0),
         codec: typed.codec.map(file::ProcessCodec::name),
         starts_at_boot: typed.start == Some(file::ProcessStart::Boot),
@@ -154,13 +178,19 @@ fn pool(name: &str, typed: &file::Process, data_dir: &FilePath, count: &mut usiz
     }
 }
 
-fn account(typed: &file::ProcessAccount) -> Option<ProcessAccount> {
-    match (&typed.token, &typed.username, &typed.password) {
-        (Some(token), ..) => Some(ProcessAccount::Token(token.0.clone())),
-        (None, Some(name), Some(password)) => {
+/// What an account signs in with; nothing where it is not whole, or more than one.
+pub(super) fn account(typed: &file::ProcessAccount) -> Option<ProcessAccount> {
+    let file::ProcessAccount { username, password, token, access_key, secret_key, organization } = typed;
+    let organization = organization.as_ref().map(|text| text.0.clone());
+    match (username, password, token, access_key, secret_key) {
+        (Some(name), Some(password), None, None, None) if organization.is_none() => {
             Some(ProcessAccount::Password(name.0.clone(), password.0.clone()))
         }
-        (None, ..) => None,
+        (None, None, Some(token), None, None) => Some(ProcessAccount::Token(token.0.clone(), organization)),
+        (None, None, None, Some(key), Some(secret)) => {
+            Some(ProcessAccount::Key(key.0.clone(), secret.0.clone(), organization))
+        }
+        _ => None,
     }
 }
 

@@ -20,6 +20,8 @@ pub enum Kind {
     Price,
     /// Another name for models.
     Alias,
+    /// Who a local process is signed in as; all but the word for how is in the vault.
+    Account,
 }
 
 impl Kind {
@@ -31,6 +33,7 @@ impl Kind {
             Self::Budget => "budget",
             Self::Price => "price",
             Self::Alias => "alias",
+            Self::Account => "account",
         }
     }
 }

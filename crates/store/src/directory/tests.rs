@@ -89,6 +89,30 @@ async fn credentials_are_replaced_and_cleared_and_go_with_their_backend() {
 }
 
 #[tokio::test]
+async fn accounts_are_sealed_whole_come_back_and_go_without_a_trace() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let directory = open(&dir);
+    let account = |place: &str, account: &str| NewAccount {
+        place: place.to_owned(),
+        kind: "password",
+        account: Secret::from(account),
+    };
+    directory.put_account(account("lingma/2", "{\"password\":\"first\"}"), NOW).await.expect("stored");
+    directory.put_account(account("lingma/1", CANARY), NOW).await.expect("stored");
+    directory.put_account(account("lingma/2", "second"), NOW).await.expect("in its place");
+    assert_eq!(directory.changes().await.expect("a count"), 3);
+    drop(directory);
+    let directory = open(&dir);
+    let all = directory.accounts().await.expect("all");
+    let told: Vec<_> = all.iter().map(|one| (one.place.as_str(), one.account.expose())).collect();
+    assert_eq!(told, [("lingma/1", CANARY), ("lingma/2", "second")]);
+    directory.remove_account("lingma/1").await.expect("removed");
+    let again = directory.remove_account("lingma/1").await.expect_err("it is gone");
+    assert_eq!(again.to_string(), "there is no account named \"lingma/1\"");
+    assert_eq!(directory.accounts().await.expect("all").len(), 1);
+}
+
+#[tokio::test]
 async fn clashes_are_named_and_leave_everything_as_it_was() {
     let dir = tempfile::tempdir().expect("a folder");
     let directory = open(&dir);

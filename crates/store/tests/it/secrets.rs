@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use policy::{Digester, Secret, Timestamp};
-use store::directory::{BackendChange, CredentialChange, NewBackend, NewKey, Target};
+use store::directory::{BackendChange, CredentialChange, NewAccount, NewBackend, NewKey, Target};
 
 use crate::scene::{flush, open, request};
 
@@ -55,7 +55,16 @@ async fn no_secret_is_in_any_file_in_clear() {
     };
     store.directory.add_key(key, Timestamp(3)).await.expect("added");
     store.vault.put("login/one", credential(3).expect("one")).await.expect("stored");
+    let account = |n: u8| NewAccount {
+        place: "lingma/1".to_owned(),
+        kind: "password",
+        account: credential(n).expect("one"),
+    };
+    store.directory.put_account(account(4), Timestamp(4)).await.expect("stored");
+    store.directory.put_account(account(5), Timestamp(5)).await.expect("changed");
     store.vault.rotate(store::audit::Author::gateway(), None, |_, _| {}).await.expect("rotated");
+    let accounts = store.directory.accounts().await.expect("they open under the new key");
+    assert_eq!(accounts.first().map(|one| one.account.expose()), Some(&*format!("{CANARY}-5")));
     request(&store, 1);
     flush(&store);
     let hidden = [CANARY.as_bytes().to_vec(), digest_key.to_vec(), hex(&*digest_key).into_bytes()];

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::join_all;
@@ -12,7 +13,7 @@ use super::instance::{Instance, ORDERS_MAX, Order, Shared};
 use super::launch::Spawner;
 use super::life;
 use super::ring::Ring;
-use super::settings::ProcessSettings;
+use super::settings::{Account, ProcessSettings};
 use crate::http::{Answer, Call, Client};
 
 /// All instances of all pools.
@@ -60,15 +61,18 @@ impl Fleet {
                 .iter()
                 .map(|own| {
                     let (orders, incoming) = mpsc::channel(ORDERS_MAX);
+                    let ring = Ring::default();
+                    ring.hide(own.account.iter().flat_map(Account::secrets));
                     let shared = Shared {
                         name: own.name.as_str().into(),
                         settings: Arc::clone(&pool),
                         work_dir: own.work_dir.clone(),
                         fixed_ports: own.ports,
-                        account: own.account.clone(),
+                        account: Mutex::new(own.account.clone()),
+                        strangers: AtomicU32::new(0),
                         picture: Shared::first_picture(),
                         orders,
-                        ring: Ring::default(),
+                        ring,
                         in_flight: Arc::default(),
                         http: http.clone(),
                     };

@@ -2,8 +2,8 @@
 //! done to keep it running.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -140,7 +140,9 @@ pub(super) struct Shared {
     pub(super) settings: Arc<ProcessSettings>,
     pub(super) work_dir: PathBuf,
     pub(super) fixed_ports: (u16, u16),
-    pub(super) account: Option<Account>,
+    pub(super) account: Mutex<Option<Account>>,
+    /// How often it was taken from somebody who may be signed in still; none once they are signed out.
+    pub(super) strangers: AtomicU32,
     pub(super) picture: watch::Sender<Picture>,
     pub(super) orders: mpsc::Sender<Order>,
     pub(super) ring: Ring,
@@ -161,6 +163,11 @@ impl Shared {
 
     pub(super) fn show(&self, change: impl FnOnce(&mut Picture)) {
         self.picture.send_modify(change);
+    }
+
+    /// Whose it is.
+    pub(super) fn account(&self) -> Option<Account> {
+        self.account.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -208,6 +215,35 @@ impl Instance {
     /// Forgets what went wrong, and starts it if it is not running.
     pub fn reset(&self) {
         self.order(Order::Reset);
+    }
+
+    /// Makes it somebody's, or nobody's. It is started again where that changes who is, or should be, signed in: whoever
+    /// had it before is signed out then.
+    pub fn set_account(&self, account: Option<Account>) {
+        self.shared.ring.hide(account.iter().flat_map(Account::secrets));
+        let before = {
+            let mut held = self.shared.account.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *held, account.clone())
+        };
+        if before == account {
+            return;
+        }
+        let is_same = match (&before, &account) {
+            (Some(before), Some(account)) => before.is_same_as(account),
+            (Some(_), None) => false,
+            // Whoever has signed in by hand is likely to be the one that it belongs to from now on.
+            (None, _) => true,
+        };
+        if !is_same {
+            self.shared.strangers.fetch_add(1, Ordering::Relaxed);
+        }
+        let (state, is_signed_in) = {
+            let picture = self.shared.picture.borrow();
+            (picture.state, matches!(picture.login, Login::SignedIn { .. }))
+        };
+        if !is_same || (state != State::Stopped && !is_signed_in) {
+            self.restart();
+        }
     }
 
     pub(super) fn wake(&self) {
@@ -337,4 +373,91 @@ const LOGIN_GRACE: Duration = Duration::from_secs(20);
 
 fn not_ready() -> Failure {
     Failure::new(FailureKind::NotReady, "the instance is not ready")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fleet::Fleet;
+    use super::super::settings::{InstanceSettings, Pace, Start};
+    use super::*;
+    use crate::process::Profile;
+
+    /// An instance that nobody keeps.
+    fn instance() -> Instance {
+        let profile = Profile::named("lingma").expect("it is known");
+        let one = InstanceSettings {
+            name: "inst-1".to_owned(),
+            work_dir: "/nowhere".into(),
+            ports: (0, 0),
+            account: None,
+        };
+        let settings = ProcessSettings {
+            profile,
+            codec: profile.codec,
+            program: "/nowhere/at/all".into(),
+            environment: Vec::new(),
+            launcher: None,
+            start: Start::Lazy,
+            startup_timeout: Duration::from_secs(30),
+            rpc_timeout: Duration::from_secs(10),
+            mode: "chat".to_owned(),
+            default_model: None,
+            endpoint: None,
+            automatic_login: true,
+            browser: None,
+            login_timeout: Duration::from_secs(300),
+            login_retries: 0,
+            pace: Pace::default(),
+            instances: vec![one],
+        };
+        let http = crate::http::Client::new(crate::http::ClientSettings::default()).expect("a client");
+        let fleet = Fleet::new(vec![settings], &http).expect("a fleet");
+        fleet.instance("inst-1").expect("it was just made").clone()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_turn_waits_as_long_as_what_it_waits_for_may_take_and_no_longer_than_its_own_time() {
+        let instance = instance();
+        let hour = Duration::from_secs(3600);
+        let soon = Duration::from_secs(5);
+        let running = Login::Running { step: "page" };
+        let out = Login::SignedOut { reason: "signed_out" };
+        for (state, login, own, seconds) in [
+            (State::Starting, Login::Unknown, hour, 40),
+            (State::Reconnecting, out.clone(), hour, 40),
+            (State::Ready, running.clone(), hour, 320),
+            (State::Ready, running, soon, 5),
+            (State::Ready, out, hour, 0),
+            (State::Failed, Login::Unknown, hour, 0),
+        ] {
+            let what = format!("{state:?}, {login:?}");
+            instance.shared.show(|picture| (picture.state, picture.login) = (state, login));
+            let began = Instant::now();
+            let failure = instance.ready(began + own).await.err().expect("nobody makes it ready");
+            assert_eq!((failure.kind, began.elapsed().as_secs()), (FailureKind::NotReady, seconds), "{what}");
+        }
+    }
+
+    #[tokio::test]
+    async fn another_account_signs_the_former_one_out_and_a_new_password_does_not() {
+        let password = |username: &str, password: &str| {
+            Some(Account::Password { username: username.to_owned(), password: password.to_owned() })
+        };
+        let token = |token: &str| Some(Account::Token { token: token.to_owned(), organization: None });
+        for (before, after, is_left) in [
+            (None, password("a", "1"), false),
+            (password("a", "1"), password("a", "2"), false),
+            (password("a", "1"), password("b", "1"), true),
+            (password("a", "1"), token("t"), true),
+            (token("t"), token("u"), true),
+            (token("t"), None, true),
+            (token("t"), token("t"), false),
+        ] {
+            let instance = instance();
+            instance.set_account(before.clone());
+            instance.set_account(after.clone());
+            assert_eq!(instance.shared.strangers.load(Ordering::Relaxed) > 0, is_left);
+            assert!(instance.shared.account() == after);
+        }
+    }
 }

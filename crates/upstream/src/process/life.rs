@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rand::Rng;
@@ -416,6 +417,13 @@ async fn greet(shared: &Shared, rpc: &Rpc) -> Result<(), String> {
             "workspaceFolders": [{"uri": folder, "name": "work"}],
         }));
         rpc.call(method, &params, settings.rpc_timeout).await.map_err(|error| error.to_string())?;
+    }
+    let strangers = shared.strangers.load(Ordering::Relaxed);
+    if strangers > 0 {
+        // It must not serve as somebody from whom it was taken.
+        login::sign_out(shared, rpc).await.map_err(|error| format!("it cannot be signed out: {error}"))?;
+        // One who has come meanwhile is met at the next start, which is ordered already.
+        let _ = shared.strangers.compare_exchange(strangers, 0, Ordering::Relaxed, Ordering::Relaxed);
     }
     look(shared, rpc).await.map_err(|error| error.to_string())
 }

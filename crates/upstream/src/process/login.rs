@@ -149,8 +149,18 @@ struct Generated {
 impl Run<'_> {
     async fn steps(&self) -> Result<(), Login> {
         self.switch_endpoint().await;
-        match &self.shared.account {
-            Some(Account::Token(token)) => self.by_token(token).await,
+        let account = self.shared.account();
+        match &account {
+            Some(Account::Token { token, organization }) => {
+                let asked =
+                    json!({"loginType": "personal_token", "personalToken": token, "orgId": organization});
+                self.by_call(asked, ("token", "token_refused")).await
+            }
+            Some(Account::Key { access_key, secret_key, organization }) => {
+                let asked = json!({"loginType": "ak_sk", "accessKey": access_key, "secretKey": secret_key,
+                    "orgId": organization});
+                self.by_call(asked, ("key", "key_refused")).await
+            }
             Some(Account::Password { username, password }) => match &self.shared.settings.browser {
                 Some(browser) => self.by_browser(browser, username, password).await,
                 None => self.by_hand("no_browser").await,
@@ -176,22 +186,31 @@ impl Run<'_> {
             return;
         }
         let params = parameters(&json!({ "endpoint": wanted }));
-        if let Err(error) = self.rpc.call(self.accounts.update_endpoint, &params, settings.rpc_timeout).await
-        {
-            tracing::warn!(instance = &*self.shared.name, %error, "the address of its accounts was not taken");
-        }
+        let why = match self.rpc.call(self.accounts.update_endpoint, &params, settings.rpc_timeout).await {
+            Ok(said) if is_refused(&said) => "it was refused".to_owned(),
+            Ok(_) => return,
+            Err(error) => error.to_string(),
+        };
+        tracing::warn!(instance = &*self.shared.name, why, "the address of its accounts was not taken");
     }
 
-    async fn by_token(&self, token: &str) -> Result<(), Login> {
-        self.step("token");
-        let params = parameters(&json!({"loginType": "personal_token", "personalToken": token}));
-        let said = self.rpc.call(self.accounts.login, &params, self.shared.settings.rpc_timeout).await;
-        let said = said.map_err(|_| Login::Failed { reason: "not_answered" })?;
-        let said: serde_json::Value = serde_json::from_str(&said).unwrap_or_default();
-        if said.get("success").and_then(serde_json::Value::as_bool) == Some(false) {
-            return Err(Login::Failed { reason: "token_refused" });
+    /// Without a page. What a program says beside its refusal may repeat what it was given, and stays unread.
+    async fn by_call(
+        &self,
+        mut asked: serde_json::Value,
+        (step, refused): (&'static str, &'static str),
+    ) -> Result<(), Login> {
+        self.step(step);
+        if let Some(fields) = asked.as_object_mut() {
+            fields.retain(|_, value| !value.is_null());
         }
-        self.until_signed_in().await
+        let timeout = self.shared.settings.rpc_timeout;
+        match self.rpc.call(self.accounts.login, &parameters(&asked), timeout).await {
+            Ok(said) if is_refused(&said) => Err(Login::Failed { reason: refused }),
+            Ok(_) => self.until_signed_in().await,
+            Err(CallError::Refused(_)) => Err(Login::Failed { reason: refused }),
+            Err(CallError::Lost | CallError::TimedOut) => Err(Login::Failed { reason: "not_answered" }),
+        }
     }
 
     /// A page for a person; it is shown, and waited for.
@@ -275,6 +294,18 @@ impl Run<'_> {
             }
         }
     }
+}
+
+/// Whether an answer says that what was asked for was not done.
+fn is_refused(said: &str) -> bool {
+    let said: serde_json::Value = serde_json::from_str(said).unwrap_or_default();
+    said.get("success").and_then(serde_json::Value::as_bool) == Some(false)
+}
+
+/// Signs out whoever is signed in.
+pub(super) async fn sign_out(shared: &Shared, rpc: &Rpc) -> Result<(), CallError> {
+    let Some(accounts) = shared.settings.profile.accounts else { return Ok(()) };
+    rpc.call(accounts.logout, &parameters(&json!({})), shared.settings.rpc_timeout).await.map(drop)
 }
 
 /// Completes a login with the address at which a browser ended: what it would have fetched from this machine is fetched

@@ -29,6 +29,7 @@ pub struct Profile {
 pub(super) struct Accounts {
     pub(super) status: &'static str,
     pub(super) login: &'static str,
+    pub(super) logout: &'static str,
     pub(super) generate_url: &'static str,
     pub(super) callback: &'static str,
     /// Where the browser comes back to, on the instance's HTTP port.
@@ -71,6 +72,7 @@ const PROFILES: &[Profile] = &[
         accounts: Some(&Accounts {
             status: "auth/status",
             login: "auth/login",
+            logout: "auth/logout",
             generate_url: "login/generateUrl",
             callback: "login/auth_callback",
             callback_path: "/auth/callback",

@@ -110,7 +110,46 @@ pub enum Account {
         password: String,
     },
     /// By a personal token, without a page.
-    Token(String),
+    Token {
+        /// The token.
+        token: String,
+        /// Which of the account's organizations; none: the program's choice.
+        organization: Option<String>,
+    },
+    /// By an access key, without a page.
+    Key {
+        /// The public part.
+        access_key: String,
+        /// The secret part.
+        secret_key: String,
+        /// Which of the account's organizations; none: the program's choice.
+        organization: Option<String>,
+    },
+}
+
+impl Account {
+    /// What of it nobody may read.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = &str> {
+        let [first, second] = match self {
+            Self::Password { password, .. } => [Some(password), None],
+            Self::Token { token, .. } => [Some(token), None],
+            Self::Key { access_key, secret_key, .. } => [Some(access_key), Some(secret_key)],
+        };
+        first.into_iter().chain(second).map(String::as_str)
+    }
+
+    /// Whether both are the same person's: a password that was changed is no other account.
+    pub(super) fn is_same_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Password { username, .. }, Self::Password { username: other, .. }) => username == other,
+            (
+                Self::Key { access_key, organization, .. },
+                Self::Key { access_key: other, organization: elsewhere, .. },
+            ) => access_key == other && organization == elsewhere,
+            // Nobody knows whose a token is.
+            (Self::Password { .. } | Self::Token { .. } | Self::Key { .. }, _) => self == other,
+        }
+    }
 }
 
 impl fmt::Debug for Account {

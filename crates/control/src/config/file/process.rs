@@ -8,8 +8,8 @@ use super::{Span, Wait};
 shape! {
     /// A program on this machine that the gateway starts and watches, once or several times.
     pub struct Process {
-        /// What sort of program it is: `lingma`, or `simple` for one of your own. Default: lingma.
-        pub profile: Option<Text>,
+        /// What sort of program it is. Default: lingma.
+        pub profile: Option<ProcessProfile>,
         /// Its path.
         pub program: Text,
         /// The words of a turn. Default: those of the profile.
@@ -46,6 +46,16 @@ shape! {
 }
 
 choice! {
+    /// Sorts of local programs. What is known of each is a row of upstream's, whose names the server's tests hold to these.
+    pub enum ProcessProfile {
+        /// The language server of an editor's plugin.
+        Lingma = "lingma",
+        /// A program of one's own.
+        Simple = "simple",
+    }
+}
+
+choice! {
     /// The words of a turn.
     pub enum ProcessCodec {
         /// `chat/ask`.
@@ -76,6 +86,12 @@ shape! {
         pub password: Option<SecretText>,
         /// A personal token instead of both.
         pub token: Option<SecretText>,
+        /// An access key instead, with its `secret_key`.
+        pub access_key: Option<SecretText>,
+        /// What belongs to the access key.
+        pub secret_key: Option<SecretText>,
+        /// Which organization a token or a key signs in to. Default: the program's choice.
+        pub organization: Option<Text>,
     }
 }
 

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) const TOKEN: &str = "the-admin-token";
 
 /// The program, which is built with the workspace.
-pub(super) fn program() -> PathBuf {
+pub(crate) fn program() -> PathBuf {
     let program = PathBuf::from(LOCKGATE).with_file_name("fake-lingma");
     assert!(program.exists(), "build it first: cargo build -p fake-lingma");
     program
@@ -32,6 +32,12 @@ pub(super) struct Pool {
     pub(super) is_signed_in: bool,
     pub(super) program: PathBuf,
     pub(super) profile: &'static str,
+    /// What stands beside `process:`, in the same form.
+    pub(super) backend: &'static str,
+    /// How its ends are met.
+    pub(super) restart: &'static str,
+    /// The port of a single instance; none: a free one.
+    pub(super) port: Option<u16>,
 }
 
 impl Default for Pool {
@@ -43,6 +49,9 @@ impl Default for Pool {
             is_signed_in: true,
             program: program(),
             profile: "lingma",
+            backend: "",
+            restart: "pause: 20ms, pause_max: 1s",
+            port: None,
         }
     }
 }
@@ -67,18 +76,20 @@ impl Pool {
                 std::fs::write(own.join("cache/user"), "fake-lingma: logged in").expect("written");
             }
         }
-        let ports =
-            if self.instances == 1 { format!("socket_port: {}, ", free_port()) } else { String::new() };
+        let port = self.port.unwrap_or_else(free_port);
+        let ports = if self.instances == 1 { format!("socket_port: {port}, ") } else { String::new() };
         let config = format!(
-            "admin: {{token: {TOKEN}}}\nlog: {{level: debug}}\nretry: {{budget_percent: 100}}\nbackends:\n  - {{name: lingma, kind: process, \
+            "admin: {{token: {TOKEN}}}\nlog: {{level: debug}}\nretry: {{budget_percent: 100}}\nbackends:\n  - {{name: lingma, kind: process, {}\
              process: {{profile: {}, program: \"{}\", instances: {}, work_dir: \"{}\", {ports}{}\
-             environment: {{FAKE_LINGMA_SCENARIO: \"{}\"}}, restart: {{pause: 20ms, pause_max: 1s}}}}}}\n",
+             environment: {{FAKE_LINGMA_SCENARIO: \"{}\"}}, restart: {{{}}}}}}}\n",
+            self.backend,
             self.profile,
             self.program.display(),
             self.instances,
             root.display(),
             self.settings,
             scenario.display(),
+            self.restart,
         );
         let path = std::env::var("PATH").unwrap_or_default();
         let gateway = GatewaySettings::new(LOCKGATE).config(config).variable("PATH", &path).start().await;
@@ -86,7 +97,7 @@ impl Pool {
     }
 }
 
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     let held = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     held.local_addr().expect("it is bound").port()
 }
@@ -167,6 +178,12 @@ impl Stage {
     pub(super) async fn order(&self, name: &str, path: &str) {
         // A program that is told to crash does not answer.
         let _ = self.control(name).await.post(path, &json!({})).await;
+    }
+
+    /// Changes what a running program does from now on.
+    pub(super) async fn change(&self, name: &str, scenario: &Value) {
+        let answer = self.control(name).await.post("/__test/scenario", scenario).await.expect("an answer");
+        assert_eq!(answer.status, StatusCode::OK, "{scenario}");
     }
 
     /// One question, answered whole.

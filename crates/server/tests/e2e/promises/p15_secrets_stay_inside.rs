@@ -19,6 +19,11 @@ const GATEWAY_KEY: &str = "lg-canaryGatewayKeyOfTheFile";
 const ADMIN_TOKEN: &str = "lga-canaryAdminTokenOfTheFile";
 const MASTER_KEY: &str = "ca4a7ca4a70123456789abcdef0123456789abcdef0123456789abcdefca4a7a";
 
+/// What local processes sign in with; one that looks like a key, and one that looks like nothing.
+const ACCOUNT_IN_FILE: &str = "canary, my dog's name";
+const ACCOUNT_BY_API: &str = "canary-token-of-an-account-0123456789";
+const ACCOUNT_BY_API_AGAIN: &str = "canaryaccountkey";
+
 const CHAT: &str = "/v1/chat/completions";
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -115,8 +120,64 @@ fn config(providers: &[ScriptedProvider]) -> String {
         "admin: {{token: \"{ADMIN_TOKEN}\"}}\nlog: {{level: trace}}\nretry: {{attempts_max: 1}}\n\
          keys:\n  - {{name: app, key: \"{GATEWAY_KEY}\"}}\nbackends:\n{}{}",
         backend(0, IN_FILE, &format!(", headers: {{set: {{x-team: \"Bearer {IN_HEADER}\"}}}}")),
-        backend(1, "${CANARY}", "")
+        backend(1, "${CANARY}", &local_processes())
     )
+}
+
+/// Instances whose accounts nobody takes: they are told of, and repeat what they were told.
+fn local_processes() -> String {
+    format!(
+        "}}\n  - {{name: local, kind: process, process: {{program: \"{}\", start: boot, instances: 2, \
+         accounts: [{{token: \"{ACCOUNT_IN_FILE}\"}}], login: {{automatic: true}}}}",
+        crate::instances::program().display()
+    )
+}
+
+/// An account that is given by the API, wrong ones beside it, and what is shown of them.
+async fn add_account(seen: &mut Seen, admin: &TestClient) {
+    const PATH: &str = "/api/admin/instances/inst-2/account";
+    let put = async |body: Value| {
+        admin.send(Method::PUT, PATH, Bytes::from(body.to_string())).await.expect("an answer")
+    };
+    for wrong in [
+        json!({"token": ACCOUNT_BY_API, "secret_key": ACCOUNT_BY_API_AGAIN}),
+        json!({"token": [ACCOUNT_BY_API]}),
+        json!({"password": ACCOUNT_BY_API, "username": {"a": ACCOUNT_BY_API}}),
+    ] {
+        let refused = put(wrong.clone()).await;
+        assert_eq!(refused.status, 422, "{wrong}");
+        seen.answer(&format!("the refusal of {wrong}"), refused).await;
+    }
+    for (account, word) in [
+        (json!({"token": ACCOUNT_BY_API}), "personal_token"),
+        (json!({"access_key": ACCOUNT_BY_API_AGAIN, "secret_key": ACCOUNT_BY_API_AGAIN}), "ak_sk"),
+    ] {
+        let given = put(account).await;
+        assert_eq!(given.status, 200);
+        seen.answer("the account", given).await;
+        // Not before the program has been told, and has told everybody.
+        let told = timeout(PATIENCE, async {
+            loop {
+                let mut shown = admin.get("/api/admin/instances").await.expect("an answer");
+                let shown = shown.json().await.expect("JSON");
+                if has_repeated(&shown["instances"][0], "personal_token")
+                    && has_repeated(&shown["instances"][1], word)
+                {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        });
+        told.await.expect("the programs repeat what they were told");
+        let shown = admin.get("/api/admin/instances").await.expect("an answer");
+        seen.answer("the instances", shown).await;
+    }
+}
+
+/// Whether an instance's program has said what it was told to sign in with, and did not take it.
+fn has_repeated(instance: &Value, word: &str) -> bool {
+    let mut lines = instance["last_lines"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    instance["login"]["state"] == "failed" && lines.any(|line| line.contains(word))
 }
 
 fn ask(model: &str, is_stream: &Value) -> Value {
@@ -195,6 +256,11 @@ async fn read_all(seen: &mut Seen, gateway: &TestGateway, admin: &TestClient, ba
         "/api/admin/backends",
         "/api/admin/keys",
         "/api/admin/config",
+        "/api/admin/audit",
+        "/api/admin/instances",
+        "/api/admin/instances/inst-1/account",
+        "/api/admin/instances/inst-2/account",
+        "/internal/auto-login/status",
         "/api/admin/stats/total",
         "/api/admin/stats/hourly",
         "/api/admin/stats/daily",
@@ -263,6 +329,7 @@ async fn p15_no_secret_is_in_anything_that_is_written() {
     let mut seen = Seen::default();
     let admin = gateway.client().with_key(ADMIN_TOKEN);
     let backend = add_backend(&mut seen, &admin, &providers[2]).await;
+    add_account(&mut seen, &admin).await;
     let made = add_key(&admin).await;
     let client = gateway.client().with_key(GATEWAY_KEY);
     for (provider, id, model, secret, header) in [
@@ -292,6 +359,9 @@ async fn p15_no_secret_is_in_anything_that_is_written() {
         IN_HEADER,
         BY_API,
         BY_API_AGAIN,
+        ACCOUNT_IN_FILE,
+        ACCOUNT_BY_API,
+        ACCOUNT_BY_API_AGAIN,
         GATEWAY_KEY,
         ADMIN_TOKEN,
         MASTER_KEY,

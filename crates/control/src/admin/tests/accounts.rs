@@ -1,0 +1,91 @@
+//! Accounts of local processes through the API: given, changed, taken away, and never shown.
+
+use serde_json::{Value, json};
+
+use crate::config::{ProcessAccount, ProcessPool};
+use crate::testing::House;
+
+const FILE: &str = "backends:\n  - name: local\n    kind: process\n    process: {program: /p, instances: 2}\n  - name: written\n    kind: process\n    process: {program: /p, accounts: [{username: u, password: canary-of-the-file}]}\n";
+const PATH: &str = "/api/admin/instances/inst-1/account";
+
+/// What the instances would start with next time.
+async fn assigned(house: &House) -> (Vec<ProcessPool>, Vec<String>) {
+    let mut pools = house.publisher.loaded().settings.processes.clone();
+    let unused = crate::admin::assign(&mut pools, &house.store.directory).await.expect("the store answers");
+    (pools, unused)
+}
+
+fn of_first(pools: &[ProcessPool]) -> Option<ProcessAccount> {
+    pools.first()?.instances.first()?.account.clone()
+}
+
+#[tokio::test]
+async fn an_account_is_given_changed_and_taken_away_and_takes_effect_at_once() {
+    let house = House::new(FILE).await;
+    let none = house.call("GET", PATH, "").await.expect(200);
+    assert_eq!((none.str("/instance"), &none.json["source"]), ("inst-1", &Value::Null));
+    house.call("PATCH", PATH, "{\"username\": \"a\"}").await.expect(404);
+    house.call("DELETE", PATH, "").await.expect(404);
+
+    let given = json!({"username": "somebody", "password": "canary: of, the *** API"}).to_string();
+    let made = house.call("PUT", PATH, &given).await.expect(200);
+    assert_eq!((made.str("/source"), made.str("/signs_in_with")), ("api", "password"));
+    assert_eq!((made.str("/username"), made.str("/password")), ("somebody", "***"));
+    let handed = || house.idle.0.lock().expect("no test panics here").clone();
+    let Some(ProcessAccount::Password(name, password)) = handed() else { panic!("it was not handed over") };
+    assert_eq!((name.as_str(), password.expose()), ("somebody", "canary: of, the *** API"));
+    assert_eq!(of_first(&assigned(&house).await.0), handed(), "the next start has it too");
+
+    // What is shown is never written back.
+    for shown in
+        [json!({"password": "***"}), json!({"username": null, "password": null, "token": "abcdef***wxyz"})]
+    {
+        house.call("PATCH", PATH, &shown.to_string()).await.expect(422);
+    }
+    let renamed = house.call("PATCH", PATH, "{\"username\": \"another\"}").await.expect(200);
+    assert_eq!(renamed.str("/username"), "another");
+    let Some(ProcessAccount::Password(_, kept)) = handed() else { panic!("it was not handed over") };
+    assert_eq!(kept.expose(), "canary: of, the *** API");
+    let key = json!({"access_key": "access-0123456789", "secret_key": "canary-secret", "organization": "o"});
+    let shown = house.call("PUT", PATH, &key.to_string()).await.expect(200);
+    assert_eq!((shown.str("/signs_in_with"), shown.str("/access_key")), ("key", "access***6789"));
+    assert_eq!((shown.str("/secret_key"), shown.str("/organization")), ("***", "o"));
+
+    house.call("DELETE", PATH, "").await.expect(204);
+    assert_eq!((handed(), of_first(&assigned(&house).await.0)), (None, None));
+    let audited = house.call("GET", "/api/admin/audit", "").await.expect(200);
+    assert!(audited.text.contains("local/1") && !audited.text.contains("canary"), "{}", audited.text);
+}
+
+#[tokio::test]
+async fn what_is_no_account_or_is_written_elsewhere_is_refused() {
+    let house = House::new(FILE).await;
+    for (path, body, status) in [
+        (PATH, json!({}), 422),
+        (PATH, json!({"username": "a"}), 422),
+        (PATH, json!({"username": "a", "password": "***"}), 422),
+        (PATH, json!({"username": "a", "password": "p", "token": "t"}), 422),
+        (PATH, json!({"token": "${HOME}", "more": 1}), 422),
+        (PATH, json!({"access_key": "k"}), 422),
+        (PATH, json!([]), 422),
+        ("/api/admin/instances/inst-9/account", json!({"token": "t"}), 404),
+        ("/api/admin/instances/inst-3/account", json!({"token": "t"}), 409),
+    ] {
+        house.call("PUT", path, &body.to_string()).await.expect(status);
+    }
+    let written = house.call("GET", "/api/admin/instances/inst-3/account", "").await.expect(200);
+    assert_eq!((written.str("/source"), written.str("/password")), ("file", "***"));
+    house.call("DELETE", "/api/admin/instances/inst-3/account", "").await.expect(409);
+}
+
+#[tokio::test]
+async fn an_account_that_fits_no_instance_is_told_and_kept() {
+    let house = House::new(FILE).await;
+    house.call("PUT", PATH, "{\"token\": \"canary-token\"}").await.expect(200);
+    let (mut pools, unused) = assigned(&house).await;
+    assert!(unused.is_empty(), "{unused:?}");
+    pools.retain(|pool| pool.name == "written");
+    let unused = crate::admin::assign(&mut pools, &house.store.directory).await.expect("the store answers");
+    assert_eq!(unused, ["local/1: there is no such instance"]);
+    assert_eq!(house.store.directory.accounts().await.expect("all").len(), 1);
+}
