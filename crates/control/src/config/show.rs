@@ -6,6 +6,8 @@ use policy::{BackendSpec, KeySecret, KeySpec, ModelSpec, Secret, Source};
 use serde::Serialize;
 
 use super::Loaded;
+use super::file::ProcessStart;
+use super::process::{ProcessAccount, ProcessPool};
 use super::quantity::{duration_text, size_text};
 use super::settings::Settings;
 use super::tree::{Origin, Path};
@@ -29,9 +31,7 @@ impl Loaded {
         for (index, key) in self.settings.keys.iter().enumerate() {
             rows.key(index, key);
         }
-        for (index, backend) in self.settings.backends.iter().enumerate() {
-            rows.backend(index, backend);
-        }
+        rows.backends(&self.settings);
         for (alias, targets) in &self.settings.aliases {
             rows.add(Path::dotted("aliases").then(alias.as_str()), targets.join(", "));
         }
@@ -188,8 +188,68 @@ impl Rows<'_> {
         self.add(path.then("enabled"), key.enabled.to_string());
     }
 
-    fn backend(&mut self, index: usize, backend: &BackendSpec) {
-        let path = Path::dotted("backends").then(index);
+    /// A pool of local processes is written once, however many backends its instances are.
+    fn backends(&mut self, settings: &Settings) {
+        let mut specs = settings.backends.iter();
+        let mut index = 0;
+        while let Some(first) = specs.next() {
+            let path = Path::dotted("backends").then(index);
+            let pool = settings.processes.iter().find(|pool| pool.holds(&first.name));
+            match pool {
+                None => self.backend(&path, first),
+                Some(pool) => {
+                    self.backend(&path, &BackendSpec { name: pool.name.clone(), ..first.clone() });
+                    self.process(&path.then("process"), pool);
+                    specs.by_ref().take(pool.instances.len() - 1).for_each(drop);
+                }
+            }
+            index += 1;
+        }
+    }
+
+    fn process(&mut self, path: &Path, pool: &ProcessPool) {
+        let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "the program's own".to_owned());
+        let start = if pool.starts_at_boot { ProcessStart::Boot } else { ProcessStart::Lazy };
+        for (field, value) in [
+            ("profile", pool.profile.to_owned()),
+            ("program", pool.program.display().to_string()),
+            ("codec", pool.codec.unwrap_or("the profile's").to_owned()),
+            ("instances", pool.instances.len().to_string()),
+            ("start", start.name().to_owned()),
+            ("startup_timeout", time(pool.startup_timeout)),
+            ("rpc_timeout", time(pool.rpc_timeout)),
+            ("mode", pool.mode.clone()),
+            ("default_model", text(&pool.default_model)),
+            ("endpoint", text(&pool.endpoint)),
+        ] {
+            self.add(path.then(field), value);
+        }
+        for (name, value) in &pool.environment {
+            self.add(path.then("environment").then(name.as_str()), value.masked());
+        }
+        for (index, one) in pool.instances.iter().enumerate() {
+            let field = match &one.account {
+                None => continue,
+                Some(ProcessAccount::Password(..)) => "username",
+                Some(ProcessAccount::Token(..)) => "token",
+                Some(ProcessAccount::Key(..)) => "access_key",
+            };
+            self.add(path.then("accounts").then(index).then(field), "***".to_owned());
+        }
+        let login = path.then("login");
+        self.add(login.then("automatic"), pool.login.is_automatic.to_string());
+        self.add(login.then("headless"), pool.login.is_headless.to_string());
+        self.add(login.then("timeout"), time(pool.login.timeout));
+        self.add(login.then("retries"), pool.login.retries.to_string());
+        let restart = path.then("restart");
+        self.add(restart.then("pause"), time(pool.restart.pause));
+        self.add(restart.then("pause_max"), time(pool.restart.pause_max));
+        self.add(restart.then("ends_max"), pool.restart.ends_max.to_string());
+        self.add(restart.then("window"), time(pool.restart.window));
+        self.add(restart.then("rest"), time(pool.restart.rest));
+    }
+
+    fn backend(&mut self, path: &Path, backend: &BackendSpec) {
         let made_by = match backend.source {
             Source::File => "file",
             Source::Api => "api",

@@ -140,7 +140,7 @@ const BAD: &[(&str, &str, &str)] = &[
     (
         "parts_that_do_not_fit",
         "a.yaml",
-        "listen: 0.0.0.0:9190\nmetrics_listen: 127.0.0.1:9190\ncooldown: {base: 20m, max: 10m}\nlimits: {body_max: 1GiB}\nkeys:\n  - {name: a, key: one, team: red}\n  - {name: a, key: one, team: red}\napi_keys: [one]\nbackends:\n  - {name: b, kind: opnai}\n  - {name: b, kind: openai, pool: primry, models: {m: null}}\n  - {name: c, kind: process}\n  - {name: g, kind: groq, api_version: v1, dialects: [openai_chat, anthropic]}\n  - {name: d, deadlines: {idle: 20m, total: 10m}}\n  - {name: e, kind: openai, headers: {set: {Host: x, 'b@d': y}}}\npools: {primary: {rank: 3}, 'a/b': {}}\nbudgets: [{key: app, amount: 5}, {key: a, team: blue, amount: -1}]\n",
+        "listen: 0.0.0.0:9190\nmetrics_listen: 127.0.0.1:9190\ncooldown: {base: 20m, max: 10m}\nlimits: {body_max: 1GiB}\nkeys:\n  - {name: a, key: one, team: red}\n  - {name: a, key: one, team: red}\napi_keys: [one]\nbackends:\n  - {name: b, kind: opnai}\n  - {name: b, kind: openai, pool: primry, models: {m: null}}\n  - {name: c, kind: process}\n  - {name: c2, kind: process, process: {program: p, accounts: [{token: t, username: u}, {access_key: k}]}}\n  - {name: g, kind: groq, api_version: v1, dialects: [openai_chat, anthropic]}\n  - {name: d, deadlines: {idle: 20m, total: 10m}}\n  - {name: e, kind: openai, headers: {set: {Host: x, 'b@d': y}}}\npools: {primary: {rank: 3}, 'a/b': {}}\nbudgets: [{key: app, amount: 5}, {key: a, team: blue, amount: -1}]\n",
     ),
     (
         "references_that_lead_nowhere",
@@ -276,6 +276,30 @@ fn the_stronger_source_wins_and_every_value_knows_where_it_came_from() {
     }
     let notices: Vec<String> = loaded.notices.iter().map(ToString::to_string).collect();
     assert_eq!(notices, ["LOCKGATE_LIMITS_QUEUE_MX: sets nothing; did you mean LOCKGATE_LIMITS_QUEUE_MAX?"]);
+}
+
+#[test]
+fn a_pool_of_processes_is_shown_once_and_moves_nobody_else() {
+    let text = "backends:\n  - name: local\n    kind: process\n    process:\n      program: /p\n      environment: {TOKEN: a-secret-of-its-own}\n      \
+                accounts:\n        - {username: u, password: a-password-of-its-own}\n        - {access_key: a-key-of-its-own, secret_key: s}\n  \
+                - {name: after, kind: openai, api_key: k}\n";
+    let loaded = check("a.yaml", text, &[]).unwrap_or_else(|report| panic!("{report}"));
+    let effective = loaded.effective();
+    for (path, value, origin) in [
+        ("backends[0].name", "local", "a.yaml:2:11"),
+        ("backends[0].process.program", "/p", "a.yaml:5:16"),
+        ("backends[0].process.instances", "2", "default"),
+        ("backends[0].process.environment.TOKEN", "a-secr***-own", "a.yaml:6:28"),
+        ("backends[0].process.accounts[0].username", "***", "a.yaml:8:22"),
+        ("backends[0].process.accounts[1].access_key", "***", "a.yaml:9:24"),
+        ("backends[1].name", "after", "a.yaml:10:12"),
+    ] {
+        let rows: Vec<_> = effective.iter().filter(|row| row.path == path).collect();
+        let [row] = rows.as_slice() else { panic!("{path} is shown {} times", rows.len()) };
+        assert_eq!((row.value.as_str(), row.origin.as_str()), (value, origin), "{path}");
+    }
+    let told = format!("{effective:?}");
+    assert!(!told.contains("of-its-own"), "{told}");
 }
 
 #[test]
