@@ -46,18 +46,23 @@ pub(crate) fn check(root: &Path, packages: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Photographs every page of a gateway before simulated providers.
+/// Photographs every page of a gateway before simulated providers and local processes.
 ///
 /// # Errors
 /// When the binary cannot be built or the browser not be driven.
 pub(crate) fn pictures(root: &Path, environment: &TestEnv) -> Result<()> {
     environment.ready()?;
-    run::pass(&mut run::cargo(root, &["build", "--locked", "--package", "lockgate"]))?;
+    run::pass(&mut run::cargo(
+        root,
+        &["build", "--locked", "--package", "lockgate", "--package", "fake-lingma"],
+    ))?;
     let clients = environment.node_modules().with_file_name("clients");
     let mut photographer = Command::new("node");
     photographer.args(["--preserve-symlinks", "--preserve-symlinks-main"]);
     photographer.arg(clients.join("dashboard_pictures.mjs")).arg(root.join("docs/dashboard"));
-    run::pass(photographer.env("LOCKGATE", root.join("target/debug/lockgate")))
+    let built = root.join("target/debug");
+    photographer.env("LOCKGATE", built.join("lockgate")).env("FAKE_LINGMA", built.join("fake-lingma"));
+    run::pass(&mut photographer)
 }
 
 fn count_files(folder: &Path) -> Result<usize> {

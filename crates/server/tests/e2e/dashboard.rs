@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use serde_json::json;
 use testkit::{Behaviour, GatewaySettings, ScriptedProvider, TestGateway};
 
 use crate::cli::LOCKGATE;
@@ -12,9 +13,20 @@ const ADMIN_TOKEN: &str = "lga-dashboard-0123456789abcdef";
 /// Long enough to watch a countdown, and not so long that the other cases meet a backend that still rests for it.
 const COOLDOWN: Duration = Duration::from_secs(40);
 
-async fn gateway() -> TestGateway {
+/// With two local processes that nobody is signed in to; one that is asked to wait says nothing more.
+async fn gateway(folder: &Path) -> TestGateway {
+    let scenario = folder.join("scenario.json");
+    let items = json!([{"do": "say", "text": "begun"}, {"do": "idle"}]);
+    let text = json!({"scripts": [{"when": "wait", "items": items}]}).to_string();
+    std::fs::write(&scenario, text).expect("written");
     // A browser is slower than any probe: a backend that is added must not be found unwell before it is looked at.
-    let config = format!("admin: {{token: {ADMIN_TOKEN}}}\nprobe: {{enabled: false}}\n");
+    let config = format!(
+        "admin: {{token: {ADMIN_TOKEN}}}\nprobe: {{enabled: false}}\nbackends:\n  - {{name: local, kind: process, \
+         process: {{program: \"{}\", start: boot, instances: 2, environment: {{FAKE_LINGMA_SCENARIO: \"{}\"}}, \
+         restart: {{pause: 20ms, pause_max: 1s}}}}}}\n",
+        crate::instances::program().display(),
+        scenario.display(),
+    );
     GatewaySettings::new(LOCKGATE).config(config).start().await.expect("a gateway")
 }
 
@@ -24,7 +36,8 @@ async fn an_operator_finds_and_does_everything_in_a_browser() {
     limited.otherwise(Behaviour::rate_limited(COOLDOWN));
     let hanging = ScriptedProvider::start().await;
     hanging.otherwise(Behaviour::healthy().paced());
-    let gateway = gateway().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let gateway = gateway(folder.path()).await;
     let pages = Path::new(env!("CARGO_MANIFEST_DIR")).join("../control/dashboard/js");
     let mut command = node("dashboard.mjs");
     command.arg("all").env("SITE", format!("http://{}", gateway.address())).env("ADMIN_TOKEN", ADMIN_TOKEN);
@@ -32,5 +45,5 @@ async fn an_operator_finds_and_does_everything_in_a_browser() {
     command.env("HEALTHY_URL", healthy.base_url()).env("LIMITED_URL", limited.base_url());
     command.env("HANGING_URL", hanging.base_url());
     let outcomes = run_cases(command, |_| {}).await;
-    assert_all_held(&gateway, &outcomes, 25);
+    assert_all_held(&gateway, &outcomes, 28);
 }

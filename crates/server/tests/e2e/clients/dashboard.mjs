@@ -265,6 +265,80 @@ const cases = {
     });
   },
 
+  async a_local_process_is_signed_in_by_hand() {
+    await go("instances");
+    const row = page.getByRole("row").filter({ hasText: "inst-1" });
+    await row.getByText("Signed out").waitFor();
+    await row.getByText("Ready").waitFor();
+    await button("inst-1").click();
+    await dialog().getByText("starting component").first().waitFor();
+    check(!(await dialog().innerText()).includes("CANARY"), "a secret is among its lines");
+    await accessible("an instance");
+    await dialog().getByRole("button", { name: "Log in" }).click();
+    await dialog().getByText("It waits for a person").waitFor();
+    const url = new URL(await dialog().getByRole("link", { name: "Open the login page" }).getAttribute("href"));
+    const back = (state) => `http://127.0.0.1:${url.searchParams.get("port")}/auth/callback?state=${state}&auth=a&token=t`;
+    const paste = async (address) => {
+      await field("The address at the end").fill(address);
+      await dialog().getByRole("button", { name: "Send" }).click();
+    };
+    await paste(back("2-wrong"));
+    await page.getByText("the instance did not take it").waitFor();
+    complaints = complaints.filter((text) => !text.includes("422"));
+    await paste(back(url.searchParams.get("state")));
+    await dialog().getByText("Signed in", { exact: true }).waitFor();
+    await dialog().getByText("Somebody (user-1)").waitFor();
+    await page.keyboard.press("Escape");
+  },
+
+  async a_local_process_is_watched_and_started_again() {
+    const row = page.getByRole("row").filter({ hasText: "inst-1" });
+    const cell = (n) => row.getByRole("cell").nth(n).innerText();
+    check((await cell(3)) === "0" && /\d/.test(await cell(4)) && (await cell(5)) === "0", await row.innerText());
+    const stop = new AbortController();
+    const body = JSON.stringify({ model: "lingma/auto", stream: true, messages: [{ role: "user", content: "wait" }] });
+    const headers = { "content-type": "application/json", authorization: `Bearer ${secret}` };
+    const answer = await fetch(`${SITE}/v1/chat/completions`, { method: "POST", headers, body, signal: stop.signal });
+    check(answer.status === 200, await (answer.status === 200 ? "" : answer.text()));
+    await until("a turn is in flight", async () => (await cell(3)) === "1");
+    stop.abort();
+    await until("it is in flight no more", async () => (await cell(3)) === "0");
+    await button("inst-1").click();
+    const process = dialog().locator("dt", { hasText: "Process" }).locator("xpath=following-sibling::dd[1]");
+    const before = await process.innerText();
+    await dialog().getByRole("button", { name: "Restart" }).click();
+    await until("it is another process", async () => !["–", before].includes(await process.innerText()));
+    await dialog().getByText("Signed in", { exact: true }).waitFor();
+    await dialog().getByRole("button", { name: "Reset" }).click();
+    await page.getByText("Done", { exact: true }).first().waitFor();
+    await page.keyboard.press("Escape");
+  },
+
+  async a_local_process_is_given_an_account_that_nobody_sees() {
+    await button("inst-2").click();
+    await dialog().getByRole("button", { name: "Give an account" }).click();
+    await field("Username").fill("somebody");
+    await dialog().getByRole("button", { name: "Save" }).click();
+    await dialog().getByText("an account is a username and a password").waitFor();
+    complaints = complaints.filter((text) => !text.includes("422"));
+    await field("Password").fill("canary-of-an-account");
+    await dialog().getByRole("button", { name: "Save" }).click();
+    await dialog().getByText("***").waitFor();
+    check(!(await page.content()).includes("canary-of-an-account"), "the password is shown");
+    await dialog().getByRole("button", { name: "Change account" }).click();
+    await field("Username").fill("another");
+    const sent = page.waitForRequest((request) => request.method() === "PATCH");
+    await dialog().getByRole("button", { name: "Save" }).click();
+    const body = (await sent).postDataJSON();
+    check(JSON.stringify(body) === '{"username":"another"}', body);
+    await dialog().getByText("another").waitFor();
+    await accessible("an account");
+    await dialog().getByRole("button", { name: "Remove account" }).click();
+    await page.getByRole("dialog", { name: "Remove account" }).getByRole("button", { name: "Remove", exact: true }).click();
+    await dialog().getByRole("button", { name: "Give an account" }).waitFor();
+    await page.keyboard.press("Escape");
+  },
+
   async settings_are_loaded_changed_and_put_back() {
     await go("settings");
     const waiting = field("Waiting at most");

@@ -1,5 +1,6 @@
 // Takes the pictures of docs/dashboard: dashboard_pictures.mjs FOLDER. Starts the binary that LOCKGATE names with three
-// simulated providers, lets bounded traffic run, and photographs every page in both themes; it judges nothing.
+// simulated providers and a pool of the program that FAKE_LINGMA names, lets bounded traffic run, and photographs every page
+// in both themes; it judges nothing.
 
 import { chromium } from "playwright-core";
 import { spawn } from "node:child_process";
@@ -8,7 +9,7 @@ import http from "node:http";
 import { tmpdir } from "node:os";
 
 const FOLDER = process.argv[2];
-const { LOCKGATE } = process.env;
+const { LOCKGATE, FAKE_LINGMA } = process.env;
 const TOKEN = "lga-pictures-0123456789abcdef";
 const PORT = 9477;
 const SITE = `http://127.0.0.1:${PORT}`;
@@ -48,7 +49,12 @@ function provider(port, { first, between, limitedFrom }) {
     .listen(port, "127.0.0.1");
 }
 
-const CONFIG = `
+// Three local processes: two are signed in, the third waits for a person.
+const lingma = (data) => `  - {name: lingma, kind: process, process: {program: "${FAKE_LINGMA}", start: boot, instances: 3, work_dir: "${data}/work", environment: {FAKE_LINGMA_SCENARIO: "${data}/scenario.json"}}}
+`;
+const SCENARIO = { scripts: [{ when: "lock gates", items: [...WORDS, ...WORDS].flatMap((word) => [{ do: "say", text: `${word} ` }, { do: "pause", ms: 90 }]).concat({ do: "finish", code: 200 }) }] };
+
+const CONFIG = (data) => `
 listen: 127.0.0.1:${PORT}
 metrics_listen: 127.0.0.1:0
 admin: {token: ${TOKEN}}
@@ -63,7 +69,7 @@ backends:
   - {name: nvidia-a, kind: nvidia, base_url: "http://127.0.0.1:9481/v1", api_key: nvapi-pictures-0123456789, limits: {rpm: 600, concurrency: 12}, models: {deepseek-v4: {native: deepseek-ai/deepseek-v4-pro, price: {input: 1, cached_input: 0.25, output: 4}, context: 128000}, qwen-max: {native: qwen/qwen-max, price: {input: 0.8, output: 2.4}}}}
   - {name: nvidia-b, kind: nvidia, base_url: "http://127.0.0.1:9482/v1", api_key: nvapi-pictures-9876543210, limits: {rpm: 600, concurrency: 12}, models: {deepseek-v4: {native: deepseek-ai/deepseek-v4-pro, price: {input: 1, cached_input: 0.25, output: 4}, context: 128000}}}
   - {name: openrouter, kind: openrouter, base_url: "http://127.0.0.1:9483/v1", api_key: sk-or-pictures-0123456789, pool: fallback, limits: {rpm: 300}, models: {deepseek-v4: {native: deepseek/deepseek-v4, price: {input: 1.2, output: 4.6}}, gpt-4o: {native: openai/gpt-4o, price: {input: 2.5, cached_input: 1.25, output: 10}}}}
-aliases: {smart: [deepseek-v4, gpt-4o]}
+${lingma(data)}aliases: {smart: [deepseek-v4, gpt-4o]}
 budgets: [{key: web, amount: 2, per: day}, {team: research, amount: 0.6, per: day}, {amount: 250, per: month}]
 `;
 const KEYS = ["lk-pictures-web-0123456789abcdef", "lk-pictures-mobile-0123456789ab", "lk-pictures-batch-0123456789abcd"];
@@ -71,7 +77,7 @@ const pick = (list) => list[Math.floor(Math.random() * list.length)];
 
 async function ask() {
   const headers = { "content-type": "application/json", authorization: `Bearer ${pick(KEYS)}`, "x-priority": pick(["urgent", "high", "normal", "normal", "normal", "low"]) };
-  const body = JSON.stringify({ model: pick(["deepseek-v4", "deepseek-v4", "qwen-max", "gpt-4o", "smart", Math.random() < 0.1 ? "gpt-9" : "deepseek-v4"]), stream: true, messages: [{ role: "user", content: "Tell me about lock gates." }] });
+  const body = JSON.stringify({ model: pick(["deepseek-v4", "deepseek-v4", "qwen-max", "gpt-4o", "smart", "lingma/auto", Math.random() < 0.1 ? "gpt-9" : "deepseek-v4"]), stream: true, messages: [{ role: "user", content: "Tell me about lock gates." }] });
   const answer = await fetch(`${SITE}/v1/chat/completions`, { method: "POST", headers, body }).catch(() => null);
   await answer?.text().catch(() => null);
 }
@@ -125,12 +131,21 @@ async function photograph(browser, { theme, width, height, language, names }) {
     await see("backends?open=nvidia-b");
     await shoot("backend");
   }
+  if (names.includes("instance")) {
+    await see("instances?open=inst-3");
+    await shoot("instance");
+  }
   await context.close();
 }
 
 const data = mkdtempSync(`${tmpdir()}/lockgate-pictures-`);
 mkdirSync(FOLDER, { recursive: true });
-writeFileSync(`${data}/lockgate.yaml`, CONFIG);
+writeFileSync(`${data}/lockgate.yaml`, CONFIG(data));
+writeFileSync(`${data}/scenario.json`, JSON.stringify(SCENARIO));
+for (const name of ["inst-1", "inst-2"]) {
+  mkdirSync(`${data}/work/${name}/cache`, { recursive: true });
+  writeFileSync(`${data}/work/${name}/cache/user`, "fake-lingma: logged in");
+}
 provider(9481, { first: 350, between: 30 });
 provider(9482, { first: 500, between: 36, limitedFrom: WARM_MS - 12_000 });
 provider(9483, { first: 700, between: 26 });
@@ -140,6 +155,7 @@ try {
   await sleep(2500);
   await admin("POST", "keys", { name: "partner", team: "partners", rpm: 120, models: ["gpt-*"], expires: "2027-06-30T00:00:00Z" });
   await admin("POST", "backends", { name: "lab", kind: "openai_compatible", base_url: "http://127.0.0.1:9499/v1", api_key: "sk-lab-0123456789", pool: "fallback", enabled: false, models: { "llama-70b": { native: "llama-3.3-70b" } } });
+  await admin("POST", "instances/inst-3/login");
   const traffic = (async () => {
     for (let n = 0; going && n < 3000; n++) {
       ask();
@@ -152,7 +168,7 @@ try {
   await watcher.locator("input").fill(TOKEN);
   await watcher.keyboard.press("Enter");
   await sleep(WARM_MS);
-  const every = [...PAGES, "login", "request", "backend"];
+  const every = [...PAGES, "login", "request", "backend", "instance"];
   for (const theme of ["dark", "light"]) await photograph(browser, { theme, width: 1440, height: 900, language: "en", names: every });
   await photograph(browser, { theme: "light", width: 390, height: 844, language: "en", names: ["overview", "backends", "requests"] });
   await photograph(browser, { theme: "dark", width: 1440, height: 900, language: "zh", names: ["overview"] });
