@@ -3,7 +3,7 @@
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use super::stage::{CHAT, Pool, script, streamed};
+use super::stage::{CHAT, Pool, free_port, script, streamed};
 
 /// Whether a process runs: one that has ended and is waited for by nobody does not.
 fn runs(process: u64) -> bool {
@@ -36,9 +36,11 @@ async fn a_lazy_one_starts_with_the_first_question() {
 
 #[tokio::test]
 async fn one_that_is_never_ready_or_ends_at_once_is_left_alone_in_the_end() {
-    for (scenario, what) in
-        [(json!({"never_ready": true}), "spoken to"), (json!({"exit_at_start": 3}), "exit status: 3")]
-    {
+    for (scenario, what) in [
+        (json!({"never_ready": true}), "spoken to"),
+        (json!({"ready_delay_ms": 60_000}), "spoken to"),
+        (json!({"exit_at_start": 3}), "exit status: 3"),
+    ] {
         let settings = "start: boot, startup_timeout: 300ms, ".to_owned();
         let stage = Pool { settings, scenario, ..Pool::default() }.start().await;
         let failed = stage.instance("inst-1", |one| one["state"] == "failed").await;
@@ -109,6 +111,32 @@ async fn a_stolen_port_is_given_up_for_another() {
     // Whether we get it before the next start or not, the instance comes back.
     let _thief = std::net::TcpListener::bind(("127.0.0.1", port));
     stage.instance("inst-1", |one| one["restarts"].as_u64() >= Some(1) && one["ready"] == true).await;
+    assert_eq!(stage.told("hi").await, "echo:[user] hi");
+}
+
+/// The port of a single instance is the one that was named; whoever sits there must leave first.
+#[tokio::test]
+async fn a_named_port_that_is_taken_is_waited_for() {
+    let port = free_port();
+    let thief = std::net::TcpListener::bind(("127.0.0.1", port)).expect("it is free");
+    let stage = Pool { port: Some(port), ..Pool::default() }.start().await;
+    let waits = stage.instance("inst-1", |one| one["restarts"].as_u64() >= Some(1)).await;
+    assert_eq!(waits["ready"], false, "{waits}");
+    drop(thief);
+    stage.admin().post("/api/admin/instances/inst-1/reset", &json!({})).await.expect("an answer");
+    assert_eq!(stage.ready("inst-1").await["socket_port"], port);
+    assert_eq!(stage.told("hi").await, "echo:[user] hi");
+}
+
+#[tokio::test]
+async fn an_operator_starts_one_again_and_it_keeps_its_login() {
+    let stage = Pool::default().start().await;
+    let first = process(&stage.ready("inst-1").await);
+    let again = stage.admin().post("/api/admin/instances/inst-1/restart", &json!({})).await;
+    assert_eq!(again.expect("an answer").status, StatusCode::OK);
+    let other = stage.instance("inst-1", |one| one["ready"] == true && process(one) != first).await;
+    assert_eq!((&other["restarts"], &other["login"]["state"]), (&json!(0), &json!("signed_in")), "{other}");
+    assert!(!runs(first));
     assert_eq!(stage.told("hi").await, "echo:[user] hi");
 }
 

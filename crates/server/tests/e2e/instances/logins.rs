@@ -19,7 +19,7 @@ async fn no_canary(stage: &Stage) {
         let mut answer = client.get(path).await.expect("an answer");
         read += &String::from_utf8_lossy(&answer.body().await.expect("a body"));
     }
-    for secret in ["CANARY", "right-password", "good-token"] {
+    for secret in ["CANARY", "right-password", "good-token", "good-secret"] {
         let at = read.find(secret);
         assert_eq!(
             at,
@@ -80,25 +80,148 @@ async fn an_account_that_expires_is_no_candidate_and_its_sibling_is_not_affected
     assert_eq!(stage.seen("inst-1", "").await["asks"], 0);
     stage.order("inst-1", "/__test/log-in").await;
     stage.all_ready().await;
+    // The program may say so itself, with somebody's name still there.
+    for (status, reason) in [(3, "expired"), (5, "network"), (7, "application_disabled")] {
+        stage.change("inst-1", &json!({ "status": status })).await;
+        stage.order("inst-1", "/__test/log-in").await;
+        stage.instance("inst-1", |one| one["login"]["reason"] == reason && one["ready"] == false).await;
+        assert_eq!(stage.told("hi").await, "echo:[user] hi");
+    }
+    stage.change("inst-1", &json!({"status": null})).await;
+    stage.order("inst-1", "/__test/log-in").await;
+    stage.all_ready().await;
 }
 
 #[tokio::test]
-async fn a_token_signs_in_without_a_page_after_the_endpoint_was_switched() {
-    let settings = "start: boot, endpoint: \"https://tenant.example.test\", accounts: [{token: good-token}], \
-                    login: {automatic: true}, ";
-    let pool = Pool { settings: settings.to_owned(), is_signed_in: false, ..Pool::default() };
-    let stage = pool.start().await;
+async fn a_login_that_hangs_holds_nobody_up() {
+    let stage = Pool { instances: 2, ..Pool::default() }.start().await;
+    stage.all_ready().await;
+    stage.change("inst-1", &json!({"generate_url": "hang"})).await;
+    stage.order("inst-1", "/__test/log-out").await;
+    stage.instance("inst-1", |one| one["login"]["state"] == "signed_out").await;
+    assert_eq!(begin(&stage, "inst-1").await.1["state"], "running");
+    stage.seen("inst-1", "urls=0").await;
+    for _ in 0..4 {
+        assert_eq!(stage.told("hi").await, "echo:[user] hi");
+    }
+    let logins = stage.admin().get("/internal/auto-login/status").await.expect("an answer").json().await;
+    let logins = logins.expect("JSON");
+    let states: Vec<&Value> =
+        logins["instances"].as_array().expect("a list").iter().map(|one| &one["state"]).collect();
+    assert_eq!(states, ["running", "signed_in"], "{logins}");
+    assert_eq!(stage.seen("inst-1", "").await["asks"], 0);
+}
+
+/// A browser on this machine needs nobody to paste anything.
+#[tokio::test]
+async fn a_page_that_was_signed_in_on_this_machine_completes_by_itself() {
+    let stage = Pool { is_signed_in: false, ..Pool::default() }.start().await;
+    stage.instance("inst-1", |one| one["login"]["state"] == "signed_out").await;
+    begin(&stage, "inst-1").await;
+    let one = stage.instance("inst-1", |one| one["login"]["url"].is_string()).await;
+    let state =
+        one["login"]["url"].as_str().and_then(|url| url.split('&').find(|pair| pair.starts_with("state=")));
+    let path = format!("/auth/callback?{}&auth=a&token=t", state.expect("a state"));
+    let answer = stage.control("inst-1").await.get(&path).await.expect("an answer");
+    assert_eq!(answer.status, StatusCode::OK);
     stage.ready("inst-1").await;
-    let seen = stage.seen("inst-1", "sign_ins=1").await;
-    let methods: Vec<&str> =
-        seen["methods"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
-    let place = |method: &str| methods.iter().position(|one| *one == method);
-    assert!(
-        place("config/updateEndpoint").is_some() && place("config/updateEndpoint") < place("auth/login"),
-        "{methods:?}"
-    );
     assert_eq!(stage.told("hi").await, "echo:[user] hi");
-    no_canary(&stage).await;
+}
+
+/// Both ways without a page, and whatever becomes of the address of the accounts: it is switched first, and one that cannot
+/// be switched keeps nobody outside.
+#[tokio::test]
+async fn a_token_or_a_key_signs_in_without_a_page_after_the_endpoint_was_switched() {
+    let key = "{access_key: good-key, secret_key: good-secret, organization: o}";
+    for (account, switch) in
+        [("{token: good-token}", "good"), (key, "good"), ("{token: good-token}", "fail"), (key, "hang")]
+    {
+        let settings = format!(
+            "start: boot, rpc_timeout: 1s, endpoint: \"https://tenant.example.test\", accounts: [{account}], \
+             login: {{automatic: true}}, "
+        );
+        let scenario = json!({ "update_endpoint": switch });
+        let stage = Pool { settings, scenario, is_signed_in: false, ..Pool::default() }.start().await;
+        stage.ready("inst-1").await;
+        let seen = stage.seen("inst-1", "sign_ins=1").await;
+        let methods: Vec<&str> =
+            seen["methods"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
+        let place = |method: &str| methods.iter().position(|one| *one == method);
+        let switched = place("config/updateEndpoint");
+        assert!(switched.is_some() && switched < place("auth/login"), "{account}, {switch}: {methods:?}");
+        assert_eq!(stage.told("hi").await, "echo:[user] hi");
+        no_canary(&stage).await;
+    }
+}
+
+#[tokio::test]
+async fn a_token_or_a_key_that_is_not_taken_is_a_failure_that_says_so() {
+    for (account, reason) in [
+        ("{token: another-token}", "token_refused"),
+        ("{access_key: good-key, secret_key: another-secret}", "key_refused"),
+    ] {
+        let settings = format!("start: boot, accounts: [{account}], login: {{automatic: true}}, ");
+        let stage = Pool { settings, is_signed_in: false, ..Pool::default() }.start().await;
+        let failed = stage.instance("inst-1", |one| one["login"]["state"] == "failed").await;
+        assert_eq!(failed["login"]["reason"], reason, "{account}");
+    }
+}
+
+/// A chat that comes while somebody is being signed in waits for that, and no longer than signing in may take.
+#[tokio::test]
+async fn a_question_waits_for_a_login_that_is_under_way() {
+    for is_successful in [true, false] {
+        // Whoever does not answer keeps the login at its first step.
+        let settings = "rpc_timeout: 60s, endpoint: \"https://tenant.example.test\", accounts: [{token: t}], \
+                        login: {automatic: true, timeout: 2s}, ";
+        let scenario = json!({"update_endpoint": "hang"});
+        let pool = Pool { settings: settings.to_owned(), scenario, is_signed_in: false, ..Pool::default() };
+        let stage = pool.start().await;
+        let (answer, ()) = tokio::join!(stage.ask("hi"), async {
+            let under_way = |one: &Value| one["login"]["reason"] == "endpoint" && one["in_flight"] == 1;
+            stage.instance("inst-1", under_way).await;
+            if is_successful {
+                stage.order("inst-1", "/__test/log-in").await;
+            }
+        });
+        let (status, body) = answer;
+        if is_successful {
+            assert_eq!(body["choices"][0]["message"]["content"], "echo:[user] hi", "{body}");
+        } else {
+            let code = (status, &body["error"]["code"]);
+            assert_eq!(code, (StatusCode::SERVICE_UNAVAILABLE, &json!("backend_not_ready")), "{body}");
+            assert!(!body.to_string().contains("endpoint"), "nothing of the vendor's: {body}");
+        }
+        stage.is_at_rest().await;
+    }
+}
+
+/// Nobody was told that the account is signed out: the turn itself shows it, and the next one does not meet it.
+#[tokio::test]
+async fn a_turn_that_ends_for_want_of_a_login_moves_on_and_the_instance_is_no_candidate() {
+    for how in ["finish401", "refuse"] {
+        let scenario = json!({ "logged_out_ask": how });
+        let stage = Pool { instances: 2, scenario, ..Pool::default() }.start().await;
+        stage.all_ready().await;
+        std::fs::remove_file(stage.work_dir(1).join("cache/user")).expect("removed");
+        let mut meets = 0;
+        for number in 0..20 {
+            assert_eq!(
+                stage.told(&format!("hi {number}")).await,
+                format!("echo:[user] hi {number}"),
+                "{how}"
+            );
+            meets = stage.seen("inst-1", "").await["asks"].as_u64().unwrap_or_default();
+        }
+        assert_eq!(meets, 1, "{how}: it is met once");
+        stage.instance("inst-1", |one| one["login"]["state"] == "signed_out").await;
+        stage.order("inst-1", "/__test/log-in").await;
+        stage.all_ready().await;
+        stage.order("inst-2", "/__test/log-out").await;
+        stage.instance("inst-2", |one| one["login"]["state"] == "signed_out").await;
+        assert_eq!(stage.told("again").await, "echo:[user] again", "{how}: whoever is back serves at once");
+        stage.is_at_rest().await;
+    }
 }
 
 #[tokio::test]
