@@ -24,6 +24,8 @@ use super::status;
 
 /// How often it is tried to connect to one that was just started.
 const DIAL_INTERVAL: Duration = Duration::from_millis(50);
+/// A connection that held for so long was a good one.
+const STEADY: Duration = Duration::from_secs(10);
 
 /// Keeps an instance until it is told to stop.
 pub(super) async fn keep(shared: Arc<Shared>, mut orders: mpsc::Receiver<Order>, spawner: &Spawner) {
@@ -140,16 +142,21 @@ impl Ends {
         if self.at.len() >= self.pace.ends_max {
             return Verdict { pause: self.pace.rest, is_loop: true };
         }
-        let pause = self.pace.pause_min.saturating_mul(1 << self.in_a_row.min(16)).min(self.pace.pause_max);
+        let pause = pause(self.pace, self.in_a_row);
         self.in_a_row += 1;
-        // Instances that ended together need not come back together.
-        Verdict { pause: pause.mul_f64(rand::rng().random_range(0.75..1.25)), is_loop: false }
+        Verdict { pause, is_loop: false }
     }
 
     fn forget(&mut self) {
         self.at.clear();
         self.in_a_row = 0;
     }
+}
+
+/// The pause before the next try, after so many in vain. Instances that ended together need not come back together.
+fn pause(pace: Pace, in_a_row: u32) -> Duration {
+    let pause = pace.pause_min.saturating_mul(1 << in_a_row.min(16)).min(pace.pause_max);
+    pause.mul_f64(rand::rng().random_range(0.75..1.25))
 }
 
 /// How a life came to its end.
@@ -191,11 +198,13 @@ impl Life<'_> {
     /// From a running process to an end.
     async fn watch(&mut self, child: &mut Child) -> End {
         let mut lost = 0_u32;
+        let (mut hasty, mut not_before) = (0_u32, Instant::now());
         loop {
-            let (rpc, connection) = match self.dial(child).await {
+            let (rpc, connection) = match self.dial(child, not_before).await {
                 Ok(connected) => connected,
                 Err(end) => return end,
             };
+            let connected = Instant::now();
             let mut connection = std::pin::pin!(connection.drive());
             let greeted = {
                 let mut greeting = std::pin::pin!(greet(self.shared, &rpc));
@@ -245,15 +254,35 @@ impl Life<'_> {
             if lost > 3 {
                 return End::Ended(format!("it cannot be spoken to: {why}"));
             }
+            // One that held is made again at once; those that are lost as soon as they are made come ever more seldom.
+            hasty = if connected.elapsed() < STEADY { hasty + 1 } else { 0 };
+            let wait = hasty.checked_sub(1).map(|in_a_row| pause(self.shared.settings.pace, in_a_row));
+            not_before = Instant::now() + wait.unwrap_or_default();
         }
     }
 
-    /// Connects as soon as that is possible.
-    async fn dial(&mut self, child: &mut Child) -> Result<(Rpc, socket::Connection), End> {
+    /// Connects as soon as that is possible, and allowed.
+    async fn dial(
+        &mut self,
+        child: &mut Child,
+        not_before: Instant,
+    ) -> Result<(Rpc, socket::Connection), End> {
         let settings = &self.shared.settings;
-        let until = Instant::now() + settings.startup_timeout;
+        let until = not_before + settings.startup_timeout;
         let port = self.shared.picture.borrow().ports.map_or(0, |(port, _)| port);
+        let mut again = not_before;
         loop {
+            tokio::select! {
+                () = tokio::time::sleep_until(again) => {}
+                why = child.ended() => return Err(End::Ended(why)),
+                order = self.orders.recv() => match self.obey(order, None) {
+                    Some(end) => return Err(end),
+                    None => continue,
+                },
+            }
+            if Instant::now() >= until {
+                return Err(self.too_slow());
+            }
             tokio::select! {
                 connected = tokio::time::timeout_at(until, socket::connect(port, settings.profile)) => match connected {
                     Ok(Ok(connected)) => return Ok(connected),
@@ -262,15 +291,7 @@ impl Life<'_> {
                 },
                 why = child.ended() => return Err(End::Ended(why)),
             }
-            let again = (Instant::now() + DIAL_INTERVAL).min(until);
-            tokio::select! {
-                () = tokio::time::sleep_until(again) => {}
-                why = child.ended() => return Err(End::Ended(why)),
-                order = self.orders.recv() => if let Some(end) = self.obey(order, None) { return Err(end) },
-            }
-            if Instant::now() >= until {
-                return Err(self.too_slow());
-            }
+            again = (Instant::now() + DIAL_INTERVAL).min(until);
         }
     }
 
@@ -422,6 +443,7 @@ async fn greet(shared: &Shared, rpc: &Rpc) -> Result<(), String> {
     if strangers > 0 {
         // It must not serve as somebody from whom it was taken.
         login::sign_out(shared, rpc).await.map_err(|error| format!("it cannot be signed out: {error}"))?;
+        login::forget_browsers(&shared.work_dir).await;
         // One who has come meanwhile is met at the next start, which is ordered already.
         let _ = shared.strangers.compare_exchange(strangers, 0, Ordering::Relaxed, Ordering::Relaxed);
     }

@@ -3,6 +3,7 @@
 
 mod browser;
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -110,6 +111,8 @@ pub enum PasteError {
     Refused,
 }
 
+/// Where browsers keep what they know, in the folder of an instance.
+const BROWSERS: &str = "browser";
 /// How often it is looked whether somebody is signed in by now.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -246,7 +249,7 @@ impl Run<'_> {
             self.step("browser");
             let visit = browser::Visit {
                 browser,
-                folder: self.shared.work_dir.join("browser"),
+                folder: browser_folder(&self.shared.work_dir, username),
                 page: &self.accounts.page,
                 url: &url,
                 http: &self.shared.http,
@@ -300,6 +303,22 @@ impl Run<'_> {
 fn is_refused(said: &str) -> bool {
     let said: serde_json::Value = serde_json::from_str(said).unwrap_or_default();
     said.get("success").and_then(serde_json::Value::as_bool) == Some(false)
+}
+
+/// Where the browser keeps what it knows of an account: one folder each, or it would sign in as somebody else. The name says
+/// nothing of them.
+fn browser_folder(work_dir: &Path, username: &str) -> PathBuf {
+    // FNV-1a; the same over restarts, which is all that is asked of it.
+    let hash = username.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    work_dir.join(BROWSERS).join(format!("{hash:016x}"))
+}
+
+/// Forgets what browsers know of the accounts of an instance.
+pub(super) async fn forget_browsers(work_dir: &Path) {
+    // Most have never used one.
+    let _ = tokio::fs::remove_dir_all(work_dir.join(BROWSERS)).await;
 }
 
 /// Signs out whoever is signed in.
@@ -374,6 +393,14 @@ async fn fetch(shared: &Shared, port: u16, path: &str, timeout: Duration) -> boo
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_account_has_a_browser_of_its_own() {
+        let folder = |name: &str| browser_folder(Path::new("/w"), name);
+        assert_eq!(folder("somebody"), folder("somebody"));
+        assert_ne!(folder("somebody"), folder("another"));
+        assert!(folder("../..").starts_with("/w/browser") && !folder("somebody").ends_with("somebody"));
+    }
 
     #[test]
     fn only_the_end_of_a_login_is_taken_back() {
