@@ -15,6 +15,7 @@ mod process;
 mod providers;
 mod quantity;
 mod read;
+mod records;
 mod schema;
 mod settings;
 mod show;
@@ -38,6 +39,7 @@ pub use money::Alerts;
 pub use problem::{Notice, Problem, Report};
 pub use process::{ProcessAccount, ProcessInstance, ProcessLogin, ProcessPool, ProcessRestart};
 pub use read::Format;
+pub use records::BackupRules;
 pub use schema::{example, schema};
 pub use settings::{ClientTimeouts, Limits, Settings};
 pub use show::Effective;
@@ -90,7 +92,7 @@ impl Loaded {
     }
 }
 
-/// Sections whose settings act on every request from the moment they are published.
+/// Sections whose settings are in force from the moment they are published.
 const HOT: &[&str] = &[
     "limits",
     "retry",
@@ -103,6 +105,8 @@ const HOT: &[&str] = &[
     "probe",
     "keepalive",
     "log",
+    "records",
+    "backups",
 ];
 /// What they hold that is read at the start only.
 const COLD: &[&str] = &["limits.connections_max", "log.format"];

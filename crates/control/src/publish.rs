@@ -444,6 +444,7 @@ fn restart_needed(before: &Settings, after: &Settings) -> Vec<String> {
         ("listen", (before.listen.to_string(), after.listen.to_string())),
         ("metrics_listen", (before.metrics_listen.to_string(), after.metrics_listen.to_string())),
         ("data_dir", (before.data_dir.display().to_string(), after.data_dir.display().to_string())),
+        ("backup_dir", (before.backup_dir.display().to_string(), after.backup_dir.display().to_string())),
         ("ledger.durability", (before.durability.name().to_owned(), after.durability.name().to_owned())),
         (
             "ledger.journal_bytes_max",

@@ -18,7 +18,8 @@ use policy::{
 };
 use store::directory::Kind;
 use store::{
-    Directory, Durability, Journal, JournalSettings, KeptResponses, Mover, Store, StoreOptions, VaultNotice,
+    Directory, Durability, Journal, JournalSettings, KeptResponses, Mover, MoverSettings, Store,
+    StoreOptions, VaultNotice,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -111,7 +112,7 @@ pub(crate) async fn assemble(sources: Arc<Sources>, loaded: Loaded, demo: Demo) 
     publisher.publish(Trigger::Start).await?;
     instances::keep(&fleet, &gateway, &publisher, &tasks);
     let reloader = Reloader::new(publisher.clone(), sources.clone());
-    tasks.spawn("backups", backups::keep(store.backups.clone()));
+    tasks.spawn("backups", backups::keep(store.backups.clone(), publisher.clone()));
     look_out(&gateway, &publisher, &tasks);
     tasks.spawn("alerts", alerts::deliver(crossed, publisher.clone(), Arc::new(Postman(client.clone()))));
     let (gate, minted) = admin::ensure_token(&directory, &digester, &settings).await?;
@@ -206,7 +207,13 @@ pub(crate) fn store_options(settings: &Settings) -> StoreOptions {
     };
     let journal =
         JournalSettings { bytes_max: settings.journal_bytes_max, durability, ..JournalSettings::default() };
-    StoreOptions { master_key: settings.master_key.clone(), journal, ..StoreOptions::default() }
+    StoreOptions {
+        master_key: settings.master_key.clone(),
+        journal,
+        mover: MoverSettings { retention: settings.retention, ..MoverSettings::default() },
+        backup_dir: Some(settings.backup_dir.clone()),
+        ..StoreOptions::default()
+    }
 }
 
 /// Also gives the configuration with what the store knows of it.

@@ -27,7 +27,7 @@ pub use directory::Directory;
 pub use error::StoreError;
 pub use journal::{Durability, Journal, JournalError, JournalFull, JournalLag, JournalSettings, Reservation};
 pub use ledger::Ledger;
-pub use mover::{Lag, Mover, MoverSettings, Retention};
+pub use mover::{Lag, Mover, MoverSettings, Retention, RetentionDial};
 pub use open::{Store, StoreOptions, Tools};
 pub use shelf::{KeptResponse, KeptResponses, Shelf, Shelved};
 pub use vault::{MasterKey, MasterKeySource, Vault, VaultError, VaultNotice};

@@ -29,7 +29,7 @@ pub struct MoverSettings {
     pub interval: Duration,
     /// Lines in one transaction, about.
     pub batch_entries: usize,
-    /// What is removed again, while there is nothing else to do.
+    /// What is removed again, while there is nothing else to do; until [`RetentionDial::set`] says otherwise.
     pub retention: Retention,
 }
 
@@ -70,6 +70,7 @@ struct Watched {
     /// What earlier processes left open is in the ledger.
     caught_up: AtomicBool,
     damaged_bytes: AtomicU64,
+    retention: Mutex<Retention>,
     seen: Mutex<Seen>,
     changed: std::sync::Condvar,
 }
@@ -78,6 +79,17 @@ struct Watched {
 struct Seen {
     success: Instant,
     trouble: Option<String>,
+}
+
+/// Sets how long requests are kept while the mover works. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct RetentionDial(Arc<Watched>);
+
+impl RetentionDial {
+    /// From its next look on the mover goes by this.
+    pub fn set(&self, retention: Retention) {
+        *self.0.retention.lock().unwrap_or_else(PoisonError::into_inner) = retention;
+    }
 }
 
 /// The mover's thread. Dropping it stops the thread after the transaction in progress.
@@ -99,6 +111,7 @@ impl Mover {
             stop: AtomicBool::new(false),
             caught_up: AtomicBool::new(false),
             damaged_bytes: AtomicU64::new(0),
+            retention: Mutex::new(settings.retention),
             seen: Mutex::new(Seen { success: Instant::now(), trouble: None }),
             changed: std::sync::Condvar::new(),
         });
@@ -131,6 +144,12 @@ impl Mover {
             trouble: seen.trouble.clone(),
             damaged_bytes: self.watched.damaged_bytes.load(Ordering::Relaxed),
         }
+    }
+
+    /// By which it can be told otherwise how long requests are kept.
+    #[must_use]
+    pub fn retention(&self) -> RetentionDial {
+        RetentionDial(Arc::clone(&self.watched))
     }
 
     /// Waits until the ledger has everything written so far, at most for `limit`. Blocks: for the end of the
@@ -210,7 +229,7 @@ impl Work {
 
     /// Removes one small batch of what is kept for too long. Returns whether there may be more of it.
     fn forget(&mut self) -> bool {
-        let retention = self.settings.retention;
+        let retention = *self.watched.retention.lock().unwrap_or_else(PoisonError::into_inner);
         if retention == Retention::default() || !self.watched.caught_up.load(Ordering::Acquire) {
             return false;
         }

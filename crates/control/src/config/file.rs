@@ -4,6 +4,7 @@ mod callers;
 mod money;
 mod pace;
 mod process;
+mod records;
 mod spoken;
 mod traffic;
 
@@ -18,6 +19,7 @@ pub use pace::{Adaptive, AdaptiveMode, Breaker, Cooldown, Growth, RateWindow, Re
 pub use process::{
     Process, ProcessAccount, ProcessCodec, ProcessLogin, ProcessProfile, ProcessRestart, ProcessStart,
 };
+pub use records::{Backups, Records};
 pub use spoken::Spoken;
 pub use traffic::{Affinity, Hedging, ModelRules, Pool, Probe, QueuePolicy, Routing, Spill, Strategy};
 
@@ -42,6 +44,8 @@ shape! {
         pub metrics_listen: Option<Address>,
         /// Where everything that must outlive the process is kept. Default: ./data.
         pub data_dir: Option<Text>,
+        /// Where copies of the database go. Default: `backups` in the data folder.
+        pub backup_dir: Option<Text>,
         /// Who may operate this gateway.
         pub admin: Option<Admin>,
         /// What a scraper must show; without it the metrics page is open on its own port.
@@ -72,6 +76,10 @@ shape! {
         pub responses: Option<Responses>,
         /// How receipts are kept.
         pub ledger: Option<Ledger>,
+        /// How long single requests are kept.
+        pub records: Option<Records>,
+        /// When the database is copied, and how long copies are kept.
+        pub backups: Option<Backups>,
         /// Gateway keys without any further setting.
         pub api_keys: Option<Vec<SecretText>>,
         /// Gateway keys.
@@ -305,9 +313,6 @@ shape! {
         pub headers: Option<Headers>,
         /// Whether a call whose client left is read to its usage. Default: false.
         pub drain_on_disconnect: Option<bool>,
-        /// Whether it keeps the responses it gives, so that `previous_response_id` can be left to it. Default: as its
-        /// provider does.
-        pub keeps_responses: Option<bool>,
         /// Where it is asked how it is, by GET: below `base_url`, or from the root of its host where it begins with `/`.
         /// Default: the provider's own, else `models`.
         pub health_path: Option<HealthPath>,

@@ -11,7 +11,7 @@ use policy::{
     HedgeRules, KeptRules, KeySpec, PoolSpec, ProbeRules, QueuePolicy, RateWindow, Secret, Source, Spill,
     Strategy, TeamSpec, TrafficSettings,
 };
-use store::MasterKeySource;
+use store::{MasterKeySource, Retention};
 
 use super::backend;
 use super::callers;
@@ -20,6 +20,7 @@ use super::money::{self, Alerts};
 use super::pacing;
 use super::process::{self, ProcessPool};
 use super::providers::is_from_environment;
+use super::records::{self, BackupRules};
 use super::streaming::{self, Keepalive, Streams};
 use super::tree::{Node, Path};
 use crate::prices::PriceEntry;
@@ -69,6 +70,8 @@ pub struct Settings {
     pub metrics_listen: SocketAddr,
     /// Where everything that must outlive the process is kept; changed by a restart only.
     pub data_dir: PathBuf,
+    /// Where copies of the database go; changed by a restart only.
+    pub backup_dir: PathBuf,
     /// The admin token, where it was given.
     pub admin_token: Option<Secret>,
     /// What a scraper must show.
@@ -109,6 +112,10 @@ pub struct Settings {
     pub durability: Durability,
     /// How far the journal may grow.
     pub journal_bytes_max: u64,
+    /// How long single requests are kept.
+    pub retention: Retention,
+    /// When the database is copied, and how long copies are kept.
+    pub backups: BackupRules,
     /// Gateway keys.
     pub keys: Vec<KeySpec>,
     /// Keys that share ceilings.
@@ -205,6 +212,10 @@ impl Settings {
             listen: file.listen.map_or(DEFAULTS.listen, |address| address.0),
             metrics_listen: file.metrics_listen.map_or(DEFAULTS.metrics_listen, |address| address.0),
             data_dir: data_dir(file),
+            backup_dir: records::backup_dir(
+                file.backup_dir.as_ref().map(|text| text.0.as_str()),
+                data_dir(file),
+            ),
             admin_token: file
                 .admin
                 .as_ref()
@@ -235,6 +246,8 @@ impl Settings {
             journal_bytes_max: ledger
                 .and_then(|ledger| ledger.journal_bytes_max)
                 .map_or(DEFAULTS.journal_bytes_max, |size| size.0),
+            retention: records::retention(file.records.as_ref()),
+            backups: records::backups(file.backups.as_ref()),
             keys: callers::keys(file, tree),
             teams: callers::teams(file, tree),
             backends: backend::backends(file, tree, common),

@@ -9,6 +9,7 @@ use super::Loaded;
 use super::file::ProcessStart;
 use super::process::{ProcessAccount, ProcessPool};
 use super::quantity::{duration_text, size_text};
+use super::records::days;
 use super::settings::Settings;
 use super::tree::{Origin, Path};
 
@@ -66,6 +67,7 @@ impl Rows<'_> {
         self.scalar("listen", settings.listen);
         self.scalar("metrics_listen", settings.metrics_listen);
         self.scalar("data_dir", settings.data_dir.display());
+        self.scalar("backup_dir", settings.backup_dir.display());
         self.scalar("admin.token", secret(settings.admin_token.as_ref()));
         self.scalar("metrics_token", secret(settings.metrics_token.as_ref()));
         self.scalar("log.level", settings.log_level.name());
@@ -127,6 +129,10 @@ impl Rows<'_> {
         }
         self.scalar("ledger.durability", settings.durability.name());
         self.scalar("ledger.journal_bytes_max", size_text(settings.journal_bytes_max));
+        self.scalar("records.retention_days", or_none(settings.retention.age_max.map(days)));
+        self.scalar("records.rows_max", or_none(settings.retention.rows_max));
+        self.scalar("backups.daily", settings.backups.daily);
+        self.scalar("backups.retention_days", settings.backups.retention_days());
     }
 
     fn pacing(&mut self, settings: &Settings) {
@@ -281,10 +287,7 @@ impl Rows<'_> {
             ("tpm", backend.limits.tpm),
             ("concurrency", backend.limits.concurrency.map(u64::from)),
         ] {
-            self.add(
-                limits.then(field),
-                ceiling.map_or_else(|| "none".to_owned(), |ceiling| ceiling.to_string()),
-            );
+            self.add(limits.then(field), or_none(ceiling));
         }
         let deadlines = path.then("deadlines");
         self.add(deadlines.then("connect"), time(backend.deadlines.connect));
@@ -314,6 +317,10 @@ impl Rows<'_> {
 
 fn per_million(amount: policy::Amount) -> policy::Amount {
     amount.times(1_000_000)
+}
+
+fn or_none(number: Option<u64>) -> String {
+    number.map_or_else(|| "none".to_owned(), |number| number.to_string())
 }
 
 fn secret(secret: Option<&Secret>) -> String {

@@ -35,6 +35,7 @@ pub(crate) const SCALARS: &[&str] = &[
     "listen",
     "metrics_listen",
     "data_dir",
+    "backup_dir",
     "admin.token",
     "metrics_token",
     "log.level",
@@ -104,6 +105,10 @@ pub(crate) const SCALARS: &[&str] = &[
     "responses.kept_bytes",
     "ledger.durability",
     "ledger.journal_bytes_max",
+    "records.retention_days",
+    "records.rows_max",
+    "backups.daily",
+    "backups.retention_days",
 ];
 
 /// Variables of ours that other parts of the program read.
@@ -169,6 +174,7 @@ const LEGACY: &[Legacy] = &[
     legacy("SIDECAR_LOG_LEVEL", "log.level", Reading::Level, "LOCKGATE_LOG_LEVEL"),
     legacy("SIDECAR_ADMIN_TOKEN", "admin.token", Reading::Secret, "LOCKGATE_ADMIN_TOKEN"),
     legacy("SIDECAR_DB_PATH", "data_dir", Reading::FolderOf, "LOCKGATE_DATA_DIR"),
+    legacy("SIDECAR_BACKUP_DIR", "backup_dir", Reading::Plain, "LOCKGATE_BACKUP_DIR"),
     legacy("LOG_LEVEL", "log.level", Reading::Level, "LOCKGATE_LOG_LEVEL"),
     legacy("LOG_FORMAT", "log.format", Reading::Look, "LOCKGATE_LOG_FORMAT"),
     legacy("API_KEYS", "api_keys", Reading::SecretList, "`api_keys` or `keys` in lockgate.yaml"),
@@ -188,9 +194,6 @@ const LEGACY: &[Legacy] = &[
     ),
 ];
 
-/// Old names that are known and mean nothing in this version.
-const WITHOUT_EFFECT: &[(&str, &str)] = &[("SIDECAR_BACKUP_DIR", "backups are not made by this version")];
-
 /// Lays the environment over what the file and the store said.
 pub(crate) fn environment(tree: &mut Node, variables: &BTreeMap<String, String>, notices: &mut Vec<Notice>) {
     let set = |name: &str| variables.get(name).map(|text| text.trim()).filter(|text| !text.is_empty());
@@ -199,9 +202,6 @@ pub(crate) fn environment(tree: &mut Node, variables: &BTreeMap<String, String>,
             tree.set(&Path::dotted(row.path), row.reading.node(text, &from_variable(row.name)));
             notices.push(old_name(row.name, row.today));
         }
-    }
-    for (name, reason) in WITHOUT_EFFECT.iter().filter(|(name, _)| set(name).is_some()) {
-        notices.push(Notice { subject: (*name).to_owned(), message: format!("has no effect: {reason}") });
     }
     for path in SCALARS {
         let name = variable_of(path);

@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 
 use policy::{Amount, KeySecret, Source};
+use store::Retention;
 
 use super::*;
 
@@ -352,6 +353,7 @@ fn old_names_still_work_and_say_what_to_write_instead() {
     assert_eq!(settings.limits.queue_timeout.as_secs(), 12);
     assert_eq!(settings.cooldown.base.as_secs(), 10);
     assert_eq!(settings.data_dir.to_string_lossy(), "/var/lib/sidecar");
+    assert_eq!(settings.backup_dir.to_string_lossy(), "/backups");
     let MasterKeySource::Value { key, .. } = &settings.master_key else {
         panic!("the old name gives the key")
     };
@@ -375,6 +377,39 @@ fn old_names_still_work_and_say_what_to_write_instead() {
     );
     let notices: Vec<String> = loaded.notices.iter().map(ToString::to_string).collect();
     insta::assert_snapshot!("notices_of_old_names", notices.join("\n"));
+}
+
+#[test]
+fn records_and_backups_are_kept_for_as_long_as_is_written() {
+    let day = std::time::Duration::from_secs(24 * 3600);
+    let all = Retention::default();
+    for (text, retention, folder, backups) in [
+        ("", all, "./data/backups", (true, 7 * day)),
+        ("data_dir: /d", all, "/d/backups", (true, 7 * day)),
+        ("{backup_dir: /b, backups: {daily: false, retention_days: 30}}", all, "/b", (false, 30 * day)),
+        (
+            "records: {retention_days: 90, rows_max: 5_000_000}",
+            Retention { age_max: Some(90 * day), rows_max: Some(5_000_000) },
+            "./data/backups",
+            (true, 7 * day),
+        ),
+    ] {
+        let loaded = check("a.yaml", text, &[]).unwrap_or_else(|report| panic!("{text}: {report}"));
+        let settings = &loaded.settings;
+        assert_eq!(settings.retention, retention, "{text}");
+        assert_eq!(settings.backup_dir, Path::new(folder), "{text}");
+        assert_eq!((settings.backups.daily, settings.backups.age_max), backups, "{text}");
+    }
+    for text in ["records: {retention_days: 0}", "records: {rows_max: 0}", "backups: {retention_days: 0}"] {
+        let report = check("a.yaml", text, &[]).expect_err(text);
+        assert!(report.to_string().contains("must be a whole number from 1"), "{text}: {report}");
+    }
+    let shown =
+        check_environment(&[("LOCKGATE_RECORDS_ROWS_MAX", "9"), ("LOCKGATE_BACKUP_DIR", "/b")]).effective();
+    let value = |path: &str| shown.iter().find(|row| row.path == path).map(|row| row.value.as_str());
+    assert_eq!(value("records.retention_days"), Some("none"));
+    assert_eq!((value("records.rows_max"), value("backup_dir")), (Some("9"), Some("/b")));
+    assert_eq!((value("backups.daily"), value("backups.retention_days")), (Some("true"), Some("7")));
 }
 
 #[test]

@@ -56,8 +56,7 @@ pub(super) async fn run(place: &Place, command: BackupCommand) -> anyhow::Result
 fn restore(place: &Place, backup: &Path) -> anyhow::Result<()> {
     let settings = place.load()?.settings;
     let options = store_options(&settings);
-    let folder = options.backup_dir.clone().unwrap_or_else(|| settings.data_dir.join("backups"));
-    let path = if backup.exists() { backup.to_owned() } else { folder.join(backup) };
+    let path = if backup.exists() { backup.to_owned() } else { settings.backup_dir.join(backup) };
     let done = store::backup::restore(&settings.data_dir, &path, &options, SystemClock.wall())?;
     output::print_line(&format!("{} requests came back", output::count(done.receipts)))?;
     if let Some(before) = done.before {

@@ -2,9 +2,10 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use control::config::LogLevel;
+use control::config::Settings;
 use control::publish::{Publisher, Reloader, Trigger};
 use notify::Watcher;
+use store::RetentionDial;
 use store::audit::{Author, Via};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -21,8 +22,12 @@ const CATCH_UP_INTERVAL: Duration = Duration::from_secs(1);
 /// Starts watching, for as long as the program runs.
 pub(super) fn watch(assembled: &Assembled, level: Level) -> std::io::Result<()> {
     let tasks = &assembled.tasks;
-    let reloading =
-        Reloading { reloader: assembled.reloader.clone(), publisher: assembled.publisher.clone(), level };
+    let reloading = Reloading {
+        reloader: assembled.reloader.clone(),
+        publisher: assembled.publisher.clone(),
+        level,
+        retention: assembled.mover.retention(),
+    };
     // Heard from now on: one that comes unexpected ends the process.
     let hangups = signal(SignalKind::hangup())?;
     tasks.spawn("sighup", on_hangup(hangups, reloading.clone()));
@@ -39,6 +44,7 @@ struct Reloading {
     reloader: Reloader,
     publisher: Publisher,
     level: Level,
+    retention: RetentionDial,
 }
 
 impl Reloading {
@@ -46,11 +52,13 @@ impl Reloading {
         // A reload that fails has said why, and left what was in force.
         let Ok(reloaded) = self.reloader.reload(trigger, author(trigger)).await else { return };
         tracing::info!(version = reloaded.version, "the configuration was reloaded");
-        self.follow(self.publisher.loaded().settings.log_level);
+        self.follow(&self.publisher.loaded().settings);
     }
 
-    fn follow(&self, wanted: LogLevel) {
-        if let Err(error) = self.level.set(wanted) {
+    /// Takes over the hot settings that no snapshot carries.
+    fn follow(&self, settings: &Settings) {
+        self.retention.set(settings.retention);
+        if let Err(error) = self.level.set(settings.log_level) {
             tracing::warn!(%error, "the log level was not changed");
         }
     }
@@ -101,10 +109,11 @@ async fn on_change(file: std::path::PathBuf, reloading: Reloading) {
     }
 }
 
-/// Also takes over a log level that was changed by API: the one setting of what is hot that no request reads.
+/// Also takes over what was changed by API and is in no snapshot, as no request reads it.
 async fn catch_up(reloading: Reloading) {
     let publisher = &reloading.publisher;
-    let mut level = publisher.loaded().settings.log_level;
+    let followed = |settings: &Settings| (settings.log_level, settings.retention);
+    let mut in_force = followed(&publisher.loaded().settings);
     let mut rounds = tokio::time::interval(CATCH_UP_INTERVAL);
     rounds.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -112,10 +121,11 @@ async fn catch_up(reloading: Reloading) {
         if let Err(error) = publisher.catch_up().await {
             tracing::debug!(%error, "the directory could not be looked at");
         }
-        let wanted = publisher.loaded().settings.log_level;
-        if wanted != level {
-            reloading.follow(wanted);
-            level = wanted;
+        let loaded = publisher.loaded();
+        let wanted = followed(&loaded.settings);
+        if wanted != in_force {
+            reloading.follow(&loaded.settings);
+            in_force = wanted;
         }
     }
 }

@@ -7,4 +7,5 @@ mod hedging;
 mod instances;
 mod promises;
 mod real_model;
+mod records;
 mod restarts;
