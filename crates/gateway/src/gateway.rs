@@ -21,7 +21,7 @@ use crate::{
     clock::{Clock, Ids},
     kept::{Keeper, Memory},
     metrics::Metrics,
-    pipeline::drain::Abandoned,
+    pipeline::{drain::Abandoned, settle::ReasonsKept},
     spool::Spools,
     tasks::Tasks,
     view::{UnusableBackend, View},
@@ -69,6 +69,7 @@ pub struct Gateway {
     /// Streams that can be continued on another connection.
     pub(crate) spools: Spools,
     pub(crate) kept: Keeper,
+    pub(crate) reasons_kept: ReasonsKept,
     /// Places for streams that are read to their end without a client.
     pub(crate) drains: Arc<Semaphore>,
     crossings: mpsc::Sender<Crossed>,
@@ -105,6 +106,7 @@ impl Gateway {
             settler,
             spools: Spools::default(),
             kept,
+            reasons_kept: ReasonsKept::default(),
             drains: Arc::new(Semaphore::new(DRAINS_MAX)),
             crossings: parts.crossings,
             tasks: parts.tasks,

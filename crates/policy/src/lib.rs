@@ -42,8 +42,8 @@ pub use money::{
 /// What backends speak is said in protocol's words.
 pub use protocol::Dialect;
 pub use receipt::{
-    AttemptId, AttemptOutcome, Bound, Closed, Entry, NotAnId, Opened, Progress, Receipt, RequestOutcome,
-    TicketId,
+    AttemptId, AttemptOutcome, Bound, Closed, Entry, NotAnId, Opened, Progress, Reasoned, Receipt,
+    RequestOutcome, TicketId, reasons,
 };
 pub use schedule::{
     AffinityRules, BreakerRules, CooldownGrowth, CooldownRules, Failures, HedgeRules, Repeat, RetryAfter,

@@ -1,5 +1,6 @@
 //! Decides what is remembered of a request and its attempts; never computes, stores or sends any of it.
 
+pub mod reasons;
 mod ticket_id;
 
 use std::borrow::Cow;
@@ -130,6 +131,15 @@ pub struct Bound {
     pub at: Timestamp,
 }
 
+/// Why a request went where it went, as text of [`reasons::Reasons`]. Of few requests, and written before the receipt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reasoned {
+    /// Whose.
+    pub ticket: TicketId,
+    /// JSON.
+    pub text: Box<str>,
+}
+
 /// Everything that happened to one request. Made exactly once per ticket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
@@ -213,4 +223,6 @@ pub enum Entry {
     },
     /// A backend minted an id.
     Bound(Bound),
+    /// Why a request went where it went.
+    Reasoned(Reasoned),
 }

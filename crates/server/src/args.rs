@@ -64,7 +64,7 @@ pub(crate) enum Command {
     /// What models cost and who says so; take prices over from a file
     #[command(subcommand)]
     Prices(PricesCommand),
-    /// Which backend of a running gateway a request would go to now, and why not to the others
+    /// Why a request went where it went, or where one for a model would go now
     Explain(ExplainArguments),
     /// Talk to a model through a running gateway
     Chat(ChatArguments),
@@ -367,16 +367,20 @@ pub(crate) struct ModelsArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArguments {
-    /// The model that the request names
-    pub(crate) model: String,
-    /// The key it would come with, by name or id
+    /// The id of a request that came, as its answer's `x-request-id` tells
+    #[arg(value_name = "REQUEST_ID", required_unless_present = "model", conflicts_with = "model")]
+    pub(crate) request: Option<String>,
+    /// The model that a request to come names
     #[arg(long)]
+    pub(crate) model: Option<String>,
+    /// The key it would come with, by name or id
+    #[arg(long, requires = "model")]
     pub(crate) key: Option<String>,
     /// What tells its session from others, such as its `user` field
-    #[arg(long)]
+    #[arg(long, requires = "model")]
     pub(crate) session: Option<String>,
     /// Its class: urgent, high, normal, low
-    #[arg(long, value_name = "CLASS")]
+    #[arg(long, value_name = "CLASS", requires = "model")]
     pub(crate) priority: Option<String>,
     /// The gateway's address [default: $LOCKGATE_URL, else where the configuration listens]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]

@@ -280,7 +280,7 @@ pub struct Reservation {
 impl Reservation {
     /// Writes one line. On return it survives the death of this process.
     ///
-    /// An open line that exceeds the ticket's room takes more; a progress line or a binding never touches what the close and
+    /// An open line that exceeds the ticket's room takes more; a progress line, a binding or a reason never touches what the close and
     /// the receipt need and is refused instead. After an error nothing of the line counts.
     pub fn write(&mut self, entry: &Entry) -> Result<(), JournalError> {
         line::begin(&mut self.line);
@@ -292,7 +292,9 @@ impl Reservation {
             self.settling = self.settling.max(SETTLING_ROOM_BYTES + bytes);
         }
         let needed = match entry {
-            Entry::Opened(_) | Entry::Progress(_) | Entry::Bound(_) => bytes + self.settling,
+            Entry::Opened(_) | Entry::Progress(_) | Entry::Bound(_) | Entry::Reasoned(_) => {
+                bytes + self.settling
+            }
             Entry::Closed(_) | Entry::Settled { .. } => bytes,
         };
         if self.room < needed {

@@ -174,6 +174,8 @@ pub struct ReceiptDetail {
     pub receipt: Receipt,
     /// Its attempts, in order.
     pub attempts: Vec<AttemptLine>,
+    /// Why it went where it went, as JSON; of most requests nothing is kept.
+    pub reasons: Option<String>,
 }
 
 /// Where a page of receipts ended; pass it back for the next one.

@@ -333,6 +333,7 @@ impl Work {
             attempts: due.attempts,
             receipts: due.receipts,
             bindings: due.bindings,
+            reasons: due.reasons,
             remember,
             forget: due.forget,
             position: self.taken.unwrap_or_default().max(position),

@@ -163,7 +163,7 @@ pub(crate) async fn show(
     State(state): State<AdminState>,
     Path(id): Path<String>,
 ) -> Result<Json<Detail>, Refusal> {
-    let ReceiptDetail { receipt, attempts } = find(&state, &id).await?;
+    let ReceiptDetail { receipt, attempts, .. } = find(&state, &id).await?;
     Ok(Json(Detail { receipt, attempt_lines: attempts }))
 }
 

@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::HeaderMap;
-use policy::{BackendId, Candidate, Failures, Granted, Leased, Outcome, Refused, Route, Slot, Tier, Want};
-use protocol::Dialect;
+use http::{HeaderMap, StatusCode};
+use policy::{
+    BackendId, Candidate, Failures, Granted, Leased, Outcome, Refused, Route, Slot, Tier, Want,
+    reasons::Course,
+};
+use protocol::{Dialect, Quota, Quotas};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 use upstream::Endpoint;
 
-use super::{admit::Ticket, decode::Ask};
+use super::{admit::Ticket, decode::Ask, settle::Facts};
 use crate::{
     gateway::Gateway,
     refusal::{Code, Refusal},
@@ -28,6 +31,8 @@ pub(crate) struct Lease {
     pub(super) serving: Arc<Serving>,
     dialect: Dialect,
     endpoint: Endpoint,
+    /// What an answer that is an error told of its provider's limits.
+    told: Option<Box<Quotas>>,
 }
 
 /// What the attempts so far mean for the next one.
@@ -45,12 +50,18 @@ pub(super) async fn route(ask: &Ask, ticket: &mut Ticket) -> Result<Lease, Refus
     let facts = ticket.facts();
     let gateway = facts.gateway.clone();
     let asked_at = Instant::now();
-    let slot = match take_slot(&gateway, want(ask, &facts.tries)) {
+    let slot = match decide(ask, facts) {
         Entry::Slot(slot) => slot,
         Entry::Refused(refused) => return Err(refused.into()),
         Entry::Waiting(place) => match place.granted().await {
             Granted::Slot(slot) => slot,
-            Granted::Refused(refused) => return Err(refused.into()),
+            Granted::Refused(refused) => {
+                let facts = ticket.facts();
+                if let Some(seen) = facts.weigh(&want(ask, &facts.tries)) {
+                    facts.decided(Course::Refused(refused.reason), seen);
+                }
+                return Err(refused.into());
+            }
             Granted::Admitted(key) => {
                 gateway.give_back(Granted::Admitted(key));
                 return Err(no_backend());
@@ -96,6 +107,29 @@ enum Entry {
     Refused(Refused),
 }
 
+/// Takes a slot, a place to wait, or a refusal, and keeps why, save for what starts at once where it is sent first.
+fn decide(ask: &Ask, facts: &mut Facts) -> Entry {
+    let gateway = facts.gateway.clone();
+    let want = |facts: &Facts| want(ask, &facts.tries);
+    // Before one of them is taken.
+    let is_again = facts.stamp.attempts() > 0;
+    let before = if is_again { facts.weigh(&want(facts)) } else { None };
+    let entry = take_slot(&gateway, want(facts));
+    let course = match &entry {
+        Entry::Slot(_) if !is_again => return entry,
+        Entry::Slot(slot) => {
+            let started = ask.view.serving(slot.backend).map(|serving| &*serving.backend.name);
+            Course::Started(started.unwrap_or_default())
+        }
+        Entry::Waiting(_) => Course::Waited,
+        Entry::Refused(refused) => Course::Refused(refused.reason),
+    };
+    if let Some(seen) = before.or_else(|| facts.weigh(&want(facts))) {
+        facts.decided(course, seen);
+    }
+    entry
+}
+
 fn take_slot(gateway: &Arc<Gateway>, want: Want) -> Entry {
     let listing = gateway.waiters.lock();
     match gateway.live.lease(want, Instant::now().into_std(), &mut rand::rng()) {
@@ -121,7 +155,7 @@ impl Lease {
             return Err(no_backend());
         };
         let route = ask.route.clone();
-        Ok(Self { gateway, slot: Some(slot), route, tier, candidate, serving, dialect, endpoint })
+        Ok(Self { gateway, slot: Some(slot), route, tier, candidate, serving, dialect, endpoint, told: None })
     }
 
     /// What the backend is spoken to in.
@@ -192,11 +226,19 @@ impl Lease {
     }
 
     /// Takes over what the headers of an answer tell of the provider's limits.
-    pub(super) fn learn(&self, headers: &HeaderMap) {
-        if let Some(slot) = &self.slot {
-            let grants = self.gateway.live.learn(slot, &protocol::quotas(headers), Instant::now().into_std());
-            self.gateway.deliver(grants);
+    pub(super) fn learn(&mut self, status: StatusCode, headers: &HeaderMap) {
+        let Some(slot) = &self.slot else { return };
+        let quotas = protocol::quotas(headers);
+        let grants = self.gateway.live.learn(slot, &quotas, Instant::now().into_std());
+        self.gateway.deliver(grants);
+        if !status.is_success() && !quotas.is_empty() {
+            self.told = Some(Box::new(quotas));
         }
+    }
+
+    /// What an answer that is an error told of its provider's limits.
+    pub(super) fn told(&self) -> &[Quota] {
+        self.told.as_ref().map_or(&[], |quotas| quotas.as_slice())
     }
 
     /// Notes what the attempt has used so far; nothing where that cannot be known, which counts as all that was

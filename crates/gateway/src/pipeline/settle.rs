@@ -1,6 +1,7 @@
 //! Decides what a request came to: its ledger lines, its receipt, its log line; frees what the ticket held. Never waits.
 
 mod end;
+mod reasons;
 mod rival;
 
 use std::{borrow::Cow, pin::Pin, sync::Arc, time::Duration};
@@ -22,6 +23,7 @@ use super::{
 };
 use crate::{gateway::Gateway, identity::Stamp, refusal::Code, view::Serving};
 pub(super) use end::End;
+pub(crate) use reasons::ReasonsKept;
 
 /// Everything that is known of an admitted request; becomes its receipt.
 pub(crate) struct Facts {
@@ -42,6 +44,8 @@ pub(crate) struct Facts {
     /// The other one, while two race.
     rival: Option<rival::Rival>,
     spent: Spent,
+    /// Why it went where it went, where that is kept.
+    reasons: Option<Box<policy::reasons::Reasons>>,
     key: Arc<Key>,
     /// Whether the caller's place in flight is free again.
     is_discharged: bool,
@@ -125,6 +129,7 @@ impl Facts {
             served: None,
             rival: None,
             spent: Spent::default(),
+            reasons: None,
             key: caller.key.clone(),
             is_discharged: false,
             commitment: ask.commitment.clone(),
@@ -214,6 +219,7 @@ impl Facts {
     pub(super) fn failed(&mut self, mut lease: Lease, failure: &Failure, tally: Option<&StreamTally>) {
         let outcome = outcome_of(failure);
         lease.serving.metrics.failed(failure);
+        self.learned(&lease, failure);
         tracing::warn!(
             request_id = self.stamp.request_id(),
             backend = &*lease.serving.backend.name,
@@ -406,6 +412,7 @@ pub(super) fn settle(mut facts: Box<Facts>) -> Option<Flush> {
         facts.gateway.metrics.untold(receipt.dialect_in);
     }
     log(&receipt, &facts.untold);
+    facts.write_reasons();
     if let Err(unwritten) = facts.room.write(&Entry::Settled { last, receipt }) {
         tracing::error!(request_id = facts.stamp.request_id(), %unwritten, "a receipt could not be written");
     }

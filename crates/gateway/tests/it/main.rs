@@ -9,6 +9,7 @@ mod keepalive;
 mod limits;
 mod lookout;
 mod promises;
+mod reasons;
 mod resume;
 mod scene;
 mod teams;

@@ -254,6 +254,9 @@ fn refused(refusal: &Refusal, path: &str) -> anyhow::Error {
     }
     let command = path.split('/').nth(1).unwrap_or_default();
     match refusal.code.as_str() {
+        "not_found" if command == "requests" => {
+            advised(what, "`lockgate export requests` tells which requests are kept")
+        }
         "not_found" => advised(what, format!("`lockgate {command} list` shows the names there are")),
         "conflict" => advised(what, "choose another name, or remove that one first"),
         "read_only" => {

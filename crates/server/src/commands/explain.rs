@@ -1,97 +1,30 @@
-//! Asks a running gateway which backend a request would go to now, and why not to the others; never sends one.
+//! Decides who is asked why a request goes where it goes: of one that came the gateway or the store, of one to come the
+//! gateway alone, for only it knows how its backends stand.
+
+mod coming;
+mod past;
 
 use std::process::ExitCode;
 
-use anyhow::Context;
-use serde::{Deserialize, Serialize};
-
+use super::outcome::advised;
 use super::place::Place;
-use super::running::Running;
 use crate::args::{ExplainArguments, TargetArguments};
-use crate::output;
-
-/// What is read of a gateway's explanation.
-#[derive(Debug, Serialize, Deserialize)]
-struct Explanation {
-    decision: String,
-    backend: Option<String>,
-    earliest_in_ms: Option<u64>,
-    refusal: Option<String>,
-    candidates: Vec<Candidate>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Candidate {
-    backend: String,
-    pool: String,
-    model: String,
-    strategy: String,
-    verdict: String,
-    for_ms: Option<u64>,
-    in_flight: u64,
-    expected_wait_ms: u64,
-}
 
 pub(super) async fn run(place: &Place, arguments: ExplainArguments) -> anyhow::Result<ExitCode> {
-    let target = TargetArguments { url: arguments.url, key_env: arguments.token_env };
-    let running = Running::find(place, &target)?;
-    let mut path = format!("/api/admin/explain?model={}", encoded(&arguments.model));
-    for (name, value) in
-        [("key", &arguments.key), ("session", &arguments.session), ("class", &arguments.priority)]
-    {
-        if let Some(value) = value {
-            path = format!("{path}&{name}={}", encoded(value));
+    match (&arguments.model, &arguments.request) {
+        (Some(model), _) => coming::run(place, model, &arguments).await?,
+        (None, Some(id)) => past::run(place, id, &arguments).await?,
+        (None, None) => {
+            return Err(advised("nothing is asked for", "name a request by its id, or a model by --model"));
         }
-    }
-    let told = running.get(&path).await.map_err(|failure| running.unreached(&failure))?;
-    if !told.status.is_success() {
-        return Err(running.refused(told.status, &told.request_id, &told.body));
-    }
-    let explained: Explanation = serde_json::from_slice(&told.body)
-        .with_context(|| format!("what {} answers is no explanation", running.address))?;
-    if arguments.shape.json {
-        output::print_json(&explained)?;
-    } else {
-        tell(&explained)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
+fn target(arguments: &ExplainArguments) -> TargetArguments {
+    TargetArguments { url: arguments.url.clone(), key_env: arguments.token_env.clone() }
+}
+
 fn encoded(text: &str) -> percent_encoding::PercentEncode<'_> {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC)
-}
-
-fn tell(explained: &Explanation) -> anyhow::Result<()> {
-    let row = |one: &Candidate| {
-        vec![
-            output::printable(&one.backend).into_owned(),
-            one.pool.clone(),
-            output::printable(&one.model).into_owned(),
-            one.strategy.clone(),
-            one.in_flight.to_string(),
-            format!("{} ms", one.expected_wait_ms),
-            match one.for_ms {
-                Some(left) => format!("{} for {:.1} s", one.verdict, seconds(left)),
-                None => one.verdict.clone(),
-            },
-        ]
-    };
-    let header = ["BACKEND", "POOL", "MODEL", "STRATEGY", "IN FLIGHT", "EXPECTED", "VERDICT"];
-    output::print(&output::columns(&header, explained.candidates.iter().map(row)))?;
-    let outcome = match (&explained.backend, &explained.refusal, explained.earliest_in_ms) {
-        (Some(backend), _, _) => format!("{}: on {}", explained.decision, output::printable(backend)),
-        (None, Some(refusal), Some(left)) => {
-            format!("{}: {refusal}, at the earliest in {:.1} s", explained.decision, seconds(left))
-        }
-        (None, Some(refusal), None) => format!("{}: {refusal}", explained.decision),
-        (None, None, Some(left)) => {
-            format!("{}: at the earliest in {:.1} s", explained.decision, seconds(left))
-        }
-        (None, None, None) => explained.decision.clone(),
-    };
-    output::print_line(&outcome)
-}
-
-fn seconds(millis: u64) -> f64 {
-    std::time::Duration::from_millis(millis).as_secs_f64()
 }

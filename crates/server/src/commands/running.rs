@@ -71,6 +71,23 @@ impl Running {
         Ok(Told { status: answer.status, request_id: request_id(&answer).to_owned(), body })
     }
 
+    /// What the admin API says under `path`; a refusal is told with what to do.
+    pub(super) async fn told(&self, path: &str) -> anyhow::Result<Bytes> {
+        let told = self.get(path).await.map_err(|failure| self.unreached(&failure))?;
+        if told.status.is_success() {
+            return Ok(told.body);
+        }
+        let problem = serde_json::from_slice::<Problem>(&told.body).unwrap_or_default();
+        let detail = problem.detail.unwrap_or_else(|| "no reason was given".to_owned());
+        let (status, address) = (told.status.as_u16(), &self.address);
+        let what = format!("{address} says {status}: {}", output::printable_lines(&detail));
+        Err(match status {
+            401 | 403 => advised(what, "the variable that --token-env names must hold an admin token of that gateway"),
+            404 => advised(what, "`lockgate export requests` tells which requests are kept"),
+            _ => advised(what, "the gateway's log says more"),
+        })
+    }
+
     /// Posts JSON; a refusal is told with its code, its request id and what to do.
     pub(super) async fn post(&self, path: &str, body: String) -> anyhow::Result<Answer> {
         let body = CallBody::Whole([Bytes::from(body)].into_iter().collect());
@@ -149,6 +166,12 @@ impl Running {
             (_, _) => advised(what, format!("the gateway's log says more under {request_id}")),
         }
     }
+}
+
+/// An error as the admin API writes it.
+#[derive(Debug, Default, Deserialize)]
+struct Problem {
+    detail: Option<String>,
 }
 
 /// An error as the data plane writes it.

@@ -9,7 +9,7 @@ mod read;
 mod tests;
 mod write;
 
-use policy::{Bound, Entry, Progress};
+use policy::{Bound, Entry, Progress, Reasoned};
 
 use read::In;
 use write::Out;
@@ -21,6 +21,7 @@ const PROGRESS: u8 = 2;
 const CLOSED: u8 = 3;
 const SETTLED: u8 = 4;
 const BOUND: u8 = 5;
+const REASONED: u8 = 6;
 
 /// Appends the entry to `out`.
 pub fn encode(entry: &Entry, out: &mut Vec<u8>) {
@@ -55,6 +56,11 @@ pub fn encode(entry: &Entry, out: &mut Vec<u8>) {
             out.text(backend);
             out.time(*at);
         }
+        Entry::Reasoned(Reasoned { ticket, text }) => {
+            out.0.push(REASONED);
+            out.ticket(*ticket);
+            out.text(text);
+        }
     }
 }
 
@@ -63,7 +69,11 @@ pub(crate) fn decode_bound(payload: &[u8]) -> Option<Bound> {
     match payload {
         [FORM, BOUND, ..] => match decode(payload)? {
             Entry::Bound(bound) => Some(bound),
-            Entry::Opened(_) | Entry::Progress(_) | Entry::Closed(_) | Entry::Settled { .. } => None,
+            Entry::Opened(_)
+            | Entry::Progress(_)
+            | Entry::Closed(_)
+            | Entry::Settled { .. }
+            | Entry::Reasoned(_) => None,
         },
         _ => None,
     }
@@ -89,6 +99,7 @@ pub fn decode(payload: &[u8]) -> Option<Entry> {
             let (id, backend, at) = (bytes.shared()?, bytes.shared()?, bytes.time()?);
             Entry::Bound(Bound { id, backend, at })
         }
+        REASONED => Entry::Reasoned(Reasoned { ticket: bytes.ticket()?, text: bytes.text()?.into() }),
         _ => return None,
     };
     bytes.0.is_empty().then_some(entry)

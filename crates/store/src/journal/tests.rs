@@ -268,7 +268,11 @@ fn many_threads_write_at_once_and_every_acknowledged_line_is_there() {
         .iter()
         .map(|entry| match entry {
             Entry::Progress(progress) => progress.at.0,
-            Entry::Opened(_) | Entry::Closed(_) | Entry::Settled { .. } | Entry::Bound(_) => -1,
+            Entry::Opened(_)
+            | Entry::Closed(_)
+            | Entry::Settled { .. }
+            | Entry::Bound(_)
+            | Entry::Reasoned(_) => -1,
         })
         .collect();
     times.sort_unstable();

@@ -9,8 +9,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use policy::{
-    Amount, AttemptId, AttemptOutcome, Bound, Closed, Entry, Opened, Progress, Receipt, RequestOutcome,
-    TicketId, Timestamp,
+    Amount, AttemptId, AttemptOutcome, Bound, Closed, Entry, Opened, Progress, Reasoned, Receipt,
+    RequestOutcome, TicketId, Timestamp,
 };
 use protocol::{Usage, UsageSource};
 use serde::{Deserialize, Serialize};
@@ -46,6 +46,7 @@ pub(crate) struct Due {
     pub(crate) attempts: Vec<AttemptLine>,
     pub(crate) receipts: Vec<Receipt>,
     pub(crate) bindings: Vec<Bound>,
+    pub(crate) reasons: Vec<Reasoned>,
     /// Tickets whose state in the database is no longer needed.
     pub(crate) forget: Vec<TicketId>,
 }
@@ -104,6 +105,7 @@ impl Pending {
             }
             Entry::Settled { last, receipt } => self.settle(last, receipt, due),
             Entry::Bound(bound) => due.bindings.push(bound),
+            Entry::Reasoned(reasoned) => due.reasons.push(reasoned),
         }
     }
 

@@ -204,7 +204,11 @@ pub(crate) fn detail(connection: &Connection, request_id: &str) -> Result<Option
         connection.prepare_cached("SELECT * FROM attempts WHERE ticket = ?1 ORDER BY number")?;
     let rows = statement.query_map([ticket_blob(receipt.ticket)], |row| Ok(attempt(row)))?;
     let attempts = rows.map(|row| row?).collect::<Result<_, _>>()?;
-    Ok(Some(ReceiptDetail { receipt, attempts }))
+    let reasons = connection
+        .prepare_cached("SELECT told FROM reasons WHERE ticket = ?1")?
+        .query_row([ticket_blob(receipt.ticket)], |row| row.get(0))
+        .optional()?;
+    Ok(Some(ReceiptDetail { receipt, attempts, reasons }))
 }
 
 /// When the oldest receipt's ticket was made.

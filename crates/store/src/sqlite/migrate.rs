@@ -15,6 +15,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0005_specs.sql"),
     include_str!("../../migrations/0006_kept_responses.sql"),
     include_str!("../../migrations/0007_door.sql"),
+    include_str!("../../migrations/0008_reasons.sql"),
 ];
 
 /// The newest schema known here.

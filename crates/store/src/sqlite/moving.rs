@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use policy::{Bound, Receipt, TicketId};
+use policy::{Bound, Reasoned, Receipt, TicketId};
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
 use super::bindings;
@@ -20,6 +20,7 @@ pub(crate) struct Batch {
     pub(crate) attempts: Vec<AttemptLine>,
     pub(crate) receipts: Vec<Receipt>,
     pub(crate) bindings: Vec<Bound>,
+    pub(crate) reasons: Vec<Reasoned>,
     /// Unsettled tickets to remember, as their journal segments go.
     pub(crate) remember: Vec<(TicketId, String)>,
     /// Remembered tickets that are settled now.
@@ -34,6 +35,7 @@ impl Batch {
         self.attempts.is_empty()
             && self.receipts.is_empty()
             && self.bindings.is_empty()
+            && self.reasons.is_empty()
             && self.remember.is_empty()
             && self.forget.is_empty()
     }
@@ -45,6 +47,7 @@ pub(crate) fn take_over(connection: &mut Connection, batch: &Batch) -> Result<()
     insert(&transaction, batch)?;
     remember(&transaction, batch)?;
     bindings::insert(&transaction, &batch.bindings)?;
+    reason(&transaction, &batch.reasons)?;
     let [segment, offset] = [int(batch.position.segment), int(batch.position.offset)];
     transaction
         .prepare_cached("UPDATE journal SET segment = ?1, \"offset\" = ?2 WHERE id = 1")?
@@ -92,6 +95,15 @@ fn remember(transaction: &Transaction<'_>, batch: &Batch) -> Result<(), StoreErr
     )?;
     for (ticket, state) in &batch.remember {
         remember.execute(params![ticket_blob(*ticket), state])?;
+    }
+    Ok(())
+}
+
+fn reason(transaction: &Transaction<'_>, reasons: &[Reasoned]) -> Result<(), StoreError> {
+    let sql = "INSERT OR IGNORE INTO reasons (ticket, told) VALUES (?1, ?2)";
+    let mut insert = transaction.prepare_cached(sql)?;
+    for Reasoned { ticket, text } in reasons {
+        insert.execute(params![ticket_blob(*ticket), &**text])?;
     }
     Ok(())
 }

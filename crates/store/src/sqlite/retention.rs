@@ -63,6 +63,7 @@ fn before(transaction: &Transaction<'_>, cutoff: Timestamp, batch: u32) -> Resul
     let Some(last) = last else { return Ok(0) };
     let removed = transaction.prepare_cached("DELETE FROM receipts WHERE ticket <= ?1")?.execute([last])?;
     transaction.prepare_cached("DELETE FROM attempts WHERE ticket <= ?1")?.execute([last])?;
+    transaction.prepare_cached("DELETE FROM reasons WHERE ticket <= ?1")?.execute([last])?;
     let up_to = i64::try_from(u128::from_be_bytes(last) >> TICKET_TIME_SHIFT).unwrap_or(i64::MAX);
     transaction
         .prepare_cached("UPDATE retention SET removed = removed + ?1, up_to = max(up_to, ?2) WHERE id = 1")?

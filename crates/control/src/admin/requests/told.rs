@@ -3,6 +3,7 @@
 use policy::live::BackendStatus;
 use policy::{Amount, Explanation, Price, Receipt, Want};
 use serde::Serialize;
+use serde_json::Value;
 use store::ledger::{AttemptLine, ReceiptDetail};
 
 use super::AdminState;
@@ -15,6 +16,9 @@ pub(crate) struct Told {
     /// Its way in time, in order.
     timeline: Vec<Step>,
     attempts: Vec<Attempt>,
+    /// What was decided then, how every candidate stood, and what failed answers told of limits; kept of requests that
+    /// waited, were refused or went on after a failure.
+    reasons: Option<Value>,
     /// How everyone that could serve it stands now; none where the model or the key is no more.
     candidates_now: Option<Explanation>,
     /// What was learned of the backends that it tried: limits and cooldowns, from their headers and answers.
@@ -59,7 +63,8 @@ pub(crate) struct Line {
 }
 
 pub(super) fn tell(state: &AdminState, detail: ReceiptDetail) -> Told {
-    let ReceiptDetail { receipt, attempts } = detail;
+    let ReceiptDetail { receipt, attempts, reasons } = detail;
+    let reasons = reasons.and_then(|text| serde_json::from_str(&text).ok());
     let timeline = timeline(&receipt, &attempts);
     let snapshot = state.publisher.snapshot();
     let mut prices = Vec::new();
@@ -85,7 +90,7 @@ pub(super) fn tell(state: &AdminState, detail: ReceiptDetail) -> Told {
         let arithmetic = price.map(|price| arithmetic(price, &line));
         Attempt { line, arithmetic }
     });
-    Told { timeline, attempts: attempts.collect(), candidates_now, learned_now, request: receipt }
+    Told { timeline, attempts: attempts.collect(), reasons, candidates_now, learned_now, request: receipt }
 }
 
 fn timeline(receipt: &Receipt, attempts: &[AttemptLine]) -> Vec<Step> {

@@ -27,12 +27,12 @@ const EVENT_BYTES_MAX: usize = 8 * 1024 * 1024;
 const RELAYED_JSON_BYTES_MAX: u64 = 1024 * 1024;
 
 /// Reads an answer as far as it must be to know that it is one.
-pub(super) async fn commit(ask: &Ask, lease: Lease, answer: Answer) -> Result<Reply, Failed> {
+pub(super) async fn commit(ask: &Ask, mut lease: Lease, answer: Answer) -> Result<Reply, Failed> {
     let status = answer.status;
     if status.is_success() {
         lease.accepted();
     }
-    lease.learn(&answer.headers);
+    lease.learn(status, &answer.headers);
     let mut headers = forward::answer_headers(&answer.headers, |value| lease.is_quoted_in(value));
     if ask.is_translated_for(&lease) {
         forward::keep_own(&mut headers);

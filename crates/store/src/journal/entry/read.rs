@@ -57,7 +57,7 @@ impl<'a> In<'a> {
         }
     }
 
-    fn text(&mut self) -> Option<&'a str> {
+    pub(super) fn text(&mut self) -> Option<&'a str> {
         let length = usize::try_from(self.uint()?).ok()?;
         let (text, rest) = self.0.split_at_checked(length)?;
         self.0 = rest;
@@ -78,7 +78,7 @@ impl<'a> In<'a> {
         Some(Timestamp((value >> 1).cast_signed() ^ -(value & 1).cast_signed()))
     }
 
-    fn ticket(&mut self) -> Option<TicketId> {
+    pub(super) fn ticket(&mut self) -> Option<TicketId> {
         let (ticket, rest) = self.0.split_first_chunk::<16>()?;
         self.0 = rest;
         Some(TicketId(u128::from_le_bytes(*ticket)))

@@ -185,7 +185,10 @@ fn entry() -> impl Strategy<Value = Entry> {
         (prop::option::of(closed()), receipt()).prop_map(|(last, receipt)| Entry::Settled { last, receipt });
     let bound = (shared(), shared(), any::<i64>())
         .prop_map(|(id, backend, at)| Entry::Bound(Bound { id, backend, at: Timestamp(at) }));
-    prop_oneof![opened(), progress, closed().prop_map(Entry::Closed), settled, bound]
+    let reasoned = (any::<u128>(), "\\PC{0,40}").prop_map(|(ticket, text)| {
+        Entry::Reasoned(Reasoned { ticket: TicketId(ticket), text: text.into_boxed_str() })
+    });
+    prop_oneof![opened(), progress, closed().prop_map(Entry::Closed), settled, bound, reasoned]
 }
 
 fn encoded(entry: &Entry) -> Vec<u8> {

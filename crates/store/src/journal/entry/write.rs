@@ -1,6 +1,8 @@
 //! Writes the parts of an entry; never reads them.
 
-use policy::{Amount, AttemptId, AttemptOutcome, Closed, Opened, Price, Receipt, RequestOutcome, Timestamp};
+use policy::{
+    Amount, AttemptId, AttemptOutcome, Closed, Opened, Price, Receipt, RequestOutcome, TicketId, Timestamp,
+};
 use protocol::{Dialect, Usage, UsageSource};
 
 pub(super) struct Out<'a>(pub(super) &'a mut Vec<u8>);
@@ -55,8 +57,12 @@ impl Out<'_> {
         self.uint(((millis << 1) ^ (millis >> 63)).cast_unsigned());
     }
 
+    pub(super) fn ticket(&mut self, TicketId(ticket): TicketId) {
+        self.0.extend_from_slice(&ticket.to_le_bytes());
+    }
+
     pub(super) fn attempt(&mut self, AttemptId { ticket, number }: AttemptId) {
-        self.0.extend_from_slice(&ticket.0.to_le_bytes());
+        self.ticket(ticket);
         self.0.push(number);
     }
 
@@ -226,7 +232,7 @@ impl Out<'_> {
             price_version,
             keepalive_committed,
         } = receipt;
-        self.0.extend_from_slice(&ticket.0.to_le_bytes());
+        self.ticket(*ticket);
         self.text(request_id);
         self.text_or_none(key.as_deref());
         self.text_or_none(team.as_deref());
