@@ -82,7 +82,9 @@ impl Running {
         let (status, address) = (told.status.as_u16(), &self.address);
         let what = format!("{address} says {status}: {}", output::printable_lines(&detail));
         Err(match status {
-            401 | 403 => advised(what, "the variable that --token-env names must hold an admin token of that gateway"),
+            401 | 403 => {
+                advised(what, "the variable that --token-env names must hold an admin token of that gateway")
+            }
             404 => advised(what, "`lockgate export requests` tells which requests are kept"),
             _ => advised(what, "the gateway's log says more"),
         })

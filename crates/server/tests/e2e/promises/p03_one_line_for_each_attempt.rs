@@ -5,7 +5,6 @@
 
 mod books;
 mod disk;
-mod fuse;
 mod load;
 
 use std::ops::Range;
@@ -20,8 +19,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::fuse::{self, Fuse, Trigger};
 use books::{Books, Tally};
-use fuse::{Fuse, Trigger};
 use load::{Leaving, Load, Seen};
 
 const BACKENDS: usize = 3;

@@ -18,6 +18,7 @@ const IN_HEADER: &str = "canary-of-a-fixed-header";
 const GATEWAY_KEY: &str = "lg-canaryGatewayKeyOfTheFile";
 const ADMIN_TOKEN: &str = "lga-canaryAdminTokenOfTheFile";
 const MASTER_KEY: &str = "ca4a7ca4a70123456789abcdef0123456789abcdef0123456789abcdefca4a7a";
+const NEXT_MASTER_KEY: &str = "ca4a7ba5eba11ba5eba11ba5eba11ba5eba11ba5eba11ba5eba11ba5eba11ca4";
 
 /// What local processes sign in with; one that looks like a key, and one that looks like nothing.
 const ACCOUNT_IN_FILE: &str = "canary, my dog's name";
@@ -252,21 +253,19 @@ async fn add_key(admin: &TestClient) -> String {
 
 /// Reads everything that can be read.
 async fn read_all(seen: &mut Seen, gateway: &TestGateway, admin: &TestClient, backend: &str) {
-    for path in [
-        "/api/admin/backends",
-        "/api/admin/keys",
-        "/api/admin/config",
-        "/api/admin/audit",
-        "/api/admin/instances",
+    let described = described(seen, admin).await;
+    assert!(described.len() > 20, "{described:?}");
+    let others = [
         "/api/admin/instances/inst-1/account",
         "/api/admin/instances/inst-2/account",
         "/internal/auto-login/status",
-        "/api/admin/stats/total",
-        "/api/admin/stats/hourly",
-        "/api/admin/stats/daily",
-        "/api/admin/stats/cooldown",
-        "/api/admin/requests",
         "/api/admin/none",
+        "/api/admin/explain?model=m0",
+        "/api/admin/export/requests?format=ndjson",
+        "/api/admin/export/usage?format=ndjson&grain=hour",
+        "/api/admin/export/audit?format=ndjson",
+        "/api/docs",
+        "/dashboard",
         "/status",
         "/internal/stats",
         "/healthz",
@@ -275,7 +274,8 @@ async fn read_all(seen: &mut Seen, gateway: &TestGateway, admin: &TestClient, ba
         "/metrics",
         "/v1/models",
         "/",
-    ] {
+    ];
+    for path in described.iter().map(String::as_str).chain(others) {
         for (who, client) in [("admin", admin.clone()), ("nobody", gateway.client())] {
             let answer = client.get(path).await.expect("an answer");
             seen.answer(&format!("{path} for {who}"), answer).await;
@@ -287,9 +287,17 @@ async fn read_all(seen: &mut Seen, gateway: &TestGateway, admin: &TestClient, ba
     let requests = admin.get("/api/admin/requests").await.expect("an answer").json().await.expect("JSON");
     for request in requests["requests"].as_array().into_iter().flatten() {
         let id = request["request_id"].as_str().unwrap_or_default();
-        let shown = admin.get(&format!("/api/admin/requests/{id}")).await.expect("an answer");
-        seen.answer(&format!("request {id}"), shown).await;
+        for path in [format!("/api/admin/requests/{id}"), format!("/api/admin/requests/{id}/explain")] {
+            let shown = admin.get(&path).await.expect("an answer");
+            seen.answer(&path, shown).await;
+        }
     }
+    let mut live = admin.get("/api/dashboard/stream").await.expect("an answer");
+    for number in 0..2 {
+        let event = live.event().await.expect("an event").expect("a whole event");
+        seen.0.push((format!("event {number} of the dashboard"), event.to_vec()));
+    }
+    live.abort();
     for action in ["test", "reset", "disable", "enable"] {
         let path = format!("/api/admin/backends/{backend}/{action}");
         let done = admin.send(Method::POST, &path, Bytes::new()).await.expect("an answer");
@@ -300,6 +308,71 @@ async fn read_all(seen: &mut Seen, gateway: &TestGateway, admin: &TestClient, ba
     seen.answer("the changed backend", changed.expect("an answer")).await;
     let reloaded = admin.send(Method::POST, "/api/admin/reload", Bytes::new()).await.expect("an answer");
     seen.answer("the reload", reloaded).await;
+}
+
+/// Everything that the admin API says can be read without a name.
+async fn described(seen: &mut Seen, admin: &TestClient) -> Vec<String> {
+    let answer = admin.get("/api/openapi.json").await.expect("an answer");
+    let described = seen.answer("the description of the admin API", answer).await;
+    let described: Value = serde_json::from_slice(&described).expect("JSON");
+    let paths = described["paths"].as_object().expect("paths").iter();
+    let readable = paths.filter(|(path, operations)| operations.get("get").is_some() && !path.contains('{'));
+    readable.map(|(path, _)| path.clone()).collect()
+}
+
+/// What the commands print, of a gateway that runs, and with the secrets in their environment.
+async fn run_commands(seen: &mut Seen, gateway: &TestGateway, admin: &TestClient) {
+    let requests =
+        admin.get("/api/admin/requests?status=5xx").await.expect("an answer").json().await.expect("JSON");
+    let id = requests["requests"][0]["request_id"].as_str().expect("a request in trouble").to_owned();
+    for arguments in [
+        &["export", "requests"][..],
+        &["export", "audit", "--format", "ndjson"],
+        &["explain", &id],
+        &["explain", &id, "--json"],
+        &["audit", "list", "--json"],
+        &["audit", "verify"],
+        &["vault", "status"],
+        &["backup", "create"],
+        &["backup", "list"],
+        &["config", "show"],
+        &["backends", "list", "--json"],
+        &["keys", "list", "--json"],
+        &["check"],
+    ] {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_lockgate"));
+        command.args(arguments).arg("--config").arg(gateway.config_path());
+        command.arg("--data-dir").arg(gateway.data()).env_clear().stdin(std::process::Stdio::null());
+        command.env("CANARY", IN_ENVIRONMENT).env("LOCKGATE_MASTER_KEY", MASTER_KEY);
+        let output = command.output().await.expect("the binary runs");
+        let said = [output.stdout, output.stderr].concat();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&said));
+        seen.0.push((format!("`lockgate {}`", arguments.join(" ")), said));
+    }
+}
+
+/// Changes that have secrets in them, or make some. Gives the token that was made: it is shown in one answer.
+async fn change_all(seen: &mut Seen, admin: &TestClient) -> String {
+    let body = json!({"name": "made", "role": "viewer"});
+    let made = admin.post("/api/admin/tokens", &body).await.expect("an answer").json().await.expect("JSON");
+    let token = made["token"].as_str().expect("a token").to_owned();
+    for (path, body) in [
+        ("/api/admin/backups", Value::Null),
+        ("/api/admin/vault/rotate", json!({"new_key": NEXT_MASTER_KEY, "wrong": BY_API})),
+        ("/api/admin/vault/rotate", json!({"new_key": [NEXT_MASTER_KEY]})),
+        ("/api/admin/vault/rotate", json!({"new_key": format!("{NEXT_MASTER_KEY}00")})),
+        ("/api/admin/vault/rotate", json!({"new_key": NEXT_MASTER_KEY})),
+        ("/api/admin/session", json!({"token": format!("{ADMIN_TOKEN}x")})),
+    ] {
+        let done = admin.post(path, &body).await.expect("an answer");
+        seen.answer(&format!("{path} with {}", body.as_object().map_or(0, serde_json::Map::len)), done).await;
+    }
+    for path in ["/api/admin/vault", "/api/admin/audit", "/api/admin/tokens", "/api/admin/backups"] {
+        let answer = admin.get(path).await.expect("an answer");
+        assert_eq!(answer.status, 200, "{path}");
+        seen.answer(&format!("{path} afterwards"), answer).await;
+    }
+    token
 }
 
 /// Requests that carry secrets where they do not belong.
@@ -346,6 +419,8 @@ async fn p15_no_secret_is_in_anything_that_is_written() {
     seen.answer("an answer for the key that was made", answer).await;
     misplace(&mut seen, &gateway).await;
     read_all(&mut seen, &gateway, &admin, &backend).await;
+    run_commands(&mut seen, &gateway, &admin).await;
+    let token = change_all(&mut seen, &admin).await;
     // Once while everything is open, the write-ahead log and the journal among it, and once after the end.
     seen.files(&gateway.data());
     timeout(PATIENCE, gateway.stop()).await.expect("an end in time").expect("an end");
@@ -365,6 +440,8 @@ async fn p15_no_secret_is_in_anything_that_is_written() {
         GATEWAY_KEY,
         ADMIN_TOKEN,
         MASTER_KEY,
+        NEXT_MASTER_KEY,
         made.as_str(),
+        token.as_str(),
     ]);
 }

@@ -24,6 +24,8 @@ pub(super) enum Trigger {
     Talk,
     /// Something changed in the data folder.
     Writing,
+    /// The master key's files changed, or the database.
+    Rotating,
 }
 
 impl Fuse {
@@ -45,6 +47,11 @@ impl Fuse {
         }
     }
 
+    /// Puts it out. Returns whether it had done its work before.
+    pub(super) fn put_out(&self) -> bool {
+        self.lock().take().is_none()
+    }
+
     /// Whether the last one lit has done its work.
     pub(super) fn is_blown(&self) -> bool {
         self.lock().is_none()
@@ -60,11 +67,20 @@ pub(super) fn on_writing(folder: &Path, fuse: &Arc<Fuse>) -> RecommendedWatcher 
     let fuse = Arc::clone(fuse);
     let burn = move |event: Result<Event, notify::Error>| {
         let event = event.expect("the data folder can be watched");
-        if !event.kind.is_access() {
-            fuse.burn(Trigger::Writing);
+        if event.kind.is_access() {
+            return;
+        }
+        fuse.burn(Trigger::Writing);
+        if event.paths.iter().any(|path| changes_in_a_rotation(path)) {
+            fuse.burn(Trigger::Rotating);
         }
     };
     let mut watcher = notify::recommended_watcher(burn).expect("a watcher");
     watcher.watch(folder, RecursiveMode::Recursive).expect("a watched folder");
     watcher
+}
+
+fn changes_in_a_rotation(path: &Path) -> bool {
+    let name = path.file_name().and_then(std::ffi::OsStr::to_str).unwrap_or_default();
+    name.starts_with("master.key") || name.starts_with("lockgate.db")
 }
