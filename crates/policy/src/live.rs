@@ -154,6 +154,12 @@ impl Live {
         self.lock().accepted(slot, now)
     }
 
+    /// A backend said of an answer what it used, in parts that do not make up its own whole.
+    pub fn note_contradicted_usage(&self, backend: BackendId, now: Instant) {
+        let text = "what it says was used does not add up";
+        self.lock().board.event(EventKind::UsageContradicted, Some(backend), text, now);
+    }
+
     /// Takes one retry from a pool's budget, if there is one left.
     pub fn may_retry(&self, pool: &str, now: Instant) -> bool {
         self.lock().may_retry(pool, now)

@@ -563,6 +563,7 @@ const USED: Usage = Usage {
     reasoning: 0,
     audio_input: 0,
     audio_output: 0,
+    is_contradicted: false,
 };
 
 fn opened(ticket: TicketId, n: u64, at: Timestamp) -> Opened {

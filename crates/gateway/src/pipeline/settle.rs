@@ -312,7 +312,11 @@ impl Facts {
     /// The usage to charge, and where it comes from.
     fn usage(&self) -> (Usage, UsageSource) {
         if let Some(reported) = self.meter.reported {
-            return (reported, UsageSource::Provider);
+            let source = match reported.is_contradicted {
+                true => UsageSource::Contradicted,
+                false => UsageSource::Provider,
+            };
+            return (reported, source);
         }
         if !self.meter.is_answered {
             return (Usage::default(), UsageSource::Counted);
@@ -335,6 +339,10 @@ impl Facts {
         let attempt = self.attempt.take()?;
         let (usage, usage_source) = self.usage();
         let price = self.served.as_ref().and_then(|served| served.price.as_deref());
+        if let (UsageSource::Contradicted, Some(served)) = (usage_source, &self.served) {
+            let now = Instant::now().into_std();
+            self.gateway.live.note_contradicted_usage(served.serving.backend.id, now);
+        }
         let closed = Closed {
             attempt: attempt.id,
             at: self.caller.wall.after(self.elapsed()),
@@ -379,7 +387,11 @@ impl Facts {
             bytes_in: self.caller.bytes_in,
             bytes_out: self.bytes_out + self.commitment.bytes(),
             usage: self.spent.usage,
-            usage_source: last.map_or(UsageSource::Counted, |closed| closed.usage_source),
+            usage_source: match last {
+                Some(_) if self.spent.usage.is_contradicted => UsageSource::Contradicted,
+                Some(closed) => closed.usage_source,
+                None => UsageSource::Counted,
+            },
             cost: self.spent.cost,
             unpriced: self.spent.unpriced,
             price_version: served.and_then(|served| Some(served.price.as_ref()?.version.clone())),

@@ -13,3 +13,4 @@ mod reasons;
 mod resume;
 mod scene;
 mod teams;
+mod usage;

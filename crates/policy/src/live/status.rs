@@ -219,6 +219,8 @@ pub enum EventKind {
     ErrorCleared,
     /// An operator cleared everything.
     Reset,
+    /// The parts of what a backend says an answer used do not make up its own whole.
+    UsageContradicted,
     /// A share of a budget is spent.
     BudgetCrossed,
     /// A request was refused by us.

@@ -26,6 +26,10 @@ pub struct Usage {
     pub audio_input: u64,
     /// The part of `output` that was audio.
     pub audio_output: u64,
+    /// Whether the provider's figures contradict each other: by none of its conventions do the parts make up its own whole.
+    /// No figure itself: what is kept of it is [`UsageSource::Contradicted`].
+    #[serde(skip)]
+    pub is_contradicted: bool,
 }
 
 impl Usage {
@@ -49,6 +53,7 @@ impl Usage {
             reasoning: self.reasoning.saturating_add(other.reasoning),
             audio_input: self.audio_input.saturating_add(other.audio_input),
             audio_output: self.audio_output.saturating_add(other.audio_output),
+            is_contradicted: self.is_contradicted || other.is_contradicted,
         }
     }
 
@@ -64,6 +69,8 @@ impl Usage {
 pub enum UsageSource {
     /// The provider's own figures.
     Provider,
+    /// The provider's own figures, whose parts do not make up its own whole.
+    Contradicted,
     /// Counted here, over a whole answer.
     Counted,
     /// Guessed here, for an answer that was cut short.
@@ -75,6 +82,7 @@ impl UsageSource {
     pub fn name(self) -> &'static str {
         match self {
             UsageSource::Provider => "provider",
+            UsageSource::Contradicted => "contradicted",
             UsageSource::Counted => "counted",
             UsageSource::Estimated => "estimated",
         }

@@ -266,7 +266,8 @@ fn word<T: Copy>(all: &[T], text: fn(T) -> &'static str, stored: &str) -> Result
     all.iter().copied().find(|one| text(*one) == stored).ok_or(StoreError::Unreadable("word"))
 }
 
-const SOURCES: &[UsageSource] = &[UsageSource::Provider, UsageSource::Counted, UsageSource::Estimated];
+const SOURCES: &[UsageSource] =
+    &[UsageSource::Provider, UsageSource::Contradicted, UsageSource::Counted, UsageSource::Estimated];
 
 fn usage(row: &Row<'_>) -> Result<Usage, StoreError> {
     let count = |name: &str| -> Result<u64, StoreError> { Ok(uint(row.get(name)?)) };
@@ -279,6 +280,7 @@ fn usage(row: &Row<'_>) -> Result<Usage, StoreError> {
         reasoning: count("reasoning")?,
         audio_input: count("audio_input")?,
         audio_output: count("audio_output")?,
+        is_contradicted: false,
     })
 }
 

@@ -228,6 +228,7 @@ fn sums(row: &Row<'_>) -> Result<UsageSums, rusqlite::Error> {
             reasoning: count("reasoning")?,
             audio_input: count("audio_input")?,
             audio_output: count("audio_output")?,
+            is_contradicted: false,
         },
         cost: joined(row.get("cost_micros")?, row.get("cost_picos")?),
         unpriced: count("unpriced")?,

@@ -13,7 +13,7 @@ import { StateBadge, cooldownEnds } from './backends/state.js';
 const TONES = {
   cooldown_started: 'warn', cooldown_ended: 'good', retreat_started: 'warn', retreat_ending: 'accent', retreat_ended: 'good',
   alert: 'bad', breaker_opened: 'bad', breaker_closed: 'good', error_set: 'bad', error_cleared: 'good', reset: 'accent',
-  budget_crossed: 'warn', refused: 'bad', passthrough: 'warn', emergency: 'warn',
+  usage_contradicted: 'warn', budget_crossed: 'warn', refused: 'bad', passthrough: 'warn', emergency: 'warn',
 };
 
 /** @param {{events: any[], age: (ms: number) => string}} props */

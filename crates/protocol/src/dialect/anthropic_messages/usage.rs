@@ -31,6 +31,15 @@ struct CacheCreation {
     ephemeral_1h_input_tokens: Count,
 }
 
+impl CacheCreation {
+    /// Whether its parts do not make up the sum, where both are told.
+    fn contradicts(&self, sum: Count) -> bool {
+        let parts = self.ephemeral_5m_input_tokens.0.zip(self.ephemeral_1h_input_tokens.0);
+        let parts = parts.map(|(usual, hour)| usual.saturating_add(hour)).filter(|parts| *parts > 0);
+        parts.zip(sum.0).is_some_and(|(parts, sum)| parts != sum)
+    }
+}
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct OutputDetails {
@@ -62,6 +71,8 @@ pub(crate) fn read(written: &str, before: Option<&Usage>) -> Option<Usage> {
     // A zero that follows a figure is a server's default value and no statement: cumulative figures do not shrink.
     let grown = |count: Count, before: u64| count.0.filter(|&count| count > 0).unwrap_or(before);
     let output = grown(wire.output_tokens, before.output);
+    let is_split_wrong =
+        split.as_ref().is_some_and(|split| split.contradicts(wire.cache_creation_input_tokens));
     let (cache_write, cache_write_1h) = cache_writes(wire.cache_creation_input_tokens, split, &before);
     let usage = Usage {
         input: grown(wire.input_tokens, before.input),
@@ -70,6 +81,8 @@ pub(crate) fn read(written: &str, before: Option<&Usage>) -> Option<Usage> {
         cache_write_1h,
         output,
         reasoning: grown(details.thinking_tokens, before.reasoning).min(output),
+        is_contradicted: is_split_wrong
+            || details.thinking_tokens.0.is_some_and(|thinking| thinking > output),
         ..before
     };
     let iterations: Vec<Iteration<'_>> = inner(wire.iterations).unwrap_or_default();
@@ -164,6 +177,35 @@ impl<'a> Written<'a> {
             output_tokens_details: (usage.reasoning > 0)
                 .then_some(Details { thinking_tokens: usage.reasoning }),
             service_tier: tier.and_then(known),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_that_do_not_make_up_the_whole_are_seen() {
+        for (written, is_contradicted) in [
+            (r#"{"input_tokens":1,"output_tokens":9,"output_tokens_details":{"thinking_tokens":9}}"#, false),
+            (
+                r#"{"input_tokens":1,"output_tokens":1,"cache_creation_input_tokens":7,"cache_creation":{"ephemeral_5m_input_tokens":3,"ephemeral_1h_input_tokens":4}}"#,
+                false,
+            ),
+            // Nobody who leaves the split at its defaults says anything with it.
+            (
+                r#"{"input_tokens":1,"output_tokens":1,"cache_creation_input_tokens":7,"cache_creation":{"ephemeral_5m_input_tokens":0,"ephemeral_1h_input_tokens":0}}"#,
+                false,
+            ),
+            (
+                r#"{"input_tokens":1,"output_tokens":1,"cache_creation_input_tokens":7,"cache_creation":{"ephemeral_5m_input_tokens":3,"ephemeral_1h_input_tokens":3}}"#,
+                true,
+            ),
+            (r#"{"input_tokens":1,"output_tokens":8,"output_tokens_details":{"thinking_tokens":9}}"#, true),
+        ] {
+            let usage = read(written, None).expect("figures");
+            assert_eq!(usage.is_contradicted, is_contradicted, "{written}: {usage:?}");
         }
     }
 }

@@ -79,6 +79,11 @@ impl Figures {
             (None, Some(written)) => written.max(self.thoughts),
             (None, None) => self.thoughts,
         };
+        let is_contradicted = self.cached > prompt
+            || self.total.is_some_and(|total| total < read)
+            || self.candidates.zip(written).is_some_and(|(candidates, written)| {
+                ![candidates, candidates.saturating_add(self.thoughts)].contains(&written)
+            });
         let input = prompt.saturating_sub(self.cached).saturating_add(self.tools);
         Some(Usage {
             input,
@@ -87,6 +92,7 @@ impl Figures {
             reasoning: self.thoughts.min(output),
             audio_input: self.audio_prompt.saturating_sub(self.audio_cached).min(input),
             audio_output: self.audio_candidates.min(output),
+            is_contradicted,
             ..Usage::default()
         })
     }
@@ -155,6 +161,8 @@ mod tests {
         // What is written of it reads the same, but for the audio of a cached prompt, which nobody else can tell apart.
         if let Some(usage) = found {
             let again = serde_json::to_string(&Metadata::from(&usage)).expect("numbers serialise");
+            // It never contradicts itself.
+            let usage = Usage { is_contradicted: false, ..usage };
             assert_eq!(read(&mut Scan::new(&again)).expect("it is JSON"), Some(usage), "{again}");
         }
     }
@@ -189,7 +197,15 @@ mod tests {
         );
         check(
             r#"{"promptTokenCount":5,"cachedContentTokenCount":9,"candidatesTokenCount":1}"#,
-            Some(Usage { input: 0, cached_input: 5, output: 1, ..Usage::default() }),
+            Some(Usage { cached_input: 5, output: 1, is_contradicted: true, ..Usage::default() }),
+        );
+        check(
+            r#"{"promptTokenCount":10,"candidatesTokenCount":5,"thoughtsTokenCount":7,"totalTokenCount":20}"#,
+            Some(Usage { input: 10, output: 12, reasoning: 7, is_contradicted: true, ..Usage::default() }),
+        );
+        check(
+            r#"{"promptTokenCount":10,"candidatesTokenCount":5,"totalTokenCount":9}"#,
+            Some(Usage { input: 10, output: 5, is_contradicted: true, ..Usage::default() }),
         );
     }
 }

@@ -104,6 +104,16 @@ impl Figures {
         };
         let output = completion.saturating_add(hidden);
         let input = if cache_on_top { self.prompt } else { self.prompt - from_cache };
+        let is_contradicted = audio_input > self.prompt
+            || audio_output > output
+            || self.completion.zip(self.total).is_some_and(|(completion, total)| {
+                let parts = self.prompt.saturating_add(completion);
+                // Google's total holds reasoning that nothing names; what is named must be what is beyond.
+                let is_named = unexplained == 0 || self.reasoning == 0 || unexplained == self.reasoning;
+                total < parts
+                    || !is_named
+                    || (beyond == 0 && (from_cache > self.prompt || self.reasoning > completion))
+            });
         Usage {
             input,
             cached_input: self.cached,
@@ -113,6 +123,55 @@ impl Figures {
             reasoning: self.reasoning.max(hidden).min(output),
             audio_input: audio_input.min(input),
             audio_output: audio_output.min(output),
+            is_contradicted,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_that_do_not_make_up_the_whole_are_seen() {
+        for (written, is_contradicted) in [
+            // OpenAI: cached tokens and reasoning are parts.
+            (r#"{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15}"#, false),
+            (
+                r#"{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15,"prompt_tokens_details":{"cached_tokens":10},"completion_tokens_details":{"reasoning_tokens":5}}"#,
+                false,
+            ),
+            // On top: the cache, the reasoning, both; and Google's, which is not named.
+            (r#"{"prompt_tokens":4,"completion_tokens":5,"total_tokens":15,"cached_tokens":6}"#, false),
+            (
+                r#"{"prompt_tokens":10,"completion_tokens":5,"total_tokens":22,"completion_tokens_details":{"reasoning_tokens":7}}"#,
+                false,
+            ),
+            (
+                r#"{"prompt_tokens":4,"completion_tokens":5,"total_tokens":22,"cached_tokens":6,"completion_tokens_details":{"reasoning_tokens":7}}"#,
+                false,
+            ),
+            (r#"{"prompt_tokens":10,"completion_tokens":5,"total_tokens":40}"#, false),
+            // Without a whole nothing contradicts.
+            (r#"{"prompt_tokens":4,"completion_tokens":5,"cached_tokens":6}"#, false),
+            (r#"{"total_tokens":40}"#, false),
+            (r#"{"prompt_tokens":10,"completion_tokens":5,"total_tokens":14}"#, true),
+            (r#"{"prompt_tokens":4,"completion_tokens":5,"total_tokens":9,"cached_tokens":6}"#, true),
+            (
+                r#"{"prompt_tokens":10,"completion_tokens":5,"total_tokens":15,"completion_tokens_details":{"reasoning_tokens":7}}"#,
+                true,
+            ),
+            (
+                r#"{"prompt_tokens":10,"completion_tokens":5,"total_tokens":20,"completion_tokens_details":{"reasoning_tokens":3}}"#,
+                true,
+            ),
+            (
+                r#"{"prompt_tokens":10,"completion_tokens":5,"prompt_tokens_details":{"audio_tokens":11}}"#,
+                true,
+            ),
+        ] {
+            let usage = read(written).expect("figures");
+            assert_eq!(usage.is_contradicted, is_contradicted, "{written}: {usage:?}");
         }
     }
 }

@@ -108,6 +108,7 @@ impl<'a> In<'a> {
             reasoning: self.uint()?,
             audio_input: self.uint()?,
             audio_output: self.uint()?,
+            is_contradicted: false,
         })
     }
 
@@ -136,6 +137,7 @@ impl<'a> In<'a> {
             0 => Some(UsageSource::Provider),
             1 => Some(UsageSource::Counted),
             2 => Some(UsageSource::Estimated),
+            3 => Some(UsageSource::Contradicted),
             _ => None,
         }
     }

@@ -24,6 +24,7 @@ fn usage() -> BoxedStrategy<Usage> {
             reasoning: output[1],
             audio_input: output[2],
             audio_output: output[3],
+            is_contradicted: false,
         })
         .boxed()
 }
@@ -101,7 +102,12 @@ fn code() -> impl Strategy<Value = Option<Cow<'static, str>>> {
 }
 
 fn source() -> impl Strategy<Value = UsageSource> {
-    prop::sample::select(&[UsageSource::Provider, UsageSource::Counted, UsageSource::Estimated])
+    prop::sample::select(&[
+        UsageSource::Provider,
+        UsageSource::Counted,
+        UsageSource::Estimated,
+        UsageSource::Contradicted,
+    ])
 }
 
 fn closed() -> BoxedStrategy<Closed> {

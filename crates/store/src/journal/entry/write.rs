@@ -84,6 +84,8 @@ impl Out<'_> {
             reasoning,
             audio_input,
             audio_output,
+            // The source says it.
+            is_contradicted: _,
         } = *usage;
         for count in
             [input, cached_input, cache_write, cache_write_1h, output, reasoning, audio_input, audio_output]
@@ -197,6 +199,7 @@ impl Out<'_> {
             UsageSource::Provider => 0,
             UsageSource::Counted => 1,
             UsageSource::Estimated => 2,
+            UsageSource::Contradicted => 3,
         });
     }
 
