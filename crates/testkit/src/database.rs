@@ -1,4 +1,5 @@
-//! Keeps a data folder's database from everybody else, as a stuck backup would; never reads or changes what is in it.
+//! Does to a data folder's database what others do who can write to its disk: keeps it from everybody, as a stuck backup
+//! would, or changes it behind everybody's back.
 
 use std::path::Path;
 use std::time::Duration;
@@ -16,4 +17,11 @@ impl HeldDatabase {
         connection.execute_batch("BEGIN EXCLUSIVE")?;
         Ok(Self { _connection: connection })
     }
+}
+
+/// Changes the database in `data` as somebody does who knows how to. Gives the number of rows that changed.
+pub fn alter_database(data: &Path, sql: &str) -> Result<usize, rusqlite::Error> {
+    let connection = rusqlite::Connection::open(data.join("lockgate.db"))?;
+    connection.busy_timeout(Duration::from_secs(10))?;
+    connection.execute(sql, [])
 }

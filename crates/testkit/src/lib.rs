@@ -10,7 +10,7 @@ pub mod provider;
 pub mod still;
 
 pub use client::{ClientError, TestAnswer, TestClient};
-pub use database::HeldDatabase;
+pub use database::{HeldDatabase, alter_database};
 pub use disk::{run_on_small_disk, small_disk};
 pub use gateway::{GatewaySettings, Ready, TestGateway};
 pub use ledger::{AttemptLine, LedgerRead, ReceiptLine, Sums};

@@ -9,47 +9,41 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::AdminState;
-use super::extract::Asked;
+use super::extract::{Asked, Both};
 use super::page::{Paging, bad_cursor};
 use super::refusal::Refusal;
 use super::role::Role;
 use super::span::{bounded, span};
 
-/// Which entries are wanted.
+/// Which entries are looked for.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct AuditWanted {
+pub(crate) struct AuditSought {
     /// From this moment on: RFC 3339, or milliseconds since 1970.
     #[param(max_length = 64)]
-    pub(super) from: Option<String>,
+    from: Option<String>,
     /// Before this moment.
     #[param(max_length = 64)]
-    pub(super) to: Option<String>,
+    to: Option<String>,
     /// Who: the name of a token, or of a user of the host.
     #[param(max_length = 256)]
-    pub(super) actor: Option<String>,
+    actor: Option<String>,
     /// Which way: `api`, `cli`, `reload`, `gateway`.
     #[param(value_type = Option<String>)]
-    pub(super) via: Option<Via>,
+    via: Option<Via>,
     /// What was done, as in `create`.
     #[param(max_length = 256)]
-    pub(super) action: Option<String>,
+    action: Option<String>,
     /// To what kind of thing, as in `backend`.
     #[param(max_length = 256)]
-    pub(super) kind: Option<String>,
+    kind: Option<String>,
     /// To which one, by its name.
     #[param(max_length = 256)]
-    pub(super) subject: Option<String>,
-    /// How many at most; 100 when left out.
-    #[param(minimum = 1, maximum = 1000)]
-    pub(super) limit: Option<usize>,
-    /// The `next` of the page before.
-    #[param(max_length = 64)]
-    pub(super) cursor: Option<String>,
+    subject: Option<String>,
 }
 
-impl AuditWanted {
+impl AuditSought {
     pub(super) fn filter(&self) -> Result<AuditFilter, Refusal> {
         Ok(AuditFilter {
             range: span(self.from.as_deref(), self.to.as_deref())?,
@@ -60,11 +54,11 @@ impl AuditWanted {
             subject: bounded("subject", self.subject.as_deref())?,
         })
     }
+}
 
-    /// Entries below this number.
-    pub(super) fn before(&self) -> Result<Option<u64>, Refusal> {
-        self.cursor.as_deref().map(|text| text.parse().map_err(|_| bad_cursor())).transpose()
-    }
+/// Below which number a page begins.
+pub(super) fn before(cursor: Option<&str>) -> Result<Option<u64>, Refusal> {
+    cursor.map(|text| text.parse().map_err(|_| bad_cursor())).transpose()
 }
 
 /// A page of entries, newest first.
@@ -84,16 +78,17 @@ pub(crate) fn routes() -> OpenApiRouter<AdminState> {
 /// Lists changes, newest first: who, when, from where, what, before and after; secrets masked.
 #[utoipa::path(
     get, path = "/api/admin/audit",
-    params(AuditWanted),
+    params(AuditSought, Paging),
     responses((status = 200, description = "A page of entries.", body = AuditList)),
 )]
 pub(crate) async fn list(
     State(state): State<AdminState>,
-    Asked(wanted): Asked<AuditWanted>,
+    Both(sought, paging): Both<AuditSought, Paging>,
 ) -> Result<Json<AuditList>, Refusal> {
-    let limit = Paging { limit: wanted.limit, cursor: None }.limit()?;
+    let limit = paging.limit()?;
     let page_limit = u32::try_from(limit).unwrap_or(u32::MAX);
-    let entries = state.records.audit.list(wanted.filter()?, wanted.before()?, page_limit).await?;
+    let before = before(paging.cursor.as_deref())?;
+    let entries = state.records.audit.list(sought.filter()?, before, page_limit).await?;
     let next = entries.last().filter(|last| entries.len() == limit && last.number > 1);
     let next = next.map(|last| last.number.to_string());
     Ok(Json(AuditList { entries, next }))

@@ -13,24 +13,24 @@ use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use policy::RequestOutcome;
 use serde::Deserialize;
-use store::audit::Via;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::AdminState;
-use super::audit::AuditWanted;
-use super::extract::Asked;
+use super::audit::{self, AuditSought};
+use super::extract::Both;
 use super::refusal::Refusal;
-use super::requests::RequestsWanted;
+use super::requests::{self, RequestsSought};
 use super::role::Role;
 use super::span::span;
 use rows::Rows;
 
-/// When the oldest record is from, in milliseconds, so that progress can be shown.
-const OLDEST: &str = "x-lockgate-oldest";
+/// Where the last row is at most, so that progress can be shown: the time of a request or a bucket, the number of a change.
+const LAST: &str = "x-lockgate-last";
+/// The audit log counts from one, and nothing deletes from it.
+const FIRST_CHANGE: i64 = 1;
 
 /// How records are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
@@ -54,59 +54,11 @@ pub(crate) enum ExportGrain {
     Day,
 }
 
-/// Which requests, and how they are written.
+/// Which usage.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct RequestsExport {
-    /// `csv` or `ndjson`. Default: csv.
-    #[serde(default)]
-    #[param(required = false, inline)]
-    format: ExportFormat,
-    /// From this moment on.
-    #[param(max_length = 64)]
-    from: Option<String>,
-    /// Before this moment.
-    #[param(max_length = 64)]
-    to: Option<String>,
-    /// The caller's key, by its name or id.
-    #[param(max_length = 256)]
-    key: Option<String>,
-    /// The key's team.
-    #[param(max_length = 256)]
-    team: Option<String>,
-    /// The canonical model.
-    #[param(max_length = 256)]
-    model: Option<String>,
-    /// The backend that answered.
-    #[param(max_length = 256)]
-    backend: Option<String>,
-    /// The status, as in `503`, or a class, as in `5xx`.
-    #[param(max_length = 3)]
-    status: Option<String>,
-    /// How they ended.
-    #[param(value_type = Option<String>)]
-    outcome: Option<RequestOutcome>,
-    /// A tag of theirs, as `name=value`.
-    #[param(max_length = 256)]
-    tag: Option<String>,
-    /// A request id, or a part of one.
-    #[param(max_length = 128)]
-    q: Option<String>,
-    /// The first column of the last row that came.
-    #[param(max_length = 64)]
-    cursor: Option<String>,
-}
-
-/// Which usage, and how it is written.
-#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct UsageExport {
-    /// `csv` or `ndjson`. Default: csv.
-    #[serde(default)]
-    #[param(required = false, inline)]
-    format: ExportFormat,
+pub(crate) struct UsageSought {
     /// `hour` or `day`. Default: day.
     #[serde(default)]
     #[param(required = false, inline)]
@@ -117,43 +69,19 @@ pub(crate) struct UsageExport {
     /// Before this moment.
     #[param(max_length = 64)]
     to: Option<String>,
-    /// The first column of the last row that came.
-    #[param(max_length = 4096)]
-    cursor: Option<String>,
 }
 
-/// Which changes, and how they are written.
+/// How what is found is written, and from where on.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct AuditExport {
+pub(crate) struct Exporting {
     /// `csv` or `ndjson`. Default: csv.
     #[serde(default)]
     #[param(required = false, inline)]
     format: ExportFormat,
-    /// From this moment on.
-    #[param(max_length = 64)]
-    from: Option<String>,
-    /// Before this moment.
-    #[param(max_length = 64)]
-    to: Option<String>,
-    /// Who.
-    #[param(max_length = 256)]
-    actor: Option<String>,
-    /// Which way.
-    #[param(value_type = Option<String>)]
-    via: Option<Via>,
-    /// What was done.
-    #[param(max_length = 256)]
-    action: Option<String>,
-    /// To what kind of thing.
-    #[param(max_length = 256)]
-    kind: Option<String>,
-    /// To which one.
-    #[param(max_length = 256)]
-    subject: Option<String>,
     /// The first column of the last row that came.
-    #[param(max_length = 64)]
+    #[param(max_length = 4096)]
     cursor: Option<String>,
 }
 
@@ -165,63 +93,57 @@ pub(crate) fn routes() -> OpenApiRouter<AdminState> {
 /// Exports requests, newest first.
 #[utoipa::path(
     get, path = "/api/admin/export/requests",
-    params(RequestsExport),
+    params(RequestsSought, Exporting),
     responses((status = 200, description = "Rows as they are read.", body = String, content_type = "text/csv")),
 )]
 pub(crate) async fn requests(
     State(state): State<AdminState>,
-    Asked(asked): Asked<RequestsExport>,
+    Both(sought, exporting): Both<RequestsSought, Exporting>,
 ) -> Result<Response, Refusal> {
-    let RequestsExport { format, from, to, key, team, model, backend, status, outcome, tag, q, cursor } =
-        asked;
-    let wanted =
-        RequestsWanted { from, to, key, team, model, backend, status, outcome, tag, q, limit: None, cursor };
-    let rows = Rows::Requests {
-        ledger: state.ledger.clone(),
-        filter: wanted.filter(&state)?,
-        after: wanted.after()?,
-    };
-    let oldest = state.ledger.oldest().await?.map(|at| at.0);
-    Ok(stream_out(rows, format, oldest))
+    let filter = sought.filter(&state)?;
+    let after = requests::after(exporting.cursor.as_deref())?;
+    let oldest = state.ledger.oldest().await?.map(|oldest| oldest.0.max(filter.range.from.0));
+    let rows = Rows::Requests { ledger: state.ledger.clone(), filter, after };
+    Ok(stream_out(rows, exporting.format, oldest))
 }
 
 /// Exports usage by hour or day, and by backend, model, key and team at once; oldest first.
 #[utoipa::path(
     get, path = "/api/admin/export/usage",
-    params(UsageExport),
+    params(UsageSought, Exporting),
     responses((status = 200, description = "Rows as they are read.", body = String, content_type = "text/csv")),
 )]
 pub(crate) async fn usage(
     State(state): State<AdminState>,
-    Asked(asked): Asked<UsageExport>,
+    Both(sought, exporting): Both<UsageSought, Exporting>,
 ) -> Result<Response, Refusal> {
+    let range = span(sought.from.as_deref(), sought.to.as_deref())?;
+    let newest = range.to.min(state.publisher.now());
     let rows = Rows::Usage {
         ledger: state.ledger.clone(),
-        grain: match asked.grain {
+        grain: match sought.grain {
             ExportGrain::Hour => store::ledger::Grain::Hour,
             ExportGrain::Day => store::ledger::Grain::Day,
         },
-        range: span(asked.from.as_deref(), asked.to.as_deref())?,
-        after: asked.cursor.as_deref().map(rows::place_of).transpose()?,
+        range,
+        after: exporting.cursor.as_deref().map(rows::place_of).transpose()?,
     };
-    Ok(stream_out(rows, asked.format, None))
+    Ok(stream_out(rows, exporting.format, Some(newest.0)))
 }
 
 /// Exports changes, newest first.
 #[utoipa::path(
     get, path = "/api/admin/export/audit",
-    params(AuditExport),
+    params(AuditSought, Exporting),
     responses((status = 200, description = "Rows as they are read.", body = String, content_type = "text/csv")),
 )]
 pub(crate) async fn audit(
     State(state): State<AdminState>,
-    Asked(asked): Asked<AuditExport>,
+    Both(sought, exporting): Both<AuditSought, Exporting>,
 ) -> Result<Response, Refusal> {
-    let AuditExport { format, from, to, actor, via, action, kind, subject, cursor } = asked;
-    let wanted = AuditWanted { from, to, actor, via, action, kind, subject, limit: None, cursor };
-    let rows =
-        Rows::Audit { log: state.records.audit.clone(), filter: wanted.filter()?, before: wanted.before()? };
-    Ok(stream_out(rows, format, None))
+    let before = audit::before(exporting.cursor.as_deref())?;
+    let rows = Rows::Audit { log: state.records.audit.clone(), filter: sought.filter()?, before };
+    Ok(stream_out(rows, exporting.format, Some(FIRST_CHANGE)))
 }
 
 /// Where an export stands.
@@ -239,7 +161,7 @@ enum Stage {
 }
 
 /// The next page is read when the one before was taken: a slow reader slows the reading, and nothing piles up.
-fn stream_out(rows: Rows, format: ExportFormat, oldest: Option<i64>) -> Response {
+fn stream_out(rows: Rows, format: ExportFormat, last: Option<i64>) -> Response {
     let export = Export { rows, format, at: Stage::Head };
     let pages = stream::try_unfold(export, |mut export| async move {
         let page = export.next().await.inspect_err(|error| tracing::warn!(%error, "an export broke off"))?;
@@ -253,8 +175,8 @@ fn stream_out(rows: Rows, format: ExportFormat, oldest: Option<i64>) -> Response
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Some(oldest) = oldest {
-        headers.insert(OLDEST, HeaderValue::from(oldest));
+    if let Some(last) = last {
+        headers.insert(LAST, HeaderValue::from(last));
     }
     response
 }

@@ -4,9 +4,10 @@ use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use utoipa::IntoParams;
 
 use super::refusal::Refusal;
 
@@ -24,6 +25,33 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
             }
         }
     }
+}
+
+/// A query string that says two things: what `A` names is its own, and everything else is `B`'s, which refuses what it
+/// does not know.
+pub(crate) struct Both<A, B>(pub(crate) A, pub(crate) B);
+
+impl<S: Send + Sync, A, B> FromRequestParts<S> for Both<A, B>
+where
+    A: DeserializeOwned + IntoParams,
+    B: DeserializeOwned,
+{
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Refusal> {
+        let names: Vec<String> = A::into_params(|| None).into_iter().map(|named| named.name).collect();
+        let is_first = |pair: &&str| names.iter().any(|name| Some(name.as_str()) == pair.split('=').next());
+        let pairs = parts.uri.query().unwrap_or_default().split('&');
+        let (first, second): (Vec<&str>, Vec<&str>) = pairs.partition(is_first);
+        Ok(Self(of_pairs(&first)?, of_pairs(&second)?))
+    }
+}
+
+fn of_pairs<T: DeserializeOwned>(pairs: &[&str]) -> Result<T, Refusal> {
+    let invalid = |detail: String| Refusal::new(StatusCode::BAD_REQUEST, "invalid_query", detail);
+    let uri = Uri::try_from(format!("/?{}", pairs.join("&"))).map_err(|error| invalid(error.to_string()))?;
+    let Query(asked) = Query::try_from_uri(&uri).map_err(|rejection| invalid(rejection.body_text()))?;
+    Ok(asked)
 }
 
 /// A body of text, bounded by the router's limit.
@@ -145,6 +173,39 @@ mod tests {
             assert_eq!(says_json(&headers), expected, "{value:?}");
         }
         assert!(says_json(&HeaderMap::new()));
+    }
+
+    #[derive(Debug, PartialEq, serde::Deserialize, IntoParams)]
+    #[serde(deny_unknown_fields)]
+    struct Sought {
+        from: Option<String>,
+    }
+
+    #[derive(Debug, PartialEq, serde::Deserialize, IntoParams)]
+    #[serde(deny_unknown_fields)]
+    struct Paged {
+        limit: Option<u8>,
+    }
+
+    #[tokio::test]
+    async fn a_query_is_parted_between_two_and_nothing_is_passed_over() {
+        for (query, expected) in [
+            ("", Some((None, None))),
+            ("?from=a%26b&limit=3", Some((Some("a&b"), Some(3)))),
+            ("?limit=3&&from=", Some((Some(""), Some(3)))),
+            ("?limit=3&limit=4", None),
+            ("?from=1&from=2", None),
+            ("?limit=x", None),
+            ("?form=1", None),
+            ("?from", Some((Some(""), None))),
+        ] {
+            let (mut parts, ()) =
+                axum::http::Request::get(format!("/x{query}")).body(()).expect("a request").into_parts();
+            let found = Both::<Sought, Paged>::from_request_parts(&mut parts, &()).await.ok();
+            let found = found.map(|Both(sought, paged)| (sought.from, paged.limit));
+            let expected = expected.map(|(from, limit)| (from.map(str::to_owned), limit));
+            assert_eq!(found, expected, "{query}");
+        }
     }
 
     #[test]

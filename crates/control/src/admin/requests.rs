@@ -13,7 +13,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::AdminState;
-use super::extract::Asked;
+use super::extract::Both;
 use super::page::bad_cursor;
 use super::refusal::Refusal;
 use super::role::Role;
@@ -24,50 +24,57 @@ const PAGE: u32 = 50;
 const PAGE_MAX: u32 = 500;
 const REQUEST_ID_MAX: usize = 128;
 
-/// Which requests are wanted.
+/// Which requests are looked for.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct RequestsWanted {
+pub(crate) struct RequestsSought {
     /// From this moment on: RFC 3339, or milliseconds since 1970.
     #[param(max_length = 64)]
-    pub(super) from: Option<String>,
+    from: Option<String>,
     /// Before this moment.
     #[param(max_length = 64)]
-    pub(super) to: Option<String>,
+    to: Option<String>,
     /// The caller's key, by its name or id.
     #[param(max_length = 256)]
-    pub(super) key: Option<String>,
+    key: Option<String>,
     /// The key's team.
     #[param(max_length = 256)]
-    pub(super) team: Option<String>,
+    team: Option<String>,
     /// The canonical model.
     #[param(max_length = 256)]
-    pub(super) model: Option<String>,
+    model: Option<String>,
     /// The backend that answered.
     #[param(max_length = 256)]
-    pub(super) backend: Option<String>,
+    backend: Option<String>,
     /// The status that the client was given, as in `503`, or a class of them, as in `5xx`.
     #[param(max_length = 3)]
-    pub(super) status: Option<String>,
+    status: Option<String>,
     /// How they ended: `completed`, `failed`, `cancelled`, `interrupted`.
     #[param(value_type = Option<String>)]
-    pub(super) outcome: Option<RequestOutcome>,
+    outcome: Option<RequestOutcome>,
     /// A tag of theirs, as `name=value`.
     #[param(max_length = 256)]
-    pub(super) tag: Option<String>,
+    tag: Option<String>,
     /// A request id, or a part of one.
     #[param(max_length = 128)]
-    pub(super) q: Option<String>,
-    /// How many at most; 50 when left out.
-    #[param(minimum = 1, maximum = 500)]
-    pub(super) limit: Option<u32>,
-    /// The `next` of the page before.
-    #[param(max_length = 64)]
-    pub(super) cursor: Option<String>,
+    q: Option<String>,
 }
 
-impl RequestsWanted {
+/// Which page of them.
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct RequestsPage {
+    /// How many at most; 50 when left out.
+    #[param(minimum = 1, maximum = 500)]
+    limit: Option<u32>,
+    /// The `next` of the page before.
+    #[param(max_length = 64)]
+    cursor: Option<String>,
+}
+
+impl RequestsSought {
     /// Keys are kept by id and known by name.
     pub(super) fn filter(&self, state: &AdminState) -> Result<RequestFilter, Refusal> {
         let key = bounded("key", self.key.as_deref())?.map(|named| {
@@ -93,11 +100,12 @@ impl RequestsWanted {
             text: bounded("q", self.q.as_deref())?,
         })
     }
+}
 
-    pub(super) fn after(&self) -> Result<Option<Cursor>, Refusal> {
-        let ticket = |text: &str| text.parse().map(Cursor).map_err(|_| bad_cursor());
-        self.cursor.as_deref().map(ticket).transpose()
-    }
+/// Behind which request a page begins.
+pub(super) fn after(cursor: Option<&str>) -> Result<Option<Cursor>, Refusal> {
+    let ticket = |text: &str| text.parse().map(Cursor).map_err(|_| bad_cursor());
+    cursor.map(ticket).transpose()
 }
 
 /// `503`, or all of `5xx`.
@@ -140,15 +148,16 @@ pub(crate) fn routes() -> OpenApiRouter<AdminState> {
 /// Searches receipts, newest first.
 #[utoipa::path(
     get, path = "/api/admin/requests",
-    params(RequestsWanted),
+    params(RequestsSought, RequestsPage),
     responses((status = 200, description = "A page of receipts.", body = Page)),
 )]
 pub(crate) async fn recent(
     State(state): State<AdminState>,
-    Asked(wanted): Asked<RequestsWanted>,
+    Both(sought, page): Both<RequestsSought, RequestsPage>,
 ) -> Result<Json<Page>, Refusal> {
-    let limit = wanted.limit.unwrap_or(PAGE).clamp(1, PAGE_MAX);
-    let found = state.ledger.search(wanted.filter(&state)?, wanted.after()?, limit).await?;
+    let limit = page.limit.unwrap_or(PAGE).clamp(1, PAGE_MAX);
+    let after = after(page.cursor.as_deref())?;
+    let found = state.ledger.search(sought.filter(&state)?, after, limit).await?;
     let next = found.next.map(|Cursor(ticket)| ticket.to_string());
     Ok(Json(Page { requests: found.receipts, next, looked_back_to: found.looked_back_to }))
 }

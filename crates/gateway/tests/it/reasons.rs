@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use testkit::{Behaviour, Pace, ScriptedProvider, TestAnswer};
+use tokio::task::JoinSet;
 
 use crate::scene::{Plan, Scene, chat};
 
@@ -92,13 +93,13 @@ async fn a_request_that_waited_keeps_for_whom() {
     let mut plan = Plan::before(&[&provider]).backends(|spec| spec.limits.concurrency = Some(1));
     plan.draft.settings.queue_timeout = Duration::from_secs(3);
     let scene = plan.start().await;
-    let client = scene.client();
-    let first = tokio::spawn(async move { client.post(CHAT, &chat()).await.expect("an answer") });
+    let (client, mut calls) = (scene.client(), JoinSet::new());
+    calls.spawn(async move { client.post(CHAT, &chat()).await.expect("an answer") });
     provider.next_request().await;
     let waited = ask(&scene).await;
     assert_eq!(waited.status, 429);
     gate.step(1);
-    assert_eq!(first.await.expect("no panic").status, 200);
+    assert_eq!(calls.join_next().await.expect("a call").expect("no panic").status, 200);
     let kept = reasons(&scene, waited).await.expect("reasons");
     assert_eq!(looks(&kept), ["1 waited: b0 full", "1 refused queue_timeout: b0 full"], "{kept}");
     assert_eq!(kept["looks"][1]["at_ms"], 3000);

@@ -199,6 +199,7 @@ mod tests {
             reasoning: 3,
             audio_input: 4,
             audio_output: 1,
+            ..Usage::default()
         };
         assert_eq!(spec.price().cost(&usage), Amount(13 * 100 + 5 * 1000));
         let spec = PriceSpec { reasoning: Some(Amount(2000)), cached_input: Some(Amount(10)), ..spec };
@@ -287,6 +288,7 @@ mod tests {
                 reasoning: thought,
                 audio_input: audio_in,
                 audio_output: audio_out,
+                ..Usage::default()
             };
             let lines = [
                 (text_in, Some(spec.input)),

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::timestamp::Timestamp;
+
 /// Crockford's base 32: no I, L, O or U.
 const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 /// 128 bits in groups of five.
@@ -12,6 +14,8 @@ const ULID_CHARS: usize = 26;
 
 /// What minted request ids begin with.
 const MINTED: &str = "req-";
+/// Above so many random bits stands the time.
+const RANDOM_BITS: u32 = 80;
 
 /// Names one ticket, for ever. Displays as a ULID.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,6 +36,11 @@ pub struct AttemptId {
 pub struct NotAnId;
 
 impl TicketId {
+    /// When it was minted.
+    pub fn minted_at(self) -> Timestamp {
+        Timestamp(i64::try_from(self.0 >> RANDOM_BITS).unwrap_or(i64::MAX))
+    }
+
     /// The id of a request whose client gave none.
     pub fn request_id(self) -> String {
         format!("{MINTED}{self}")

@@ -12,7 +12,7 @@ use control::config::{Loaded, Settings};
 use control::keygen;
 use control::publish::{Audience, Controls, PublishError, Publisher, Reloader, Trigger};
 use gateway::{Clock, SystemClock};
-use http::{Method, Request, header};
+use http::{Method, Request, Response, header};
 use policy::{Digester, Grant, Live, Problem, Secret, Snapshot};
 use serde::Deserialize;
 use serde_json::Value;
@@ -159,16 +159,16 @@ impl Desk {
     pub(super) async fn ask(&self, method: Method, path: &str, body: &Value) -> anyhow::Result<Value> {
         let text = if body.is_null() { String::new() } else { body.to_string() };
         let answer = self.answer(method, path, text).await?;
-        let bytes = axum::body::to_bytes(answer, usize::MAX).await?;
+        let bytes = axum::body::to_bytes(answer.into_body(), usize::MAX).await?;
         if bytes.is_empty() { Ok(Value::Null) } else { Ok(serde_json::from_slice(&bytes)?) }
     }
 
     /// Asks the admin API for what is read as it comes.
-    pub(super) async fn stream(&self, path: &str) -> anyhow::Result<Body> {
+    pub(super) async fn stream(&self, path: &str) -> anyhow::Result<Response<Body>> {
         self.answer(Method::GET, path, String::new()).await
     }
 
-    async fn answer(&self, method: Method, path: &str, text: String) -> anyhow::Result<Body> {
+    async fn answer(&self, method: Method, path: &str, text: String) -> anyhow::Result<Response<Body>> {
         let request = Request::builder()
             .method(method)
             .uri(format!("/api/admin{path}"))
@@ -178,7 +178,7 @@ impl Desk {
         let answered = self.router.clone().oneshot(request).await;
         let response = answered.unwrap_or_else(|never| match never {});
         if response.status().is_success() {
-            return Ok(response.into_body());
+            return Ok(response);
         }
         let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await?;
         Err(refused(&serde_json::from_slice(&bytes).context("a refusal cannot be read")?, path))

@@ -18,41 +18,41 @@ use tokio::process::Command;
 /// The binary under test.
 pub(crate) const LOCKGATE: &str = env!("CARGO_BIN_EXE_lockgate");
 /// A credential that may appear nowhere.
-const CANARY: &str = "sk-canary-5ecf3a1d77b04e0c9f2a";
+pub(crate) const CANARY: &str = "sk-canary-5ecf3a1d77b04e0c9f2a";
 
 /// A folder to type commands in.
-struct Shell {
+pub(crate) struct Shell {
     folder: TempDir,
     variables: Vec<(String, String)>,
 }
 
 /// What a command did.
 #[derive(Debug)]
-struct Ran {
-    stdout: String,
-    stderr: String,
-    code: Option<i32>,
+pub(crate) struct Ran {
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    pub(crate) code: Option<i32>,
 }
 
 impl Shell {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { folder: tempfile::tempdir().expect("a folder"), variables: Vec::new() }
     }
 
-    fn with(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         std::fs::write(self.path().join(name), text).expect("a file");
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(LOCKGATE);
         command.args(arguments).current_dir(self.path()).env_clear();
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
@@ -60,12 +60,12 @@ impl Shell {
         command
     }
 
-    async fn run(&self, arguments: &[&str]) -> Ran {
+    pub(crate) async fn run(&self, arguments: &[&str]) -> Ran {
         self.run_with(arguments, "").await
     }
 
     /// Runs with this on standard input. Whatever it does, it shows no secret and no colour.
-    async fn run_with(&self, arguments: &[&str], input: &str) -> Ran {
+    pub(crate) async fn run_with(&self, arguments: &[&str], input: &str) -> Ran {
         let mut child = self.command(arguments).stdin(Stdio::piped()).spawn().expect("the binary runs");
         let mut stdin = child.stdin.take().expect("piped");
         // A command that reads nothing may have closed it.
@@ -85,14 +85,14 @@ impl Shell {
     }
 
     /// Runs what must succeed, and gives its standard output.
-    async fn ok(&self, arguments: &[&str]) -> String {
+    pub(crate) async fn ok(&self, arguments: &[&str]) -> String {
         let ran = self.run(arguments).await;
         assert_eq!(ran.code, Some(0), "{arguments:?}: {ran:?}");
         ran.stdout
     }
 
     /// Runs what must succeed, and reads its standard output as JSON.
-    async fn json(&self, arguments: &[&str]) -> serde_json::Value {
+    pub(crate) async fn json(&self, arguments: &[&str]) -> serde_json::Value {
         serde_json::from_str(&self.ok(arguments).await).expect("JSON")
     }
 

@@ -1,5 +1,8 @@
 //! What is kept of requests and of changes, for how long, and how it is given out, by the binary as it is.
 
+mod commands;
+mod explain;
+mod export;
 mod retention;
 
 use std::future::Future;

@@ -215,8 +215,7 @@ pub(crate) fn detail(connection: &Connection, request_id: &str) -> Result<Option
 pub(crate) fn oldest(connection: &Connection) -> Result<Option<Timestamp>, StoreError> {
     let ticket: Option<[u8; 16]> =
         connection.query_row("SELECT min(ticket) FROM receipts", [], |row| row.get(0))?;
-    let millis = |ticket| i64::try_from(u128::from_be_bytes(ticket) >> ULID_RANDOM_BITS).unwrap_or(i64::MAX);
-    Ok(ticket.map(millis).map(Timestamp))
+    Ok(ticket.map(|ticket| TicketId(u128::from_be_bytes(ticket)).minted_at()))
 }
 
 /// One page of receipts, newest first.

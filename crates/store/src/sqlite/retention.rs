@@ -1,6 +1,6 @@
 //! Removes requests that are kept for too long, the oldest first and few at a time; it never touches the roll-ups.
 
-use policy::Timestamp;
+use policy::{TicketId, Timestamp};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
 use super::ledger::{first_ticket, int, uint};
@@ -9,8 +9,6 @@ use crate::mover::Retention;
 
 /// Receipts that one transaction removes: the mover waits for no longer than that.
 const BATCH: u32 = 500;
-/// The time of a ticket stands above its random bits.
-const TICKET_TIME_SHIFT: u32 = 80;
 
 /// Removes one batch. Returns whether there may be more to remove.
 pub(crate) fn forget(connection: &mut Connection, retention: Retention) -> Result<bool, StoreError> {
@@ -64,7 +62,7 @@ fn before(transaction: &Transaction<'_>, cutoff: Timestamp, batch: u32) -> Resul
     let removed = transaction.prepare_cached("DELETE FROM receipts WHERE ticket <= ?1")?.execute([last])?;
     transaction.prepare_cached("DELETE FROM attempts WHERE ticket <= ?1")?.execute([last])?;
     transaction.prepare_cached("DELETE FROM reasons WHERE ticket <= ?1")?.execute([last])?;
-    let up_to = i64::try_from(u128::from_be_bytes(last) >> TICKET_TIME_SHIFT).unwrap_or(i64::MAX);
+    let up_to = TicketId(u128::from_be_bytes(last)).minted_at().0;
     transaction
         .prepare_cached("UPDATE retention SET removed = removed + ?1, up_to = max(up_to, ?2) WHERE id = 1")?
         .execute(params![int(removed as u64), up_to])?;

@@ -176,3 +176,15 @@ async fn an_interrupt_at_the_prompt_ends_a_conversation() {
     terminal.interrupt();
     assert_eq!(terminal.ended().await.code(), Some(0));
 }
+
+#[tokio::test]
+async fn an_export_says_how_far_it_is() {
+    let shell = Shell::new().with("TERM", "xterm");
+    for name in ["one", "two", "three"] {
+        shell.ok(&["keys", "create", name]).await;
+    }
+    let mut terminal = Terminal::start(&shell, &["export", "audit", "--output", "audit.csv"]);
+    assert_eq!(terminal.ended().await.code(), Some(0));
+    terminal.shows("%, ", 1).await;
+    terminal.shows("3 rows were exported.", 1).await;
+}

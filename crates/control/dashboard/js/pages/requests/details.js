@@ -51,12 +51,14 @@ function Story({ receipt }) {
   </div>`;
 }
 
-/** How each cost came about, and how those who could serve it stand now. @param {{id: string}} props */
+/** How each cost came about, what was decided and why, and how those who could serve it stand now. @param {{id: string}} props */
 function Why({ id }) {
   const told = useResource(`/admin/requests/${encodeURIComponent(id)}/explain`).value;
   if (!told) return null;
   const sums = (told.attempts ?? []).filter((/** @type {any} */ one) => one.arithmetic?.lines.length);
   return html`${sums.map((/** @type {any} */ one) => html`<section key=${one.attempt}><h3>${t('The cost of {name}', { name: one.backend })}</h3><${Arithmetic} of=${one.arithmetic} /></section>`)}
+    ${(told.reasons?.looks ?? []).map((/** @type {any} */ look, /** @type {number} */ n) => html`<section key=${n}><h3>${t('Decision on attempt {n}', { n: look.attempt })}</h3><${Explanation} of=${look} /></section>`)}
+    ${told.reasons?.learned.length > 0 && html`<section><h3>${t('What providers said of their limits')}</h3><${Explanation} of=${{ learned: told.reasons.learned }} /></section>`}
     ${told.candidates_now && html`<section><h3>${t('If it came now')}</h3><${Explanation} of=${told.candidates_now} /></section>`}`;
 }
 

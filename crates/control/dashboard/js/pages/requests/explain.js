@@ -42,7 +42,7 @@ export function ExplainCard() {
 export function Explanation({ of }) {
   const candidates = Object.entries(of).find(([, value]) => Array.isArray(value) && value.some((one) => typeof one === 'object'));
   const rest = Object.entries(of).filter(([name]) => name !== candidates?.[0]);
-  return html`<div class="stack tight" data-testid="explanation"><div class="row">${rest.map(([name, value]) => html`<${Badge} key=${name} tone="accent">${say(name)}: ${plain(value)}<//>`)}</div>
+  return html`<div class="stack tight" data-testid="explanation"><div class="row">${rest.map(([name, value]) => html`<${Badge} key=${name} tone="accent">${say(name)}: ${plain(value, name)}<//>`)}</div>
     ${candidates && html`<ul class="plain-list">${/** @type {any[]} */ (candidates[1]).map((one, n) => html`<li key=${n}><${Candidate} of=${one} /></li>`)}</ul>`}</div>`;
 }
 
