@@ -92,7 +92,8 @@ impl Loaded {
     }
 }
 
-/// Sections whose settings are in force from the moment they are published.
+/// Sections whose settings are in force from the moment they are published, and destroy nothing. How long records and
+/// backups are kept is for whoever writes the file: a slip would delete them.
 const HOT: &[&str] = &[
     "limits",
     "retry",
@@ -105,8 +106,6 @@ const HOT: &[&str] = &[
     "probe",
     "keepalive",
     "log",
-    "records",
-    "backups",
 ];
 /// What they hold that is read at the start only.
 const COLD: &[&str] = &["limits.connections_max", "log.format"];

@@ -109,7 +109,7 @@ async fn on_change(file: std::path::PathBuf, reloading: Reloading) {
     }
 }
 
-/// Also takes over what was changed by API and is in no snapshot, as no request reads it.
+/// Also takes over what was changed by API or command and is in no snapshot, as no request reads it.
 async fn catch_up(reloading: Reloading) {
     let publisher = &reloading.publisher;
     let followed = |settings: &Settings| (settings.log_level, settings.retention);

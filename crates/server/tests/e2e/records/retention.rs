@@ -14,13 +14,13 @@ async fn old_requests_go_and_their_sums_stay() {
     let mut gateway = gateway(&provider, "").await;
     ask(&gateway, 8).await;
     until((8, 8), || counted(&gateway)).await;
-    // By the API, while it runs.
+    // While it runs, by the file alone.
     let admin = gateway.client().with_key(ADMIN_TOKEN);
-    let change = Bytes::from(json!({"records": {"rows_max": 3}}).to_string());
-    let changed = admin.send(Method::PATCH, "/api/admin/config", change).await.expect("an answer");
-    assert_eq!(changed.status, 200);
+    let change = Bytes::from(json!({"records": {"rows_max": 1}}).to_string());
+    let refused = admin.send(Method::PATCH, "/api/admin/config", change).await.expect("an answer");
+    assert_eq!(refused.status, 422);
+    gateway.reconfigure(&config(&provider, "records: {rows_max: 3}")).expect("written");
     until((3, 8), || counted(&gateway)).await;
-    // By the file, which stands above that.
     gateway.reconfigure(&config(&provider, "records: {rows_max: 1, retention_days: 400}")).expect("written");
     until((1, 8), || counted(&gateway)).await;
     // From the start on: of the next ones, too, only one stays.
