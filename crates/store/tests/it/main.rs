@@ -7,6 +7,7 @@ mod kept;
 mod kill;
 mod ledger;
 mod outage;
+mod reasons;
 mod scene;
 mod search;
 mod secrets;
