@@ -313,6 +313,9 @@ shape! {
         pub headers: Option<Headers>,
         /// Whether a call whose client left is read to its usage. Default: false.
         pub drain_on_disconnect: Option<bool>,
+        /// Whether it keeps the responses it gives, so that `previous_response_id` can be left to it. Default: as its
+        /// provider does.
+        pub keeps_responses: Option<bool>,
         /// Where it is asked how it is, by GET: below `base_url`, or from the root of its host where it begins with `/`.
         /// Default: the provider's own, else `models`.
         pub health_path: Option<HealthPath>,
