@@ -199,8 +199,8 @@ mod tests {
             ("?form=1", None),
             ("?from", Some((Some(""), None))),
         ] {
-            let (mut parts, ()) =
-                axum::http::Request::get(format!("/x{query}")).body(()).expect("a request").into_parts();
+            let (mut parts, ()) = Request::new(()).into_parts();
+            parts.uri = format!("/x{query}").parse().expect("an address");
             let found = Both::<Sought, Paged>::from_request_parts(&mut parts, &()).await.ok();
             let found = found.map(|Both(sought, paged)| (sought.from, paged.limit));
             let expected = expected.map(|(from, limit)| (from.map(str::to_owned), limit));
