@@ -80,7 +80,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_backup_is_made_each_day_and_kept_for_so_many() {
-        let rules = |daily, days| BackupRules { daily, age_max: Duration::from_secs(days * 24 * 3600) };
+        let rules = |daily, days: u64| BackupRules { daily, age_max: Duration::from_secs(days * 24 * 3600) };
         check(|_| rules(true, 7), 12 * 24, &[11, 10, 9, 8, 7, 6, 5, 4]).await;
         check(|_| rules(true, 2), 6 * 24, &[5, 4, 3]).await;
         check(|_| rules(false, 7), 3 * 24, &[]).await;

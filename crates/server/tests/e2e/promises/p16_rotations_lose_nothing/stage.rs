@@ -71,7 +71,7 @@ impl Stage {
     pub(super) async fn rotate(&self, body: &'static str) -> Option<u16> {
         let path = "/api/admin/vault/rotate";
         let rotated = self.admin().send(Method::POST, path, Bytes::from_static(body.as_bytes())).await;
-        rotated.ok().map(|answer| answer.status)
+        rotated.ok().map(|answer| answer.status.as_u16())
     }
 
     /// Rotates from another process.
