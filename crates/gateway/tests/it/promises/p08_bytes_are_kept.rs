@@ -90,12 +90,13 @@ fn exchange() -> impl Strategy<Value = (&'static str, String, String)> {
     ]
 }
 
-/// Runs `check` for each case on one runtime; the seed of a failure is printed by the runner.
+/// Runs `check` for each case on a runtime of its own, which takes with it what the case leaves behind: thousands of
+/// listeners are more than a process may have. The seed of a failure is printed by the runner.
 fn prove<S: Strategy>(strategy: &S, check: impl AsyncFn(S::Value)) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
-    let runtime = runtime.expect("a runtime");
     let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::default() });
     let outcome = runner.run(strategy, |case| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
+        let runtime = runtime.expect("a runtime");
         runtime.block_on(check(case));
         Ok(())
     });
