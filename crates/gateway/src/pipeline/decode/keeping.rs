@@ -37,9 +37,11 @@ impl Ask {
         lease.dialect() != self.dialect || self.is_rewritten_for(&lease.serving.backend)
     }
 
-    /// The same, where the backend speaks the client's own dialect.
+    /// The same, where the backend speaks the client's own dialect. What rests on something that only such a server can
+    /// have is left to it as it is: told anew, it might be answered as if that had never been.
     pub(super) fn is_rewritten_for(&self, backend: &Backend) -> bool {
-        !self.past.is_empty() || (backend.manner.keeps_no_responses && self.wants_keeping())
+        let is_for_keeping = self.wants_keeping() && !self.needs().own_dialect;
+        !self.past.is_empty() || backend.manner.keeps_no_responses && is_for_keeping
     }
 
     /// Whether its answer is one to be kept, and the client did not say no. What is compacted goes back to its client.

@@ -238,6 +238,19 @@ async fn what_only_its_own_dialect_can_serve_goes_to_a_backend_that_speaks_it() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_rests_on_its_server_is_not_told_anew() {
+    let provider = ScriptedProvider::start().await;
+    let scene = forgetful(&provider, Dialect::OpenAiResponses).await;
+    for (path, body) in tied() {
+        assert_eq!(scene.client().post(path, &body).await.expect("an answer").status, 200, "{body}");
+        let sent: Value = serde_json::from_str(&sent_to(&provider).await).expect("JSON");
+        let mut want = body.clone();
+        want["model"] = sent["model"].clone();
+        assert_eq!(sent, want, "{path}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_kept_here_reaches_its_backend_whole() {
     let provider = ScriptedProvider::start().await;
     let scene = forgetful(&provider, Dialect::OpenAiResponses).await;
