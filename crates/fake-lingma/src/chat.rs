@@ -141,7 +141,7 @@ impl Turn {
                     self.finish(200, "cancelled", None).await;
                 }
             }
-            () = self.client.gone.notified() => self.world.see(|stats| stats.turns_left += 1),
+            () = self.client.left() => self.world.see(|stats| stats.turns_left += 1),
         }
     }
 

@@ -10,7 +10,7 @@ use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -31,8 +31,8 @@ pub(crate) struct Client {
     acks: Mutex<HashMap<u64, oneshot::Sender<Value>>>,
     /// Pushes are serial.
     turn: tokio::sync::Mutex<()>,
-    pub(crate) gone: Notify,
-    is_gone: AtomicBool,
+    /// Whether the connection is over, or is to be; everybody who waits for that hears of it.
+    gone: watch::Sender<bool>,
     initialized: AtomicBool,
 }
 
@@ -68,8 +68,7 @@ async fn converse(stream: TcpStream, world: Arc<World>) {
         pushes: AtomicU64::new(0),
         acks: Mutex::default(),
         turn: tokio::sync::Mutex::default(),
-        gone: Notify::new(),
-        is_gone: AtomicBool::new(false),
+        gone: watch::Sender::new(false),
         initialized: AtomicBool::new(false),
     });
     world.came(Arc::clone(&client));
@@ -79,7 +78,7 @@ async fn converse(stream: TcpStream, world: Arc<World>) {
     'connected: loop {
         let message = tokio::select! {
             message = incoming.next() => message,
-            () = client.gone.notified() => break,
+            () = client.left() => break,
         };
         match message {
             Some(Ok(Message::Text(text))) => unframer.push(text.as_bytes()),
@@ -100,8 +99,7 @@ async fn converse(stream: TcpStream, world: Arc<World>) {
             }
         }
     }
-    client.is_gone.store(true, Ordering::SeqCst);
-    client.gone.notify_waiters();
+    client.drop_socket();
     world.left(&client);
 }
 
@@ -249,12 +247,18 @@ impl Client {
     }
 
     pub(crate) fn is_gone(&self) -> bool {
-        self.is_gone.load(Ordering::SeqCst)
+        *self.gone.borrow()
     }
 
     /// Ends the connection.
     pub(crate) fn drop_socket(&self) {
-        self.gone.notify_one();
+        self.gone.send_replace(true);
+    }
+
+    /// Waits until the connection is over.
+    pub(crate) async fn left(&self) {
+        // The sender is ours: it cannot be gone before.
+        let _ = self.gone.subscribe().wait_for(|gone| *gone).await;
     }
 
     /// A push that no answer is awaited to.
