@@ -2,6 +2,7 @@
 //! kept running, spoken to and signed in; never who asks, or which of them is asked.
 
 mod child;
+mod ends;
 mod fleet;
 mod instance;
 mod launch;

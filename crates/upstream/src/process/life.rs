@@ -1,13 +1,11 @@
 //! Decides the life of one instance: when it is started, that it can be spoken to, what an end of it means; never what
 //! is said in a turn.
 
-use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use rand::Rng;
 use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::sync::mpsc;
@@ -15,10 +13,11 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::child::{self, Child};
+use super::ends::{self, Ends};
 use super::instance::{Order, Shared, State};
 use super::launch::{self, Spawner};
 use super::login::{self, Begun, Login};
-use super::settings::{Pace, Start};
+use super::settings::Start;
 use super::socket::{self, CallError, Rpc};
 use super::status;
 
@@ -113,50 +112,6 @@ async fn rest(orders: &mut mpsc::Receiver<Order>, pause: Duration) -> Rested {
             }
         }
     }
-}
-
-/// The unwanted ends of late.
-struct Ends {
-    pace: Pace,
-    at: VecDeque<Instant>,
-    in_a_row: u32,
-}
-
-struct Verdict {
-    pause: Duration,
-    is_loop: bool,
-}
-
-impl Ends {
-    fn new(pace: Pace) -> Self {
-        Self { pace, at: VecDeque::new(), in_a_row: 0 }
-    }
-
-    /// One more; what follows.
-    fn note(&mut self, now: Instant) -> Verdict {
-        self.at.retain(|at| now.duration_since(*at) < self.pace.window);
-        if self.at.is_empty() {
-            self.in_a_row = 0;
-        }
-        self.at.push_back(now);
-        if self.at.len() >= self.pace.ends_max {
-            return Verdict { pause: self.pace.rest, is_loop: true };
-        }
-        let pause = pause(self.pace, self.in_a_row);
-        self.in_a_row += 1;
-        Verdict { pause, is_loop: false }
-    }
-
-    fn forget(&mut self) {
-        self.at.clear();
-        self.in_a_row = 0;
-    }
-}
-
-/// The pause before the next try, after so many in vain. Instances that ended together need not come back together.
-fn pause(pace: Pace, in_a_row: u32) -> Duration {
-    let pause = pace.pause_min.saturating_mul(1 << in_a_row.min(16)).min(pace.pause_max);
-    pause.mul_f64(rand::rng().random_range(0.75..1.25))
 }
 
 /// How a life came to its end.
@@ -256,7 +211,7 @@ impl Life<'_> {
             }
             // One that held is made again at once; those that are lost as soon as they are made come ever more seldom.
             hasty = if connected.elapsed() < STEADY { hasty + 1 } else { 0 };
-            let wait = hasty.checked_sub(1).map(|in_a_row| pause(self.shared.settings.pace, in_a_row));
+            let wait = hasty.checked_sub(1).map(|in_a_row| ends::pause(self.shared.settings.pace, in_a_row));
             not_before = Instant::now() + wait.unwrap_or_default();
         }
     }
@@ -507,30 +462,6 @@ pub(super) fn parameters(value: &serde_json::Value) -> Box<RawValue> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn pauses_grow_and_a_loop_is_left_alone() {
-        let pace = Pace::default();
-        let mut ends = Ends::new(pace);
-        let mut now = Instant::now();
-        for want in [0.5, 1.0, 2.0, 4.0] {
-            let verdict = ends.note(now);
-            let pause = verdict.pause.as_secs_f64();
-            assert!(!verdict.is_loop && (want * 0.75..want * 1.25).contains(&pause), "{pause} for {want}");
-            now += Duration::from_secs(1);
-        }
-        let verdict = ends.note(now);
-        assert!(verdict.is_loop && verdict.pause == pace.rest);
-        ends.forget();
-        for _ in 0..20 {
-            let verdict = ends.note(now);
-            assert!(
-                !verdict.is_loop && verdict.pause < Duration::from_secs(1),
-                "each is long after the other"
-            );
-            now += pace.window;
-        }
-    }
 
     #[test]
     fn free_ports_differ_and_fixed_ones_stay() {
