@@ -50,7 +50,7 @@ function provider(port, { first, between, limitedFrom }) {
 }
 
 // Three local processes: two are signed in, the third waits for a person.
-const lingma = (data) => `  - {name: lingma, kind: process, process: {program: "${FAKE_LINGMA}", start: boot, instances: 3, work_dir: "${data}/work", environment: {FAKE_LINGMA_SCENARIO: "${data}/scenario.json"}}}
+const lingma = (data) => `  - {name: lingma, kind: process, models: {lingma-auto: {native: auto, price: {input: 0, output: 0}}}, process: {program: "${FAKE_LINGMA}", start: boot, instances: 3, work_dir: "${data}/work", environment: {FAKE_LINGMA_SCENARIO: "${data}/scenario.json"}}}
 `;
 const SCENARIO = { scripts: [{ when: "lock gates", items: [...WORDS, ...WORDS].flatMap((word) => [{ do: "say", text: `${word} ` }, { do: "pause", ms: 90 }]).concat({ do: "finish", code: 200 }) }] };
 
@@ -77,7 +77,7 @@ const pick = (list) => list[Math.floor(Math.random() * list.length)];
 
 async function ask() {
   const headers = { "content-type": "application/json", authorization: `Bearer ${pick(KEYS)}`, "x-priority": pick(["urgent", "high", "normal", "normal", "normal", "low"]) };
-  const body = JSON.stringify({ model: pick(["deepseek-v4", "deepseek-v4", "qwen-max", "gpt-4o", "smart", "lingma/auto", Math.random() < 0.1 ? "gpt-9" : "deepseek-v4"]), stream: true, messages: [{ role: "user", content: "Tell me about lock gates." }] });
+  const body = JSON.stringify({ model: pick(["deepseek-v4", "deepseek-v4", "qwen-max", "gpt-4o", "smart", "lingma-auto", "lingma-auto", Math.random() < 0.1 ? "gpt-9" : "deepseek-v4"]), stream: true, messages: [{ role: "user", content: "Tell me about lock gates." }] });
   const answer = await fetch(`${SITE}/v1/chat/completions`, { method: "POST", headers, body }).catch(() => null);
   await answer?.text().catch(() => null);
 }

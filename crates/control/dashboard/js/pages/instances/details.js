@@ -59,5 +59,5 @@ function PasteBack({ url, onPaste }) {
   return html`<div class="stack tight"><${Notice} tone="warn"><strong>${t('It waits for a person')}</strong>
       <p>${t('Sign in on the page. It ends at an address that cannot be opened elsewhere: paste that address here.')}</p>
       <p><a href=${url} target="_blank" rel="noreferrer">${t('Open the login page')}</a></p><//>
-    <form class="row" onSubmit=${paste}><${TextField} wide=${true} label=${t('The address at the end')} value=${answer} onChange=${setAnswer} placeholder="http://127.0.0.1:…" /><${Button} type="submit" disabled=${!answer}>${t('Send')}<//></form></div>`;
+    <form class="row" style=${{ alignItems: 'flex-end' }} onSubmit=${paste}><${TextField} wide=${true} label=${t('The address at the end')} value=${answer} onChange=${setAnswer} placeholder="http://127.0.0.1:…" /><${Button} type="submit" disabled=${!answer}>${t('Send')}<//></form></div>`;
 }
