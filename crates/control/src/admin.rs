@@ -28,6 +28,7 @@ mod requests;
 mod resource;
 mod role;
 mod session;
+mod shape;
 mod span;
 mod stats;
 mod teams;

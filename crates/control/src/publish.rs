@@ -9,13 +9,13 @@ mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use policy::{BackendId, BackendSpec, Digester, Draft, Grant, Live, Snapshot, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
-use store::audit::Author;
 use store::{Directory, Ledger, StoreError};
 use tokio::sync::Semaphore;
 
@@ -23,6 +23,7 @@ use crate::config::{Effective, Loaded, Origin, Report, Settings};
 use crate::prices::PriceTable;
 
 pub(crate) use gather::{Former, Gathered, split_former, with_former};
+pub(crate) use reload::SettingsChange;
 pub use reload::{ConfigSource, Reloaded, Reloader, stored_settings};
 
 /// The data plane, as far as the control plane knows it.
@@ -121,6 +122,17 @@ pub struct Standing {
     pub notices: Vec<String>,
     /// Every effective setting with where it came from.
     pub effective: Vec<Effective>,
+}
+
+impl Standing {
+    /// Tells these settings from others.
+    pub(crate) fn tag(&self) -> String {
+        let mut hasher = DefaultHasher::new();
+        for Effective { path, value, origin } in &self.effective {
+            (path, value, origin).hash(&mut hasher);
+        }
+        format!("{:016x}", hasher.finish())
+    }
 }
 
 /// Publishes snapshots, one change at a time. Cheap to clone.
@@ -253,15 +265,17 @@ impl Publisher {
         Ok(stored)
     }
 
-    /// Changes settings through the API; `None` leaves one to the defaults again. They come into force first, for
-    /// only that shows that they hold beside what waits just now; what cannot be stored then is taken back.
+    /// Changes settings through the API. They come into force first, for only that shows that they hold beside what
+    /// waits just now; what cannot be stored then is taken back.
     pub(crate) async fn change_settings(
         &self,
-        changes: Vec<(String, Option<Value>)>,
-        author: Author,
+        SettingsChange { changes, seen, author }: SettingsChange,
         read: impl FnOnce(&[(String, String)]) -> Result<Loaded, Report>,
     ) -> Result<u64, PublishError> {
         let _turn = self.turn().await;
+        if seen.is_some_and(|seen| seen != self.standing().tag()) {
+            return Err(StoreError::Changed { what: "configuration", name: "settings".to_owned() }.into());
+        }
         let directory = self.inner.controls.directory.by(author);
         let mut stored: BTreeMap<String, Value> = directory.settings().await?.into_iter().collect();
         for (path, value) in &changes {

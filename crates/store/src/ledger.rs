@@ -239,6 +239,17 @@ impl Ledger {
         self.database.read(move |c| sqlite::usage::series(c, grain, &by, range)).await
     }
 
+    /// The same for the `count` dearest values in the range; all others together are the rows without a value.
+    pub async fn top_series(
+        &self,
+        grain: Grain,
+        by: Dimension,
+        range: Range,
+        count: u8,
+    ) -> Result<Vec<UsageRow>, StoreError> {
+        self.database.read(move |c| sqlite::usage::top_series(c, grain, &by, (range, count))).await
+    }
+
     /// The newest request of that id, with its attempts.
     pub async fn receipt(&self, request_id: &str) -> Result<Option<ReceiptDetail>, StoreError> {
         let request_id = request_id.to_owned();

@@ -10,9 +10,10 @@ use utoipa_axum::routes;
 
 use super::AdminState;
 use super::extract::{Asked, Both};
-use super::page::{Paging, bad_cursor};
+use super::page::{Paging, numbered};
 use super::refusal::Refusal;
 use super::role::Role;
+use super::shape;
 use super::span::{bounded, span};
 
 /// Which entries are looked for.
@@ -21,25 +22,25 @@ use super::span::{bounded, span};
 #[into_params(parameter_in = Query)]
 pub(crate) struct AuditSought {
     /// From this moment on: RFC 3339, or milliseconds since 1970.
-    #[param(max_length = 64)]
+    #[param(value_type = Option<shape::Moment>, inline)]
     from: Option<String>,
     /// Before this moment.
-    #[param(max_length = 64)]
+    #[param(value_type = Option<shape::Moment>, inline)]
     to: Option<String>,
     /// Who: the name of a token, or of a user of the host.
-    #[param(max_length = 256)]
+    #[param(min_length = 1, max_length = 256)]
     actor: Option<String>,
     /// Which way: `api`, `cli`, `reload`, `gateway`.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<shape::Via>, inline)]
     via: Option<Via>,
     /// What was done, as in `create`.
-    #[param(max_length = 256)]
+    #[param(min_length = 1, max_length = 256)]
     action: Option<String>,
     /// To what kind of thing, as in `backend`.
-    #[param(max_length = 256)]
+    #[param(min_length = 1, max_length = 256)]
     kind: Option<String>,
     /// To which one, by its name.
-    #[param(max_length = 256)]
+    #[param(min_length = 1, max_length = 256)]
     subject: Option<String>,
 }
 
@@ -58,13 +59,13 @@ impl AuditSought {
 
 /// Below which number a page begins.
 pub(super) fn before(cursor: Option<&str>) -> Result<Option<u64>, Refusal> {
-    cursor.map(|text| text.parse().map_err(|_| bad_cursor())).transpose()
+    cursor.map(numbered).transpose()
 }
 
 /// A page of entries, newest first.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct AuditList {
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<shape::AuditEntry>)]
     entries: Vec<AuditEntry>,
     /// Where the next page begins.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -100,7 +101,7 @@ pub(crate) async fn list(
 #[into_params(parameter_in = Query)]
 pub(crate) struct Known {
     /// A head that was kept elsewhere, as `NUMBER:HASH`: it must still be part of the chain.
-    #[param(max_length = 96)]
+    #[param(pattern = "^[0-9]{1,18}:[0-9A-Fa-f]{64}$")]
     known: Option<String>,
 }
 
@@ -108,7 +109,7 @@ pub(crate) struct Known {
 #[utoipa::path(
     get, path = "/api/admin/audit/verify",
     params(Known),
-    responses((status = 200, description = "Where it ends, and where it breaks.", body = Object)),
+    responses((status = 200, description = "Where it ends, and where it breaks.", body = shape::AuditVerdict)),
 )]
 pub(crate) async fn verify(
     State(state): State<AdminState>,
@@ -119,7 +120,7 @@ pub(crate) async fn verify(
 }
 
 fn head(text: &str) -> Result<ChainHead, Refusal> {
-    let parts = text.split_once(':').and_then(|(number, hash)| Some((number.parse().ok()?, hash)));
+    let parts = text.split_once(':').and_then(|(number, hash)| Some((numbered(number).ok()?, hash)));
     let is_hash = |hash: &str| hash.len() == 64 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
     match parts {
         Some((number, hash)) if is_hash(hash) => Ok(ChainHead { number, hash: hash.to_ascii_lowercase() }),

@@ -16,11 +16,12 @@ use super::extract::Asked;
 use super::page::Paging;
 use super::refusal::Refusal;
 use super::role::Role;
+use super::shape;
 
 /// A page of backups, oldest first.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct BackupList {
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<shape::BackupFile>)]
     backups: Vec<BackupFile>,
     /// Where they are.
     folder: String,
@@ -55,7 +56,7 @@ pub(crate) async fn list(
 /// Makes a backup now, and proves it by opening it. Requests go on meanwhile.
 #[utoipa::path(
     post, path = "/api/admin/backups",
-    responses((status = 201, description = "It is made and sound.", body = Object)),
+    responses((status = 201, description = "It is made and sound.", body = shape::BackupFile)),
 )]
 pub(crate) async fn create(Acting(state): Acting) -> Result<(StatusCode, Json<BackupFile>), Refusal> {
     let now = state.publisher.now();
@@ -67,7 +68,7 @@ pub(crate) async fn create(Acting(state): Acting) -> Result<(StatusCode, Json<Ba
 #[utoipa::path(
     post, path = "/api/admin/backups/{name}/verify",
     params(("name" = String, Path, description = "Its name.", max_length = 64)),
-    responses((status = 200, description = "What is in it, and what is wrong with it.", body = Object)),
+    responses((status = 200, description = "What is in it, and what is wrong with it.", body = shape::BackupVerdict)),
 )]
 pub(crate) async fn verify(
     State(state): State<AdminState>,

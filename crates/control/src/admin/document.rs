@@ -11,7 +11,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::refusal::Problem;
 use super::role::SCHEMES;
-use crate::config::{body, file};
+use crate::config::{body, file, is_hot};
 
 const METHODS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
 
@@ -42,6 +42,9 @@ enum When {
     /// A body is taken.
     Given,
 }
+
+/// Longer than any name that something is called by in a path.
+const ID_CHARS_MAX: usize = 256;
 
 /// The whole document.
 pub(super) fn document(described: OpenApi) -> Value {
@@ -74,6 +77,7 @@ pub(super) fn document(described: OpenApi) -> Value {
         .into_iter()
         .map(|(name, schema)| (name, serde_json::to_value(schema).expect("a schema is plain JSON")));
     let components = &mut document["components"];
+    entries(&mut components["schemas"]).for_each(|(_, view)| or_a_problem(view));
     entries_of(&mut components["schemas"]).extend(bodies().into_iter().chain(problem));
     components["securitySchemes"] = json!({
         SCHEMES[0]: {"type": "http", "scheme": "bearer", "description": "An admin token, `lga-...`."},
@@ -99,9 +103,13 @@ fn finish(operation: &mut Value, tag: &str, method: &str) {
     let (mut named, mut guarded) = (false, false);
     let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
     for parameter in parameters.into_iter().flatten() {
-        if is_at(parameter, "path") && parameter.get("description").is_none() {
-            parameter["description"] = json!("Its id or its name.");
+        if is_at(parameter, "path") {
+            let described = parameter.as_object_mut().expect("a parameter is an object");
+            described.entry("description").or_insert_with(|| json!("Its id or its name."));
+            let schema = entries_of(&mut parameter["schema"]);
+            schema.entry("maxLength").or_insert_with(|| json!(ID_CHARS_MAX));
         }
+        without_null(&mut parameter["schema"]);
         named |= is_at(parameter, "path");
         guarded |= is_at(parameter, "header");
     }
@@ -114,6 +122,14 @@ fn finish(operation: &mut Value, tag: &str, method: &str) {
     let verb = operation["operationId"].as_str().unwrap_or(method).to_owned();
     operation["operationId"] = json!(format!("{tag}_{verb}"));
     operation["tags"] = json!([tag]);
+    if given {
+        let body = &mut operation["requestBody"];
+        // To rotate something without a word is to do it at once.
+        body["required"] = json!(verb != "rotate");
+        if method == "patch" {
+            body["content"]["application/merge-patch+json"] = body["content"]["application/json"].clone();
+        }
+    }
     let responses = entries_of(&mut operation["responses"]);
     for (status, response) in responses.iter_mut() {
         if response.get("content").is_some() && (guarded || status == "201" || (named && method == "get")) {
@@ -126,6 +142,40 @@ fn finish(operation: &mut Value, tag: &str, method: &str) {
     for (status, when, _) in REFUSALS {
         if holds(when) && !responses.contains_key(status) {
             responses.insert(status.to_owned(), json!({"$ref": format!("#/components/responses/{status}")}));
+        }
+    }
+}
+
+/// A parameter is left out, never null.
+fn without_null(schema: &mut Value) {
+    for word in ["type", "oneOf", "anyOf"] {
+        let Some(ways) = schema.get_mut(word).and_then(Value::as_array_mut) else { continue };
+        ways.retain(|way| *way != json!("null") && *way != json!({"type": "null"}));
+        if ways.len() > 1 {
+            continue;
+        }
+        let only = ways.pop().unwrap_or_default();
+        let fields = entries_of(schema);
+        fields.remove(word);
+        match only {
+            Value::Object(only) => fields.extend(only),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+                fields.insert("type".to_owned(), only);
+            }
+        }
+    }
+}
+
+/// What was stored and does not hold any more is shown with its problem, in the place of what it says.
+fn or_a_problem(view: &mut Value) {
+    for part in view.get_mut("allOf").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(mut ways) = part.get_mut("oneOf").map(Value::take) {
+            for way in
+                ways.as_array_mut().into_iter().flatten().filter(|way| **way == json!({"type": "null"}))
+            {
+                *way = json!({"type": "object", "required": ["problem"]});
+            }
+            *part = json!({"anyOf": ways});
         }
     }
 }
@@ -167,7 +217,32 @@ fn bodies() -> Map<String, Value> {
         let whole = schemas.get(name).expect("the generator was asked for it").clone();
         schemas.insert(patch.to_owned(), patch_of(whole));
     }
+    schemas.insert("SettingsPatch".to_owned(), settings_patch());
     schemas
+}
+
+/// What of the file can be changed while the gateway runs, in its shape.
+fn settings_patch() -> Value {
+    let settings = SchemaSettings::draft2020_12().with(|settings| {
+        settings.inline_subschemas = true;
+        settings.meta_schema = None;
+    });
+    let file = settings.into_generator().into_root_schema_for::<file::File>().to_value();
+    hot("", &file).expect("some settings are hot")
+}
+
+fn hot(path: &str, schema: &Value) -> Option<Value> {
+    let whole = schema.pointer("/anyOf/0").filter(|whole| whole.get("properties").is_some());
+    let Some(fields) = whole.unwrap_or(schema).get("properties").and_then(Value::as_object) else {
+        return is_hot(path).then(|| schema.clone());
+    };
+    let kept = fields.iter().filter_map(|(name, field)| {
+        let below = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        Some((name.clone(), hot(&below, field)?))
+    });
+    let kept: Map<String, Value> = kept.collect();
+    let has_some = !kept.is_empty();
+    has_some.then(|| json!({"type": "object", "additionalProperties": false, "properties": kept}))
 }
 
 /// RFC 7396: any part may be left out, and null takes one away.

@@ -3,7 +3,6 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use policy::{Event, EventKind, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -12,9 +11,11 @@ use utoipa_axum::routes;
 
 use super::AdminState;
 use super::extract::Asked;
-use super::page::{Paging, bad_cursor};
+use super::page::{Paging, numbered};
 use super::refusal::Refusal;
 use super::role::Role;
+use super::shape;
+use super::span::bounded;
 use crate::publish::moment;
 
 /// Which events.
@@ -26,13 +27,13 @@ pub(crate) struct Wanted {
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
     /// The `next` of the page before.
-    #[param(max_length = 20, pattern = "^[0-9]+$")]
+    #[param(pattern = "^[0-9]{1,18}$")]
     cursor: Option<String>,
     /// Only those of one kind, as in `cooldown_started`.
-    #[param(max_length = 64)]
-    kind: Option<String>,
+    #[param(value_type = Option<shape::EventKind>, inline)]
+    kind: Option<EventKind>,
     /// Only those of one backend, by name.
-    #[param(max_length = 256)]
+    #[param(min_length = 1, max_length = 256)]
     backend: Option<String>,
 }
 
@@ -46,7 +47,7 @@ struct EventView {
     #[schema(value_type = i64)]
     at: Timestamp,
     /// What, in a word.
-    #[schema(value_type = String)]
+    #[schema(value_type = shape::EventKind)]
     kind: EventKind,
     /// To which backend.
     backend: Option<String>,
@@ -80,26 +81,20 @@ async fn list(
     Asked(wanted): Asked<Wanted>,
 ) -> Result<Json<EventList>, Refusal> {
     let limit = Paging { limit: wanted.limit, cursor: None }.limit()?;
-    let before = wanted.cursor.as_deref().map(str::parse::<u64>).transpose().map_err(|_| bad_cursor())?;
-    let kind = wanted.kind.as_deref().map(kind_named).transpose()?;
+    let before = wanted.cursor.as_deref().map(numbered).transpose()?;
+    let backend = bounded("backend", wanted.backend.as_deref())?;
     let now = state.publisher.now();
     let mut events = state.live.status(moment()).events;
     events.retain(|event| {
         before.is_none_or(|before| event.number < before)
-            && kind.is_none_or(|kind| event.kind == kind)
-            && wanted.backend.as_deref().is_none_or(|name| event.backend.as_deref() == Some(name))
+            && wanted.kind.is_none_or(|kind| event.kind == kind)
+            && backend.as_deref().is_none_or(|name| event.backend.as_deref() == Some(name))
     });
     let more = events.len() > limit;
     let page: Vec<EventView> =
         events.into_iter().rev().take(limit).map(|event| EventView::of(event, now)).collect();
     let next = page.last().filter(|_| more).map(|event| event.number.to_string());
     Ok(Json(EventList { events: page, next }))
-}
-
-/// A kind by its word, which is the one that answers show.
-fn kind_named(name: &str) -> Result<EventKind, Refusal> {
-    serde_json::from_value(serde_json::Value::String(name.to_owned()))
-        .map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, "invalid_kind", format!("`kind`: {error}")))
 }
 
 impl EventView {

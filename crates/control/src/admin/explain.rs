@@ -14,6 +14,8 @@ use super::AdminState;
 use super::extract::Asked;
 use super::refusal::Refusal;
 use super::role::Role;
+use super::shape;
+use super::span::bounded;
 use crate::publish::moment;
 
 /// The request that is asked about.
@@ -22,18 +24,21 @@ use crate::publish::moment;
 #[into_params(parameter_in = Query)]
 pub(crate) struct Question {
     /// The model it names.
+    #[param(min_length = 1, max_length = 256)]
     model: String,
     /// The key it would come with, by name or id; left out: none.
+    #[param(min_length = 1, max_length = 256)]
     key: Option<String>,
     /// Its `x-priority`.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<shape::Class>, inline)]
     class: Option<Class>,
     /// What tells its session from others, such as its `user` field.
+    #[param(min_length = 1, max_length = 256)]
     session: Option<String>,
     /// Tokens it may use, prompt and answer.
     #[serde(default)]
     #[param(required = false)]
-    tokens: u64,
+    tokens: u32,
 }
 
 pub(crate) fn routes() -> OpenApiRouter<AdminState> {
@@ -44,7 +49,7 @@ pub(crate) fn routes() -> OpenApiRouter<AdminState> {
 #[utoipa::path(
     get, path = "/api/admin/explain",
     params(Question),
-    responses((status = 200, description = "The decision, and every candidate.", body = Object)),
+    responses((status = 200, description = "The decision, and every candidate.", body = shape::Explanation)),
 )]
 pub(crate) async fn show(
     State(state): State<AdminState>,
@@ -52,6 +57,9 @@ pub(crate) async fn show(
 ) -> Result<Json<Explanation>, Refusal> {
     let unready = || Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", "nothing is published yet");
     let snapshot = state.publisher.snapshot().ok_or_else(unready)?;
+    bounded("model", Some(&question.model))?;
+    bounded("key", question.key.as_deref())?;
+    bounded("session", question.session.as_deref())?;
     let want = want(&snapshot, &question)?;
     Ok(Json(state.live.explain(&want, moment())))
 }
@@ -63,7 +71,7 @@ fn want(snapshot: &Snapshot, question: &Question) -> Result<Want, Refusal> {
     policy::may_take(key, &route).map_err(|denial| Refusal::field("model", denial.to_string()))?;
     let plain = Want::plain(route, key, moment() + snapshot.settings.queue_timeout);
     let class = question.class.unwrap_or_default().capped(key.priority_max);
-    let want = Want { class, tokens: question.tokens, ..plain };
+    let want = Want { class, tokens: u64::from(question.tokens), ..plain };
     Ok(match &question.session {
         Some(session) => want.in_session(session),
         None => want,

@@ -24,6 +24,7 @@ use super::extract::Both;
 use super::refusal::Refusal;
 use super::requests::{self, RequestsSought};
 use super::role::Role;
+use super::shape;
 use super::span::span;
 use rows::Rows;
 
@@ -64,10 +65,10 @@ pub(crate) struct UsageSought {
     #[param(required = false, inline)]
     grain: ExportGrain,
     /// From this moment on.
-    #[param(max_length = 64)]
+    #[param(value_type = Option<shape::Moment>, inline)]
     from: Option<String>,
     /// Before this moment.
-    #[param(max_length = 64)]
+    #[param(value_type = Option<shape::Moment>, inline)]
     to: Option<String>,
 }
 
@@ -94,7 +95,10 @@ pub(crate) fn routes() -> OpenApiRouter<AdminState> {
 #[utoipa::path(
     get, path = "/api/admin/export/requests",
     params(RequestsSought, Exporting),
-    responses((status = 200, description = "Rows as they are read.", body = String, content_type = "text/csv")),
+    responses((status = 200, description = "Rows as they are read.", content(
+        (String = "text/csv"),
+        (String = "application/x-ndjson"),
+    ))),
 )]
 pub(crate) async fn requests(
     State(state): State<AdminState>,
@@ -111,7 +115,10 @@ pub(crate) async fn requests(
 #[utoipa::path(
     get, path = "/api/admin/export/usage",
     params(UsageSought, Exporting),
-    responses((status = 200, description = "Rows as they are read.", body = String, content_type = "text/csv")),
+    responses((status = 200, description = "Rows as they are read.", content(
+        (String = "text/csv"),
+        (String = "application/x-ndjson"),
+    ))),
 )]
 pub(crate) async fn usage(
     State(state): State<AdminState>,
@@ -135,7 +142,10 @@ pub(crate) async fn usage(
 #[utoipa::path(
     get, path = "/api/admin/export/audit",
     params(AuditSought, Exporting),
-    responses((status = 200, description = "Rows as they are read.", body = String, content_type = "text/csv")),
+    responses((status = 200, description = "Rows as they are read.", content(
+        (String = "text/csv"),
+        (String = "application/x-ndjson"),
+    ))),
 )]
 pub(crate) async fn audit(
     State(state): State<AdminState>,

@@ -1,5 +1,7 @@
 //! Takes requests of the admin API apart; what cannot be taken apart is refused as a problem, never as bare text.
 
+use std::fmt::Display;
+
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request};
@@ -88,34 +90,39 @@ fn says_json(headers: &HeaderMap) -> bool {
     essence == "application/json" || essence == "application/merge-patch+json"
 }
 
+/// The longest number that a tag of a revision holds.
+const REVISION_DIGITS_MAX: usize = 18;
+
 /// The header that [`expected_revision`] reads, for the description of a route.
 #[derive(utoipa::IntoParams)]
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "it is only described")]
 pub(crate) struct Seen {
     /// The `ETag` that was seen last; `*` or nothing: whatever it is now.
-    #[param(rename = "if-match", max_length = 64)]
+    #[param(rename = "if-match", pattern = r#"^(\*|[0-9]{1,18}|"[0-9]{1,18}")$"#)]
     if_match: Option<String>,
 }
 
 /// The revision that a caller saw last (`If-Match`); none when it does not care.
 pub(crate) fn expected_revision(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
-    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
-    let text = value.to_str().unwrap_or_default().trim();
-    if text == "*" {
-        return Ok(None);
-    }
-    match text.trim_matches('"').parse() {
-        Ok(revision) => Ok(Some(revision)),
-        Err(_) => {
-            Err(Refusal::new(StatusCode::PRECONDITION_FAILED, "changed", "`If-Match` is not one of our tags"))
-        }
-    }
+    let Some(tag) = expected_tag(headers) else { return Ok(None) };
+    let is_ours = (1..=REVISION_DIGITS_MAX).contains(&tag.len()) && tag.bytes().all(|b| b.is_ascii_digit());
+    let foreign =
+        || Refusal::new(StatusCode::PRECONDITION_FAILED, "changed", "`If-Match` is not one of our tags");
+    tag.parse().ok().filter(|_| is_ours).map(Some).ok_or_else(foreign)
 }
 
-/// The tag of a revision.
-pub(crate) fn etag(revision: u64) -> HeaderValue {
-    HeaderValue::try_from(format!("\"{revision}\"")).expect("digits and quotes are a header value")
+/// The tag that a caller saw last, without its quotes; none when it does not care.
+pub(crate) fn expected_tag(headers: &HeaderMap) -> Option<&str> {
+    // What is no text is no tag of ours, and matches none.
+    let text = headers.get(header::IF_MATCH)?.to_str().unwrap_or_default().trim();
+    let bare = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    (text != "*").then(|| bare.unwrap_or(text))
+}
+
+/// The tag of a revision, or another one of digits and letters.
+pub(crate) fn etag(revision: impl Display) -> HeaderValue {
+    HeaderValue::try_from(format!("\"{revision}\"")).expect("quoted digits and letters are a header value")
 }
 
 /// The object that a body holds.
@@ -206,6 +213,25 @@ mod tests {
             let expected = expected.map(|(from, limit)| (from.map(str::to_owned), limit));
             assert_eq!(found, expected, "{query}");
         }
+    }
+
+    #[test]
+    fn a_tag_is_one_of_ours_or_matches_nothing() {
+        for (value, expected) in [
+            ("\"7\"", Some(Some(7))),
+            ("7", Some(Some(7))),
+            ("*", Some(None)),
+            ("\"7", None),
+            ("W/\"7\"", None),
+            ("\"+7\"", None),
+            ("", None),
+            ("\"1234567890123456789\"", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::IF_MATCH, HeaderValue::from_static(value));
+            assert_eq!(expected_revision(&headers).ok(), expected, "{value:?}");
+        }
+        assert_eq!(expected_revision(&HeaderMap::new()).ok(), Some(None));
     }
 
     #[test]

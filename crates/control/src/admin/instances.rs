@@ -7,14 +7,13 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::AdminState;
 use super::extract::{Asked, Text, object};
-use super::refusal::Refusal;
+use super::refusal::{Problem, Refusal};
 use super::role::Role;
 use crate::config::ProcessAccount;
 
@@ -139,12 +138,63 @@ pub(crate) struct InstanceList {
     instances: Vec<InstanceStatus>,
 }
 
+/// An order that was taken.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = InstanceOrder)]
+pub(crate) struct Taken {
+    /// Always true.
+    ok: bool,
+    instance: String,
+}
+
+/// A login that was asked for.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = InstanceLoginBegun)]
+pub(crate) struct LoginBegun {
+    /// Always true.
+    ok: bool,
+    /// `running`, `already_running`, `already_logged_in`.
+    state: &'static str,
+    instance: String,
+}
+
+/// The address at which a browser ended.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = InstanceLoginPaste)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Pasted {
+    #[schema(max_length = 16384)]
+    text: String,
+}
+
+/// How the logins stand.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = InstanceLogins)]
+pub(crate) struct Logins {
+    instances: Vec<LoginStanding>,
+}
+
+/// How one login stands.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = InstanceLoginStanding)]
+pub(crate) struct LoginStanding {
+    instance: String,
+    state: &'static str,
+    reason: Option<&'static str>,
+    id: Option<String>,
+    name: Option<String>,
+}
+
+/// Far above any address that a login ends at.
+const ADDRESS_CHARS_MAX: usize = 16_384;
+
 /// Which instance is meant.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Which {
     /// Its name; left out: the first.
+    #[param(min_length = 1, max_length = 256)]
     instance: Option<String>,
 }
 
@@ -162,8 +212,8 @@ fn unknown(name: &str) -> Refusal {
     Refusal::not_found("instance", name)
 }
 
-fn done(found: Option<()>, name: &str) -> Result<Json<Value>, Refusal> {
-    found.map(|()| Json(json!({"ok": true, "instance": name}))).ok_or_else(|| unknown(name))
+fn done(found: Option<()>, name: &str) -> Result<Json<Taken>, Refusal> {
+    found.map(|()| Json(Taken { ok: true, instance: name.to_owned() })).ok_or_else(|| unknown(name))
 }
 
 /// Lists all local processes, as they are now.
@@ -178,43 +228,43 @@ pub(crate) async fn list(State(state): State<AdminState>) -> Json<InstanceList> 
 /// Starts a local process again. Turns that run on it are cut.
 #[utoipa::path(
     post, path = "/api/admin/instances/{id}/restart",
-    params(("id" = String, Path, description = "Its name.")),
-    responses((status = 200, description = "It will be.", body = Object)),
+    params(("id" = String, Path, description = "Its name.", max_length = 256)),
+    responses((status = 200, description = "It will be.", body = Taken)),
 )]
 pub(crate) async fn restart(
     State(state): State<AdminState>,
     Path(name): Path<String>,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Json<Taken>, Refusal> {
     done(state.instances.restart(&name).then_some(()), &name)
 }
 
 /// Forgets what went wrong with a local process, and starts it if it does not run.
 #[utoipa::path(
     post, path = "/api/admin/instances/{id}/reset",
-    params(("id" = String, Path, description = "Its name.")),
-    responses((status = 200, description = "It will be.", body = Object)),
+    params(("id" = String, Path, description = "Its name.", max_length = 256)),
+    responses((status = 200, description = "It will be.", body = Taken)),
 )]
 pub(crate) async fn reset(
     State(state): State<AdminState>,
     Path(name): Path<String>,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Json<Taken>, Refusal> {
     done(state.instances.reset(&name).then_some(()), &name)
 }
 
 /// Begins to sign a local process in.
 #[utoipa::path(
     post, path = "/api/admin/instances/{id}/login",
-    params(("id" = String, Path, description = "Its name.")),
-    responses((status = 200, description = "What became of it.", body = Object)),
+    params(("id" = String, Path, description = "Its name.", max_length = 256)),
+    responses((status = 200, description = "What became of it.", body = LoginBegun)),
 )]
 pub(crate) async fn log_in(
     State(state): State<AdminState>,
     Path(name): Path<String>,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Json<LoginBegun>, Refusal> {
     begin(&state, &name).await
 }
 
-async fn begin(state: &AdminState, name: &str) -> Result<Json<Value>, Refusal> {
+async fn begin(state: &AdminState, name: &str) -> Result<Json<LoginBegun>, Refusal> {
     let begun = state.instances.log_in(name).await.ok_or_else(|| unknown(name))?;
     let word = match begun {
         Begun::Running => "running",
@@ -225,25 +275,28 @@ async fn begin(state: &AdminState, name: &str) -> Result<Json<Value>, Refusal> {
             return Err(Refusal::new(StatusCode::CONFLICT, "not_now", detail));
         }
     };
-    Ok(Json(json!({"ok": true, "state": word, "instance": name})))
+    Ok(Json(LoginBegun { ok: true, state: word, instance: name.to_owned() }))
 }
 
 /// Completes a login with the address at which a browser ended.
 #[utoipa::path(
     post, path = "/api/admin/instances/{id}/login/paste",
-    params(("id" = String, Path, description = "Its name.")),
-    request_body(content = Object, description = "`text`: the address."),
-    responses((status = 200, description = "It is signed in.", body = Object)),
+    params(("id" = String, Path, description = "Its name.", max_length = 256)),
+    request_body = Pasted,
+    responses((status = 200, description = "It is signed in.", body = Taken)),
 )]
 pub(crate) async fn paste_back(
     State(state): State<AdminState>,
     Path(name): Path<String>,
     Text(body): Text,
-) -> Result<Json<Value>, Refusal> {
-    let body = object(&body)?;
-    let address = body.get("text").and_then(Value::as_str);
-    let address = address.ok_or_else(|| Refusal::field("text", "the address is missing"))?;
-    match state.instances.paste_back(&name, address).await {
+) -> Result<Json<Taken>, Refusal> {
+    // What was sent is never quoted: it may sign somebody in.
+    let pasted = serde_json::from_value::<Pasted>(object(&body)?);
+    let Pasted { text } = pasted.map_err(|_| Refusal::field("text", "the body is `{\"text\": \"...\"}`"))?;
+    if text.chars().count() > ADDRESS_CHARS_MAX {
+        return Err(Refusal::field("text", format!("has at most {ADDRESS_CHARS_MAX} characters")));
+    }
+    match state.instances.paste_back(&name, &text).await {
         None => Err(unknown(&name)),
         Some(Ok(())) => done(Some(()), &name),
         Some(Err(why)) => Err(Refusal::field("text", why)),
@@ -254,12 +307,15 @@ pub(crate) async fn paste_back(
 #[utoipa::path(
     post, path = "/internal/auto-login/start",
     params(Which),
-    responses((status = 200, description = "What became of it.", body = Object)),
+    responses(
+        (status = 200, description = "What became of it.", body = LoginBegun),
+        (status = 404, description = "There is no such thing.", body = Problem, content_type = "application/problem+json"),
+    ),
 )]
 pub(crate) async fn start_login(
     State(state): State<AdminState>,
     Asked(which): Asked<Which>,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Json<LoginBegun>, Refusal> {
     let name = match which.instance {
         Some(name) => name,
         None => state.instances.list().into_iter().map(|one| one.id).next().unwrap_or_default(),
@@ -270,12 +326,12 @@ pub(crate) async fn start_login(
 /// How the logins of all local processes stand: ids, names and states only.
 #[utoipa::path(
     get, path = "/internal/auto-login/status",
-    responses((status = 200, description = "One entry for each.", body = Object)),
+    responses((status = 200, description = "One entry for each.", body = Logins)),
 )]
-pub(crate) async fn login_status(State(state): State<AdminState>) -> Json<Value> {
-    let one = |one: InstanceStatus| {
-        json!({"instance": one.id, "state": one.login.state, "reason": one.login.reason, "id": one.login.id,
-            "name": one.login.name})
+pub(crate) async fn login_status(State(state): State<AdminState>) -> Json<Logins> {
+    let standing = |InstanceStatus { id: instance, login, .. }: InstanceStatus| {
+        let InstanceLogin { state, reason, id, name, .. } = login;
+        LoginStanding { instance, state, reason, id, name }
     };
-    Json(json!({ "instances": state.instances.list().into_iter().map(one).collect::<Vec<_>>() }))
+    Json(Logins { instances: state.instances.list().into_iter().map(standing).collect() })
 }

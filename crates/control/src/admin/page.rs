@@ -11,7 +11,9 @@ use super::refusal::Refusal;
 
 const PAGE: usize = 100;
 const PAGE_MAX: usize = 1000;
-const CURSOR_BYTES_MAX: usize = 512;
+const CURSOR_CHARS_MAX: usize = 512;
+/// What a database can count to.
+const NUMBER_DIGITS_MAX: usize = 18;
 
 /// Which page of a list.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -47,12 +49,21 @@ impl Paging {
     /// The page of a list, which is put in the order of `key`. No two items have the same one.
     pub(crate) fn cut<T, K: Ord + ToString + FromStr>(
         &self,
+        all: Vec<T>,
+        key: impl Fn(&T) -> K,
+    ) -> Result<Page<T>, Refusal> {
+        self.cut_at(self.limit()?, all, key)
+    }
+
+    /// The same, where the list has a limit of its own.
+    pub(crate) fn cut_at<T, K: Ord + ToString + FromStr>(
+        &self,
+        limit: usize,
         mut all: Vec<T>,
         key: impl Fn(&T) -> K,
     ) -> Result<Page<T>, Refusal> {
-        let limit = self.limit()?;
         if let Some(cursor) = &self.cursor {
-            let after = Some(cursor).filter(|text| text.len() <= CURSOR_BYTES_MAX);
+            let after = Some(cursor).filter(|text| text.chars().count() <= CURSOR_CHARS_MAX);
             let after: K = after.and_then(|text| text.parse().ok()).ok_or_else(bad_cursor)?;
             all.retain(|item| key(item) > after);
         }
@@ -62,6 +73,12 @@ impl Paging {
         let next = all.last().filter(|_| more).map(|last| key(last).to_string());
         Ok(Page { items: all, next })
     }
+}
+
+/// The number that a cursor is, where a list is numbered.
+pub(crate) fn numbered(cursor: &str) -> Result<u64, Refusal> {
+    let is_number = cursor.len() <= NUMBER_DIGITS_MAX && cursor.bytes().all(|byte| byte.is_ascii_digit());
+    cursor.parse().ok().filter(|_| is_number).ok_or_else(bad_cursor)
 }
 
 /// What a list that does its own cutting says of a cursor that is none.

@@ -14,6 +14,7 @@ use super::extract::Asked;
 use super::page::Paging;
 use super::refusal::Refusal;
 use super::role::Role;
+use super::shape;
 use crate::publish::moment;
 
 /// A tier of backends.
@@ -37,7 +38,7 @@ struct PoolView {
 struct MemberView {
     name: String,
     /// Whether it can be used: healthy, cooling, error, disabled.
-    #[schema(value_type = String)]
+    #[schema(value_type = shape::Health)]
     state: Health,
     in_flight: u32,
     /// What is left of its cooldown or open breaker.

@@ -18,6 +18,7 @@ use super::extract::{Asked, Seen, Text, expected_revision, object};
 use super::page::Paging;
 use super::refusal::Refusal;
 use super::role::Role;
+use super::span::bounded;
 use crate::config::body;
 use crate::keygen;
 use crate::prices::{PriceEntry, PriceTable, TABLE_VERSION};
@@ -81,16 +82,36 @@ pub(crate) struct PricesChanged {
 #[into_params(parameter_in = Query)]
 pub(crate) struct Search {
     /// A part of the model's name, however it is spelled.
-    #[param(max_length = 256)]
+    #[param(min_length = 1, max_length = 256)]
     search: Option<String>,
-    /// Only those of one source: `built_in`, `file` or `api`.
-    source: Option<String>,
+    /// Only those of one source.
+    #[param(inline)]
+    source: Option<PriceSource>,
     /// How many at most; 100 when left out.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<usize>,
     /// The `next` of the page before.
     #[param(max_length = 512)]
     cursor: Option<String>,
+}
+
+/// Where a price comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum PriceSource {
+    BuiltIn,
+    File,
+    Api,
+}
+
+impl PriceSource {
+    fn name(self) -> &'static str {
+        match self {
+            Self::BuiltIn => "built_in",
+            Self::File => "file",
+            Self::Api => "api",
+        }
+    }
 }
 
 /// A page is taken over within a second or two; more belong into the prices file.
@@ -115,14 +136,16 @@ pub(crate) async fn list(
     let now = state.publisher.now();
     let stored = state.directory.specs(Kind::Price).await?;
     let of_api = stored.iter().filter_map(|one| Some((body::stored_price(one).ok()?, Some(one))));
-    let of_api = of_api.map(|(entry, one)| PriceView::of(entry, "api", one));
+    let of_api = of_api.map(|(entry, one)| PriceView::of(entry, PriceSource::Api, one));
     let loaded = state.publisher.loaded();
-    let of_file = loaded.settings.prices.iter().map(|entry| PriceView::of(entry.clone(), "file", None));
-    let built_in = PriceTable::all(now).into_iter().map(|entry| PriceView::of(entry, "built_in", None));
-    let wanted = asked.search.as_deref().unwrap_or_default().to_ascii_lowercase();
+    let of_file =
+        loaded.settings.prices.iter().map(|entry| PriceView::of(entry.clone(), PriceSource::File, None));
+    let built_in =
+        PriceTable::all(now).into_iter().map(|entry| PriceView::of(entry, PriceSource::BuiltIn, None));
+    let wanted = bounded("search", asked.search.as_deref())?.unwrap_or_default().to_ascii_lowercase();
     let fits = |view: &PriceView| {
         view.model.to_ascii_lowercase().contains(&wanted)
-            && asked.source.as_deref().is_none_or(|source| source == view.source)
+            && asked.source.is_none_or(|source| source.name() == view.source)
     };
     let all = of_api.chain(of_file).chain(built_in).filter(fits).collect();
     let paging = Paging { limit: asked.limit, cursor: asked.cursor };
@@ -201,14 +224,14 @@ pub(crate) async fn remove(
 }
 
 impl PriceView {
-    fn of(entry: PriceEntry, source: &'static str, stored: Option<&StoredSpec>) -> Self {
+    fn of(entry: PriceEntry, source: PriceSource, stored: Option<&StoredSpec>) -> Self {
         let PriceEntry { model, since, spec } = entry;
         let million = |amount: Amount| amount.times(1_000_000);
         let PriceSpec { version, input, output, request, .. } = spec.clone();
         Self {
             id: stored.map(|stored| stored.id.clone()),
             model,
-            source,
+            source: source.name(),
             version,
             since,
             input: million(input),

@@ -74,9 +74,11 @@ impl Refusal {
         Self::new(StatusCode::CONFLICT, "read_only", detail)
     }
 
+    /// What is said of one field can be read and does not hold.
     pub(crate) fn field(path: &str, message: impl Into<String>) -> Self {
         let error = FieldError { path: path.to_owned(), message: message.into(), suggestion: None };
-        let mut refusal = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "the body does not hold");
+        let mut refusal =
+            Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", "what was said does not hold");
         refusal.errors.push(error);
         refusal
     }

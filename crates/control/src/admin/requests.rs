@@ -17,6 +17,7 @@ use super::extract::Both;
 use super::page::bad_cursor;
 use super::refusal::Refusal;
 use super::role::Role;
+use super::shape;
 use super::span::{bounded, span};
 use told::Told;
 
@@ -30,34 +31,34 @@ const REQUEST_ID_MAX: usize = 128;
 #[into_params(parameter_in = Query)]
 pub(crate) struct RequestsSought {
     /// From this moment on: RFC 3339, or milliseconds since 1970.
-    #[param(max_length = 64)]
+    #[param(value_type = Option<shape::Moment>, inline)]
     from: Option<String>,
     /// Before this moment.
-    #[param(max_length = 64)]
+    #[param(value_type = Option<shape::Moment>, inline)]
     to: Option<String>,
     /// The caller's key, by its name or id.
-    #[param(max_length = 256)]
+    #[param(min_length = 1, max_length = 256)]
     key: Option<String>,
     /// The key's team.
-    #[param(max_length = 256)]
+    #[param(min_length = 1, max_length = 256)]
     team: Option<String>,
     /// The canonical model.
-    #[param(max_length = 256)]
+    #[param(min_length = 1, max_length = 256)]
     model: Option<String>,
     /// The backend that answered.
-    #[param(max_length = 256)]
+    #[param(min_length = 1, max_length = 256)]
     backend: Option<String>,
     /// The status that the client was given, as in `503`, or a class of them, as in `5xx`.
-    #[param(max_length = 3)]
+    #[param(pattern = "^[1-5](xx|[0-9]{2})$")]
     status: Option<String>,
     /// How they ended: `completed`, `failed`, `cancelled`, `interrupted`.
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<shape::RequestOutcome>, inline)]
     outcome: Option<RequestOutcome>,
     /// A tag of theirs, as `name=value`.
-    #[param(max_length = 256)]
+    #[param(min_length = 1, max_length = 256, pattern = "=")]
     tag: Option<String>,
     /// A request id, or a part of one.
-    #[param(max_length = 128)]
+    #[param(min_length = 1, max_length = 256)]
     q: Option<String>,
 }
 
@@ -70,7 +71,7 @@ pub(crate) struct RequestsPage {
     #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
     /// The `next` of the page before.
-    #[param(max_length = 64)]
+    #[param(pattern = "^[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25}$")]
     cursor: Option<String>,
 }
 
@@ -123,7 +124,7 @@ fn statuses(text: &str) -> Result<std::ops::RangeInclusive<u16>, Refusal> {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = RequestList)]
 pub(crate) struct Page {
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<shape::Receipt>)]
     requests: Vec<Receipt>,
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
@@ -133,10 +134,13 @@ pub(crate) struct Page {
 }
 
 /// One receipt with its attempts.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RequestDetail)]
 pub(crate) struct Detail {
     #[serde(flatten)]
+    #[schema(value_type = shape::Receipt)]
     receipt: Receipt,
+    #[schema(value_type = Vec<shape::AttemptLine>)]
     attempt_lines: Vec<AttemptLine>,
 }
 
@@ -155,7 +159,10 @@ pub(crate) async fn recent(
     State(state): State<AdminState>,
     Both(sought, page): Both<RequestsSought, RequestsPage>,
 ) -> Result<Json<Page>, Refusal> {
-    let limit = page.limit.unwrap_or(PAGE).clamp(1, PAGE_MAX);
+    let limit = page.limit.unwrap_or(PAGE);
+    if !(1..=PAGE_MAX).contains(&limit) {
+        return Err(Refusal::query("limit", &format!("is from 1 to {PAGE_MAX}")));
+    }
     let after = after(page.cursor.as_deref())?;
     let found = state.ledger.search(sought.filter(&state)?, after, limit).await?;
     let next = found.next.map(|Cursor(ticket)| ticket.to_string());
@@ -166,7 +173,7 @@ pub(crate) async fn recent(
 #[utoipa::path(
     get, path = "/api/admin/requests/{id}",
     params(("id" = String, Path, description = "The `x-request-id` of the answer.", max_length = 128)),
-    responses((status = 200, description = "The receipt.", body = Object)),
+    responses((status = 200, description = "The receipt.", body = Detail)),
 )]
 pub(crate) async fn show(
     State(state): State<AdminState>,
@@ -180,7 +187,7 @@ pub(crate) async fn show(
 #[utoipa::path(
     get, path = "/api/admin/requests/{id}/explain",
     params(("id" = String, Path, description = "The `x-request-id` of the answer.", max_length = 128)),
-    responses((status = 200, description = "What happened, and why.", body = Object)),
+    responses((status = 200, description = "What happened, and why.", body = Told)),
 )]
 pub(crate) async fn explain(
     State(state): State<AdminState>,

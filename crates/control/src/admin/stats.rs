@@ -2,20 +2,20 @@
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
 use policy::{Status, Timestamp};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 use store::ledger::{Dimension, Grain, Range, UsageRow, UsageSums};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::AdminState;
 use super::extract::Asked;
+use super::page::{Page, Paging};
 use super::refusal::Refusal;
 use super::role::Role;
-use crate::publish::moment;
+use super::span::span_or;
+use super::{AdminState, shape};
+use crate::publish::{LastProblem, moment};
 
 const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
@@ -24,34 +24,96 @@ const HOURLY_MS: i64 = 2 * DAY_MS;
 const DAILY_MS: i64 = 62 * DAY_MS;
 /// Buckets that one answer may span; a longer range is asked for in parts.
 const BUCKETS_MAX: i64 = 10_000;
+/// Rows of one answer.
+const ROWS: usize = 1000;
+const ROWS_MAX: usize = 10_000;
+const TAG_CHARS_MAX: usize = 64;
+/// Values that a chart can tell apart, and then some.
+const TOP_MAX: u8 = 50;
+/// Values that one answer tells of.
+const GROUPS_MAX: usize = 1000;
 
-/// What is asked for: a range in milliseconds since the epoch or RFC 3339, and a dimension.
+/// Which sums.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Wanted {
+    /// From this moment on: RFC 3339, or milliseconds since 1970.
+    #[param(value_type = Option<shape::Moment>, inline)]
     from: Option<String>,
+    /// Before this moment.
+    #[param(value_type = Option<shape::Moment>, inline)]
     to: Option<String>,
+    /// What they are split by: `backend`, `model`, `key`, `team`, or a tag of the callers as `tag:NAME`.
+    #[param(pattern = "^(backend|model|key|team|tag:.{1,64})$")]
     by: Option<String>,
+}
+
+/// Which page of the rows.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct WantedRows {
+    /// From this moment on: RFC 3339, or milliseconds since 1970.
+    #[param(value_type = Option<shape::Moment>, inline)]
+    from: Option<String>,
+    /// Before this moment.
+    #[param(value_type = Option<shape::Moment>, inline)]
+    to: Option<String>,
+    /// What they are split by: `backend`, `model`, `key`, `team`, or a tag of the callers as `tag:NAME`.
+    #[param(pattern = "^(backend|model|key|team|tag:.{1,64})$")]
+    by: Option<String>,
+    /// Only so many values of what they are split by, the dearest; all others together are one row without a value, and
+    /// `groups` tells of each.
+    #[param(minimum = 1, maximum = 50)]
+    top: Option<u8>,
+    /// How many rows at most; 1000 when left out.
+    #[param(minimum = 1, maximum = 10000)]
+    limit: Option<usize>,
+    /// The `next` of the page before.
+    #[param(max_length = 512)]
+    cursor: Option<String>,
 }
 
 /// Sums of a range, and their parts by a dimension where one was asked for.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = UsageTotal)]
 pub(crate) struct Total {
-    #[schema(value_type = Object)]
+    #[schema(value_type = shape::UsageSums)]
     total: UsageSums,
+    /// The dearest first.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Vec<Object>>)]
+    #[schema(value_type = Option<Vec<shape::UsageRow>>)]
     groups: Option<Vec<UsageRow>>,
 }
 
-/// Rows by time, and by a dimension where one was asked for.
+/// Everything that is counted.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Counters {
+    #[schema(value_type = shape::Status)]
+    live: Status,
+    /// Since the ledger began.
+    #[schema(value_type = shape::UsageSums)]
+    totals: UsageSums,
+    /// How often something new came into force since the start.
+    version: u64,
+    /// The last change that did not hold, until one does.
+    last_problem: Option<LastProblem>,
+}
+
+/// A page of rows by time, and by a dimension where one was asked for.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = UsageSeries)]
 pub(crate) struct Series {
-    #[schema(value_type = Vec<Object>)]
+    #[schema(value_type = Vec<shape::UsageRow>)]
     rows: Vec<UsageRow>,
+    /// With `top`: the sums of each value, the dearest first; at most a thousand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<shape::UsageRow>>)]
+    groups: Option<Vec<UsageRow>>,
+    /// Where the next page begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
 }
 
 pub(crate) fn routes() -> OpenApiRouter<AdminState> {
@@ -75,8 +137,8 @@ pub(crate) async fn total(
     State(state): State<AdminState>,
     Asked(wanted): Asked<Wanted>,
 ) -> Result<Json<Total>, Refusal> {
-    let range = range(&wanted, Range::ALL)?;
-    let groups = match dimension(&wanted)? {
+    let range = span_or(wanted.from.as_deref(), wanted.to.as_deref(), Range::ALL)?;
+    let groups = match dimension(wanted.by.as_deref())? {
         Some(by) => Some(state.ledger.grouped(Grain::Day, by, range).await?),
         None => None,
     };
@@ -86,37 +148,37 @@ pub(crate) async fn total(
 /// Sums by the hour; without a range, of the last two days.
 #[utoipa::path(
     get, path = "/api/admin/stats/hourly",
-    params(Wanted),
+    params(WantedRows),
     responses(
         (status = 200, description = "One row for each hour with any use, oldest first.", body = Series),
     ),
 )]
 pub(crate) async fn hourly(
     State(state): State<AdminState>,
-    Asked(wanted): Asked<Wanted>,
+    Asked(wanted): Asked<WantedRows>,
 ) -> Result<Json<Series>, Refusal> {
-    series(&state, &wanted, (Grain::Hour, HOUR_MS, HOURLY_MS)).await
+    series(&state, wanted, (Grain::Hour, HOUR_MS, HOURLY_MS)).await
 }
 
 /// Sums by the day (UTC); without a range, of the last two months.
 #[utoipa::path(
     get, path = "/api/admin/stats/daily",
-    params(Wanted),
+    params(WantedRows),
     responses(
         (status = 200, description = "One row for each day with any use, oldest first.", body = Series),
     ),
 )]
 pub(crate) async fn daily(
     State(state): State<AdminState>,
-    Asked(wanted): Asked<Wanted>,
+    Asked(wanted): Asked<WantedRows>,
 ) -> Result<Json<Series>, Refusal> {
-    series(&state, &wanted, (Grain::Day, DAY_MS, DAILY_MS)).await
+    series(&state, wanted, (Grain::Day, DAY_MS, DAILY_MS)).await
 }
 
 /// How backends stand now, and what happened lately.
 #[utoipa::path(
     get, path = "/api/admin/stats/cooldown",
-    responses((status = 200, description = "The live state.", body = Object)),
+    responses((status = 200, description = "The live state.", body = shape::Status)),
 )]
 pub(crate) async fn cooldown(State(state): State<AdminState>) -> Json<Status> {
     Json(state.live.status(moment()))
@@ -125,7 +187,7 @@ pub(crate) async fn cooldown(State(state): State<AdminState>) -> Json<Status> {
 /// What older sidecars called their status.
 #[utoipa::path(
     get, path = "/status",
-    responses((status = 200, description = "The live state.", body = Object)),
+    responses((status = 200, description = "The live state.", body = shape::Status)),
 )]
 pub(crate) async fn status(state: State<AdminState>) -> Json<Status> {
     cooldown(state).await
@@ -134,78 +196,71 @@ pub(crate) async fn status(state: State<AdminState>) -> Json<Status> {
 /// Everything that is counted, in one answer: what the older sidecars called their internal statistics.
 #[utoipa::path(
     get, path = "/internal/stats",
-    responses((status = 200, description = "All counters.", body = Object)),
+    responses((status = 200, description = "All counters.", body = Counters)),
 )]
-pub(crate) async fn internal(State(state): State<AdminState>) -> Result<Json<Value>, Refusal> {
-    let ever = Range { from: Timestamp(0), to: Timestamp(i64::MAX) };
-    let totals = state.ledger.totals(ever).await?;
+pub(crate) async fn internal(State(state): State<AdminState>) -> Result<Json<Counters>, Refusal> {
+    let totals = state.ledger.totals(Range::ALL).await?;
     let standing = state.publisher.standing();
-    Ok(Json(json!({
-        "live": state.live.status(moment()),
-        "totals": totals,
-        "version": standing.version,
-        "last_problem": standing.last_problem,
-    })))
+    Ok(Json(Counters {
+        live: state.live.status(moment()),
+        totals,
+        version: standing.version,
+        last_problem: standing.last_problem,
+    }))
 }
 
 async fn series(
     state: &AdminState,
-    wanted: &Wanted,
+    wanted: WantedRows,
     (grain, bucket_ms, default_ms): (Grain, i64, i64),
 ) -> Result<Json<Series>, Refusal> {
+    let limit = wanted.limit.unwrap_or(ROWS);
+    if !(1..=ROWS_MAX).contains(&limit) {
+        return Err(Refusal::query("limit", &format!("is from 1 to {ROWS_MAX}")));
+    }
     let now = state.publisher.now();
     let default = Range { from: Timestamp(now.0.saturating_sub(default_ms)), to: Timestamp(i64::MAX) };
-    let range = range(wanted, default)?;
+    let range = span_or(wanted.from.as_deref(), wanted.to.as_deref(), default)?;
     let ends = range.to.0.min(now.0.saturating_add(bucket_ms));
     if ends.saturating_sub(range.from.0) / bucket_ms > BUCKETS_MAX {
-        let detail = format!("the range spans more than {BUCKETS_MAX} rows; ask for it in parts");
-        return Err(Refusal::new(StatusCode::BAD_REQUEST, "range_too_long", detail));
+        return Err(Refusal::field("from", format!("is more than {BUCKETS_MAX} rows back; ask in parts")));
     }
-    let rows = match (dimension(wanted)?, grain) {
-        (Some(by), grain) => state.ledger.series(grain, by, range).await?,
-        (None, Grain::Hour) => state.ledger.hourly(range).await?,
-        (None, Grain::Day) => state.ledger.daily(range).await?,
-    };
-    Ok(Json(Series { rows }))
-}
-
-fn range(wanted: &Wanted, default: Range) -> Result<Range, Refusal> {
-    let read = |name: &str, text: &Option<String>, default: Timestamp| match text {
-        None => Ok(default),
-        Some(text) => timestamp(text).ok_or_else(|| {
-            let detail =
-                format!("`{name}` is neither a moment such as 2026-11-21T00:00:00Z nor milliseconds");
-            Refusal::new(StatusCode::BAD_REQUEST, "invalid_range", detail)
-        }),
-    };
-    let range =
-        Range { from: read("from", &wanted.from, default.from)?, to: read("to", &wanted.to, default.to)? };
-    if range.from > range.to {
-        return Err(Refusal::new(StatusCode::BAD_REQUEST, "invalid_range", "`from` is after `to`"));
-    }
-    Ok(range)
-}
-
-pub(super) fn timestamp(text: &str) -> Option<Timestamp> {
-    match text.parse::<i64>() {
-        Ok(milliseconds) => (milliseconds >= 0).then_some(Timestamp(milliseconds)),
-        Err(_) => text.parse::<jiff::Timestamp>().ok().map(|moment| Timestamp(moment.as_millisecond())),
-    }
-}
-
-fn dimension(wanted: &Wanted) -> Result<Option<Dimension>, Refusal> {
-    Ok(Some(match wanted.by.as_deref() {
-        None => return Ok(None),
-        Some("backend") => Dimension::Backend,
-        Some("model") => Dimension::Model,
-        Some("key") => Dimension::Key,
-        Some("team") => Dimension::Team,
-        Some(other) => match other.strip_prefix("tag:").filter(|tag| !tag.is_empty() && tag.len() <= 64) {
-            Some(tag) => Dimension::Tag(tag.to_owned()),
-            None => {
-                let detail = "`by` is one of backend, model, key, team, tag:NAME";
-                return Err(Refusal::new(StatusCode::BAD_REQUEST, "invalid_dimension", detail));
-            }
+    let mut groups = None;
+    let rows = match (dimension(wanted.by.as_deref())?, wanted.top) {
+        (Some(by), Some(top)) if (1..=TOP_MAX).contains(&top) => {
+            let mut all = state.ledger.grouped(grain, by.clone(), range).await?;
+            all.truncate(GROUPS_MAX);
+            groups = Some(all);
+            state.ledger.top_series(grain, by, range, top).await?
+        }
+        (Some(_), Some(_)) => return Err(Refusal::query("top", &format!("is from 1 to {TOP_MAX}"))),
+        (None, Some(_)) => return Err(Refusal::field("top", "needs `by`")),
+        (Some(by), None) => state.ledger.series(grain, by, range).await?,
+        (None, None) => match grain {
+            Grain::Hour => state.ledger.hourly(range).await?,
+            Grain::Day => state.ledger.daily(range).await?,
         },
+    };
+    let paging = Paging { limit: None, cursor: wanted.cursor };
+    let Page { items: rows, next } = paging.cut_at(limit, rows, place)?;
+    Ok(Json(Series { rows, groups, next }))
+}
+
+/// Where a row stands: by time, then by name; none goes before one that is empty.
+fn place(row: &UsageRow) -> String {
+    let name = row.group.as_ref().map(|name| format!("={name}")).unwrap_or_default();
+    format!("{:015} {name}", row.bucket.map_or(0, |at| at.0))
+}
+
+fn dimension(by: Option<&str>) -> Result<Option<Dimension>, Refusal> {
+    let Some(by) = by else { return Ok(None) };
+    let tag = by.strip_prefix("tag:").filter(|tag| (1..=TAG_CHARS_MAX).contains(&tag.chars().count()));
+    Ok(Some(match (by, tag) {
+        ("backend", _) => Dimension::Backend,
+        ("model", _) => Dimension::Model,
+        ("key", _) => Dimension::Key,
+        ("team", _) => Dimension::Team,
+        (_, Some(tag)) => Dimension::Tag(tag.to_owned()),
+        (_, None) => return Err(Refusal::query("by", "is one of backend, model, key, team, tag:NAME")),
     }))
 }

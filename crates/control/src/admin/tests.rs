@@ -289,7 +289,7 @@ const BAD: &[(&str, &str, &str, u16, &[&str])] = &[
     ("PUT", "/api/admin/backends", "{}", 405, &[]),
     ("GET", "/api/admin/stats/total?by=colour", "", 400, &[]),
     ("GET", "/api/admin/stats/total?frm=1", "", 400, &[]),
-    ("GET", "/api/admin/stats/hourly?from=0&to=99999999999999", "", 400, &[]),
+    ("GET", "/api/admin/stats/hourly?from=0&to=99999999999999", "", 422, &["from"]),
     ("GET", "/api/admin/stats/daily?from=yesterday", "", 400, &[]),
     ("GET", "/api/admin/requests?cursor=x", "", 400, &[]),
     ("GET", "/api/admin/requests/unknown", "", 404, &[]),

@@ -15,6 +15,7 @@ use super::acting::Acting;
 use super::extract::Text;
 use super::refusal::Refusal;
 use super::role::Role;
+use super::shape;
 
 /// What may be said of a rotation.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -33,7 +34,7 @@ pub(crate) fn routes() -> OpenApiRouter<AdminState> {
 /// Shows which master key is in force, by its id, and how far a rotation has come.
 #[utoipa::path(
     get, path = "/api/admin/vault",
-    responses((status = 200, description = "How the vault stands.", body = Object)),
+    responses((status = 200, description = "How the vault stands.", body = shape::VaultStatus)),
 )]
 pub(crate) async fn show(State(state): State<AdminState>) -> Result<Json<VaultStatus>, Refusal> {
     Ok(Json(state.records.vault.status().await?))
@@ -43,7 +44,7 @@ pub(crate) async fn show(State(state): State<AdminState>) -> Result<Json<VaultSt
 #[utoipa::path(
     post, path = "/api/admin/vault/rotate",
     request_body = VaultRotation,
-    responses((status = 200, description = "The new key is in force; its id, and the file that has it.", body = Object)),
+    responses((status = 200, description = "The new key is in force; its id, and the file that has it.", body = shape::Rotated)),
 )]
 pub(crate) async fn rotate(Acting(state): Acting, Text(text): Text) -> Result<Json<Rotated>, Refusal> {
     let asked: VaultRotation = match text.trim() {

@@ -41,8 +41,16 @@ macro_rules! schema_of {
     };
 }
 
-/// A scalar as text, whatever it looks like; names like `123` need no quotes.
+/// A text; in a file also a number: names like `123` need no quotes there. What a program sends has types.
 pub(super) fn text_of<'n>(node: &'n Node, binder: &mut Binder<'_>, what: &str) -> Option<&'n str> {
+    if node.origin == Origin::Request && matches!(node.value, Value::Number(_)) {
+        return binder.expected(node, what);
+    }
+    scalar_of(node, binder, what)
+}
+
+/// A text or a number, as text.
+pub(super) fn scalar_of<'n>(node: &'n Node, binder: &mut Binder<'_>, what: &str) -> Option<&'n str> {
     match &node.value {
         Value::Text(text) | Value::Number(text) => Some(text),
         Value::Null | Value::Bool(_) | Value::List(_) | Value::Map(_) => binder.expected(node, what),
@@ -223,7 +231,7 @@ fn bind_amount<E: std::fmt::Display>(
     binder: &mut Binder<'_>,
     read: impl Fn(&str) -> Result<Amount, E>,
 ) -> Option<Amount> {
-    let text = text_of(node, binder, "an amount of dollars such as 1.25")?;
+    let text = scalar_of(node, binder, "an amount of dollars such as 1.25")?;
     match read(text) {
         Ok(amount) if amount < Amount::ZERO => binder.refuse(node, "must not be negative", None),
         Ok(amount) => Some(amount),

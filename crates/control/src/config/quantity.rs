@@ -6,7 +6,7 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::bind::{Bind, Binder};
-use super::leaf::text_of;
+use super::leaf::scalar_of;
 use super::problem::quoted;
 use super::tree::{Node, Value};
 
@@ -191,7 +191,7 @@ pub struct Size<const MIN: u64, const MAX: u64>(pub u64);
 
 impl<const MIN: u64, const MAX: u64> Bind for Size<MIN, MAX> {
     fn bind(node: &Node, binder: &mut Binder<'_>) -> Option<Self> {
-        let text = text_of(node, binder, "a size such as 64MiB")?;
+        let text = scalar_of(node, binder, "a size such as 64MiB")?;
         let Some(bytes) = bytes_of(text) else {
             return binder.refuse(node, "is not a size such as 512KiB, 64MiB or 1GiB", None);
         };

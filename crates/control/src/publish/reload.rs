@@ -17,6 +17,16 @@ pub trait ConfigSource: Send + Sync {
     fn load(&self, stored: &[(String, String)]) -> Result<Loaded, Report>;
 }
 
+/// Settings to be changed through the API.
+pub(crate) struct SettingsChange {
+    /// Each by its path; none leaves one to the defaults again.
+    pub(crate) changes: Vec<(String, Option<Value>)>,
+    /// The tag of the settings that the caller saw last, where it cares.
+    pub(crate) seen: Option<String>,
+    /// Who changes them.
+    pub(crate) author: Author,
+}
+
 /// What a reload did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Reloaded {
@@ -57,14 +67,10 @@ impl Reloader {
         Ok(self.reloaded(version))
     }
 
-    /// Changes settings for good; `None` leaves one to the defaults again. The other sources are read again, too.
-    pub(crate) async fn change(
-        &self,
-        changes: Vec<(String, Option<Value>)>,
-        author: Author,
-    ) -> Result<Reloaded, PublishError> {
+    /// Changes settings for good. The other sources are read again, too.
+    pub(crate) async fn change(&self, change: SettingsChange) -> Result<Reloaded, PublishError> {
         let read = |stored: &[_]| self.source.load(stored);
-        let version = self.publisher.change_settings(changes, author, read).await?;
+        let version = self.publisher.change_settings(change, read).await?;
         Ok(self.reloaded(version))
     }
 

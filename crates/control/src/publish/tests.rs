@@ -4,6 +4,7 @@ use std::sync::atomic::Ordering;
 
 use policy::Secret;
 use serde_json::json;
+use store::audit::Author;
 use store::directory::{Kind, NewBackend, NewKey, NewSpec};
 
 use super::*;

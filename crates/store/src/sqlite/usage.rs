@@ -309,6 +309,24 @@ pub(crate) fn series(
     rows(connection, &sql, range, Some(by))
 }
 
+/// The same for the dearest values; all others together are rows without a value.
+pub(crate) fn top_series(
+    connection: &mut Connection,
+    grain: Grain,
+    by: &Dimension,
+    (range, count): (Range, u8),
+) -> Result<Vec<UsageRow>, StoreError> {
+    let (table, column) = table(grain, by);
+    let (summed, only) = (summed(), only(by));
+    let sql = format!(
+        "WITH kept AS MATERIALIZED (SELECT {column} AS name FROM {table} WHERE bucket >= ?1 AND bucket < ?2 {only} \
+         GROUP BY {column} ORDER BY sum(cost_micros) DESC, sum(requests) DESC, {column} LIMIT {count}) \
+         SELECT bucket, CASE WHEN {column} IN (SELECT name FROM kept) THEN {column} END AS value, {summed} FROM {table} \
+         WHERE bucket >= ?1 AND bucket < ?2 {only} GROUP BY bucket, 2 ORDER BY bucket, 2"
+    );
+    rows(connection, &sql, range, Some(by))
+}
+
 fn only(by: &Dimension) -> &'static str {
     match by {
         Dimension::Tag(_) => "AND tag = ?3",

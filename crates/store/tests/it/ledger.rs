@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use policy::{Amount, AttemptOutcome, Receipt, RequestOutcome, Timestamp};
-use store::ledger::{Cursor, Dimension, Grain, Range, Verdict};
+use store::ledger::{Cursor, Dimension, Grain, Range, UsageRow, Verdict};
 
 use crate::scene::{self, flush, open, request};
 
@@ -31,6 +31,13 @@ async fn receipts_attempts_and_sums_agree_by_every_dimension() {
             assert_eq!(rows.iter().map(|row| row.sums.requests).sum::<u64>(), count, "{by:?}");
             let series = store.ledger.series(grain, by.clone(), Range::ALL).await.expect("series");
             assert_eq!(series.iter().map(|row| row.sums.cost).sum::<Amount>(), totals.cost, "{by:?}");
+            let top = store.ledger.top_series(grain, by.clone(), Range::ALL, 1).await.expect("series");
+            let cost = |kept: &dyn Fn(&UsageRow) -> bool| {
+                top.iter().filter(|row| kept(row)).map(|row| row.sums.cost).sum::<Amount>()
+            };
+            assert_eq!(cost(&|row| row.group == rows[0].group), rows[0].sums.cost, "{by:?}");
+            assert_eq!(cost(&|row| row.group.is_some()), rows[0].sums.cost, "{by:?}");
+            assert_eq!(cost(&|_| true), totals.cost, "{by:?}");
         }
     }
     let dev =

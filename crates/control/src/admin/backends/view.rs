@@ -10,7 +10,7 @@ use serde::Serialize;
 use store::directory::StoredBackend;
 use utoipa::ToSchema;
 
-use super::super::{AdminState, origin};
+use super::super::{AdminState, origin, shape};
 use crate::config::{Loaded, body, duration_of};
 use crate::publish::moment;
 
@@ -35,7 +35,7 @@ pub(crate) struct BackendView {
     #[serde(skip_serializing_if = "Option::is_none")]
     revision: Option<u64>,
     /// What the data plane has learned of it.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<shape::BackendStatus>)]
     status: Option<BackendStatus>,
 }
 
@@ -54,7 +54,7 @@ struct SpecView {
     api_key: Option<String>,
     pool: String,
     weight: u32,
-    #[schema(value_type = Object)]
+    #[schema(value_type = shape::Limits)]
     limits: BackendLimits,
     #[schema(value_type = BTreeMap<String, String>)]
     deadlines: BTreeMap<&'static str, String>,

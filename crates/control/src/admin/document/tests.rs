@@ -1,5 +1,7 @@
 //! What is described is what is served, and each name in the description means one thing.
 
+mod answers;
+
 use std::collections::BTreeMap;
 
 use serde_json::Value;

@@ -5,28 +5,36 @@ use policy::{Amount, Explanation, Price, Receipt, Want};
 use serde::Serialize;
 use serde_json::Value;
 use store::ledger::{AttemptLine, ReceiptDetail};
+use utoipa::ToSchema;
 
+use super::super::shape;
 use super::AdminState;
 use crate::publish::moment;
 
 /// What happened to a request, and why.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RequestExplained)]
 pub(crate) struct Told {
+    #[schema(value_type = shape::Receipt)]
     request: Receipt,
     /// Its way in time, in order.
     timeline: Vec<Step>,
     attempts: Vec<Attempt>,
     /// What was decided then, how every candidate stood, and what failed answers told of limits; kept of requests that
     /// waited, were refused or went on after a failure.
+    #[schema(value_type = Value)]
     reasons: Option<Value>,
     /// How everyone that could serve it stands now; none where the model or the key is no more.
+    #[schema(value_type = Option<shape::Explanation>)]
     candidates_now: Option<Explanation>,
     /// What was learned of the backends that it tried: limits and cooldowns, from their headers and answers.
+    #[schema(value_type = Vec<shape::BackendStatus>)]
     learned_now: Vec<BackendStatus>,
 }
 
 /// One step on a request's way.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = TimelineStep)]
 pub(crate) struct Step {
     /// After its arrival.
     at_ms: u64,
@@ -38,27 +46,36 @@ pub(crate) struct Step {
     of: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+/// An attempt, and its price.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AttemptExplained)]
 pub(crate) struct Attempt {
     #[serde(flatten)]
+    #[schema(value_type = shape::AttemptLine)]
     line: AttemptLine,
     /// How its cost came about; none where the price it was charged with is not known any more.
     arithmetic: Option<Arithmetic>,
 }
 
 /// Tokens by their price, and whether that is what was charged.
-#[derive(Debug, PartialEq, Eq, Serialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = PriceArithmetic)]
 pub(crate) struct Arithmetic {
     lines: Vec<Line>,
+    #[schema(value_type = shape::Money)]
     sum: Amount,
     agrees: bool,
 }
 
-#[derive(Debug, PartialEq, Eq, Serialize)]
+/// So many tokens of one kind, or calls, at one price.
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = PriceLine)]
 pub(crate) struct Line {
     kind: &'static str,
     count: u64,
+    #[schema(value_type = shape::Money)]
     each: Amount,
+    #[schema(value_type = shape::Money)]
     cost: Amount,
 }
 
