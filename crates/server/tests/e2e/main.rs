@@ -1,5 +1,6 @@
 //! The binary as people and programs use it, one module for each feature; never looks inside it.
 
+mod admin_api;
 mod agents;
 mod cli;
 mod dashboard;
