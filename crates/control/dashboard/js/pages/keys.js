@@ -87,35 +87,35 @@ function Teams() {
 }
 
 function Budgets() {
-  const list = useResource('/admin/budgets', { everySeconds: 5 });
+  const list = useResource('/admin/budgets', { whole: true, everySeconds: 5 });
   const [editing, setEditing] = useState(/** @type {any} */ (null));
   const budgets = list.value?.budgets ?? [];
   const change = may('operator') && list.value !== undefined;
   const columns = [
-    { title: t('Budget'), cell: (/** @type {any} */ budget) => html`<span class="name">${holder(budget)}</span>` },
+    { title: t('Budget'), cell: (/** @type {any} */ budget) => html`<span class="name">${budget.problem ? budget.name : holder(budget)}</span>${budget.problem && html` <${Badge} tone="bad" title=${budget.problem}>${t('Cannot be used')}<//>`}` },
     { title: t('Amount'), number: true, cell: (/** @type {any} */ budget) => html`${money(budget.amount)} <span class="quiet">${period(budget.per)}</span>` },
     { title: t('Used'), cell: (/** @type {any} */ budget) => html`<${Spent} budget=${budget} />` },
     { title: t('Held'), number: true, cell: (/** @type {any} */ budget) => money(budget.reserved) },
+    { title: t('Left'), number: true, cell: (/** @type {any} */ budget) => money(budget.left) },
     { title: t('Begins anew'), number: true, cell: (/** @type {any} */ budget) => (budget.resets_at ? when(budget.resets_at) : html`<span class="quiet">${t('never')}</span>`) },
-    { title: t('Change'), tools: true, hidden: !change, cell: (/** @type {any} */ budget) => budget.id && budget.source !== 'file' && html`<${Button} kind="small" icon="edit" label=${t('Edit {name}', { name: holder(budget) })} onClick=${() => setEditing(budget)} />` },
+    { title: t('Source'), cell: (/** @type {any} */ budget) => html`<${Badge}>${say(budget.source)}<//>` },
+    { title: t('Change'), tools: true, hidden: !change, cell: (/** @type {any} */ budget) => budget.source === 'api' && html`<${Button} kind="small" icon="edit" label=${t('Edit {name}', { name: holder(budget) })} onClick=${() => setEditing(budget)} />` },
   ];
   return html`<section class="card"><header><h2>${t('Budgets')}</h2>${change && html`<${Button} kind="primary" icon="plus" onClick=${() => setEditing({})}>${t('Create budget')}<//>`}</header>
-    <${Shown} of=${list}>${() => html`<${Table} label=${t('Budgets')} rows=${budgets} id=${(/** @type {any} */ budget) => budget.id ?? holder(budget) + budget.per} columns=${columns}
+    <${Shown} of=${list}>${() => html`<${Table} label=${t('Budgets')} rows=${budgets} id=${(/** @type {any} */ budget) => budget.id} columns=${columns}
       empty=${html`<${Empty} icon="usage" title=${t('No budget yet')}>${t('A budget holds the worst case of each request, then settles at its cost. What does not fit is refused.')}<//>`} />`}<//></section>
     ${editing && html`<${BudgetEditor} budget=${editing} onClose=${() => setEditing(null)} onSaved=${list.reload} />`}`;
 }
 
 /** @param {any} budget */
 function holder(budget) {
-  const of = budget.of;
-  if (typeof of === 'string') return of === 'gateway' ? t('The whole gateway') : of;
-  const [kind, name] = of ? (Object.entries(of)[0] ?? []) : budget.key ? ['key', budget.key] : budget.team ? ['team', budget.team] : ['gateway', ''];
-  if (kind === 'gateway') return t('The whole gateway');
-  return kind === 'team' ? t('Team {name}', { name: String(name) }) : t('Key {name}', { name: String(name) });
+  if (budget.team) return t('Team {name}', { name: budget.team });
+  return budget.key ? t('Key {name}', { name: budget.key }) : t('The whole gateway');
 }
 
-/** @param {string} per */
+/** @param {string | null} per */
 function period(per) {
+  if (!per) return '';
   return t({ hour: 'an hour', day: 'a day', week: 'a week', month: 'a month', total: 'in all' }[per] ?? per);
 }
 

@@ -1,5 +1,6 @@
 // What was used and what it cost: by hour or day, split by backend, model, key, team or a tag; as chart, table and CSV.
 import { html, useMemo, useState } from '../lib.js';
+import { callAll } from '../state/api.js';
 import { useResource } from '../state/resource.js';
 import { ask, query } from '../state/route.js';
 import { count, money, percent, short, span, tokensIn } from '../text/format.js';
@@ -10,6 +11,7 @@ import { Chart } from '../ui/chart.js';
 import { PageHead } from '../ui/page.js';
 import { Empty, Failed, Loading } from '../ui/states.js';
 import { Table } from '../ui/table.js';
+import { attempt } from '../ui/toasts.js';
 import { save, usageCsv } from './usage/csv.js';
 
 const HOUR = 3_600_000;
@@ -32,8 +34,8 @@ function address(range, grain, by) {
   const unit = grain === 'day' ? DAY : HOUR;
   const end = Date.now();
   const from = Math.floor((end - /** @type {any} */ (RANGES[range]).span) / unit) * unit + unit;
-  const dimension = by ? `&by=${encodeURIComponent(by)}` : '';
-  return { from, unit, series: `/admin/stats/${grain === 'day' ? 'daily' : 'hourly'}?from=${from}${dimension}` };
+  const all = `/admin/stats/${grain === 'day' ? 'daily' : 'hourly'}?limit=10000&from=${from}${by ? `&by=${encodeURIComponent(by)}` : ''}`;
+  return { from, unit, all, series: by ? `${all}&top=${SERIES_MAX}` : all };
 }
 
 export function Usage() {
@@ -44,15 +46,19 @@ export function Usage() {
   const [measure, setMeasure] = useState('tokens');
   const [tag, setTag] = useState(by.startsWith('tag:') ? by.slice(4) : '');
   const asked = useMemo(() => address(known, grain, by === 'none' ? '' : by), [known, grain, by]);
-  const series = useResource(by === 'tag:' ? null : asked.series, { everySeconds: 60 });
+  const series = useResource(by === 'tag:' ? null : asked.series, { whole: true, everySeconds: 60 });
   const rows = series.value?.rows ?? [];
-  const groups = useMemo(() => summed(rows), [series.value]);
+  const groups = useMemo(() => series.value?.groups ?? summed(rows), [series.value]);
+  const download = async () => {
+    const whole = await attempt(() => callAll(asked.all));
+    if (whole) save(usageCsv(whole.rows), `usage-${by.replace(/\W/g, '-')}-${known}.csv`);
+  };
   const setBy = (/** @type {string} */ value) => ask({ by: value === 'tag' ? `tag:${tag}` : value });
   const ranges = Object.keys(RANGES).map((value) => ({ value, text: value }));
   const split = [['none', t('Nothing')], ['backend', t('Backend')], ['model', t('Model')], ['key', t('Key')], ['team', t('Team')], ['tag', t('Tag')]];
   const columns = groupColumns(by, groups);
   return html`<${PageHead} title=${t('Usage')} about=${t('From the ledger: every attempt that may have cost something is in it.')}>
-      <${Button} icon="download" disabled=${rows.length === 0} onClick=${() => save(usageCsv(rows), `usage-${by.replace(/\W/g, '-')}-${known}.csv`)}>CSV<//><//>
+      <${Button} icon="download" disabled=${rows.length === 0} onClick=${download}>CSV<//><//>
     <div class="toolbar">
       <${Choice} label=${t('Range')} value=${known} options=${ranges} onChange=${(/** @type {string} */ value) => ask({ range: value, grain: undefined })} />
       <${Choice} label=${t('Grain')} value=${grain} options=${[{ value: 'hour', text: t('By hour') }, { value: 'day', text: t('By day') }]} onChange=${(/** @type {string} */ value) => ask({ grain: value })} />
@@ -121,12 +127,14 @@ function charted(rows, groups, asked, measure) {
   const leaders = groups.slice(0, SERIES_MAX).map((row) => row.group);
   const names = groups.length > SERIES_MAX ? [...leaders, 'rest'] : leaders;
   const values = new Map(names.map((name) => [name, xs.map(() => 0)]));
+  const single = rows.every((row) => row.group === null);
   for (const row of rows) {
-    const column = values.get(leaders.includes(row.group ?? '') ? (row.group ?? '') : 'rest');
+    // What the API summed up has no name; a caller without a team has an empty one.
+    const name = row.group ?? (single ? '' : 'rest');
+    const column = values.get(leaders.includes(name) ? name : 'rest');
     const n = place.get(row.bucket);
     if (column && n !== undefined) column[n] += measure.of(row.sums);
   }
-  const single = rows.every((row) => row.group === null);
   return { xs, series: names.map((name, n) => ({ name: single ? 'all' : name, swatch: String(name === 'rest' ? 8 : n + 1), values: /** @type {number[]} */ (values.get(name)) })) };
 }
 

@@ -1,6 +1,7 @@
 // Labelled fields; each says what is wrong with it beside it, and no field is without a label.
 import { html, useId } from '../lib.js';
 import { t } from '../text/text.js';
+import { Button } from './controls.js';
 
 /**
  * @typedef {{label: string, value: any, onChange: (value: any) => void, hint?: any, wrong?: string, disabled?: boolean,
@@ -59,6 +60,47 @@ export function CheckField({ label, value, onChange, disabled, hint }) {
       aria-describedby=${hint ? `${id}-more` : undefined}
       onChange=${(/** @type {any} */ event) => onChange(event.currentTarget.checked)} /><label for=${id}>${label}</label></span>
     ${hint && html`<span class="hint" id=${`${id}-more`}>${hint}</span>`}</div>`;
+}
+
+/**
+ * Some of several; none of them means all.
+ * @param {{legend: string, value: string[], onChange: (value: string[]) => void, options: string[], hint?: string, wrong?: string}} props
+ */
+export function SomeField({ legend, value, onChange, options, hint, wrong }) {
+  const id = useId();
+  const put = (/** @type {string} */ name, /** @type {boolean} */ is) => onChange(options.filter((one) => (one === name ? is : value.includes(one))));
+  return html`<fieldset class="some wide" aria-describedby=${wrong || hint ? `${id}-more` : undefined}><legend>${legend}</legend><div class="choices">
+      ${options.map((name) => html`<label key=${name} class="check"><input type="checkbox" checked=${value.includes(name)} onChange=${(/** @type {any} */ event) => put(name, event.currentTarget.checked)} />${name}</label>`)}</div>
+    ${wrong ? html`<span class="wrong" id=${`${id}-more`}>${wrong}</span>` : hint && html`<span class="hint" id=${`${id}-more`}>${hint}</span>`}</fieldset>`;
+}
+
+/** @typedef {{id: number, name: string, value: string}} Pair */
+
+let lastPair = 0;
+
+/** @param {Record<string, string> | null | undefined} entries @returns {Pair[]} */
+export const pairsOf = (entries) => Object.entries(entries ?? {}).map(([name, value]) => ({ id: ++lastPair, name, value }));
+
+/** What is to be sent: those that were taken away as null. @param {Pair[]} pairs @param {Record<string, string> | null | undefined} before */
+export function entriesOf(pairs, before) {
+  /** @type {Record<string, string | null>} */
+  const entries = Object.fromEntries(Object.keys(before ?? {}).map((name) => [name, null]));
+  for (const { name, value } of pairs) if (name.trim()) entries[name.trim()] = value.trim();
+  return entries;
+}
+
+/** @param {{pairs: Pair[], onChange: (pairs: Pair[]) => void, wrong?: string}} props */
+export function PairLines({ pairs, onChange, wrong }) {
+  const set = (/** @type {Pair} */ pair, /** @type {any} */ changes) => onChange(pairs.map((one) => (one.id === pair.id ? { ...one, ...changes } : one)));
+  return html`<div class="lines">
+    ${pairs.map((pair) => html`<div key=${pair.id} class="line">
+      <${TextField} label=${t('Tag')} value=${pair.name} onChange=${(/** @type {string} */ name) => set(pair, { name })} placeholder="app" />
+      <${TextField} label=${t('Value')} value=${pair.value} onChange=${(/** @type {string} */ value) => set(pair, { value })} />
+      <${Button} icon="trash" kind="plain" label=${t('Remove {name}', { name: pair.name || t('this tag') })} onClick=${() => onChange(pairs.filter((one) => one.id !== pair.id))} />
+    </div>`)}
+    ${wrong && html`<span class="wrong">${wrong}</span>`}
+    <div><${Button} icon="plus" kind="small" onClick=${() => onChange([...pairs, { id: ++lastPair, name: '', value: '' }])}>${t('Add tag')}<//></div>
+  </div>`;
 }
 
 /** Several values in one field, a comma between two. @param {string} text */

@@ -135,6 +135,21 @@ const cases = {
     await dialog().waitFor({ state: "detached" });
   },
 
+  async let_headers_through_to_a_backend() {
+    await button("main").click();
+    await dialog().getByRole("button", { name: "Edit" }).click();
+    await field("Also let through").fill("x-team-*, x-shop");
+    const sent = page.waitForRequest((request) => request.method() === "PATCH");
+    await dialog().getByRole("button", { name: "Save" }).click();
+    const body = (await sent).postDataJSON();
+    check(JSON.stringify(body) === '{"headers":{"allow":["x-team-*","x-shop"]}}', body);
+    await dialog().waitFor({ state: "detached" });
+    await button("main").click();
+    await dialog().getByText("+ x-team-* · + x-shop").waitFor();
+    await page.keyboard.press("Escape");
+    await dialog().waitFor({ state: "detached" });
+  },
+
   async disable_and_enable_a_backend() {
     await button("main").click();
     await dialog().getByRole("button", { name: "Disable" }).click();
@@ -155,6 +170,34 @@ const cases = {
     await button("I have kept it").click();
     await button("app").waitFor();
     check(!(await page.content()).includes(secret), "the secret is shown again");
+  },
+
+  async a_key_has_endpoints_tags_and_a_note() {
+    await button("Create key").click();
+    await field("Name").fill("tagged");
+    for (const name of ["embeddings", "chat"]) await field(name).check();
+    await button("Add tag").click();
+    await field("Tag").fill("app");
+    await field("Value").fill("shop");
+    await field("Note").fill("For the shop");
+    await accessible("the form of a key");
+    const made = page.waitForRequest((request) => request.method() === "POST");
+    await dialog().getByRole("button", { name: "Create key" }).click();
+    const { endpoints, metadata, note } = (await made).postDataJSON();
+    const said = JSON.stringify([endpoints, metadata, note]);
+    check(said === '[["chat","embeddings"],{"app":"shop"},"For the shop"]', said);
+    await button("I have kept it").click();
+    await button("tagged").click();
+    await dialog().getByText("app=shop").waitFor();
+    await dialog().getByRole("button", { name: "Edit" }).click();
+    await button("Remove app").click();
+    const changed = page.waitForRequest((request) => request.method() === "PATCH");
+    await dialog().getByRole("button", { name: "Save" }).click();
+    const body = (await changed).postDataJSON();
+    check(JSON.stringify(body) === '{"metadata":{"app":null}}', body);
+    await dialog().getByText("app=shop").waitFor({ state: "detached" });
+    await page.keyboard.press("Escape");
+    await dialog().waitFor({ state: "detached" });
   },
 
   async rotate_a_key_with_grace() {
@@ -179,6 +222,34 @@ const cases = {
       check(answer.status === 200 && (await answer.text()).includes("[DONE]"), answer.status);
     }
     await until("five more are counted", async () => (await number("requests")) === before + 5);
+  },
+
+  async a_budget_is_made_spent_changed_and_deleted() {
+    await go("keys");
+    await page.getByRole("tab", { name: "Budgets" }).click();
+    await button("Create budget").click();
+    await field("Its name").fill("nobody");
+    await field("Amount").fill("5");
+    await dialog().getByRole("button", { name: "Save" }).click();
+    await dialog().getByText("there is no key `nobody`").waitFor();
+    complaints = complaints.filter((text) => !text.includes("409"));
+    await field("Its name").fill("app");
+    await dialog().getByRole("button", { name: "Save" }).click();
+    const row = page.getByRole("row").filter({ hasText: "Key app" });
+    await row.getByText("$5").first().waitFor();
+    check((await (await chat("m")).text()).includes("[DONE]"), "no answer");
+    await until("what was spent is shown", async () => /\$0\.0+[1-9]/.test(await row.innerText()));
+    await accessible("budgets");
+    await row.getByRole("button", { name: "Edit Key app" }).click();
+    await field("Amount").fill("7");
+    const sent = page.waitForRequest((request) => request.method() === "PATCH");
+    await dialog().getByRole("button", { name: "Save" }).click();
+    const body = (await sent).postDataJSON();
+    check(JSON.stringify(body) === '{"amount":"7"}', body);
+    await row.getByText("$7").first().waitFor();
+    await row.getByRole("button", { name: "Edit Key app" }).click();
+    await dialog().getByRole("button", { name: "Delete" }).click();
+    await row.waitFor({ state: "detached" });
   },
 
   async search_and_open_a_request() {
@@ -411,6 +482,23 @@ const cases = {
     await page.keyboard.press("Escape");
     await dialog().waitFor({ state: "detached" });
     await until("the focus is where it was", () => page.evaluate(() => document.activeElement?.textContent === "main"));
+  },
+
+  async the_api_is_described_in_a_page_that_tries_it_out() {
+    await page.goto(`${SITE}/api/docs`);
+    const { paths, tags } = await (await fetch(`${SITE}/api/openapi.json`)).json();
+    const resources = page.locator(".opblock-tag");
+    await until("every resource is there", async () => (await resources.count()) === tags.length);
+    for (const resource of await resources.all()) await resource.click();
+    const operations = Object.values(paths).reduce((sum, item) => sum + Object.keys(item).length, 0);
+    await until("every operation is there", async () => (await page.locator(".opblock").count()) === operations);
+    const list = page.locator("#operations-aliases-aliases_list");
+    await list.locator(".opblock-summary-control").click();
+    await list.getByRole("button", { name: "Try it out" }).click();
+    await list.getByRole("button", { name: "Execute" }).click();
+    await list.locator(".live-responses-table .response-col_status", { hasText: "200" }).waitFor();
+    await page.goto(`${SITE}/dashboard`);
+    await page.getByTestId("figures").waitFor();
   },
 
   async a_viewer_changes_nothing() {

@@ -86,6 +86,8 @@ function Standing({ status }) {
 /** @param {{backend: any}} props */
 function Meant({ backend }) {
   const limits = backend.limits ?? {};
+  const { set = [], allow = [], deny = [] } = backend.headers ?? {};
+  const headers = [...set.map((/** @type {string} */ name) => `= ${name}`), ...allow.map((/** @type {string} */ name) => `+ ${name}`), ...deny.map((/** @type {string} */ name) => `− ${name}`)];
   const rows = [
     [t('Kind'), backend.kind ?? '–'],
     [t('Address'), backend.base_url ?? '–'],
@@ -93,6 +95,7 @@ function Meant({ backend }) {
     [t('Pool and weight'), `${backend.pool ?? '–'} · ${count(backend.weight)}`],
     [t('Limits'), [limits.rpm !== null && limits.rpm !== undefined && t('{n} requests/min', { n: count(limits.rpm) }), limits.tpm && t('{n} tokens/min', { n: count(limits.tpm) }), limits.concurrency && t('{n} at once', { n: count(limits.concurrency) })].filter(Boolean).join(' · ') || t('none')],
     [t('Deadlines'), Object.entries(backend.deadlines ?? {}).map(([name, value]) => `${say(name)} ${value}`).join(' · ') || '–'],
+    [t('Headers of requests'), headers.join(' · ') || t('the gateway\'s own rule')],
     [t('Changed'), backend.updated ? when(backend.updated) : '–'],
   ];
   return html`<section><h3>${t('Configured')}</h3><${Pairs} rows=${rows} /></section>`;

@@ -4,7 +4,7 @@ import { call } from '../../state/api.js';
 import { t } from '../../text/text.js';
 import { Button } from '../../ui/controls.js';
 import { Dialog } from '../../ui/dialog.js';
-import { CheckField, NumberField, SelectField, TextField, numeric, sorted } from '../../ui/fields.js';
+import { CheckField, NumberField, SelectField, TextField, listed, numeric, sorted } from '../../ui/fields.js';
 import { Notice } from '../../ui/states.js';
 import { tell } from '../../ui/toasts.js';
 import { ModelLines, linesOf, modelsOf } from './lines.js';
@@ -16,16 +16,16 @@ const KINDS = [
 ];
 const NEEDS_ADDRESS = ['openai_compatible', 'azure'];
 const FIELDS = ['name', 'kind', 'base_url', 'api_key', 'pool', 'weight', 'limits.rpm', 'limits.tpm', 'limits.concurrency', 'deadlines.connect',
-  'deadlines.first_event', 'deadlines.idle', 'deadlines.total', 'health_path', 'label', 'models'];
+  'deadlines.first_event', 'deadlines.idle', 'deadlines.total', 'health_path', 'label', 'models', 'headers.allow', 'headers.deny'];
 
 /** @param {any} backend */
 function formOf(backend) {
-  const { limits = {}, deadlines = {} } = backend;
+  const { limits = {}, deadlines = {}, headers = {} } = backend;
   return {
     name: backend.name ?? '', kind: backend.kind ?? 'openai_compatible', base_url: backend.base_url ?? '', api_key: '', label: backend.label ?? '',
     pool: backend.pool ?? 'primary', weight: backend.weight ?? 1, rpm: limits.rpm ?? '', tpm: limits.tpm ?? '', concurrency: limits.concurrency ?? '',
     connect: deadlines.connect ?? '', first_event: deadlines.first_event ?? '', idle: deadlines.idle ?? '', total: deadlines.total ?? '',
-    health_path: backend.health_path ?? '', drain_on_disconnect: backend.drain_on_disconnect ?? false, enabled: backend.enabled ?? true,
+    allow: (headers.allow ?? []).join(', '), deny: (headers.deny ?? []).join(', '), health_path: backend.health_path ?? '', drain_on_disconnect: backend.drain_on_disconnect ?? false, enabled: backend.enabled ?? true,
     listed: backend.models === undefined || backend.models === null, models: linesOf(backend.models),
   };
 }
@@ -47,6 +47,7 @@ function bodyOf(form, before, backend) {
   put(['weight'], 'weight', number(form.weight));
   for (const field of ['rpm', 'tpm', 'concurrency']) put(['limits', field], field, number(form[field]));
   for (const field of ['connect', 'first_event', 'idle', 'total']) put(['deadlines', field], field, text(form[field]));
+  for (const field of ['allow', 'deny']) put(['headers', field], field, listed(form[field]).length ? listed(form[field]) : null);
   for (const field of ['drain_on_disconnect', 'enabled']) if (form[field] !== before[field] || (isNew && field === 'enabled')) body[field] = form[field];
   if (form.api_key.trim()) body.api_key = form.api_key.trim();
   const models = form.listed ? null : modelsOf(form.models, isNew ? {} : (backend.models ?? {}));
@@ -105,6 +106,10 @@ export function BackendEditor({ backend, pools, onClose, onSaved }) {
         <${TextField} label=${t('To the first event')} ...${field('first_event', 'deadlines.first_event')} placeholder="2m" />
         <${TextField} label=${t('Between events')} ...${field('idle', 'deadlines.idle')} placeholder="2m" />
         <${TextField} label=${t('The whole call')} ...${field('total', 'deadlines.total')} placeholder="10m" />
+      </div></fieldset>
+      <fieldset><legend>${t('Headers of requests')}</legend><div class="inner">
+        <${TextField} label=${t('Also let through')} ...${field('allow', 'headers.allow')} placeholder="x-team-*" hint=${t('Beyond the gateway\'s own rule; a comma between two, * at the end for any.')} />
+        <${TextField} label=${t('Keep back')} ...${field('deny', 'headers.deny')} placeholder="anthropic-beta" hint=${t('Though the gateway\'s own rule lets them through.')} />
       </div></fieldset>
       <fieldset><legend>${t('More')}</legend><div class="inner">
         <${TextField} label=${t('Label')} ...${field('label')} hint=${t('Its provider tag, also a prefix for models.')} />

@@ -4,11 +4,12 @@ import { call } from '../../state/api.js';
 import { say, t } from '../../text/text.js';
 import { Button } from '../../ui/controls.js';
 import { Dialog } from '../../ui/dialog.js';
-import { CheckField, NumberField, SelectField, TextField, listed, numeric, sorted } from '../../ui/fields.js';
+import { CheckField, NumberField, PairLines, SelectField, SomeField, TextField, entriesOf, listed, numeric, pairsOf, sorted } from '../../ui/fields.js';
 import { Notice } from '../../ui/states.js';
 import { tell } from '../../ui/toasts.js';
 
-const FIELDS = ['name', 'team', 'rpm', 'tpm', 'concurrency', 'models', 'ip_allow', 'priority_max', 'weight', 'default_model', 'expires', 'strict'];
+const FIELDS = ['name', 'team', 'rpm', 'tpm', 'concurrency', 'models', 'ip_allow', 'priority_max', 'weight', 'default_model', 'expires', 'strict', 'endpoints', 'metadata', 'note'];
+const ENDPOINTS = ['chat', 'completions', 'embeddings', 'responses', 'messages', 'gemini', 'images', 'audio', 'moderations', 'rerank', 'files', 'batches'];
 
 /** @param {any} key */
 function formOf(key) {
@@ -16,6 +17,7 @@ function formOf(key) {
     name: key.name ?? '', team: key.team ?? '', rpm: key.rpm ?? '', tpm: key.tpm ?? '', concurrency: key.concurrency ?? '',
     models: (key.models ?? []).join(', '), ip_allow: (key.ip_allow ?? []).join(', '), priority_max: key.priority_max ?? 'high',
     weight: key.weight ?? 1, default_model: key.default_model ?? '', expires: local(key.expires), strict: key.strict ?? false,
+    endpoints: key.endpoints ?? [], metadata: pairsOf(key.metadata), note: key.note ?? '',
   };
 }
 
@@ -26,16 +28,20 @@ function local(moment) {
   return new Date(at.getTime() - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
 }
 
-/** @param {any} form */
-function meant(form) {
+/** @param {any} form @param {any} key */
+function meant(form, key) {
   const text = (/** @type {string} */ value) => value.trim() || null;
   const many = (/** @type {string} */ value) => (listed(value).length ? listed(value) : null);
   return {
     name: text(form.name), team: text(form.team), rpm: numeric(form.rpm), tpm: numeric(form.tpm), concurrency: numeric(form.concurrency),
     models: many(form.models), ip_allow: many(form.ip_allow), priority_max: form.priority_max, weight: numeric(form.weight),
     default_model: text(form.default_model), expires: form.expires ? new Date(form.expires).toISOString() : null, strict: form.strict,
+    endpoints: form.endpoints.length ? form.endpoints : null, metadata: entriesOf(form.metadata, key.metadata), note: text(form.note),
   };
 }
+
+/** Whether there is anything to say of a new one. @param {any} value */
+const says = (value) => value !== null && (typeof value !== 'object' || Object.keys(value).length > 0);
 
 /** @param {{entry: any, teams: string[], onClose: () => void, onSaved: () => void, onGiven: (key: any) => void}} props */
 export function KeyEditor({ entry, teams, onClose, onSaved, onGiven }) {
@@ -48,8 +54,8 @@ export function KeyEditor({ entry, teams, onClose, onSaved, onGiven }) {
   const field = (/** @type {string} */ name) => ({ value: /** @type {any} */ (form)[name], wrong: by[name], onChange: (/** @type {any} */ value) => setForm((now) => ({ ...now, [name]: value })) });
   const save = async () => {
     setBusy(true);
-    const [now, was] = [meant(form), meant(before)];
-    const changed = Object.entries(now).filter(([name, value]) => (isNew ? value !== null : JSON.stringify(value) !== JSON.stringify(/** @type {any} */ (was)[name])));
+    const [now, was] = [meant(form, entry), meant(before, entry)];
+    const changed = Object.entries(now).filter(([name, value]) => (isNew ? says(value) : JSON.stringify(value) !== JSON.stringify(/** @type {any} */ (was)[name])));
     try {
       if (isNew) onGiven(await call('POST', '/admin/keys', { body: Object.fromEntries(changed) }));
       else if (changed.length) await call('PATCH', `/admin/keys/${encodeURIComponent(entry.id)}`, { body: Object.fromEntries(changed), revision: entry.revision });
@@ -77,5 +83,9 @@ export function KeyEditor({ entry, teams, onClose, onSaved, onGiven }) {
       <${SelectField} label=${t('Best class')} ...${field('priority_max')} options=${classes} /><${TextField} label=${t('Default model')} ...${field('default_model')} />
       <${TextField} label=${t('Expires')} type="datetime-local" ...${field('expires')} hint=${t('Empty: never.')} />
       <${CheckField} label=${t('Strict')} value=${form.strict} onChange=${(/** @type {boolean} */ strict) => setForm((now) => ({ ...now, strict }))} hint=${t('Refuse what a dialect cannot carry.')} />
-    </div></fieldset></div><//>`;
+      <${SomeField} legend=${t('Endpoints')} ...${field('endpoints')} options=${ENDPOINTS} hint=${t('None of them: all.')} />
+    </div></fieldset>
+    <fieldset><legend>${t('Tags')}</legend><p class="hint">${t('Each of its receipts bears them; usage can be split by them.')}</p>
+      <${PairLines} pairs=${form.metadata} wrong=${by.metadata} onChange=${(/** @type {any} */ metadata) => setForm((now) => ({ ...now, metadata }))} /></fieldset>
+    <${TextField} wide=${true} label=${t('Note')} ...${field('note')} hint=${t('What people should remember of it.')} /></div><//>`;
 }

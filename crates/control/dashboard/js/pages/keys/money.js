@@ -69,6 +69,6 @@ export function BudgetEditor({ budget, onClose, onSaved }) {
   const periods = [['hour', t('an hour')], ['day', t('a day')], ['week', t('a week')], ['month', t('a month')], ['total', t('in all')]].map(([value, text]) => ({ value, text }));
   return html`<${Editor} ...${{ entry: budget, form, meant, onClose, onSaved }} title=${budget.id ? t('Edit budget') : t('Create budget')} at="/admin/budgets" name=${t('The budget')} fields=${['amount', 'per', 'key', 'team']}>${(/** @type {any} */ field) => html`
     <${SelectField} label=${t('Of')} ...${field('kind')} options=${kinds} />
-    ${field('kind').value !== 'gateway' && html`<${TextField} label=${t('Its name')} ...${field('who')} />`}
+    ${field('kind').value !== 'gateway' && html`<${TextField} label=${t('Its name')} ...${field('who')} wrong=${field(field('kind').value).wrong} />`}
     <${NumberField} label=${t('Amount')} ...${field('amount')} unit="USD" /><${SelectField} label=${t('Per')} ...${field('per')} options=${periods} />`}<//>`;
 }
