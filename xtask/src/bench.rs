@@ -4,6 +4,7 @@ mod deciding;
 mod load;
 mod origin;
 mod report;
+mod scale;
 mod subject;
 mod wire;
 
@@ -39,12 +40,24 @@ pub(crate) struct Choice {
     /// Only these loads, and write no page; may be repeated
     #[arg(long, value_name = "LOAD", conflicts_with = "profile")]
     only: Vec<String>,
+    /// Only what the dashboard's pages take over a ledger of so many receipts, for its part of docs/benchmarks.md
+    #[arg(long, value_name = "RECEIPTS", conflicts_with_all = ["profile", "only", "without_lockgate"])]
+    scale: Option<u32>,
     /// Only what deciding costs, by counted instructions, for docs/deciding.md
     #[arg(long, exclusive = true)]
     deciding: bool,
 }
 
 impl Choice {
+    /// What is measured, built where it is not given.
+    fn lockgate(&self, root: &Path) -> Result<PathBuf> {
+        if let Some(binary) = &self.binary {
+            return binary.canonicalize().context("--binary");
+        }
+        run::pass(&mut run::cargo(root, &["build", "--locked", "--release", "--package", "lockgate"]))?;
+        Ok(root.join("target/release/lockgate"))
+    }
+
     /// The loads to run; all but those of `--only`, when it is given.
     fn scenarios(&self) -> Result<Vec<&'static Scenario>> {
         let known = |name: &String| SCENARIOS.iter().any(|scenario| scenario.name == name);
@@ -88,16 +101,12 @@ pub(crate) fn bench(root: &Path, choice: &Choice) -> Result<()> {
     testenv::debian(&[("nginx", "nginx-light"), ("taskset", "util-linux")])?;
     let cores = std::thread::available_parallelism()?.get();
     ensure!(cores >= 2, "two cores are needed: one for what is measured, one for the load");
-    let binary = match (&choice.binary, choice.without_lockgate) {
-        (_, true) => None,
-        (Some(binary), false) => Some(binary.canonicalize().context("--binary")?),
-        (None, false) => {
-            run::pass(&mut run::cargo(root, &["build", "--locked", "--release", "--package", "lockgate"]))?;
-            Some(root.join("target/release/lockgate"))
-        }
-    };
+    let binary = if choice.without_lockgate { None } else { Some(choice.lockgate(root)?) };
     leave_the_measured_core()?;
     let epoch = clock::now();
+    if let (Some(receipts), Some(binary)) = (choice.scale, &binary) {
+        return scale::scale(root, binary, receipts, epoch);
+    }
     let origin = origin::start(epoch)?;
     let folder = root.join("target/bench");
     std::fs::create_dir_all(&folder)?;
