@@ -3,6 +3,7 @@
 use std::{
     ops::Range,
     pin::Pin,
+    sync::{Arc, OnceLock},
     task::{Context, Poll},
     time::Duration,
 };
@@ -13,6 +14,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use protocol::multipart::{self, Found};
+use tokio::time::Sleep;
 
 use crate::refusal::{Code, Refusal};
 
@@ -90,7 +92,7 @@ pub(crate) async fn peek_form(
         return Err(too_large(limits));
     }
     let boundary = headers.get(header::CONTENT_TYPE).and_then(|value| multipart::boundary(value.as_bytes()));
-    let mut passing = Passing { seen: None, model: None, rest: Some(body), length, left: limits.bytes_max };
+    let mut passing = Passing { length, rest: Some(body), ..Passing::within(limits) };
     let Some(boundary) = boundary else { return Ok((None, passing)) };
     match tokio::time::timeout(limits.within, passing.look_for_model(boundary)).await {
         Ok(looked) => looked?,
@@ -107,13 +109,51 @@ pub(crate) struct Passing {
     rest: Option<Incoming>,
     length: Option<u64>,
     left: u64,
+    limits: Limits,
+    /// Runs while the client sends nothing.
+    silence: Option<Pin<Box<Sleep>>>,
+    broken: Upload,
+}
+
+/// Tells what became of a body that passes through, after it has been handed on.
+#[derive(Clone, Default)]
+pub(crate) struct Upload(Arc<OnceLock<PassingError>>);
+
+impl Upload {
+    /// What its client is to be told, if it broke off by the client's doing.
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        self.0.get().map(|error| match error {
+            PassingError::Client(error) => ended_early(error),
+            PassingError::TooLarge(limits) => too_large(*limits),
+            PassingError::Late => body_timeout(),
+        })
+    }
 }
 
 impl Passing {
+    fn within(limits: Limits) -> Self {
+        Self {
+            seen: None,
+            model: None,
+            rest: None,
+            length: None,
+            left: limits.bytes_max,
+            limits,
+            silence: None,
+            broken: Upload::default(),
+        }
+    }
+
     /// A body that is already here.
     pub(crate) fn whole(body: Bytes) -> Self {
         let length = body.len() as u64;
-        Self { seen: Some(body), model: None, rest: None, length: Some(length), left: length }
+        let limits = Limits { bytes_max: length, within: Duration::MAX };
+        Self { seen: Some(body), length: Some(length), ..Self::within(limits) }
+    }
+
+    /// What tells how it ended, wherever it is.
+    pub(crate) fn upload(&self) -> Upload {
+        self.broken.clone()
     }
 
     /// Finds the `model` field, as far as it lies within what may be looked at.
@@ -161,12 +201,47 @@ impl Passing {
 }
 
 /// Why a passing body ended early.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum PassingError {
     #[error("the client's body ended early: {0}")]
-    Client(#[from] hyper::Error),
+    Client(Arc<hyper::Error>),
     #[error("the client's body is larger than allowed")]
-    TooLarge,
+    TooLarge(Limits),
+    #[error("the client stopped sending its body")]
+    Late,
+}
+
+impl Passing {
+    /// The next bytes, unless the client has sent none for too long.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, PassingError>>> {
+        if let Some(seen) = self.seen.take().filter(|seen| !seen.is_empty()) {
+            return Poll::Ready(Some(Ok(seen)));
+        }
+        loop {
+            let Some(rest) = self.rest.as_mut() else { return Poll::Ready(None) };
+            let Poll::Ready(frame) = Pin::new(rest).poll_frame(cx) else {
+                let within = self.limits.within;
+                let silence = self.silence.get_or_insert_with(|| Box::pin(tokio::time::sleep(within)));
+                return silence.as_mut().poll(cx).map(|()| Some(Err(PassingError::Late)));
+            };
+            self.silence = None;
+            match frame {
+                None => return Poll::Ready(None),
+                Some(Err(error)) => return Poll::Ready(Some(Err(PassingError::Client(Arc::new(error))))),
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        return Poll::Ready(Some(Ok(data)));
+                    }
+                }
+            }
+        }
+    }
+
+    /// `data`, as far as the limit allows it.
+    fn within_left(&mut self, data: Bytes) -> Result<Bytes, PassingError> {
+        self.left = self.left.checked_sub(data.len() as u64).ok_or(PassingError::TooLarge(self.limits))?;
+        Ok(data)
+    }
 }
 
 impl Body for Passing {
@@ -177,26 +252,13 @@ impl Body for Passing {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, PassingError>>> {
-        let data = match self.seen.take().filter(|seen| !seen.is_empty()) {
-            Some(seen) => seen,
-            None => loop {
-                let Some(rest) = self.rest.as_mut() else { return Poll::Ready(None) };
-                match std::task::ready!(Pin::new(rest).poll_frame(cx)) {
-                    None => return Poll::Ready(None),
-                    Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
-                    Some(Ok(frame)) => {
-                        if let Ok(data) = frame.into_data() {
-                            break data;
-                        }
-                    }
-                }
-            },
-        };
-        let Some(left) = self.left.checked_sub(data.len() as u64) else {
-            return Poll::Ready(Some(Err(PassingError::TooLarge)));
-        };
-        self.left = left;
-        Poll::Ready(Some(Ok(Frame::data(data))))
+        let next = std::task::ready!(self.poll_next(cx));
+        let next = next.map(|data| data.and_then(|data| self.within_left(data)));
+        if let Some(Err(error)) = &next {
+            // It ends once.
+            let _ = self.broken.0.set(error.clone());
+        }
+        Poll::Ready(next.map(|data| data.map(Frame::data)))
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -206,14 +268,16 @@ impl Body for Passing {
 
 async fn next_data(body: &mut Incoming) -> Result<Option<Bytes>, Refusal> {
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| {
-            Refusal::new(Code::CLIENT_CLOSED, "The request's body ended early.").detailed(&error.to_string())
-        })?;
+        let frame = frame.map_err(|error| ended_early(&error))?;
         if let Ok(data) = frame.into_data() {
             return Ok(Some(data));
         }
     }
     Ok(None)
+}
+
+fn ended_early(error: &hyper::Error) -> Refusal {
+    Refusal::new(Code::CLIENT_CLOSED, "The request's body ended early.").detailed(&error.to_string())
 }
 
 fn within_limit(body: Bytes, limits: Limits) -> Result<Bytes, Refusal> {
@@ -235,13 +299,46 @@ fn declared_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// A compressed body would have to be unpacked to be routed; no client of these endpoints sends one.
+/// A compressed body would have to be unpacked to be routed, and a small one may unpack to gigabytes; no client of these
+/// endpoints sends one.
 fn refuse_encoded(headers: &HeaderMap) -> Result<(), Refusal> {
-    match headers.get(header::CONTENT_ENCODING) {
-        Some(encoding) if encoding != "identity" => {
-            Err(Refusal::new(Code::INVALID_REQUEST, "Compressed request bodies are not accepted.")
-                .about("content-encoding"))
+    let written = headers.get_all(header::CONTENT_ENCODING).iter();
+    let mut codings =
+        written.flat_map(|list| list.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+    match codings.all(|coding| coding.is_empty() || coding.eq_ignore_ascii_case(b"identity")) {
+        true => Ok(()),
+        false => Err(Refusal::new(
+            Code::UNSUPPORTED_ENCODING,
+            "Compressed request bodies are not accepted. Send the body without a content-encoding.",
+        )
+        .about("content-encoding")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn only_bodies_that_are_not_packed_are_read() {
+        for (codings, want) in [
+            (&[][..], true),
+            (&["identity"], true),
+            (&["Identity", ""], true),
+            (&["gzip"], false),
+            (&["identity", "gzip"], false),
+            (&["identity, br"], false),
+            (&["x-unheard-of"], false),
+            (&["\u{e9}"], false),
+        ] {
+            let mut headers = HeaderMap::new();
+            for coding in codings {
+                let coding = HeaderValue::from_bytes(coding.as_bytes()).expect("a header value");
+                headers.append(header::CONTENT_ENCODING, coding);
+            }
+            assert_eq!(refuse_encoded(&headers).is_ok(), want, "{codings:?}");
         }
-        _ => Ok(()),
     }
 }

@@ -39,6 +39,7 @@ codes! {
     STREAM_BUSY = 409 "stream_busy";
     STREAM_GONE = 410 "stream_gone";
     BODY_TOO_LARGE = 413 "body_too_large";
+    UNSUPPORTED_ENCODING = 415 "unsupported_encoding";
     UPGRADE_REQUIRED = 426 "upgrade_required";
     RATE_LIMITED = 429 "rate_limited";
     BACKPRESSURE = 429 "backpressure";
@@ -148,6 +149,10 @@ impl Refusal {
         }
         if self.code == Code::UPGRADE_REQUIRED {
             headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        }
+        if self.code == Code::UNSUPPORTED_ENCODING {
+            // RFC 9110, 15.5.16: what would have been taken.
+            headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         }
         stamp.write(headers);
         repeat_id(dialect, headers);

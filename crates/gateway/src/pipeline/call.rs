@@ -179,7 +179,8 @@ pub(super) async fn retry(failed: Failed, ask: &Ask, ticket: &mut Ticket) -> Res
     match (may_help, passed) {
         (true, _) => Ok(()),
         (false, Some(passed)) => Err(Refusal::passed(passed, &failure)),
-        (false, None) => Err(Refusal::from(&failure)),
+        // Who broke off the body that passes through is told why, whatever that came to on the way.
+        (false, None) => Err(ask.upload.refusal().unwrap_or_else(|| Refusal::from(&failure))),
     }
 }
 

@@ -29,7 +29,7 @@ use crate::{
     forward,
     gateway::Gateway,
     identity::Stamp,
-    inbound::{self, Limits, Passing},
+    inbound::{self, Limits, Passing, Upload},
     refusal::{Code, Refusal},
     routes::{self, Operation},
     view::View,
@@ -82,6 +82,8 @@ pub(crate) struct Ask {
     /// The client's headers, all of them.
     pub(super) headers: HeaderMap,
     pub(super) payload: Payload,
+    /// What became of a payload that passes through.
+    pub(super) upload: Upload,
     pub(super) route: Arc<Route>,
     /// The only backend that knows what this ask refers to.
     pub(super) bound: Option<BackendId>,
@@ -114,6 +116,15 @@ pub(super) enum Payload {
     },
     /// Bytes that pass through as they come; gone after the first attempt took them.
     Opaque(Option<Passing>),
+}
+
+impl Payload {
+    fn upload(&self) -> Upload {
+        match self {
+            Self::Opaque(Some(passing)) => passing.upload(),
+            Self::Empty | Self::Json { .. } | Self::Opaque(None) => Upload::default(),
+        }
+    }
 }
 
 /// Tokens an ask may cost, before anybody has counted them.
@@ -429,6 +440,7 @@ impl Door<'_> {
             conversation: OnceLock::new(),
             method: arrival.head.method,
             headers: arrival.head.headers,
+            upload: payload.upload(),
             payload,
             route,
             bound: None,

@@ -41,13 +41,15 @@ impl CallBody {
 #[derive(Default)]
 pub(super) struct Upload {
     moved: AtomicBool,
+    waits: AtomicBool,
     broke: AtomicBool,
 }
 
 impl Upload {
-    /// Whether bytes went out since the last time this was asked.
-    pub(super) fn took_a_step(&self) -> bool {
-        self.moved.swap(false, Ordering::Relaxed)
+    /// Whether an endpoint that says nothing is not to blame: bytes went out since the last time this was asked, or
+    /// it is the caller who keeps everybody waiting.
+    pub(super) fn excuses_silence(&self) -> bool {
+        self.moved.swap(false, Ordering::Relaxed) || self.waits.load(Ordering::Relaxed)
     }
 
     /// Whether the caller's side of the body failed.
@@ -103,7 +105,9 @@ impl Body for OutBody {
                 Poll::Ready(None)
             }
             Self::Stream { body, upload, .. } => {
-                let frame = ready!(Pin::new(body).poll_frame(context));
+                let frame = Pin::new(body).poll_frame(context);
+                upload.waits.store(frame.is_pending(), Ordering::Relaxed);
+                let frame = ready!(frame);
                 match &frame {
                     Some(Ok(_)) => upload.moved.store(true, Ordering::Relaxed),
                     Some(Err(_)) => upload.broke.store(true, Ordering::Relaxed),

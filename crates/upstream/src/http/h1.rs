@@ -113,7 +113,7 @@ impl Wire {
     fn poll_due(&mut self, context: &mut Context<'_>, upload: Option<&Upload>) -> Poll<Deadline> {
         loop {
             match self.countdown.poll_due(context) {
-                Poll::Ready(Deadline::FirstEvent) if upload.is_some_and(Upload::took_a_step) => {
+                Poll::Ready(Deadline::FirstEvent) if upload.is_some_and(Upload::excuses_silence) => {
                     self.countdown.extend();
                 }
                 due => return due,

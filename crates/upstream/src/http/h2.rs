@@ -207,7 +207,7 @@ impl Seat {
 fn poll_due(countdown: &mut Countdown, context: &mut Context<'_>, upload: Option<&Upload>) -> Poll<Deadline> {
     loop {
         match countdown.poll_due(context) {
-            Poll::Ready(Deadline::FirstEvent) if upload.is_some_and(Upload::took_a_step) => {
+            Poll::Ready(Deadline::FirstEvent) if upload.is_some_and(Upload::excuses_silence) => {
                 countdown.extend()
             }
             due => return due,
