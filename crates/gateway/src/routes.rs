@@ -38,6 +38,9 @@ pub(crate) struct Destination {
 
 /// Finds the destination of `method` and `path`, or `None` when the data plane does not serve it.
 pub(crate) fn find(method: &Method, path: &str) -> Option<Destination> {
+    if climbs(path) {
+        return None;
+    }
     let (tail, family) = tail(path);
     let (operation, dialect) = match *method {
         Method::POST => posted(tail)?,
@@ -86,6 +89,16 @@ fn got(tail: &str, family: Dialect) -> Option<(Operation, Dialect)> {
         _ if is_relayed(tail) => (Operation::Relay, Dialect::OpenAiRaw),
         _ => return None,
     })
+}
+
+/// Whether a path leads elsewhere than it says, to a server that resolves `.` and `..`, escaped or not: below a backend's
+/// base URL there is more than the gateway serves, and its credential opens that, too.
+pub(crate) fn climbs(path: &str) -> bool {
+    if !path.contains(['.', '%']) {
+        return false;
+    }
+    let meant = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
+    meant.split(['/', '\\']).any(|segment| matches!(segment, "." | ".."))
 }
 
 /// The dialect in which a path that is not served is refused.
@@ -271,6 +284,26 @@ mod tests {
         check(&Method::HEAD, "/v1/models", None);
         assert_eq!(method_of_model(stream), Some(("gemini:latest", "streamGenerateContent")));
         assert_eq!(response_id("/responses/r1/cancel"), Some("r1"));
+    }
+
+    #[test]
+    fn nobody_climbs_out_of_what_is_served() {
+        for (path, want) in [
+            ("/v1/files/../organization/keys", true),
+            ("/v1/files/%2e%2E/organization", true),
+            ("/v1/files/f1%2F..%2f..%2Forganization", true),
+            ("/v1/files/..%5cx", true),
+            ("/v1/./files", true),
+            ("..", true),
+            ("/v1/files/..", true),
+            ("/v1/files/a..b/.c/d.", false),
+            ("/v1/models/gpt-4.1", false),
+            ("/v1/models/gpt-4%2E1", false),
+            ("/v1/chat/completions", false),
+        ] {
+            assert_eq!(climbs(path), want, "{path}");
+            assert!(!want || find(&Method::GET, path).is_none(), "{path}");
+        }
     }
 
     #[test]

@@ -387,6 +387,10 @@ impl Door<'_> {
     }
 
     fn route(&self, arrival: &Arrival, asked: &str) -> Result<Arc<Route>, Refusal> {
+        // Some backends have the model in their path, and some take any name.
+        if routes::climbs(asked) {
+            return Err(Refusal::new(Code::INVALID_REQUEST, "This is no name of a model.").about("model"));
+        }
         let route = arrival.view.snapshot.catalog.resolve(asked, &self.caller.key)?;
         policy::may_take(&self.caller.key, &route)?;
         purse::payable(route, &self.caller.key)
