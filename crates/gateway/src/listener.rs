@@ -166,7 +166,10 @@ where
     tokio::select! {
         ended = &mut connection => return Ok(ended?),
         overdue = pulse.overdue() => return Err(overdue.into()),
-        _ = stop.wait_for(|stopping| *stopping) => connection.as_mut().graceful_shutdown(),
+        _ = stop.wait_for(|stopping| *stopping) => {
+            pulse.hurry();
+            connection.as_mut().graceful_shutdown();
+        }
     }
     tokio::select! {
         ended = &mut connection => Ok(ended?),

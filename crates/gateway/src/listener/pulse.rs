@@ -4,7 +4,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
     time::Duration,
@@ -23,6 +23,8 @@ use crate::body::{Body, BoxError};
 
 /// How often a connection is looked at. Limits are kept to within this much.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
+/// How long what a client goes on sending is thrown away, so that it can read why nobody wants it.
+const FAREWELL: Duration = Duration::from_secs(10);
 
 /// What a connection is at, and since when.
 ///
@@ -37,6 +39,9 @@ pub(super) struct Pulse {
     head_since: AtomicU64,
     idle_since: AtomicU64,
     unwritten_since: AtomicU64,
+    closing_since: AtomicU64,
+    /// The gateway stops: nobody is waited for.
+    is_hurried: AtomicBool,
 }
 
 impl Pulse {
@@ -48,7 +53,14 @@ impl Pulse {
             head_since: AtomicU64::new(1),
             idle_since: AtomicU64::new(0),
             unwritten_since: AtomicU64::new(0),
+            closing_since: AtomicU64::new(0),
+            is_hurried: AtomicBool::new(false),
         }
+    }
+
+    /// From now on connections are closed without a farewell.
+    pub(super) fn hurry(&self) {
+        self.is_hurried.store(true, Ordering::Relaxed);
     }
 
     /// A request's head is complete: it is being answered until the returned value is dropped.
@@ -77,6 +89,9 @@ impl Pulse {
         };
         if passed(&self.unwritten_since, self.limits.write) {
             return Some("the client does not read its answer");
+        }
+        if passed(&self.closing_since, FAREWELL) {
+            return Some("the client goes on sending what is not wanted");
         }
         if self.busy.load(Ordering::Relaxed) > 0 {
             return None;
@@ -107,6 +122,13 @@ impl Pulse {
     fn was_blocked(&self) {
         if self.unwritten_since.load(Ordering::Relaxed) == 0 {
             self.unwritten_since.store(self.stamp(), Ordering::Relaxed);
+        }
+    }
+
+    /// Nothing more is written.
+    fn was_shut(&self) {
+        if self.closing_since.load(Ordering::Relaxed) == 0 {
+            self.closing_since.store(self.stamp(), Ordering::Relaxed);
         }
     }
 
@@ -220,7 +242,21 @@ impl AsyncWrite for Watched {
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
+    /// Says that nothing more is written, and then waits for the client to say the same. A connection that is closed with
+    /// bytes left unread is reset, and a reset may overtake the answer that it follows: the client would never learn why
+    /// its body was refused (RFC 9112, 9.6).
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        ready!(Pin::new(&mut self.stream).poll_shutdown(cx))?;
+        self.pulse.was_shut();
+        let mut unwanted = [0; 4096];
+        while !self.pulse.is_hurried.load(Ordering::Relaxed) {
+            let mut unwanted = ReadBuf::new(&mut unwanted);
+            // What went wrong with a connection that is over is nobody's affair.
+            let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut unwanted));
+            if read.is_err() || unwanted.filled().is_empty() {
+                break;
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }
