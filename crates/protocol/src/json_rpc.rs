@@ -77,9 +77,8 @@ fn head(bytes: &[u8]) -> Result<Option<(usize, usize)>, FrameError> {
     const NAME: &[u8] = b"content-length";
     let looked_at = bytes.get(..HEAD_BYTES_MAX).unwrap_or(bytes);
     let Some(end) = memchr::memmem::find(looked_at, b"\r\n\r\n") else {
-        let begins = looked_at.get(..NAME.len().min(looked_at.len())).unwrap_or_default();
         // Other headers may come first, but all of them begin with a letter.
-        let is_one = begins.first().is_none_or(u8::is_ascii_alphabetic);
+        let is_one = looked_at.first().is_none_or(u8::is_ascii_alphabetic);
         return if is_one && looked_at.len() < HEAD_BYTES_MAX { Ok(None) } else { Err(FrameError::Header) };
     };
     let lines =
@@ -87,6 +86,10 @@ fn head(bytes: &[u8]) -> Result<Option<(usize, usize)>, FrameError> {
     let mut length = None;
     for line in lines.split("\r\n") {
         let (name, value) = line.split_once(':').ok_or(FrameError::Header)?;
+        // As where the first of them is looked at alone: what is refused must not depend on how it was cut.
+        if !name.starts_with(|first: char| first.is_ascii_alphabetic()) {
+            return Err(FrameError::Header);
+        }
         if name.as_bytes().eq_ignore_ascii_case(NAME) {
             let value = value.trim_matches(' ');
             let is_number = !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit());

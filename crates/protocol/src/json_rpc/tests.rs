@@ -33,6 +33,8 @@ fn what_is_no_frame_is_refused() {
     check(b"Content-Type: x\r\n\r\n{}", Err(FrameError::Header));
     check(b"Content-Length: 1001\r\n\r\n", Err(FrameError::TooLong { bytes_max: 1000 }));
     check(b"Content-Length: 1\r\n\r\n\xff", Err(FrameError::NotText));
+    check(b": x\r\nContent-Length: 2\r\n\r\n{}", Err(FrameError::Header));
+    check(b"Content-Length: 2\r\n x: y\r\n\r\n{}", Err(FrameError::Header));
     check(&b"x".repeat(HEAD_BYTES_MAX), Err(FrameError::Header));
 }
 
