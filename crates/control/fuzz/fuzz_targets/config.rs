@@ -7,10 +7,8 @@ use std::io;
 use std::path::Path;
 
 use control::config::{FileText, Inputs, Origin, Overrides, Surroundings, load};
+use control_fuzz::{CANARY, check_report};
 use libfuzzer_sys::fuzz_target;
-
-/// What the environment and every secret file hold; it must never be shown.
-const CANARY: &str = "sk-canary-7f3a9b2c4d5e6f7a8b9c";
 
 fn read_secret(_: &Path) -> io::Result<String> {
     Ok(CANARY.to_owned())
@@ -33,7 +31,7 @@ fuzz_target!(|input: (u8, &str)| {
     });
     match outcome {
         Err(report) => {
-            assert!(!report.is_empty(), "refused without a reason");
+            check_report(&report);
             for problem in report.problems() {
                 match &problem.origin {
                     // The TOML parser gives no place for text nested too deeply for it.
@@ -41,9 +39,6 @@ fuzz_target!(|input: (u8, &str)| {
                     Origin::File { line, column, .. } => assert!(*line > 0 && *column > 0, "{problem}"),
                     other => assert_eq!(*other, Origin::Default, "{problem}"),
                 }
-                let shown = problem.to_string();
-                assert!(!shown.chars().any(char::is_control), "{shown:?}");
-                assert!(!shown.contains(CANARY), "{shown}");
             }
         }
         Ok(loaded) => {

@@ -16,8 +16,9 @@ use protocol::{Dialect, Manner, StreamEnd, StreamFault, StreamTranslator, Target
 
 const EVENT_BYTES_MAX: usize = 2_000;
 
-fn converses(choice: u8) -> Dialect {
-    let all: Vec<Dialect> = Dialect::ALL.iter().copied().filter(|dialect| protocol::converses(*dialect)).collect();
+/// One of the dialects that `take_part`.
+fn among(choice: u8, take_part: fn(Dialect) -> bool) -> Dialect {
+    let all: Vec<Dialect> = Dialect::ALL.iter().copied().filter(|dialect| take_part(*dialect)).collect();
     all[usize::from(choice) % all.len()]
 }
 
@@ -97,10 +98,10 @@ fn check_stream(from: Dialect, to: Dialect, text: &[u8], size: usize) {
 
 fuzz_target!(|input: &[u8]| {
     let Some((&[from, to, kind, size], text)) = input.split_first_chunk::<4>() else { return };
-    let (from, to) = (converses(from), converses(to));
+    let (client, upstream) = (protocol::converses, protocol::can_be_told);
     match kind % 3 {
-        0 => check_request(from, to, text),
-        1 => check_answer(from, to, text),
-        _ => check_stream(from, to, text, usize::from(size) + 1),
+        0 => check_request(among(from, client), among(to, upstream), text),
+        1 => check_answer(among(from, upstream), among(to, client), text),
+        _ => check_stream(among(from, upstream), among(to, client), text, usize::from(size) + 1),
     }
 });
