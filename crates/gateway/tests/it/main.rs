@@ -1,7 +1,6 @@
 //! The data plane on real sockets, with a real store and a provider that does what its script says; by feature and promise.
 
 mod answers;
-mod bad_clients;
 mod dialects;
 mod disconnects;
 mod hedging;

@@ -9,3 +9,4 @@ mod p08_bytes_are_kept;
 mod p10_cooldowns_are_kept;
 mod p11_affinity_costs_nobody;
 mod p13_a_long_run_ends_where_it_began;
+mod p17_bad_input_harms_nobody;
