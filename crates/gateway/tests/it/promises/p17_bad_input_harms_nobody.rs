@@ -46,7 +46,8 @@ struct Good {
 impl Good {
     /// Begins its stream, which is the first request of this provider.
     async fn start(provider: &ScriptedProvider, scene: &Scene) -> Self {
-        let (gate, said) = (Pace::new(), "word ".repeat(300));
+        // A provider's pieces end with a word, not with a blank.
+        let (gate, said) = (Pace::new(), ["word"; 300].join(" "));
         provider.then(Behaviour::healthy().saying(&said).paced_by(&gate));
         gate.step(1);
         let answer = scene.client().post(CHAT, &chat_stream()).await.expect("an answer");
