@@ -129,6 +129,7 @@ pub fn router(state: AdminState) -> Router {
         move || async move { ([(header::CONTENT_TYPE, "application/json")], described.to_string()) };
     Router::from(joined())
         .route("/api/admin/{*rest}", any(refusal::no_such_route))
+        .route_layer(middleware::from_fn(extract::readable_path))
         // Not on the fallback: a browser's stray request is no guess at the token.
         .route_layer(middleware::from_fn_with_state(state.clone(), authenticate))
         .merge(Router::from(session::public_routes()))

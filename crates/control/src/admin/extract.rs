@@ -3,15 +3,29 @@
 use std::fmt::Display;
 
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::extract::rejection::{BytesRejection, RawPathParamsRejection};
+use axum::extract::{FromRequest, FromRequestParts, Query, RawPathParams, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::middleware::Next;
+use axum::response::Response;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use utoipa::IntoParams;
 
 use super::refusal::Refusal;
+
+/// Refuses a path whose names are no text; axum's own answer to one is no problem document.
+pub(super) async fn readable_path(
+    names: Result<RawPathParams, RawPathParamsRejection>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Refusal> {
+    if let Err(RawPathParamsRejection::InvalidUtf8InPathParam(_)) = names {
+        return Err(Refusal::new(StatusCode::BAD_REQUEST, "invalid_path", "a name in the path is not UTF-8"));
+    }
+    Ok(next.run(request).await)
+}
 
 /// A query string.
 pub(crate) struct Asked<T>(pub(crate) T);
