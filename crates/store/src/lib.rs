@@ -8,6 +8,7 @@
 pub mod audit;
 pub mod backup;
 mod bindings;
+pub mod captures;
 pub mod directory;
 pub mod door;
 mod error;
@@ -23,6 +24,7 @@ pub mod vault;
 pub use audit::AuditLog;
 pub use backup::Backups;
 pub use bindings::BINDINGS_MAX;
+pub use captures::{Captures, Recorder};
 pub use directory::Directory;
 pub use error::StoreError;
 pub use journal::{Durability, Journal, JournalError, JournalFull, JournalLag, JournalSettings, Reservation};

@@ -10,6 +10,7 @@ use policy::Bound;
 use crate::audit::AuditLog;
 use crate::backup::Backups;
 use crate::bindings;
+use crate::captures::{Captures, Folder, Recorder};
 use crate::directory::Directory;
 use crate::error::StoreError;
 use crate::journal::{self, Journal, JournalError, JournalLag, JournalSettings};
@@ -22,6 +23,7 @@ use crate::vault::{MasterKeySource, Vault, VaultNotice};
 pub(crate) const DATABASE_FILE: &str = "lockgate.db";
 pub(crate) const JOURNAL_FOLDER: &str = "journal";
 const BACKUP_FOLDER: &str = "backups";
+const CAPTURE_FOLDER: &str = "captures";
 
 /// How to open the data folder.
 #[derive(Debug, Clone)]
@@ -73,6 +75,10 @@ pub struct Store {
     pub bindings: Vec<Bound>,
     /// Responses, of earlier processes and of this one.
     pub kept: KeptResponses,
+    /// Requests that were captured.
+    pub captures: Captures,
+    /// Captures more.
+    pub recorder: Recorder,
     /// What the user should be told once.
     pub notice: Option<VaultNotice>,
 }
@@ -88,6 +94,8 @@ pub struct Tools {
     pub audit: AuditLog,
     /// Copies of the database.
     pub backups: Backups,
+    /// Requests that were captured.
+    pub captures: Captures,
     /// Secrets.
     pub vault: Vault,
     /// What the user should be told once.
@@ -100,7 +108,7 @@ impl Store {
     /// Opens everything; blocks, so call it before serving.
     pub fn open(data_dir: &Path, options: StoreOptions) -> Result<Self, StoreError> {
         let StoreOptions { journal, mover, .. } = options.clone();
-        let Tools { ledger, directory, audit, backups, vault, notice, database, journal: folder } =
+        let Tools { ledger, directory, audit, backups, captures, vault, notice, database, journal: folder } =
             Tools::open(data_dir, options)?;
         let taken = database.write_blocking(sqlite::moving::position)?;
         let settings = JournalSettings { sequence_floor: taken.segment, ..journal };
@@ -112,8 +120,22 @@ impl Store {
             Ok((cipher, remembered))
         })?;
         let kept = KeptResponses { remembered, shelf: Shelf::start(Arc::clone(&database), cipher)? };
+        let recorder = captures.record()?;
         let mover = Mover::start(&journal, database, mover)?;
-        Ok(Self { mover, journal, ledger, directory, audit, backups, vault, bindings, kept, notice })
+        Ok(Self {
+            mover,
+            journal,
+            ledger,
+            directory,
+            audit,
+            backups,
+            vault,
+            bindings,
+            kept,
+            captures,
+            recorder,
+            notice,
+        })
     }
 }
 
@@ -130,8 +152,10 @@ impl Tools {
         let audit = AuditLog::new(Arc::clone(&database));
         let folder = options.backup_dir.unwrap_or_else(|| data_dir.join(BACKUP_FOLDER));
         let backups = Backups::new(Arc::clone(&database), &data_dir.join(DATABASE_FILE), &folder);
+        let captures =
+            Captures::new(Arc::clone(&database), &vault, Folder::new(data_dir.join(CAPTURE_FOLDER)));
         let journal = data_dir.join(JOURNAL_FOLDER);
-        Ok(Self { ledger, directory, audit, backups, vault, notice, database, journal })
+        Ok(Self { ledger, directory, audit, backups, captures, vault, notice, database, journal })
     }
 
     /// Whether a gateway serves from this folder.

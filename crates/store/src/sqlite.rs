@@ -4,6 +4,7 @@
 pub(crate) mod accounts;
 pub(crate) mod audit;
 pub(crate) mod bindings;
+pub(crate) mod captures;
 pub(crate) mod directory;
 pub(crate) mod door;
 pub(crate) mod kept;

@@ -28,6 +28,8 @@ use rotation::Rotation;
 const DIGEST_KEY: &str = "vault/digest-key";
 /// Where the key of kept responses is kept.
 const KEPT_KEY: &str = "vault/kept-key";
+/// Where the key of captures is kept.
+const CAPTURE_KEY: &str = "vault/capture-key";
 
 /// Why the vault does not open or does not give a secret. All of these mean exit code 78 at start.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -200,6 +202,11 @@ impl Vault {
     /// The data key that kept responses are sealed under.
     pub(crate) fn kept_key(&self) -> Result<Zeroizing<[u8; 32]>, StoreError> {
         self.minted_key(KEPT_KEY)
+    }
+
+    /// The data key that captures are sealed under.
+    pub(crate) fn capture_key(&self) -> Result<Zeroizing<[u8; 32]>, StoreError> {
+        self.minted_key(CAPTURE_KEY)
     }
 
     /// A key of the vault's own: made at first use, the same ever after.

@@ -1,4 +1,4 @@
-//! Teams, budgets and prices as they are stored: a name and what the admin API was given; it never decides what that means.
+//! Teams, budgets, prices and the like as they are stored: a name and what the admin API was given; it never decides what that means.
 
 use std::sync::Arc;
 
@@ -22,6 +22,8 @@ pub enum Kind {
     Alias,
     /// Who a local process is signed in as; all but the word for how is in the vault.
     Account,
+    /// Which requests to capture.
+    CaptureRule,
 }
 
 impl Kind {
@@ -34,6 +36,7 @@ impl Kind {
             Self::Price => "price",
             Self::Alias => "alias",
             Self::Account => "account",
+            Self::CaptureRule => "capture_rule",
         }
     }
 }

@@ -16,6 +16,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0006_kept_responses.sql"),
     include_str!("../../migrations/0007_door.sql"),
     include_str!("../../migrations/0008_reasons.sql"),
+    include_str!("../../migrations/0009_captures.sql"),
 ];
 
 /// The newest schema known here.

@@ -2,6 +2,7 @@
 //! and nothing is counted twice.
 
 mod bindings;
+mod captures;
 mod disk;
 mod kept;
 mod kill;
