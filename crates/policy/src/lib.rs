@@ -50,8 +50,8 @@ pub use schedule::{
     Strategy, backoff,
 };
 pub use snapshot::{
-    AdaptiveSettings, BackendSpec, BudgetOf, BudgetSpec, Draft, KeepaliveRules, KeptRules, KeySecret,
-    KeySpec, ModelSpec, PoolSpec, ProbeRules, Problem, QueuePolicy, ResumeRules, Snapshot, Spill, TeamSpec,
-    TrafficSettings,
+    AdaptiveSettings, BackendSpec, BudgetOf, BudgetSpec, CaptureLimits, CaptureRules, CaptureSpec, Captured,
+    Draft, KeepaliveRules, KeptRules, KeySecret, KeySpec, ModelSpec, PoolSpec, ProbeRules, Problem,
+    QueuePolicy, ResumeRules, Snapshot, Spill, TeamSpec, TrafficSettings,
 };
 pub use timestamp::Timestamp;

@@ -1,6 +1,7 @@
 //! Decides whether a draft makes sense as a whole, and what it means if it does; never changes one in force.
 
 mod callers;
+mod captures;
 mod check;
 mod draft;
 #[cfg(test)]
@@ -13,6 +14,7 @@ use std::time::Instant;
 use protocol::Manner;
 
 pub use callers::TeamSpec;
+pub use captures::{CaptureLimits, CaptureRules, CaptureSpec, Captured};
 pub use draft::{
     AdaptiveSettings, BackendSpec, BudgetOf, BudgetSpec, Draft, KeepaliveRules, KeptRules, KeySecret,
     KeySpec, ModelSpec, PoolSpec, ProbeRules, QueuePolicy, ResumeRules, Spill, TrafficSettings,
@@ -44,6 +46,8 @@ pub struct Snapshot {
     pub backends: Vec<Arc<Backend>>,
     /// What may be spent.
     pub budgets: Vec<Budget>,
+    /// Which requests are captured.
+    pub captures: CaptureRules,
     /// Ceilings, waits and rules.
     pub settings: TrafficSettings,
     by_id: HashMap<BackendId, usize>,
@@ -107,6 +111,7 @@ impl Snapshot {
         if !problems.is_empty() {
             return Err(problems);
         }
+        let captures = CaptureRules::new(draft.captures, &keys);
         let keys = keys.into_iter().map(|one| (Arc::new(one.key), one.digests)).collect();
         let mut anonymous = callers::anonymous(live);
         anonymous.budgets = counting(&budgets, &anonymous, live);
@@ -118,6 +123,7 @@ impl Snapshot {
             by_id: backends.iter().enumerate().map(|(index, backend)| (backend.id, index)).collect(),
             backends,
             budgets,
+            captures,
             settings: draft.settings,
         })
     }

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use protocol::Dialect;
 use serde::{Deserialize, Serialize};
 
-use super::TeamSpec;
+use super::{CaptureLimits, CaptureSpec, TeamSpec};
 use crate::backend::{BackendKind, BackendLimits, Deadlines, HeaderRules, ModelLimits, Source};
 use crate::catalog::Carries;
 use crate::identity::{Class, Digest, Digester, Endpoint, KeyLimits, Secret};
@@ -35,6 +35,8 @@ pub struct Draft {
     pub budgets: Vec<BudgetSpec>,
     /// Prices of what no mapping prices.
     pub prices: PriceBook,
+    /// Which requests are captured.
+    pub captures: Vec<CaptureSpec>,
     /// Ceilings, waits and rules.
     pub settings: TrafficSettings,
     /// Makes the digests of keys.
@@ -54,6 +56,7 @@ impl Draft {
             strategies: BTreeMap::new(),
             budgets: Vec::new(),
             prices: PriceBook::default(),
+            captures: Vec::new(),
             settings: TrafficSettings::default(),
             digester,
         }
@@ -372,6 +375,8 @@ pub struct TrafficSettings {
     pub resume: Option<ResumeRules>,
     /// How responses are kept for backends that keep none.
     pub kept: KeptRules,
+    /// What is kept of captured requests.
+    pub captures: CaptureLimits,
 }
 
 /// How responses are kept for backends that keep none.
@@ -489,6 +494,7 @@ impl Default for TrafficSettings {
             rate_window: RateWindow::default(),
             resume: None,
             kept: KeptRules::default(),
+            captures: CaptureLimits::default(),
         }
     }
 }
