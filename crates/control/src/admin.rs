@@ -9,6 +9,7 @@ mod auth;
 mod backends;
 mod backups;
 mod budgets;
+mod captures;
 mod config;
 mod document;
 mod events;
@@ -95,6 +96,7 @@ fn resources() -> Vec<OpenApiRouter<AdminState>> {
         backends::routes(),
         backups::routes(),
         budgets::routes(),
+        captures::routes(),
         config::routes(),
         events::routes(),
         explain::routes(),

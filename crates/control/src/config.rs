@@ -105,6 +105,7 @@ const HOT: &[&str] = &[
     "hedging",
     "probe",
     "keepalive",
+    "captures",
     "log",
 ];
 /// What they hold that is read at the start only.

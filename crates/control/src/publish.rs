@@ -430,6 +430,7 @@ impl Publisher {
         draft.strategies = settings.strategies.clone();
         draft.budgets = settings.budgets.clone();
         gathered.budgets(&mut draft, &mut left_out);
+        draft.captures = gathered.captures(now, &mut left_out);
         draft.settings = settings.traffic();
         draft.prices = gather::prices(&self.inner.prices, &draft.backends, now);
         gathered.overrule(&settings.prices, now, &mut draft.prices, &mut left_out);

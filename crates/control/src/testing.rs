@@ -164,6 +164,7 @@ impl House {
             records: Records {
                 audit: store.audit.clone(),
                 backups: store.backups.clone(),
+                captures: store.captures.clone(),
                 vault: store.vault.clone(),
                 operator: None,
             },

@@ -14,6 +14,7 @@ use crate::pipeline::{
     respond::{OpaqueBody, StreamBody, WholeBody},
 };
 use crate::spool::Reader;
+use crate::tape::TapedBody;
 
 /// The body of any response of the gateway's listeners.
 pub struct Body(Form);
@@ -25,6 +26,7 @@ enum Form {
     Opaque(Box<OpaqueBody>),
     Kept(Box<KeptBody>),
     Resumable(Reader),
+    Taped(Box<TapedBody>),
     Foreign(UnsyncBoxBody<Bytes, BoxError>),
 }
 
@@ -68,6 +70,11 @@ impl Body {
         Self(Form::Resumable(reader))
     }
 
+    /// A body that is captured as it passes.
+    pub(crate) fn taped(body: TapedBody) -> Self {
+        Self(Form::Taped(Box::new(body)))
+    }
+
     /// Keeps a stream alive; what is all here needs nothing.
     pub(crate) fn kept_by(mut self, heart: Heart) -> Self {
         if let Form::Stream(stream) = &mut self.0 {
@@ -99,6 +106,7 @@ impl http_body::Body for Body {
             Form::Stream(stream) => ready!(stream.poll_next(cx)).map(Ok),
             Form::Opaque(opaque) => ready!(opaque.poll_next(cx)).map(|next| next.map_err(Into::into)),
             Form::Resumable(reader) => ready!(reader.poll_next(cx)).map(|next| next.map_err(Into::into)),
+            Form::Taped(taped) => return taped.poll_frame(cx),
             Form::Foreign(foreign) => return Pin::new(foreign).poll_frame(cx),
         };
         Poll::Ready(next.map(|bytes| bytes.map(Frame::data)))
@@ -109,6 +117,7 @@ impl http_body::Body for Body {
             Form::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
             Form::Settling(whole) => whole.is_sent(),
             Form::Stream(_) | Form::Opaque(_) | Form::Kept(_) | Form::Resumable(_) => false,
+            Form::Taped(taped) => taped.is_end_stream(),
             Form::Foreign(foreign) => foreign.is_end_stream(),
         }
     }
@@ -119,6 +128,7 @@ impl http_body::Body for Body {
             Form::Settling(whole) => SizeHint::with_exact(whole.left()),
             Form::Stream(_) | Form::Kept(_) | Form::Resumable(_) => SizeHint::default(),
             Form::Opaque(opaque) => opaque.length().map(SizeHint::with_exact).unwrap_or_default(),
+            Form::Taped(taped) => taped.size_hint(),
             Form::Foreign(foreign) => foreign.size_hint(),
         }
     }

@@ -10,7 +10,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use policy::{Bound, Crossed, Grant, Granted, Live, Outcome, Snapshot};
-use store::{Journal, KeptResponses, Shelved};
+use store::{Journal, KeptResponses, Recorder, Shelved, captures::CaptureRetention};
 use tokio::{
     sync::{Notify, Semaphore, mpsc, oneshot},
     time::Instant,
@@ -42,6 +42,8 @@ pub struct Parts {
     pub bindings: Vec<Bound>,
     /// Responses that are kept on disk.
     pub kept: KeptResponses,
+    /// Where captured requests are handed over.
+    pub recorder: Recorder,
     /// The metrics that requests are counted in.
     pub metrics: Arc<Metrics>,
     /// Wall time.
@@ -70,6 +72,7 @@ pub struct Gateway {
     pub(crate) spools: Spools,
     pub(crate) kept: Keeper,
     pub(crate) reasons_kept: ReasonsKept,
+    pub(crate) recorder: Recorder,
     /// Places for streams that are read to their end without a client.
     pub(crate) drains: Arc<Semaphore>,
     crossings: mpsc::Sender<Crossed>,
@@ -93,6 +96,7 @@ impl Gateway {
         parts.live.adopt(&view.snapshot, Instant::now().into_std());
         let kept = Keeper::new(parts.kept, parts.clock.clone());
         kept.obey(view.snapshot.settings.kept, Instant::now());
+        parts.recorder.obey(retention(&view.snapshot));
         let gateway = Arc::new(Self {
             view: ArcSwap::from_pointee(view),
             live: parts.live,
@@ -107,6 +111,7 @@ impl Gateway {
             spools: Spools::default(),
             kept,
             reasons_kept: ReasonsKept::default(),
+            recorder: parts.recorder,
             drains: Arc::new(Semaphore::new(DRAINS_MAX)),
             crossings: parts.crossings,
             tasks: parts.tasks,
@@ -124,6 +129,7 @@ impl Gateway {
         let view = View::new(snapshot, &self.metrics)?;
         let grants = self.live.adopt(&view.snapshot, Instant::now().into_std());
         self.kept.obey(view.snapshot.settings.kept, Instant::now());
+        self.recorder.obey(retention(&view.snapshot));
         self.view.store(Arc::new(view));
         self.deliver(grants);
         self.queue_changed.notify_one();
@@ -159,6 +165,17 @@ impl Gateway {
     #[must_use]
     pub fn kept_written(&self, limit: Duration) -> bool {
         self.kept.flush(limit)
+    }
+
+    /// Waits until every capture that was handed over so far is on disk, at most for `limit`. Blocks.
+    #[must_use]
+    pub fn captures_written(&self, limit: Duration) -> bool {
+        self.recorder.flush(limit)
+    }
+
+    /// Captures that were lost since the start, for want of room in memory or on the disk.
+    pub fn captures_lost(&self) -> u64 {
+        self.recorder.lost()
     }
 
     /// Keeps what `memory` and the whole `response` make.
@@ -254,6 +271,12 @@ impl Gateway {
             Granted::Refused(_) => Vec::new(),
         }
     }
+}
+
+/// How long captures are kept by these settings.
+fn retention(snapshot: &Snapshot) -> CaptureRetention {
+    let limits = snapshot.settings.captures;
+    CaptureRetention { age_max: limits.age_max, bytes_max: limits.bytes_max }
 }
 
 /// Wakes the queues when something in them is due: a bucket refilled, a cooldown ended, a deadline passed.

@@ -16,7 +16,10 @@ use hyper::body::Incoming;
 use protocol::multipart::{self, Found};
 use tokio::time::Sleep;
 
-use crate::refusal::{Code, Refusal};
+use crate::{
+    refusal::{Code, Refusal},
+    tape::Tape,
+};
 
 /// What one client body may take.
 #[derive(Debug, Clone, Copy)]
@@ -113,6 +116,8 @@ pub(crate) struct Passing {
     /// Runs while the client sends nothing.
     silence: Option<Pin<Box<Sleep>>>,
     broken: Upload,
+    /// What captures the rest of it.
+    tape: Option<Arc<Tape>>,
 }
 
 /// Tells what became of a body that passes through, after it has been handed on.
@@ -141,6 +146,7 @@ impl Passing {
             limits,
             silence: None,
             broken: Upload::default(),
+            tape: None,
         }
     }
 
@@ -154,6 +160,14 @@ impl Passing {
     /// What tells how it ended, wherever it is.
     pub(crate) fn upload(&self) -> Upload {
         self.broken.clone()
+    }
+
+    /// Is captured as it passes, as the client wrote it.
+    pub(crate) fn taped(self, tape: Option<Arc<Tape>>) -> Self {
+        if let (Some(tape), Some(seen)) = (&tape, &self.seen) {
+            tape.request_part(seen);
+        }
+        Self { tape, ..self }
     }
 
     /// Finds the `model` field, as far as it lies within what may be looked at.
@@ -230,6 +244,9 @@ impl Passing {
                 Some(Err(error)) => return Poll::Ready(Some(Err(PassingError::Client(Arc::new(error))))),
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data() {
+                        if let Some(tape) = &self.tape {
+                            tape.request_part(&data);
+                        }
                         return Poll::Ready(Some(Ok(data)));
                     }
                 }

@@ -16,6 +16,7 @@ mod probe;
 mod refusal;
 mod routes;
 mod spool;
+mod tape;
 mod tasks;
 mod view;
 mod waiters;

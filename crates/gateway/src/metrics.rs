@@ -58,6 +58,8 @@ struct Gauges {
     backend_probe: Family<BackendLabels, Gauge>,
     journal_entries: Gauge,
     journal_bytes: Gauge,
+    /// What the store has counted, as it was last told.
+    captures_lost: Counter,
     instance_in_flight: Family<InstanceLabels, Gauge>,
     instance_ready: Family<InstanceLabels, Gauge>,
 }
@@ -108,6 +110,18 @@ impl Gauges {
         registry.register("instance_in_flight", help, self.instance_in_flight.clone());
         let help = "1 while an instance of a local process takes turns";
         registry.register("instance_ready", help, self.instance_ready.clone());
+    }
+
+    fn register_journal(&self, registry: &mut Registry) {
+        let help = "Entries not yet in the ledger";
+        registry.register("journal_lag_entries", help, self.journal_entries.clone());
+        let (help, bytes) = ("Journal not yet in the ledger", self.journal_bytes.clone());
+        registry.register_with_unit("journal_lag", help, Unit::Bytes, bytes);
+    }
+
+    fn register_captures(&self, registry: &mut Registry) {
+        let help = "Captures left out for want of room in memory or on the disk";
+        registry.register("captures_lost", help, self.captures_lost.clone());
     }
 
     fn register_hedges(&self, registry: &mut Registry) {
@@ -280,13 +294,8 @@ impl Metrics {
         );
         self.gauges.register_pace(registry);
         self.gauges.register_instances(registry);
-        registry.register(
-            "journal_lag_entries",
-            "Entries not yet in the ledger",
-            self.gauges.journal_entries.clone(),
-        );
-        let bytes = self.gauges.journal_bytes.clone();
-        registry.register_with_unit("journal_lag", "Journal not yet in the ledger", Unit::Bytes, bytes);
+        self.gauges.register_captures(registry);
+        self.gauges.register_journal(registry);
     }
 
     /// Notes how the local processes are.
@@ -296,6 +305,11 @@ impl Metrics {
             self.gauges.instance_in_flight.get_or_create(&labels).set(signed(in_flight as u64));
             self.gauges.instance_ready.get_or_create(&labels).set(i64::from(is_ready));
         }
+    }
+
+    /// Notes how many captures were lost so far.
+    pub fn note_captures_lost(&self, lost: u64) {
+        self.gauges.captures_lost.inner().store(lost, Ordering::Relaxed);
     }
 
     /// The exposition text, with the live state as it is now.

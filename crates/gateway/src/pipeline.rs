@@ -47,20 +47,25 @@ pub(crate) async fn serve(
     if destination.operation == Operation::Hello {
         return Response::new(Body::whole(""));
     }
-    let (arrival, body) = accept::accept(gateway, request, destination, peer);
+    let (mut arrival, body) = accept::accept(gateway, request, destination, peer);
     let (dialect, stamp) = (arrival.dialect, arrival.stamp.clone());
     let caller = match authenticate::authenticate(gateway, &arrival) {
         Ok(caller) => caller,
         Err(refusal) => return refuse(gateway, refusal.into(), dialect, stamp),
     };
     let key = caller.key.clone();
+    arrival.tape = arrival.capture(gateway, &key);
+    let tape = arrival.tape.clone();
     let mut response = match lead(gateway, caller, arrival, body).await {
         Ok(response) => response,
         Err(refused) => refuse(gateway, refused, dialect, stamp),
     };
     rate::write(gateway, &key, response.headers_mut());
     repeat_id(dialect, response.headers_mut());
-    response
+    match tape {
+        Some(tape) => tape.answer(response),
+        None => response,
+    }
 }
 
 async fn lead(

@@ -13,13 +13,13 @@ use control::{
 };
 use gateway::{Clock, Gateway, Lookout, Metrics, Parts, Probe, RandomIds, SystemClock, Tasks};
 use policy::{
-    BackendKind, BackendSpec, Bound, Crossed, Digester, Draft, Grant, KeptRules, Live, ModelSpec, Snapshot,
-    Source,
+    BackendKind, BackendSpec, Bound, Crossed, Digester, Draft, Grant, Live, ModelSpec, Snapshot, Source,
+    TrafficSettings,
 };
 use store::directory::Kind;
 use store::{
-    Directory, Durability, Journal, JournalSettings, KeptResponses, Mover, MoverSettings, Store,
-    StoreOptions, VaultNotice,
+    AuditLog, Backups, Captures, Directory, Durability, Journal, JournalSettings, KeptResponses, Mover,
+    MoverSettings, Recorder, Store, StoreOptions, Vault, VaultNotice,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -93,7 +93,8 @@ pub(crate) async fn assemble(sources: Arc<Sources>, loaded: Loaded, demo: Demo) 
         journal,
         bindings: store.bindings,
         kept: store.kept,
-        kept_rules: settings.kept,
+        recorder: store.recorder,
+        traffic: settings.traffic(),
         digester: digester.clone(),
         crossings,
         tasks: tasks.clone(),
@@ -127,7 +128,7 @@ pub(crate) async fn assemble(sources: Arc<Sources>, loaded: Loaded, demo: Demo) 
         prober: Arc::new(Tester(Probe::new(client))),
         instances: Arc::new(instances::Kept(fleet.clone())),
         gate: Arc::new(gate),
-        records: Records { audit: store.audit, backups: store.backups, vault: store.vault, operator: None },
+        records: records(store.audit, store.backups, store.captures, store.vault),
     };
     Ok(Assembled {
         site: health::router(health.clone()).merge(control_site(admin, &tasks, &stop)),
@@ -143,6 +144,11 @@ pub(crate) async fn assemble(sources: Arc<Sources>, loaded: Loaded, demo: Demo) 
         stop,
         minted_admin_token: minted.map(|token| token.expose().to_owned()),
     })
+}
+
+/// What the admin API shows of what is kept, in the hands of whoever calls.
+fn records(audit: AuditLog, backups: Backups, captures: Captures, vault: Vault) -> Records {
+    Records { audit, backups, captures, vault, operator: None }
 }
 
 /// The client for all calls, whose idle connections are closed when their time has come.
@@ -245,7 +251,8 @@ struct Foundation {
     journal: Arc<Journal>,
     bindings: Vec<Bound>,
     kept: KeptResponses,
-    kept_rules: KeptRules,
+    recorder: Recorder,
+    traffic: TrafficSettings,
     digester: Digester,
     crossings: mpsc::Sender<Crossed>,
     tasks: Tasks,
@@ -253,12 +260,13 @@ struct Foundation {
 
 /// The data plane begins with an empty snapshot; the first real one is published before anybody can connect.
 fn start_gateway(foundation: Foundation) -> anyhow::Result<Arc<Gateway>> {
-    let Foundation { live, client, journal, bindings, kept, kept_rules, digester, crossings, tasks } =
+    let Foundation { live, client, journal, bindings, kept, recorder, traffic, digester, crossings, tasks } =
         foundation;
     let now = tokio::time::Instant::now().into_std();
     let mut draft = Draft::new(digester);
-    // Nothing that was kept may be lost to defaults before the first real snapshot.
-    draft.settings.kept = kept_rules;
+    // Nothing that was kept or captured may be lost to defaults before the first real snapshot.
+    draft.settings.kept = traffic.kept;
+    draft.settings.captures = traffic.captures;
     let empty = Snapshot::build(draft, &live, 0, now)
         .map_err(|problems| anyhow::anyhow!("an empty snapshot has problems: {problems:?}"))?;
     let parts = Parts {
@@ -268,6 +276,7 @@ fn start_gateway(foundation: Foundation) -> anyhow::Result<Arc<Gateway>> {
         journal,
         bindings,
         kept,
+        recorder,
         metrics: Arc::new(Metrics::new()),
         clock: Arc::new(SystemClock),
         ids: Arc::new(RandomIds),

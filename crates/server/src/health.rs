@@ -151,6 +151,7 @@ async fn metrics(Given(state): Given<State>, headers: HeaderMap) -> Response {
             .into_response();
     }
     state.gateway.metrics().note_instances(crate::instances::gauges(&state.fleet));
+    state.gateway.metrics().note_captures_lost(state.gateway.captures_lost());
     let text = state.gateway.metrics().encode(&state.status(), state.gateway.journal().lag());
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     ([(header::CONTENT_TYPE, kind)], text).into_response()

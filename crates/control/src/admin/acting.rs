@@ -6,7 +6,7 @@ mod tests;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use store::audit::{AuditLog, Author};
-use store::{Backups, Vault};
+use store::{Backups, Captures, Vault};
 
 use super::AdminState;
 use super::actor::Actor;
@@ -19,6 +19,8 @@ pub struct Records {
     pub audit: AuditLog,
     /// Copies of the database.
     pub backups: Backups,
+    /// Requests that were captured.
+    pub captures: Captures,
     /// Secrets.
     pub vault: Vault,
     /// In whose hands every call is, where the API is called by function and not over a network.

@@ -205,6 +205,7 @@ fn bodies() -> Map<String, Value> {
     generator.subschema_for::<file::Prices>();
     generator.subschema_for::<body::AliasBody>();
     generator.subschema_for::<file::ProcessAccount>();
+    generator.subschema_for::<body::CaptureRuleBody>();
     let mut schemas = generator.take_definitions(true);
     for (name, patch) in [
         ("Backend", "BackendPatch"),

@@ -110,7 +110,7 @@ pub(super) fn after(cursor: Option<&str>) -> Result<Option<Cursor>, Refusal> {
 }
 
 /// `503`, or all of `5xx`.
-fn statuses(text: &str) -> Result<std::ops::RangeInclusive<u16>, Refusal> {
+pub(super) fn statuses(text: &str) -> Result<std::ops::RangeInclusive<u16>, Refusal> {
     let class = text.strip_suffix("xx").and_then(|class| class.parse::<u16>().ok());
     match (class, text.parse::<u16>()) {
         (Some(class @ 1..=5), _) => Ok(class * 100..=class * 100 + 99),

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod budgets;
+mod captures;
 mod hostile;
 mod prices;
 mod resources;

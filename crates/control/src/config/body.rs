@@ -1,7 +1,10 @@
 //! Reads what an API call or the directory says of a backend or a key, by the same rules as the file; it never
 //! resolves `${VAR}` or `file:`, which would let a caller read the host.
 
-use policy::{BackendSpec, BudgetSpec, Deadlines, KeyLimits, KeySecret, KeySpec, Secret, Source, TeamSpec};
+use policy::{
+    BackendSpec, BudgetSpec, CaptureSpec, Deadlines, KeyLimits, KeySecret, KeySpec, Secret, Source, TeamSpec,
+    Timestamp,
+};
 use serde_json::Value as Json;
 use store::directory::StoredSpec;
 
@@ -68,6 +71,20 @@ shape! {
     pub(crate) struct RotateBody {
         /// How long the old secret stays valid. Default: 0s.
         pub grace: Option<Span<0, { 90 * 86_400_000 }>>,
+    }
+}
+
+shape! {
+    /// What an API call says of requests to capture: those of a key, those for a model, or, where it names neither, all.
+    pub(crate) struct CaptureRuleBody {
+        /// The key whose requests are captured.
+        pub key: Option<Name>,
+        /// The model, by any name that is asked for.
+        pub model: Option<ModelName>,
+        /// When it ends; this or `lasts`.
+        pub until: Option<Moment>,
+        /// How long it goes on; this or `until`.
+        pub lasts: Option<Span<1000, { 7 * 86_400_000 }>>,
     }
 }
 
@@ -149,6 +166,22 @@ pub(crate) fn stored_alias(stored: &StoredSpec) -> Result<Vec<String>, Report> {
         fields.insert("name".to_owned(), Json::String(stored.name.clone()));
     }
     bind::<AliasBody>(&Place::Stored, &body.to_string()).map(|(typed, _)| typed.targets())
+}
+
+/// Reads a rule of what to capture.
+pub(crate) fn capture_rule_body(text: &str) -> Result<CaptureRuleBody, Report> {
+    bind(&Place::Request, text).map(|(typed, _)| typed)
+}
+
+/// A rule of the directory as a snapshot needs it.
+pub(crate) fn stored_capture_rule(stored: &StoredSpec) -> Result<CaptureSpec, Report> {
+    let (typed, _) = bind::<CaptureRuleBody>(&Place::Stored, &stored.spec.to_string())?;
+    Ok(CaptureSpec {
+        key: typed.key.map(|key| key.as_str().to_owned()),
+        model: typed.model.map(|model| model.0),
+        // One without an end would go on for ever; none can be made, and none is believed.
+        until: typed.until.map_or(Timestamp(0), |until| until.0),
+    })
 }
 
 /// Reads an admin token.

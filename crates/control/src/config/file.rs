@@ -74,6 +74,8 @@ shape! {
         pub streams: Option<Streams>,
         /// How responses are kept for backends that keep none.
         pub responses: Option<Responses>,
+        /// What is kept of requests that somebody asked to capture; which those are, the API is told.
+        pub captures: Option<Captures>,
         /// How receipts are kept.
         pub ledger: Option<Ledger>,
         /// How long single requests are kept.
@@ -256,6 +258,18 @@ shape! {
         pub kept_for: Option<Span<0, { 30 * DAY }>>,
         /// What they may take in memory together; the oldest give way. Default: 64MiB.
         pub kept_bytes: Option<Size<MIB, { 16 * GIB }>>,
+    }
+}
+
+shape! {
+    /// What is kept of requests that somebody asked to capture.
+    pub struct Captures {
+        /// What is kept of each body, of the request and of the answer. Default: 1MiB.
+        pub body_max: Option<Size<1024, { 16 << 20 }>>,
+        /// How long a capture is kept. Default: 7d.
+        pub keep_for: Option<Span<MINUTE, { 366 * DAY }>>,
+        /// What all of them may take on the disk; the oldest give way. Default: 1GiB.
+        pub bytes_max: Option<Size<MIB, { 1024 * GIB }>>,
     }
 }
 

@@ -7,9 +7,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use policy::{
-    AdaptiveSettings, AffinityRules, BackendSpec, BreakerRules, BudgetSpec, CooldownRules, Deadlines,
-    HedgeRules, KeptRules, KeySpec, PoolSpec, ProbeRules, QueuePolicy, RateWindow, Secret, Source, Spill,
-    Strategy, TeamSpec, TrafficSettings,
+    AdaptiveSettings, AffinityRules, BackendSpec, BreakerRules, BudgetSpec, CaptureLimits, CooldownRules,
+    Deadlines, HedgeRules, KeptRules, KeySpec, PoolSpec, ProbeRules, QueuePolicy, RateWindow, Secret, Source,
+    Spill, Strategy, TeamSpec, TrafficSettings,
 };
 use store::{MasterKeySource, Retention};
 
@@ -108,6 +108,8 @@ pub struct Settings {
     pub streams: Streams,
     /// How responses are kept for backends that keep none.
     pub kept: KeptRules,
+    /// What is kept of captured requests.
+    pub captures: CaptureLimits,
     /// What a receipt survives.
     pub durability: Durability,
     /// How far the journal may grow.
@@ -242,6 +244,7 @@ impl Settings {
             keepalive: streaming::keepalive(file.keepalive.as_ref()),
             streams: streaming::streams(file.streams.as_ref()),
             kept: streaming::kept(file.responses.as_ref()),
+            captures: streaming::captures(file.captures.as_ref()),
             durability: ledger.and_then(|ledger| ledger.durability).unwrap_or(Durability::Process),
             journal_bytes_max: ledger
                 .and_then(|ledger| ledger.journal_bytes_max)
@@ -300,6 +303,7 @@ impl Settings {
             keepalive: self.keepalive.rules(),
             resume: self.streams.resumable.then_some(self.streams.resume),
             kept: self.kept,
+            captures: self.captures,
             ..TrafficSettings::default()
         }
     }

@@ -116,12 +116,7 @@ impl Rows<'_> {
         for (endpoint, interval) in &settings.keepalive.endpoints {
             self.add(Path::dotted("keepalive.endpoints").then(endpoint.as_str()), time(*interval));
         }
-        self.scalar("streams.resumable", settings.streams.resumable);
-        self.scalar("streams.buffer", size_text(settings.streams.resume.buffer_bytes as u64));
-        self.scalar("streams.grace", time(settings.streams.resume.grace));
-        self.scalar("streams.resumable_max", settings.streams.resume.streams_max);
-        self.scalar("responses.kept_for", time(settings.kept.time));
-        self.scalar("responses.kept_bytes", size_text(settings.kept.bytes_max as u64));
+        self.keeping(settings);
         self.scalar("prices_file", format!("{} prices", settings.prices.len()));
         if let Some(alerts) = &settings.alerts {
             self.scalar("alerts.webhook", alerts.webhook.masked());
@@ -133,6 +128,19 @@ impl Rows<'_> {
         self.scalar("records.rows_max", or_none(settings.retention.rows_max));
         self.scalar("backups.daily", settings.backups.daily);
         self.scalar("backups.retention_days", settings.backups.retention_days());
+    }
+
+    /// What is kept of streams, responses and captured requests.
+    fn keeping(&mut self, settings: &Settings) {
+        self.scalar("streams.resumable", settings.streams.resumable);
+        self.scalar("streams.buffer", size_text(settings.streams.resume.buffer_bytes as u64));
+        self.scalar("streams.grace", time(settings.streams.resume.grace));
+        self.scalar("streams.resumable_max", settings.streams.resume.streams_max);
+        self.scalar("responses.kept_for", time(settings.kept.time));
+        self.scalar("responses.kept_bytes", size_text(settings.kept.bytes_max as u64));
+        self.scalar("captures.body_max", size_text(settings.captures.body_bytes_max as u64));
+        self.scalar("captures.keep_for", time(settings.captures.age_max));
+        self.scalar("captures.bytes_max", size_text(settings.captures.bytes_max));
     }
 
     fn pacing(&mut self, settings: &Settings) {

@@ -1,8 +1,9 @@
-//! What a checked file means for silent and for lost connections; it never decides what becomes of them.
+//! What a checked file means for silent and for lost connections, and for what is kept of answers; it never decides what
+//! becomes of them.
 
 use std::time::Duration;
 
-use policy::{KeepaliveRules, KeptRules, ResumeRules};
+use policy::{CaptureLimits, KeepaliveRules, KeptRules, ResumeRules};
 
 use super::file;
 
@@ -61,6 +62,17 @@ pub(crate) fn kept(typed: Option<&file::Responses>) -> KeptRules {
         bytes_max: typed
             .and_then(|r| r.kept_bytes)
             .map_or(default.bytes_max, |size| usize::try_from(size.0).unwrap_or(usize::MAX)),
+    }
+}
+
+pub(crate) fn captures(typed: Option<&file::Captures>) -> CaptureLimits {
+    let default = CaptureLimits::default();
+    CaptureLimits {
+        body_bytes_max: typed
+            .and_then(|c| c.body_max)
+            .map_or(default.body_bytes_max, |size| usize::try_from(size.0).unwrap_or(usize::MAX)),
+        age_max: typed.and_then(|c| c.keep_for).map_or(default.age_max, |span| span.0),
+        bytes_max: typed.and_then(|c| c.bytes_max).map_or(default.bytes_max, |size| size.0),
     }
 }
 

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use policy::{
-    BackendSpec, BudgetOf, BudgetSpec, Digest, Draft, KeySecret, KeySpec, PriceBook, TeamSpec, Timestamp,
-    vendor_named, vendor_of_host,
+    BackendSpec, BudgetOf, BudgetSpec, CaptureSpec, Digest, Draft, KeySecret, KeySpec, PriceBook, TeamSpec,
+    Timestamp, vendor_named, vendor_of_host,
 };
 use serde_json::{Map, Value};
 use store::directory::{Kind, StoredBackend, StoredKey, StoredSpec};
@@ -26,6 +26,7 @@ pub(crate) struct Gathered {
     pub(crate) budgets: Vec<StoredSpec>,
     pub(crate) prices: Vec<StoredSpec>,
     pub(crate) aliases: Vec<StoredSpec>,
+    pub(crate) capture_rules: Vec<StoredSpec>,
 }
 
 impl Gathered {
@@ -38,7 +39,8 @@ impl Gathered {
         let budgets = directory.specs(Kind::Budget).await?;
         let prices = directory.specs(Kind::Price).await?;
         let aliases = directory.specs(Kind::Alias).await?;
-        Ok(Self { changes, backends, keys, teams, budgets, prices, aliases })
+        let capture_rules = directory.specs(Kind::CaptureRule).await?;
+        Ok(Self { changes, backends, keys, teams, budgets, prices, aliases, capture_rules })
     }
 
     /// Adds the stored backends.
@@ -87,6 +89,18 @@ impl Gathered {
                 Err(report) => left_out.push(format!("alias {}: {report}", stored.name)),
             }
         }
+    }
+
+    /// The rules of what to capture that hold now.
+    pub(crate) fn captures(&self, now: Timestamp, left_out: &mut Vec<String>) -> Vec<CaptureSpec> {
+        let mut specs = Vec::new();
+        for stored in &self.capture_rules {
+            match body::stored_capture_rule(stored) {
+                Ok(spec) => specs.extend(Some(spec).filter(|spec| spec.until > now)),
+                Err(report) => left_out.push(format!("capture rule {}: {report}", stored.name)),
+            }
+        }
+        specs
     }
 
     /// Adds the stored keys. One of a team that is gone is left out: without it, it could do more than was meant.
@@ -153,12 +167,15 @@ impl Gathered {
         }
     }
 
-    /// When time alone changes what is in force: the next former secret stops counting, or the next price begins.
+    /// When time alone changes what is in force: the next former secret stops counting, the next price begins, or the next
+    /// rule of what to capture ends.
     pub(crate) fn changes_at(&self, of_file: &[PriceEntry], now: Timestamp) -> Option<Timestamp> {
         let ends = self.keys.iter().filter_map(|key| split_former(&key.limits).1).map(|former| former.until);
         let stored = self.prices.iter().filter_map(|one| body::stored_price(one).ok()?.since);
         let begin = of_file.iter().filter_map(|entry| entry.since).chain(stored);
-        ends.chain(begin).filter(|at| *at > now).min()
+        let over =
+            self.capture_rules.iter().filter_map(|rule| Some(body::stored_capture_rule(rule).ok()?.until));
+        ends.chain(begin).chain(over).filter(|at| *at > now).min()
     }
 }
 

@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use http::{Request, request::Parts};
 use hyper::body::Incoming;
-use policy::{TicketId, Timestamp};
+use policy::{Key, TicketId, Timestamp};
 use protocol::Dialect;
 use tokio::time::Instant;
 
@@ -12,6 +12,7 @@ use crate::{
     gateway::Gateway,
     identity::Stamp,
     routes::{Destination, Operation},
+    tape::{Beginning, Tape},
     view::View,
 };
 
@@ -28,6 +29,8 @@ pub(crate) struct Arrival {
     pub(super) tail_start: usize,
     pub(super) head: Parts,
     pub(super) view: Arc<View>,
+    /// What captures it, where a rule asks for that.
+    pub(super) tape: Option<Arc<Tape>>,
 }
 
 /// Takes the view once: a reload never changes a request in flight.
@@ -65,11 +68,27 @@ pub(super) fn accept(
         tail_start: destination.tail_start,
         head,
         view: gateway.view(),
+        tape: None,
     };
     (arrival, body)
 }
 
 impl Arrival {
+    /// What captures a request of that key from here on.
+    pub(super) fn capture(&self, gateway: &Gateway, key: &Key) -> Option<Arc<Tape>> {
+        let beginning = Beginning {
+            ticket: self.ticket,
+            at: self.wall,
+            stamp: &self.stamp,
+            key,
+            view: &self.view,
+            method: &self.head.method,
+            uri: &self.head.uri,
+            headers: &self.head.headers,
+        };
+        Tape::begin(&gateway.recorder, &beginning)
+    }
+
     /// The path behind the version.
     pub(super) fn tail(&self) -> &str {
         self.head.uri.path().get(self.tail_start..).unwrap_or_default()

@@ -15,7 +15,10 @@ use super::{
     decode::{Ask, Payload},
     route::Lease,
 };
-use crate::refusal::{Passed, Refusal};
+use crate::{
+    refusal::{Passed, Refusal},
+    tape::Tape,
+};
 pub(super) use outgoing::DROPPED;
 use outgoing::Outgoing;
 pub(crate) use passage::Passage;
@@ -147,7 +150,11 @@ pub(super) async fn answer(ask: &Ask, sending: Sending) -> Result<Reply, Failed>
         deadlines: lease.serving.deadlines,
         started: ask.at,
     };
-    let mut reply = match lease.client().call(lease.endpoint(), call).await {
+    let called = lease.client().call(lease.endpoint(), call).await;
+    if let Some(tape) = &ask.tape {
+        tell(tape, &lease, &called);
+    }
+    let mut reply = match called {
         Ok(answer) => commit::commit(ask, lease, answer).await?,
         Err(failure) => return Err(Failed::before_sending(lease, failure)),
     };
@@ -158,6 +165,18 @@ pub(super) async fn answer(ask: &Ask, sending: Sending) -> Result<Reply, Failed>
         reply.headers.insert(DROPPED.clone(), dropped);
     }
     Ok(reply)
+}
+
+/// What a capture tells of an attempt.
+fn tell(tape: &Tape, lease: &Lease, called: &Result<Answer, Failure>) {
+    let backend = &lease.serving.backend.name;
+    match called {
+        Ok(answer) => {
+            let head = (answer.status.as_u16(), &answer.headers);
+            tape.answered(backend, head, |value| lease.is_quoted_in(value));
+        }
+        Err(failure) => tape.failed(backend, failure.kind.name()),
+    }
 }
 
 /// Closes a failed attempt, and says whether another may be made.

@@ -32,6 +32,7 @@ use crate::{
     inbound::{self, Limits, Passing, Upload},
     refusal::{Code, Refusal},
     routes::{self, Operation},
+    tape::Tape,
     view::View,
 };
 pub(super) use keeping::Minting;
@@ -94,6 +95,8 @@ pub(crate) struct Ask {
     pub(super) is_debug: bool,
     /// What has gone out before the answer.
     pub(super) commitment: Commitment,
+    /// What captures it, where a rule asks for that.
+    pub(super) tape: Option<Arc<Tape>>,
 }
 
 /// How the events of a stream reach the client.
@@ -335,7 +338,7 @@ impl Door<'_> {
                 Method::POST => {
                     let limits = self.limits(&arrival);
                     let (_model, passing) = inbound::peek_form(body, &arrival.head.headers, limits).await?;
-                    Payload::Opaque(Some(passing))
+                    Payload::Opaque(Some(passing.taped(arrival.tape.clone())))
                 }
                 _ => Payload::Empty,
             };
@@ -349,6 +352,7 @@ impl Door<'_> {
             return Ok(self.ask(arrival, Payload::Json { body, outline: outline.into() }, route));
         }
         let (model, passing) = inbound::peek_form(body, &arrival.head.headers, self.limits(&arrival)).await?;
+        let passing = passing.taped(arrival.tape.clone());
         let route = self.route_or_default(&arrival, model.as_deref())?;
         Ok(self.ask(arrival, Payload::Opaque(Some(passing)), route))
     }
@@ -387,6 +391,9 @@ impl Door<'_> {
     }
 
     fn route(&self, arrival: &Arrival, asked: &str) -> Result<Arc<Route>, Refusal> {
+        if let Some(tape) = &arrival.tape {
+            tape.asks_for(asked);
+        }
         // Some backends have the model in their path, and some take any name.
         if routes::climbs(asked) {
             return Err(Refusal::new(Code::INVALID_REQUEST, "This is no name of a model.").about("model"));
@@ -408,7 +415,11 @@ impl Door<'_> {
     }
 
     async fn read(&self, arrival: &Arrival, body: Incoming) -> Result<Bytes, Refusal> {
-        inbound::read_whole(body, &arrival.head.headers, self.limits(arrival)).await
+        let body = inbound::read_whole(body, &arrival.head.headers, self.limits(arrival)).await?;
+        if let Some(tape) = &arrival.tape {
+            tape.request(&body);
+        }
+        Ok(body)
     }
 
     /// The tightest of the gateway's limit for this kind of body and the key's own.
@@ -423,6 +434,9 @@ impl Door<'_> {
     }
 
     fn ask(&self, arrival: Arrival, payload: Payload, route: Arc<Route>) -> Ask {
+        if let Some(tape) = &arrival.tape {
+            tape.leads_to(&route);
+        }
         Ask {
             path: forward::path(arrival.tail(), arrival.head.uri.query()),
             is_debug: arrival.head.headers.get("x-lockgate-debug").is_some_and(|value| value == "1"),
@@ -451,6 +465,7 @@ impl Door<'_> {
             affinity: None,
             estimate: Estimate::default(),
             commitment: Commitment::default(),
+            tape: arrival.tape,
         }
     }
 }

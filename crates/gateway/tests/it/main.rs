@@ -1,6 +1,7 @@
 //! The data plane on real sockets, with a real store and a provider that does what its script says; by feature and promise.
 
 mod answers;
+mod captures;
 mod dialects;
 mod disconnects;
 mod hedging;

@@ -15,7 +15,7 @@ use policy::{
 };
 use serde_json::{Value, json};
 use store::ledger::{ReceiptDetail, UsageSums};
-use store::{Journal, JournalSettings, Ledger, Mover, MoverSettings, Store, StoreOptions};
+use store::{Captures, Journal, JournalSettings, Ledger, Mover, MoverSettings, Store, StoreOptions};
 use tempfile::TempDir;
 use testkit::{ScriptedProvider, TestClient};
 use tokio::sync::watch;
@@ -46,6 +46,7 @@ pub(crate) struct Scene {
     pub(crate) live: Arc<Live>,
     pub(crate) journal: Arc<Journal>,
     pub(crate) ledger: Ledger,
+    pub(crate) captures: Captures,
     pub(crate) tasks: Tasks,
     pub(crate) address: SocketAddr,
     stop: watch::Sender<bool>,
@@ -131,7 +132,7 @@ impl Plan {
     /// Opens the store, starts the data plane and listens.
     pub(crate) async fn start(self) -> Scene {
         let folder = tempfile::tempdir().expect("a folder");
-        let Store { mover, journal, ledger, kept, .. } =
+        let Store { mover, journal, ledger, kept, captures, recorder, .. } =
             Store::open(folder.path(), self.store).expect("the store opens");
         let (journal, live, tasks) = (Arc::new(journal), Arc::new(Live::new()), Tasks::default());
         let snapshot = Snapshot::build(self.draft, &live, 1, Instant::now().into_std()).expect("a snapshot");
@@ -143,6 +144,7 @@ impl Plan {
             journal: journal.clone(),
             bindings: self.bindings,
             kept,
+            recorder,
             metrics: Arc::new(Metrics::new()),
             clock: Arc::new(StoppedClock),
             ids: Arc::new(CountedIds::default()),
@@ -156,7 +158,7 @@ impl Plan {
         let door = Arc::new(Door(gateway.clone()));
         let listening = gateway::listen(listener, door, self.connections, tasks.clone(), stop.subscribe());
         tasks.spawn("listener", listening);
-        Scene { mover, gateway, live, journal, ledger, tasks, address, stop, folder }
+        Scene { mover, gateway, live, journal, ledger, captures, tasks, address, stop, folder }
     }
 }
 

@@ -123,6 +123,7 @@ impl Desk {
             records: Records {
                 audit: tools.audit,
                 backups: tools.backups,
+                captures: tools.captures,
                 vault: tools.vault,
                 operator: Some(operator(place)),
             },

@@ -66,6 +66,9 @@ pub(super) async fn drain(assembled: Assembled, mut requests: Requests) -> anyho
         if !gateway.kept_written(FLUSH_LIMIT) {
             tracing::warn!("some responses were not written; the next start will not know them");
         }
+        if !gateway.captures_written(FLUSH_LIMIT) {
+            tracing::warn!("some captures were not written, and are lost");
+        }
         mover.flush(FLUSH_LIMIT)
     });
     let flushed = flushed.await?;

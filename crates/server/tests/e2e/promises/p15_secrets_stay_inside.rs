@@ -375,6 +375,38 @@ async fn change_all(seen: &mut Seen, admin: &TestClient) -> String {
     token
 }
 
+/// Captures whatever comes from now on.
+async fn capture_all(admin: &TestClient) {
+    let ruled = admin.post("/api/admin/captures/rules", &json!({"lasts": "1h"})).await.expect("an answer");
+    assert_eq!(ruled.status, 201);
+}
+
+/// Reads everything that was captured, heads, bodies and attempts.
+async fn read_captures(seen: &mut Seen, client: &TestClient, admin: &TestClient) {
+    let shown_twice = client.clone().with_header("x-api-key", GATEWAY_KEY).with_header("cookie", IN_FILE);
+    let path = format!("{CHAT}?key={GATEWAY_KEY}");
+    shown_twice.post(&path, &ask("m0", &json!(false))).await.expect("an answer");
+    let mut cursor = String::new();
+    let mut count = 0;
+    loop {
+        let path = format!("/api/admin/captures?limit=50{cursor}");
+        let page = admin.get(&path).await.expect("an answer").json().await.expect("JSON");
+        for capture in page["captures"].as_array().into_iter().flatten() {
+            let id = capture["id"].as_str().unwrap_or_default();
+            let shown = admin.get(&format!("/api/admin/captures/{id}")).await.expect("an answer");
+            assert_eq!(shown.status, 200, "{capture}");
+            seen.answer(&format!("capture {id}"), shown).await;
+            count += 1;
+        }
+        seen.0.push(("the captures".to_owned(), page.to_string().into_bytes()));
+        match page["next"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    assert!(count > 100, "only {count} requests were captured");
+}
+
 /// Requests that carry secrets where they do not belong.
 async fn misplace(seen: &mut Seen, gateway: &TestGateway) {
     let not_quite = format!("{GATEWAY_KEY}x");
@@ -405,6 +437,7 @@ async fn p15_no_secret_is_in_anything_that_is_written() {
     add_account(&mut seen, &admin).await;
     let made = add_key(&admin).await;
     let client = gateway.client().with_key(GATEWAY_KEY);
+    capture_all(&admin).await;
     for (provider, id, model, secret, header) in [
         (&providers[0], "b0", "m0", IN_FILE, "authorization"),
         (&providers[0], "b0", "m0", IN_HEADER, "x-team"),
@@ -418,6 +451,7 @@ async fn p15_no_secret_is_in_anything_that_is_written() {
     assert_ne!(answer.status, 401, "the key that was made is known");
     seen.answer("an answer for the key that was made", answer).await;
     misplace(&mut seen, &gateway).await;
+    read_captures(&mut seen, &client, &admin).await;
     read_all(&mut seen, &gateway, &admin, &backend).await;
     run_commands(&mut seen, &gateway, &admin).await;
     let token = change_all(&mut seen, &admin).await;
