@@ -274,6 +274,38 @@ const cases = {
     await page.getByTestId("explanation").getByText("main").first().waitFor();
   },
 
+  async a_request_is_captured_shown_and_deleted() {
+    await go("captures");
+    await button("Capture something").click();
+    await field("Its name").fill("app");
+    await accessible("a rule");
+    await dialog().getByRole("button", { name: "Capture", exact: true }).click();
+    await page.getByText("Key app").waitFor();
+    const answer = await chat("m");
+    check((await answer.text()).includes("[DONE]"), answer.status);
+    const id = answer.headers.get("x-request-id");
+    await page.getByText(id).waitFor();
+    await page.locator("tbody button.name").first().click();
+    await page.getByTestId("capture").getByText("one two three").first().waitFor();
+    await page.getByTestId("capture").getByText("[DONE]").waitFor();
+    await dialog().getByText(/\d headers/).first().click();
+    await dialog().getByText("[hidden]").first().waitFor();
+    check(!(await page.content()).includes(secret), "the key is shown");
+    await accessible("a capture");
+    const receipt = () => fetch(`${SITE}/api/admin/requests/${id}`, { headers: { authorization: `Bearer ${ADMIN_TOKEN}` } });
+    await until("its receipt is in the ledger", async () => (await receipt()).ok);
+    await dialog().getByText("Show the request").click();
+    await dialog().getByText("Timeline").waitFor();
+    await dialog().getByRole("button", { name: "Show the capture" }).click();
+    await page.getByTestId("capture").waitFor();
+    await page.keyboard.press("Escape");
+    await page.getByRole("button", { name: "Delete the capture" }).first().click();
+    await dialog().getByRole("button", { name: "Delete", exact: true }).click();
+    await page.getByText("Nothing is captured", { exact: true }).waitFor();
+    await button("End now").click();
+    await page.getByText("Captured now").waitFor({ state: "detached" });
+  },
+
   async a_cooldown_is_counted_down() {
     await addBackend("limited", LIMITED_URL, "slow");
     const answer = chat("slow");

@@ -1,9 +1,11 @@
 // One request: its figures, its timeline from arrival to end with every attempt, and what it cost.
 import { html, useEffect, useRef } from '../../lib.js';
+import { may } from '../../state/api.js';
 import { useResource } from '../../state/resource.js';
+import { go } from '../../state/route.js';
 import { bytes, count, exactly, money, span, tokensIn } from '../../text/format.js';
 import { say, t } from '../../text/text.js';
-import { Badge, Copy } from '../../ui/controls.js';
+import { Badge, Button, Copy } from '../../ui/controls.js';
 import { Dialog } from '../../ui/dialog.js';
 import { Shown } from '../../ui/states.js';
 import { OUTCOME_TONES } from '../requests.js';
@@ -13,7 +15,9 @@ import { Explanation } from './explain.js';
 /** @param {{id: string, onClose: () => void}} props */
 export function RequestDetails({ id, onClose }) {
   const found = useResource(`/admin/requests/${encodeURIComponent(id)}`);
-  return html`<${Dialog} title=${t('Request')} about=${html`<code>${id}</code>`} kind="sheet" onClose=${onClose} foot=${html`<${Copy} text=${id} label=${t('Copy id')} />`}>
+  const captured = useResource(may('admin') ? `/admin/captures?limit=1&request_id=${encodeURIComponent(id)}` : null).value?.captures[0];
+  const foot = html`${captured && html`<${Button} icon="captures" onClick=${() => go(`/captures?open=${captured.id}`)}>${t('Show the capture')}<//>`}<${Copy} text=${id} label=${t('Copy id')} />`;
+  return html`<${Dialog} title=${t('Request')} about=${html`<code>${id}</code>`} kind="sheet" onClose=${onClose} foot=${foot}>
     <${Shown} of=${found} lines=${10}>${(/** @type {any} */ receipt) => html`<${Story} receipt=${receipt} />`}<//><//>`;
 }
 

@@ -96,6 +96,15 @@ export const HOT = [
     ],
   },
   {
+    title: 'Capturing',
+    about: 'What is kept of requests that a rule asks to capture.',
+    settings: [
+      { path: 'captures.body_max', label: 'Of each body at most', kind: 'size' },
+      { path: 'captures.keep_for', label: 'Kept for', kind: 'span' },
+      { path: 'captures.bytes_max', label: 'All together at most', kind: 'size' },
+    ],
+  },
+  {
     title: 'Probing',
     about: 'When idle backends are asked how they are.',
     settings: [
