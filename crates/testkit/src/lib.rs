@@ -15,7 +15,7 @@ pub use disk::{run_on_small_disk, small_disk};
 pub use gateway::{GatewaySettings, Ready, TestGateway};
 pub use ledger::{AttemptLine, LedgerRead, ReceiptLine, Sums};
 pub use provider::{
-    Behaviour, Count, Ending, Framing, Pace, ProviderSettings, Rate, Received, ScriptedProvider, Transport,
-    refused_address,
+    Asked, Behaviour, Count, Ending, Framing, Pace, ProviderSettings, Rate, Received, ScriptedProvider,
+    Transport, refused_address,
 };
 pub use still::StillClock;

@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 pub use self::behaviour::{Answering, Behaviour, Ending, Framing, Newline, Pace, Step, UsageShown};
@@ -90,10 +90,36 @@ struct Script {
     queue: VecDeque<Behaviour>,
     otherwise: Behaviour,
     limit: Option<limiter::Bucket>,
+    /// Who says how requests are met, in place of all of the above.
+    hand: Option<mpsc::UnboundedSender<Asked>>,
     received: Vec<Received>,
     /// How many of them `next_request` has handed out.
     handed_out: usize,
     count: Count,
+}
+
+/// A request whose sender waits to be met by hand; dropped, it is met as one that the script knows nothing about.
+#[derive(Debug)]
+pub struct Asked {
+    /// What came in.
+    pub request: Received,
+    answer: oneshot::Sender<Behaviour>,
+}
+
+impl Asked {
+    /// Meets it.
+    pub fn meet(self, behaviour: Behaviour) {
+        // Its sender may have left.
+        drop(self.answer.send(behaviour));
+    }
+}
+
+/// How a request is met.
+pub(crate) enum Met {
+    /// As was said before it came.
+    By(Box<Behaviour>),
+    /// As somebody is going to say.
+    ByHand(oneshot::Receiver<Behaviour>),
 }
 
 impl ScriptedProvider {
@@ -117,6 +143,7 @@ impl ScriptedProvider {
                 queue: VecDeque::new(),
                 otherwise: Behaviour::healthy(),
                 limit: None,
+                hand: None,
                 received: Vec::new(),
                 handed_out: 0,
                 count: Count::default(),
@@ -181,6 +208,14 @@ impl ScriptedProvider {
         self
     }
 
+    /// Gives each request that comes in from now on to whoever holds what is returned, in place of the script: it may
+    /// take its time, and decide when it knows more.
+    pub fn by_hand(&self) -> mpsc::UnboundedReceiver<Asked> {
+        let (hand, asked) = mpsc::unbounded_channel();
+        self.stage.script().hand = Some(hand);
+        asked
+    }
+
     /// Lets `chunks` more chunks out of the paced answers.
     pub fn step(&self, chunks: usize) {
         self.stage.pace.step(chunks);
@@ -223,7 +258,7 @@ impl Stage {
     }
 
     /// Takes a request in and says how it is met.
-    pub(crate) fn meet(&self, request: &Received) -> Behaviour {
+    pub(crate) fn meet(&self, request: &Received) -> Met {
         let mut script = self.script();
         if !self.forgetful {
             script.received.push(request.clone());
@@ -233,17 +268,22 @@ impl Stage {
             && request.header("authorization") != Some(&format!("Bearer {key}"))
             && ["x-api-key", "x-goog-api-key", "api-key"].iter().all(|name| request.header(name) != Some(key))
         {
-            return Behaviour::error(401, "Incorrect API key provided");
+            return Met::By(Box::new(Behaviour::error(401, "Incorrect API key provided")));
+        }
+        if let Some(hand) = &script.hand {
+            let (answer, waits) = oneshot::channel();
+            // A hand that is gone has dropped the answer with what was sent.
+            drop(hand.send(Asked { request: request.clone(), answer }));
+            script.count.accepted += 1;
+            return Met::ByHand(waits);
         }
         if let Some(wait) = script.limit.as_mut().and_then(limiter::Bucket::refusal) {
             script.count.refused += 1;
-            return Behaviour::rate_limited(wait);
+            return Met::By(Box::new(Behaviour::rate_limited(wait)));
         }
         script.count.accepted += 1;
-        match script.queue.pop_front() {
-            Some(behaviour) => behaviour,
-            None => script.otherwise.clone(),
-        }
+        let behaviour = script.queue.pop_front();
+        Met::By(Box::new(behaviour.unwrap_or_else(|| script.otherwise.clone())))
     }
 
     /// Books a connection.

@@ -15,7 +15,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::behaviour::{Behaviour, Step};
 use super::received::{Arrived, Gone, Received};
-use super::{Stage, control};
+use super::{Met, Stage, control};
 
 const HEADERS_MAX: usize = 128;
 
@@ -123,14 +123,17 @@ impl<L: Line> Talk<L> {
                 self.line.write_all(&answer).await?;
                 continue;
             }
-            let behaviour = self.stage.meet(&request);
+            let met = self.stage.meet(&request);
             let broken = request.arrived == Arrived::BrokenOff;
             let mut told = Told::default();
             if broken {
                 request.fate.send_replace(Some(told.gone(Leaving::Early)));
                 return Ok(());
             }
-            let next = self.act(&behaviour, &request, &mut told).await;
+            let next = match self.behaviour(met).await {
+                Ok(behaviour) => self.act(&behaviour, &request, &mut told).await,
+                Err(gone) => Err(gone),
+            };
             let leaving = if next.is_err() { Leaving::Early } else { Leaving::AtTheEnd };
             request.fate.send_replace(Some(told.gone(leaving)));
             match next? {
@@ -139,6 +142,17 @@ impl<L: Line> Talk<L> {
             }
         }
         Ok(())
+    }
+
+    /// How a request is met, once that is known.
+    async fn behaviour(&mut self, met: Met) -> io::Result<Behaviour> {
+        let waits = match met {
+            Met::By(behaviour) => return Ok(*behaviour),
+            Met::ByHand(waits) => waits,
+        };
+        let mut said = None;
+        self.unless_gone(async { said = waits.await.ok() }).await?;
+        Ok(said.unwrap_or_else(|| Behaviour::error(500, "Nobody says how this is met")))
     }
 
     /// The next request, whole or broken off; `None` when the client is done.

@@ -182,3 +182,23 @@ async fn gates_are_separate() {
     one.step(1);
     assert_eq!(first.event().await.expect("an event").expect("whole"), "data: 1\n\n");
 }
+
+#[tokio::test]
+async fn a_hand_meets_what_comes_after_it_was_asked_for() {
+    let provider = ScriptedProvider::start().await;
+    let mut asked = provider.by_hand();
+    provider.then(Behaviour::error(500, "the script plays no part"));
+    for status in [200, 429, 503] {
+        let met = async {
+            let asked = asked.recv().await.expect("a request");
+            assert_eq!(asked.request.json()["model"], "m");
+            asked.meet(Behaviour::json(status, &json!({})));
+        };
+        let (client, body) = (client(&provider), ask(false, false));
+        let (answer, ()) = tokio::join!(client.post("/v1/chat/completions", &body), met);
+        assert_eq!(answer.expect("an answer").status, status);
+    }
+    drop(asked);
+    let answer = client(&provider).post("/v1/chat/completions", &ask(false, false)).await;
+    assert_eq!(answer.expect("an answer").status, 500, "a hand that is gone lets nobody wait");
+}
