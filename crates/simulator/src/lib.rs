@@ -19,11 +19,12 @@ use std::time::Duration;
 
 pub use bars::{Measure, Verdict, verdicts};
 pub use optimum::Optimum;
+pub use provider::{FIRST_EVENT_MAX, Reply, Said, Truth};
 pub use router::Contender;
-pub use run::{Fate, Run, Visible};
+pub use run::{Fate, Run, Visible, run};
 pub use scenario::Scenario;
 pub use score::{Score, Waits};
-pub use traffic::Request;
+pub use traffic::{Request, requests};
 
 /// A time of the simulation: how long after its start.
 pub type At = Duration;
@@ -50,15 +51,15 @@ pub struct Trial {
 /// simulator is wrong, not the contender.
 #[must_use]
 pub fn trial(scenario: &Scenario, seed: u64, contenders: &[Contender]) -> Trial {
-    let requests = traffic::requests(scenario, seed);
+    let requests = requests(scenario, seed);
     let optimum = Optimum::of(scenario, &requests, seed);
     let calm = scenario.calm();
     let play = |contender: &Contender| {
-        let played = run::run(scenario, &requests, *contender, seed);
+        let played = run(scenario, &requests, *contender, seed);
         let mut score = score::score(scenario, &requests, &played, &optimum);
         if let Some(calm) = &calm {
             let requests = traffic::requests(calm, seed);
-            let calm = run::run(calm, &requests, *contender, seed);
+            let calm = run(calm, &requests, *contender, seed);
             score.urgent_moved = score::urgent_moved(&requests, &calm, &score);
         }
         let (name, best, cheapest) = (scenario.name, optimum.answered, optimum.cheapest(score.answered));

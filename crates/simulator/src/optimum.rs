@@ -19,9 +19,8 @@ use std::time::Duration;
 use crate::At;
 use crate::flow::Network;
 use crate::provider::{MINUTE, neighbour};
-use crate::run::WAY_MAX;
 use crate::scenario::{Limits, Provider, Scenario, TroubleKind, Window};
-use crate::traffic::Request;
+use crate::traffic::{Request, WAY_MAX};
 
 /// Spans that limit starts, in seconds, each a multiple of the one before; the last covers every run.
 const SPANS: [u64; 7] = [1, 5, 60, 120, 240, 960, 7_680];

@@ -15,34 +15,34 @@ use crate::traffic::{Request, chance, mix, whole};
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 
 /// How long a call may wait for its first event; part of every contender's settings.
-pub(crate) const FIRST_EVENT_MAX: Duration = Duration::from_secs(30);
+pub const FIRST_EVENT_MAX: Duration = Duration::from_secs(30);
 
 /// How long a provider takes to say no.
 const REFUSAL: Duration = Duration::from_millis(80);
 
 /// What a provider's headers say: of requests, and of tokens.
-pub(crate) type Said = [Option<Quota>; 2];
+pub type Said = [Option<Quota>; 2];
 
 /// What a call comes to.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Reply {
+pub struct Reply {
     /// How long until the first event, or the failure.
-    pub(crate) after: Duration,
+    pub after: Duration,
     /// How long until it ends and its place is free.
-    pub(crate) ends: Duration,
+    pub ends: Duration,
     /// What is wrong, if something is.
-    pub(crate) failure: Option<FailureKind>,
+    pub failure: Option<FailureKind>,
     /// When the provider says to come back.
-    pub(crate) retry_after: Option<Duration>,
+    pub retry_after: Option<Duration>,
     /// What it says of its limits.
-    pub(crate) said: Said,
+    pub said: Said,
     /// Whether it holds a place at the provider until it ends.
-    pub(crate) holds_place: bool,
+    pub holds_place: bool,
 }
 
 /// A provider in one run.
 #[derive(Debug)]
-pub(crate) struct Truth<'a> {
+pub struct Truth<'a> {
     spec: &'a Provider,
     /// Its place among the providers, for luck.
     number: u64,
@@ -53,14 +53,16 @@ pub(crate) struct Truth<'a> {
 }
 
 impl<'a> Truth<'a> {
-    pub(crate) fn new(spec: &'a Provider, number: u64, length: At, seed: u64) -> Self {
+    /// The `number`-th provider of a scenario of this length.
+    #[must_use]
+    pub fn new(spec: &'a Provider, number: u64, length: At, seed: u64) -> Self {
         let mut neighbour = neighbour(spec, number, length, seed);
         neighbour.reverse();
         Self { spec, number, meter: Meter::new(spec), in_flight: 0, neighbour }
     }
 
     /// Takes the `attempt`-th call of a request.
-    pub(crate) fn call(&mut self, request: &Request, attempt: u32, now: At) -> Reply {
+    pub fn call(&mut self, request: &Request, attempt: u32, now: At) -> Reply {
         let troubles: Vec<TroubleKind> = self.spec.troubles_at(now).collect();
         let luck = chance(request.seed, mix(self.number, u64::from(attempt)));
         if troubles.contains(&TroubleKind::Refuses) {
@@ -106,7 +108,7 @@ impl<'a> Truth<'a> {
     }
 
     /// A call that held a place ended.
-    pub(crate) fn ended(&mut self) {
+    pub fn ended(&mut self) {
         self.in_flight -= 1;
     }
 

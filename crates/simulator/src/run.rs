@@ -9,10 +9,7 @@ use crate::At;
 use crate::provider::{Reply, Said, Truth};
 use crate::router::{Asked, Contender, Ended, Order, Router};
 use crate::scenario::Scenario;
-use crate::traffic::{Request, chance};
-
-/// The longest way of a call to its provider; the order of calls is not the order in which they come.
-pub(crate) const WAY_MAX: Duration = Duration::from_millis(80);
+use crate::traffic::Request;
 
 /// So many events at one instant, and the contender runs in circles.
 const EVENTS_AT_ONCE_MAX: u32 = 200_000;
@@ -49,7 +46,7 @@ pub enum Fate {
 pub enum Visible {
     /// A 429.
     Limited,
-    /// A 503 of the gateway's own: no capacity for as long as the client could wait.
+    /// A 503 of the gateway's own: no capacity for as long as the client could wait, as was known at once.
     Refused,
     /// A provider's failure.
     Failed,
@@ -58,8 +55,11 @@ pub enum Visible {
 }
 
 /// Plays all requests against one contender.
+///
+/// # Panics
+/// When it loses a request, answers one twice or runs in circles.
 #[must_use]
-pub(crate) fn run(scenario: &Scenario, requests: &[Request], contender: Contender, seed: u64) -> Run {
+pub fn run(scenario: &Scenario, requests: &[Request], contender: Contender, seed: u64) -> Run {
     let mut stage = Stage::new(scenario, requests, seed);
     let mut router = contender.router(scenario, seed);
     stage.play(&mut *router);
@@ -223,8 +223,8 @@ impl<'a> Stage<'a> {
         let attempt = &mut self.attempts[number];
         *attempt += 1;
         self.calls += 1;
-        let luck = chance(self.requests[number].seed, !u64::from(*attempt));
-        self.arrange(now + WAY_MAX.mul_f64(luck), Due::Reach { number, provider, called: now });
+        let way = self.requests[number].way(*attempt);
+        self.arrange(now + way, Due::Reach { number, provider, called: now });
     }
 
     fn decide(&mut self, number: usize, fate: Fate) {

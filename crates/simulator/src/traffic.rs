@@ -32,9 +32,20 @@ pub struct Request {
     pub seed: u64,
 }
 
+/// The longest way of a call to its provider; the order of calls is not the order in which they come.
+pub(crate) const WAY_MAX: Duration = Duration::from_millis(80);
+
+impl Request {
+    /// How long its `attempt`-th call is on the way.
+    #[must_use]
+    pub fn way(&self, attempt: u32) -> Duration {
+        WAY_MAX.mul_f64(chance(self.seed, !u64::from(attempt)))
+    }
+}
+
 /// All requests of a scenario, by time.
 #[must_use]
-pub(crate) fn requests(scenario: &Scenario, seed: u64) -> Vec<Request> {
+pub fn requests(scenario: &Scenario, seed: u64) -> Vec<Request> {
     let mut all = Vec::new();
     let mut first_caller = 0;
     for (index, stream) in (0_u64..).zip(&scenario.streams) {

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use policy::{
     Admission, Admitted, BackendId, BackendKind, BackendSpec, Dialects, Digester, Draft, FailureSummary,
-    Failures, Grant, Granted, Key, KeySecret, KeySpec, Leased, Live, ModelSpec, Outcome, Purpose, Repeat,
-    Route, Secret, Slot, Snapshot, TrafficSettings, WaiterId, Want,
+    Failures, Grant, Granted, Key, KeySecret, KeySpec, Leased, Live, ModelSpec, Outcome, Purpose, Refused,
+    RefusedReason, Repeat, Route, Secret, Slot, Snapshot, TrafficSettings, WaiterId, Want,
 };
 use protocol::{Dialect, Failure, FailureKind, Needs, Quotas, Retry};
 use rand::SeedableRng;
@@ -108,7 +108,7 @@ impl Lockgate {
         match self.live.lease(want, now_there, &mut self.rng) {
             Leased::Now(slot) => self.call(number, slot, orders),
             Leased::Wait(waiter) => drop(self.waiting.insert(waiter, number)),
-            Leased::Refused(_) => self.close(number, Some(Visible::Refused), now, orders),
+            Leased::Refused(refused) => self.close(number, Some(seen(&refused)), now, orders),
         }
     }
 
@@ -138,7 +138,7 @@ impl Lockgate {
             match what {
                 Granted::Admitted(_) => self.lease(number, now, orders),
                 Granted::Slot(slot) => self.call(number, slot, orders),
-                Granted::Refused(_) => self.close(number, Some(Visible::Refused), now, orders),
+                Granted::Refused(refused) => self.close(number, Some(seen(&refused)), now, orders),
             }
         }
     }
@@ -179,9 +179,9 @@ impl Router for Lockgate {
         match self.live.admit(ask, self.instant(now)) {
             Admitted::Now => self.lease(number, now, orders),
             Admitted::Wait(waiter) => drop(self.waiting.insert(waiter, number)),
-            Admitted::Refused(_) => {
+            Admitted::Refused(refused) => {
                 self.open.remove(&number);
-                orders.push(Order::Fail { number, visible: Visible::Refused });
+                orders.push(Order::Fail { number, visible: seen(&refused) });
             }
         }
     }
@@ -233,6 +233,22 @@ impl Router for Lockgate {
 
     fn next_tick(&mut self) -> Option<At> {
         self.live.next_tick().map(|tick| tick.saturating_duration_since(self.epoch))
+    }
+}
+
+/// What a client sees of a refusal: the gateway words it.
+fn seen(refused: &Refused) -> Visible {
+    match refused.reason {
+        RefusedReason::Backpressure
+        | RefusedReason::QueueTimeout
+        | RefusedReason::ConcurrencyLimited
+        | RefusedReason::RateLimited => Visible::Limited,
+        RefusedReason::QueueFull
+        | RefusedReason::NoBackend
+        | RefusedReason::AllPoolsExhausted
+        | RefusedReason::BoundBackendGone
+        | RefusedReason::Unsupported
+        | RefusedReason::NotReady => Visible::Refused,
     }
 }
 
