@@ -33,7 +33,7 @@ const ARROWS: &[(&str, &str, &str)] = &[
 /// Crates that serve tests, and whose, in `[dev-dependencies]` only; xtask may use them too.
 const FOR_TESTS: &[(&str, &[&str])] = &[
     ("testkit", &["upstream", "gateway", "control", "server", "store"]),
-    ("simulator", &["policy"]),
+    ("simulator", &["policy", "gateway"]),
     ("fake-lingma", &[]),
 ];
 

@@ -12,5 +12,6 @@ mod promises;
 mod reasons;
 mod resume;
 mod scene;
+mod simulated;
 mod teams;
 mod usage;
