@@ -11,8 +11,11 @@ use super::queue::WaiterId;
 use crate::identity::Class;
 use crate::live::KeySlot;
 
+mod flow;
 #[cfg(test)]
 mod tests;
+
+use flow::Flow;
 
 /// What being served once costs a caller of weight 1, in virtual time: the least common weights divide it.
 const TURN: u64 = 5040 << 20;
@@ -106,15 +109,6 @@ struct Line<D> {
     is_open: bool,
     /// As which it stands in the set of open lines.
     listed: Option<Rank>,
-}
-
-/// The waiters of one caller in one class.
-#[derive(Debug)]
-struct Flow {
-    turn: u64,
-    step: u64,
-    members: BTreeSet<WaiterId>,
-    lanes: BTreeMap<LineId, BTreeSet<WaiterId>>,
 }
 
 #[derive(Debug)]
@@ -440,25 +434,6 @@ impl<D: Hash + Eq + Clone, T> Lineup<D, T> {
         set_wake(&mut self.wakes, &mut line, id, None);
         refresh(&mut self.open, &mut line, id);
         self.by_demand.remove(&line.demand);
-    }
-}
-
-impl Flow {
-    /// The turn of the waiter behind so many others of this flow.
-    fn turn_of(&self, ahead: usize) -> u64 {
-        let ahead = u64::try_from(ahead).unwrap_or(u64::MAX);
-        self.turn.saturating_add(self.step.saturating_mul(ahead))
-    }
-
-    fn heads(&self, class: Class) -> impl Iterator<Item = (LineId, Rank)> {
-        let first = |(line, lane): (&LineId, &BTreeSet<WaiterId>)| Some((*line, *lane.first()?));
-        let lanes = self.lanes.iter().filter_map(first);
-        lanes.map(move |(line, id)| (line, Rank { class, turn: self.turn, id }))
-    }
-
-    fn tail(&self, class: Class) -> Option<Rank> {
-        let id = *self.members.last()?;
-        Some(Rank { class, turn: self.turn_of(self.members.len() - 1), id })
     }
 }
 
