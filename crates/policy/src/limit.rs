@@ -1,6 +1,7 @@
 //! Decides how much at once and how much per minute, and who of those waiting comes next; never who comes first
 //! among backends.
 
+mod alarm;
 mod allowance;
 mod inflight;
 mod lineup;
@@ -12,6 +13,7 @@ mod retreat;
 mod seek;
 mod window;
 
+pub(crate) use alarm::Alarm;
 pub use allowance::Adaptive;
 pub(crate) use allowance::{Allowance, Mark, Rates};
 pub(crate) use inflight::InFlight;
@@ -21,7 +23,7 @@ pub(crate) use queue::{Place, Waiters};
 pub use rate::RateWindow;
 pub(crate) use rate::{Bucket, Rate};
 pub(crate) use reserve::Reserve;
+pub(crate) use retreat::Retreat;
 pub use retreat::{Pace, RetreatRules};
-pub(crate) use retreat::{PaceNews, Retreat};
 pub(crate) use seek::Seek;
 pub(crate) use window::{Tally, Window};

@@ -78,15 +78,6 @@ impl Pace {
     }
 }
 
-/// What an evaluation brought about that an operator may want to know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum PaceNews {
-    /// It stands otherwise than before.
-    Changed(Pace),
-    /// The share of 429s has passed the alert's, and was this.
-    Alert(u8),
-}
-
 /// One evaluation: of what, by what, when.
 struct Evaluation<'a> {
     base: Rate,
@@ -105,7 +96,6 @@ pub(crate) struct Retreat {
     calm_since: Option<Instant>,
     window: Window<60>,
     evaluated_at: Option<Instant>,
-    is_alerted: bool,
 }
 
 impl Retreat {
@@ -118,7 +108,6 @@ impl Retreat {
             calm_since: None,
             window: Window::over(rules.window),
             evaluated_at: None,
-            is_alerted: false,
         }
     }
 
@@ -140,7 +129,7 @@ impl Retreat {
         base: Rate,
         rules: &RetreatRules,
         now: Instant,
-        mut tell: impl FnMut(PaceNews),
+        mut tell: impl FnMut(Pace),
     ) {
         self.window.set_length(rules.window);
         while let Some(due) = self.evaluated_at.map(|last| last + EVALUATION).filter(|due| *due <= now) {
@@ -167,11 +156,6 @@ impl Retreat {
         self.pace
     }
 
-    /// The share of 429s, as of the last outcome or evaluation.
-    pub(crate) fn tally(&self) -> Tally {
-        self.window.last_tally()
-    }
-
     /// When the next evaluation may change something.
     pub(crate) fn due(&self) -> Option<Instant> {
         let is_restless = self.pace != Pace::Normal || self.window.last_tally().bad > 0;
@@ -187,7 +171,6 @@ impl Retreat {
     /// night without requests. False when the one that is due must be made by itself.
     fn skip(&mut self, evaluation: &Evaluation<'_>, now: Instant) -> bool {
         let Evaluation { base, rules, at: due } = *evaluation;
-        self.is_alerted = false;
         let until = |end: Instant| end.saturating_duration_since(due).as_secs();
         let last = match (self.pace, self.calm_since) {
             (Pace::Normal, _) => {
@@ -216,15 +199,10 @@ impl Retreat {
         true
     }
 
-    fn step(&mut self, tally: Tally, evaluation: &Evaluation<'_>, tell: &mut impl FnMut(PaceNews)) {
+    fn step(&mut self, tally: Tally, evaluation: &Evaluation<'_>, tell: &mut impl FnMut(Pace)) {
         let Evaluation { base, rules, at: now } = *evaluation;
         let is_judged = tally.total >= rules.samples_min;
         let reaches = |percent| is_judged && tally.reaches(percent);
-        let is_alarming = is_judged && tally.exceeds(rules.alert_percent);
-        if is_alarming && !self.is_alerted {
-            tell(PaceNews::Alert(tally.percent()));
-        }
-        self.is_alerted = is_alarming;
         let before = self.pace;
         match self.pace {
             Pace::Normal if reaches(rules.enter_percent) => {
@@ -252,7 +230,7 @@ impl Retreat {
             Pace::Normal => {}
         }
         if self.pace != before {
-            tell(PaceNews::Changed(self.pace));
+            tell(self.pace);
         }
     }
 
@@ -282,7 +260,7 @@ mod tests {
         rules: RetreatRules,
         base: Rate,
         now: Instant,
-        news: Vec<PaceNews>,
+        news: Vec<Pace>,
     }
 
     impl World {
@@ -356,24 +334,6 @@ mod tests {
         assert_eq!(world.retreat.pace(), Pace::Retreat, "5 % again goes back");
         world.seconds(59 + 121 + 20);
         assert_eq!((world.retreat.pace(), world.rpm()), (Pace::Normal, 40));
-    }
-
-    #[test]
-    fn more_than_a_fifth_alerts_once_until_it_is_over() {
-        let mut world = World::new(Rate::per_minute(40));
-        let alerts = |world: &World| {
-            world.news.iter().filter(|new| matches!(new, PaceNews::Alert(_))).copied().collect::<Vec<_>>()
-        };
-        world.hear(8, 2);
-        world.seconds(5);
-        assert_eq!(alerts(&world), []);
-        world.hear(0, 1);
-        world.seconds(5);
-        assert_eq!(alerts(&world), [PaceNews::Alert(27)]);
-        world.seconds(70);
-        world.hear(0, 1);
-        world.seconds(5);
-        assert_eq!(alerts(&world), [PaceNews::Alert(27), PaceNews::Alert(100)]);
     }
 
     #[test]

@@ -128,7 +128,7 @@ pub struct BackendStatus {
     pub models: Vec<ModelStatus>,
     /// How its rate stands.
     pub pace: Pace,
-    /// The share of 429s among its answers of the last minute, in percent.
+    /// The share of 429s among its answers of the last minute, in percent; none when there were none.
     pub limited_percent: Option<u8>,
     /// Calls ever made.
     pub requests: u64,
@@ -327,7 +327,7 @@ fn backend(id: BackendId, state: &BackendState, record: &Record, now: Instant) -
         told: told(&state.allowance, now),
         models: state.models().map(|(native, model)| of_model(native, model, now)).collect(),
         pace: state.pacer.pace(),
-        limited_percent: state.pacer.tally().map(Tally::percent),
+        limited_percent: Some(state.alarm.tally(now)).filter(|tally| tally.total > 0).map(Tally::percent),
         requests: record.requests,
         successes: record.successes,
         failures: record.failures,

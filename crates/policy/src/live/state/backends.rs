@@ -12,7 +12,7 @@ use super::super::routing::{Bounds, Later};
 use super::pace::Pacer;
 use super::{State, at};
 use crate::backend::{Backend, BackendKind, Dialects, ModelLimits};
-use crate::limit::{Adaptive, Allowance, InFlight, Mark, PaceNews, Rate, Rates, Reserve, RetreatRules};
+use crate::limit::{Adaptive, Alarm, Allowance, InFlight, Mark, Pace, Rate, Rates, Reserve, RetreatRules};
 use crate::schedule::{Bid, Breaker, Cooldown, Load, Paces, Permit, Standing, Trust};
 use crate::snapshot::TrafficSettings;
 
@@ -40,6 +40,7 @@ pub(in crate::live) struct BackendState {
     /// The rates that the configuration gives it.
     pub(in crate::live) base: Rates,
     adaptive: Adaptive,
+    pub(in crate::live) alarm: Alarm,
     pub(in crate::live) reserve: Reserve,
     paces: Paces,
     /// What stands for it where bids are made.
@@ -76,6 +77,7 @@ impl BackendState {
             pacer: Pacer::Off,
             base: Rates::UNLIMITED,
             adaptive: Adaptive::Off,
+            alarm: Alarm::new(&RetreatRules::default()),
             reserve: Reserve::none(now),
             paces: Paces::default(),
             mark: protocol::digest(name.as_bytes()),
@@ -199,7 +201,7 @@ impl BackendState {
     }
 
     /// Makes the evaluations that are due and puts their rate in force.
-    pub(super) fn evaluate(&mut self, rules: &RetreatRules, now: Instant, tell: impl FnMut(PaceNews)) {
+    pub(super) fn evaluate(&mut self, rules: &RetreatRules, now: Instant, tell: impl FnMut(Pace)) {
         self.pacer.evaluate(self.base.requests, rules, now, tell);
         let rates = self.pacer.rates(self.base);
         if self.allowance.rates() != rates {
@@ -237,6 +239,7 @@ impl BackendState {
             window: settings.rate_window,
         };
         self.adaptive = settings.adaptive.mode;
+        self.alarm.obey(&settings.adaptive.retreat);
         self.pacer.adopt(settings.adaptive.mode, &settings.adaptive.retreat);
         self.allowance.change(self.pacer.rates(self.base), now);
         for (id, limits) in &backend.model_limits {
@@ -265,6 +268,7 @@ impl BackendState {
         self.allowance.forget();
         self.models.iter_mut().flatten().for_each(|model| model.forget());
         self.pacer.reset(rules);
+        self.alarm = Alarm::new(rules);
         self.allowance.change(self.base, now);
     }
 }
@@ -332,6 +336,7 @@ impl State {
     fn succeeded(&mut self, slot: &Slot, now: Instant) {
         let Some(backend) = self.backends.get_mut(at(slot.backend.0)) else { return };
         backend.pacer.answered(now);
+        backend.alarm.answered(now);
         backend.cooldown.succeeded(slot.lease);
         backend.trust.succeeded();
         if backend.breaker.succeeded(slot.lease, now) {
@@ -349,6 +354,10 @@ impl State {
         let mut began = None;
         if failure.rate_limited {
             backend.pacer.limited(now);
+            if let Some(percent) = backend.alarm.limited(&self.settings.adaptive.retreat, now) {
+                let text = format!("{percent} % of its answers are 429s");
+                self.board.event(EventKind::Alert, Some(id), &text, now);
+            }
             let length = backend.cooldown.limited(lease, failure.retry_after, &self.settings.cooldown, now);
             if length.is_some() {
                 backend.pacer.refused(backend.base.requests, now);
@@ -357,6 +366,7 @@ impl State {
             began = length.map(|length| (EventKind::CooldownStarted, length));
         } else {
             backend.pacer.answered(now);
+            backend.alarm.answered(now);
             backend.cooldown.inconclusive(lease);
             match failure.taint {
                 Taint::Backend if !failure.unauthorized => {

@@ -6,7 +6,7 @@ use super::super::asks::BackendId;
 use super::super::board::EventKind;
 use super::State;
 use super::backends::BackendState;
-use crate::limit::{Adaptive, Pace, PaceNews, Rate, Rates, Retreat, RetreatRules, Seek, Tally};
+use crate::limit::{Adaptive, Pace, Rate, Rates, Retreat, RetreatRules, Seek};
 
 /// How one backend's request rate follows its refusals.
 #[derive(Debug, Default)]
@@ -63,7 +63,7 @@ impl Pacer {
         base: Rate,
         rules: &RetreatRules,
         now: Instant,
-        tell: impl FnMut(PaceNews),
+        tell: impl FnMut(Pace),
     ) {
         match self {
             Self::Off => {}
@@ -111,14 +111,6 @@ impl Pacer {
             Self::Retreat(retreat) => retreat.pace(),
         }
     }
-
-    /// The 429s of the last minute among all answers, for those who look.
-    pub(in crate::live) fn tally(&self) -> Option<Tally> {
-        match self {
-            Self::Off | Self::Seek(_) => None,
-            Self::Retreat(retreat) => Some(retreat.tally()),
-        }
-    }
 }
 
 impl State {
@@ -132,9 +124,9 @@ impl State {
         for (backend, id) in self.backends.iter_mut().zip(0_u32..) {
             let id = BackendId(id);
             let board = &mut self.board;
-            backend.evaluate(&self.settings.adaptive.retreat, now, |new| {
-                let (kind, text) = described(new);
-                board.event(kind, Some(id), &text, now);
+            backend.evaluate(&self.settings.adaptive.retreat, now, |pace| {
+                let (kind, text) = described(pace);
+                board.event(kind, Some(id), text, now);
             });
             if backend.cooldown.tell_end(now) {
                 board.event(EventKind::CooldownEnded, Some(id), "one probe goes first", now);
@@ -153,11 +145,10 @@ impl State {
     }
 }
 
-fn described(new: PaceNews) -> (EventKind, String) {
-    match new {
-        PaceNews::Changed(Pace::Normal) => (EventKind::RetreatEnded, "at its own rate again".to_owned()),
-        PaceNews::Changed(Pace::Retreat) => (EventKind::RetreatStarted, "too many 429s".to_owned()),
-        PaceNews::Changed(Pace::Recover) => (EventKind::RetreatEnding, "its rate recovers".to_owned()),
-        PaceNews::Alert(percent) => (EventKind::Alert, format!("{percent} % of its answers are 429s")),
+fn described(pace: Pace) -> (EventKind, &'static str) {
+    match pace {
+        Pace::Normal => (EventKind::RetreatEnded, "at its own rate again"),
+        Pace::Retreat => (EventKind::RetreatStarted, "too many 429s"),
+        Pace::Recover => (EventKind::RetreatEnding, "its rate recovers"),
     }
 }

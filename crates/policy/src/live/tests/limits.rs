@@ -151,6 +151,26 @@ fn a_retreat_is_seen_told_and_ended_by_an_operator() {
 }
 
 #[test]
+fn a_backend_that_refuses_more_than_a_fifth_is_an_event_whatever_the_mode() {
+    for mode in Adaptive::ALL {
+        let mut draft = draft([rated("a", 40, 40)]);
+        draft.settings.adaptive.mode = mode;
+        let mut world = World::new(draft);
+        let mut slots: Vec<Slot> = (0..25).map(|_| world.slot(world.want("m"))).collect();
+        let refused = slots.split_off(16);
+        slots.into_iter().for_each(|slot| drop(world.release(slot, SUCCESS)));
+        assert_eq!(world.shown("a").limited_percent, Some(0), "{mode:?}");
+        refused.into_iter().for_each(|slot| drop(world.release(slot, limited(None))));
+        assert_eq!(world.shown("a").limited_percent, Some(36), "{mode:?}");
+        let events = world.live.status(world.now).events;
+        let alerts: Vec<_> = events.iter().filter(|event| event.kind == EventKind::Alert).collect();
+        assert!(matches!(&alerts[..], [alert] if alert.text.contains("23 %")), "{mode:?}: {alerts:?}");
+        world.live.reset(world.id("a"), world.now);
+        assert_eq!(world.shown("a").limited_percent, None, "{mode:?}: an operator ended it");
+    }
+}
+
+#[test]
 fn a_keys_tokens_are_taken_corrected_and_told() {
     let mut draft = draft([backend("a", &["m"])]);
     draft.keys = vec![key("one")];
