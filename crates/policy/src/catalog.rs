@@ -186,6 +186,17 @@ impl Route {
         self.members.get(word).is_some_and(|word| word & bit != 0)
     }
 
+    /// Whether it leads to none but these: a bit for each, as in [`Self::members`].
+    pub(crate) fn leads_within(&self, set: &[u64]) -> bool {
+        let words = self.members.iter().enumerate();
+        words.map(|(place, word)| word & !set.get(place).copied().unwrap_or(0)).all(|others| others == 0)
+    }
+
+    /// The backends on it: a bit for each, by its index.
+    pub(crate) fn members(&self) -> &[u64] {
+        &self.members
+    }
+
     /// A route by an alias; none when it leads to nothing.
     pub(crate) fn by_alias(alias: &str, tiers: Vec<Tier>) -> Option<Self> {
         let model = Arc::clone(&tiers.first()?.model);

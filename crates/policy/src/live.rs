@@ -124,6 +124,12 @@ impl Live {
         self.lock().board.hedge_won_total += 1;
     }
 
+    /// How long until an attempt like this one could start, behind all who wait, as far as is known; at least the
+    /// second below which nobody is told to come again.
+    pub fn soonest(&self, want: &Want, now: Instant) -> Duration {
+        self.lock().soonest(want, now)
+    }
+
     /// What would become of a request that came now, and for each candidate why or why not. Changes nothing.
     pub fn explain(&self, want: &Want, now: Instant) -> Explanation {
         self.lock().explain(want, now)

@@ -13,7 +13,7 @@ use upstream::{Answer, Call};
 use super::{
     admit::Ticket,
     decode::{Ask, Payload},
-    route::Lease,
+    route::{self, Lease},
 };
 use crate::{
     refusal::{Passed, Refusal},
@@ -198,6 +198,10 @@ pub(super) async fn retry(failed: Failed, ask: &Ask, ticket: &mut Ticket) -> Res
     match (may_help, passed) {
         (true, _) => Ok(()),
         (false, Some(passed)) => Err(Refusal::passed(passed, &failure)),
+        // The provider speaks of one backend, and often not even of that.
+        (false, None) if failure.kind == FailureKind::RateLimited => {
+            Err(Refusal::from(&failure).retry_after(route::soonest(ask, ticket)))
+        }
         // Who broke off the body that passes through is told why, whatever that came to on the way.
         (false, None) => Err(ask.upload.refusal().unwrap_or_else(|| Refusal::from(&failure))),
     }

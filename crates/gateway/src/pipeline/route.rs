@@ -1,6 +1,6 @@
 //! Decides which backend the next attempt goes to, or waits for one; the lease gives its slot back when dropped.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
@@ -81,6 +81,12 @@ pub(super) fn beside(ask: &Ask, first: &Tier, ticket: &mut Ticket) -> Option<Lea
     let want = want(ask, &facts.tries);
     let slot = gateway.live.hedge(&want, first, Instant::now().into_std(), &mut rand::rng())?;
     Lease::new(gateway, slot, ask).ok()
+}
+
+/// How long until a request like this one could start, were it to come again.
+pub(super) fn soonest(ask: &Ask, ticket: &mut Ticket) -> Duration {
+    let want = want(ask, &Tries::default());
+    ticket.facts().gateway.live.soonest(&want, Instant::now().into_std())
 }
 
 fn want(ask: &Ask, tries: &Tries) -> Want {
@@ -289,7 +295,7 @@ fn without(said: &[u8], secret: &[u8]) -> Option<Vec<u8>> {
 
 fn no_backend() -> Refusal {
     Refusal::new(Code::NO_BACKEND, "No backend can serve this request at present.")
-        .retry_after(std::time::Duration::from_secs(1))
+        .retry_after(Duration::from_secs(1))
 }
 
 #[cfg(test)]

@@ -219,6 +219,34 @@ async fn the_only_backend_at_its_limit_is_a_503_with_an_honest_wait() {
     }
 }
 
+/// A 429 that is not followed by another attempt, for the budget of repeats is spent: the caller hears when one
+/// could start, of all backends there are.
+#[tokio::test(start_paused = true)]
+async fn a_429_that_is_not_repeated_tells_when_to_come_again() {
+    // (what the first backend asks for, whether there is another one, what is told)
+    for (asks_for, others, wait) in
+        [(None, 0, "30"), (Some("7"), 0, "30"), (Some("45"), 0, "45"), (None, 1, "1")]
+    {
+        let providers = [ScriptedProvider::start().await, ScriptedProvider::start().await];
+        let present: Vec<_> = providers.iter().take(1 + others).collect();
+        let plan = Plan::before(&present).with(|draft| {
+            let settings = &mut draft.settings;
+            settings.cooldown.base = Duration::from_secs(30);
+            settings.cooldown.retry_after = RetryAfter::Longest;
+            (settings.limited_max, settings.retry_floor, settings.retry_share_percent) = (0, 0, 0);
+        });
+        let scene = plan.start().await;
+        let limited = Behaviour::json(429, &json!({}));
+        providers[0].then(match asks_for {
+            Some(seconds) => limited.header("retry-after", seconds),
+            None => limited,
+        });
+        let mut refused = scene.client().post(CHAT, &chat()).await.expect("an answer");
+        assert_eq!(refused.header("retry-after"), Some(wait), "{asks_for:?}, {others} others");
+        assert_refused(&mut refused, 429, "rate_limited").await;
+    }
+}
+
 /// What an answer tells of the key's rate: limit, remaining, reset.
 fn told(answer: &TestAnswer) -> [Option<&str>; 3] {
     ["limit", "remaining", "reset"].map(|what| answer.header(&format!("x-ratelimit-{what}-requests")))

@@ -136,6 +136,18 @@ impl Allowance {
         self.requests.ready_at(1, adaptive, now).max(self.tokens.ready_at(tokens, adaptive, now))
     }
 
+    /// How many requests could go by a time, whatever tokens they take: never fewer than will as far as is known.
+    pub(crate) fn by(&self, until: Instant, adaptive: Adaptive, now: Instant) -> u64 {
+        let Meter { own, theirs } = &self.requests;
+        match (adaptive, theirs) {
+            (Adaptive::Off, _) | (_, None) => own.by(until, now),
+            (Adaptive::Headers | Adaptive::Retreat, Some(theirs)) => {
+                own.by(until, now).min(theirs.by(until, now))
+            }
+            (Adaptive::Learned, Some(theirs)) => theirs.by(until, now),
+        }
+    }
+
     /// A request of so many tokens goes.
     pub(crate) fn take(&mut self, tokens: u64, now: Instant) -> Mark {
         self.requests.spend(1, now);
@@ -245,6 +257,14 @@ impl Theirs {
             Some(renewed_at) => self.bucket.ready_at(amount, now).min(renewed_at),
             None => self.bucket.ready_at(amount, now),
         }
+    }
+
+    fn by(&self, until: Instant, now: Instant) -> u64 {
+        let Some(renewed_at) = self.renewed_at else { return self.bucket.by(until, now) };
+        let left = if renewed_at <= now { 0 } else { self.bucket.level(now) };
+        let Some(after) = until.checked_duration_since(renewed_at.max(now)) else { return left };
+        let times = 1 + after.as_secs() / PERIOD_GUESS.as_secs();
+        self.bucket.capacity().saturating_mul(times).saturating_add(left)
     }
 
     /// After its time a limit is whole again, until an answer says more; from then on it is no longer known

@@ -11,6 +11,7 @@ use super::queue::WaiterId;
 use crate::identity::Class;
 use crate::live::KeySlot;
 
+mod ahead;
 mod flow;
 #[cfg(test)]
 mod tests;
@@ -88,6 +89,9 @@ pub(crate) struct Next<'a, D, T> {
     pub(crate) id: WaiterId,
     pub(crate) line: LineId,
     pub(crate) demand: &'a D,
+    /// Its own, or the one it was lifted to.
+    pub(crate) class: Class,
+    pub(crate) caller: KeySlot,
     pub(crate) what: &'a T,
 }
 
@@ -104,6 +108,8 @@ struct Line<D> {
     demand: D,
     /// The first of each flow that waits in it.
     heads: BTreeSet<Rank>,
+    /// How many wait in it, by class.
+    waiting: [usize; 4],
     deadlines: BTreeSet<(Instant, WaiterId)>,
     wake_at: Option<Instant>,
     is_open: bool,
@@ -324,7 +330,8 @@ impl<D: Hash + Eq + Clone, T> Lineup<D, T> {
 
     fn view(&self, id: WaiterId, line: LineId) -> Option<Next<'_, D, T>> {
         let demand = &self.lines.get(&line)?.demand;
-        Some(Next { id, line, demand, what: &self.waiters.get(&id)?.what })
+        let waiter = self.waiters.get(&id)?;
+        Some(Next { id, line, demand, class: waiter.class, caller: waiter.caller, what: &waiter.what })
     }
 
     fn line_for(&mut self, demand: &D) -> LineId {
@@ -337,6 +344,7 @@ impl<D: Hash + Eq + Clone, T> Lineup<D, T> {
         let line = Line {
             demand: demand.clone(),
             heads: BTreeSet::new(),
+            waiting: [0; 4],
             deadlines: BTreeSet::new(),
             wake_at: None,
             is_open: false,
@@ -352,6 +360,9 @@ impl<D: Hash + Eq + Clone, T> Lineup<D, T> {
         let clock = class.clock;
         let fresh = || Flow { turn: clock, step: 0, members: BTreeSet::new(), lanes: BTreeMap::new() };
         self.flows.entry(flow).or_insert_with(fresh);
+        if let Some(line) = self.lines.get_mut(&line) {
+            line.waiting[place(flow.0)] += 1;
+        }
         self.relist(flow, |flow| {
             flow.step = TURN / u64::from(weight.max(1));
             if flow.members.is_empty() {
@@ -372,8 +383,11 @@ impl<D: Hash + Eq + Clone, T> Lineup<D, T> {
                 }
             }
         });
-        if self.lines.get(&line).is_some_and(|line| line.heads.is_empty()) {
-            self.drop_line(line);
+        if let Some(rest) = self.lines.get_mut(&line) {
+            rest.waiting[place(flow.0)] -= 1;
+            if rest.heads.is_empty() {
+                self.drop_line(line);
+            }
         }
         let class = &mut self.classes[place(flow.0)];
         class.waiting -= 1;

@@ -70,6 +70,15 @@ impl Minute {
         ready_at
     }
 
+    /// How much may be taken by a time with no more than `most` in any minute.
+    pub(crate) fn room_by(&self, most: u64, until: Instant, now: Instant) -> u64 {
+        let time = until.saturating_duration_since(now).as_nanos();
+        let (whole, begun) = (time / LENGTH.as_nanos(), time % LENGTH.as_nanos());
+        let first = now + Duration::from_nanos(u64::try_from(begun).unwrap_or(u64::MAX));
+        let later = most.saturating_mul(u64::try_from(whole).unwrap_or(u64::MAX));
+        most.saturating_sub(self.used(first)).saturating_add(later)
+    }
+
     fn expired(&self, now: Instant) -> usize {
         self.taken.iter().take_while(|taken| taken.last + LENGTH <= now).count()
     }

@@ -211,6 +211,17 @@ impl Bucket {
         room_at.max(now.max(self.filled_at) + self.time_for(missing))
     }
 
+    /// How many could be taken by a time, each as soon as it is there: never fewer than will be.
+    pub(crate) fn by(&self, until: Instant, now: Instant) -> u64 {
+        if self.rate.is_unlimited() {
+            return u64::MAX;
+        }
+        let time = until.saturating_duration_since(now.max(self.filled_at)).as_nanos();
+        let come = time.saturating_mul(self.rate.per_day.into()).saturating_add(self.level_at(now));
+        let come = u64::try_from(come / ONE).unwrap_or(u64::MAX);
+        self.minute.as_ref().map_or(come, |minute| come.min(minute.room_by(self.most(), until, now)))
+    }
+
     /// How many could be taken now, one after the other.
     pub(crate) fn level(&self, now: Instant) -> u64 {
         let level = u64::try_from(self.level_at(now) / ONE).unwrap_or(u64::MAX);

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::asks::Want;
 use super::routing::{Bar, Bounds, Choice, Demand, Moment, Pick, Repeats, Search, Waiting, choose};
-use super::state::{BackendState, Size, State, at};
+use super::state::{BackendState, Comer, Size, State, at};
 use crate::catalog::{Candidate, Tier};
 use crate::schedule::{Permit, mix};
 
@@ -101,14 +101,13 @@ pub enum Verdict {
 impl State {
     pub(super) fn explain(&self, want: &Want, now: Instant) -> Explanation {
         let demand = Demand::of(want);
-        let waiting = Waiting {
-            tokens: want.tokens,
-            deadline: self.patience(want.class, want.deadline, now),
-            affinity: want.affinity,
-            emergencies: want.emergencies,
-        };
+        let waiting = Waiting::of(want, self.patience(want.class, want.deadline, now));
         let moment = Moment::new(self.settings(), mix(self.lots()), &waiting, now);
-        let choice = choose(&self.backends, &demand, moment);
+        let comer = Comer { demand: &demand, waiting: &waiting, caller: want.caller };
+        let choice = match choose(&self.backends, &demand, moment) {
+            Choice::Later(later) => Choice::Later(self.behind_others(comer, later, now)),
+            choice @ (Choice::Start(_) | Choice::Never(_)) => choice,
+        };
         let reserve = Moment { bounds: Bounds::Reserve, ..moment };
         let (decision, pick, earliest, refusal) = match choice {
             Choice::Start(pick) => (Decision::Start, Some(pick), None, None),

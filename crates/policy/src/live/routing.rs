@@ -15,6 +15,7 @@ use super::asks::{BackendId, ModelId, Purpose, RefusedReason, Want};
 use super::state::{BackendState, Size};
 use crate::backend::Dialects;
 use crate::catalog::{Candidate, Route, Tier};
+use crate::identity::Class;
 use crate::limit::Lineup;
 use crate::schedule::Standing;
 use crate::snapshot::{Spill, TrafficSettings};
@@ -39,10 +40,24 @@ pub(super) struct Demand {
 /// What else is known of an attempt that waits.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Waiting {
+    pub(super) class: Class,
     pub(super) tokens: u64,
     pub(super) deadline: Instant,
     pub(super) affinity: Option<u64>,
     pub(super) emergencies: u8,
+}
+
+impl Waiting {
+    /// What a want says, for one who waits until then at most.
+    pub(super) fn of(want: &Want, deadline: Instant) -> Self {
+        let Want { class, tokens, affinity, emergencies, .. } = *want;
+        Self { class, tokens, deadline, affinity, emergencies }
+    }
+
+    /// One in the class that it was lifted to.
+    pub(super) fn lifted(self, class: Class) -> Self {
+        Self { class, ..self }
+    }
 }
 
 impl Demand {
@@ -71,6 +86,11 @@ impl Demand {
     /// Whether a change of this backend may let it start.
     pub(super) fn concerns(&self, backend: BackendId) -> bool {
         self.bound.is_none_or(|bound| bound == backend) && self.route.holds(backend)
+    }
+
+    /// Whether it can go to none but these backends.
+    pub(super) fn stays_within(&self, grounds: &Grounds) -> bool {
+        self.route.leads_within(grounds)
     }
 
     /// Whether a backend can be told what is wanted.
@@ -242,6 +262,9 @@ pub(super) fn choose(backends: &[BackendState], demand: &Demand, moment: Moment)
     fresh.unwrap_or_else(|| Choice::Never(search.why_never()))
 }
 
+/// Backends: a bit for each, by its index.
+pub(super) type Grounds = SmallVec<[u64; 8]>;
+
 /// One look at all backends for one demand.
 pub(super) struct Search<'a> {
     pub(super) backends: &'a [BackendState],
@@ -337,6 +360,37 @@ impl<'a> Search<'a> {
             return Err(if demand.fits(candidate) { Bar::Incapable } else { Bar::Window });
         }
         Ok(backend)
+    }
+
+    /// How many attempts like this one the backends that it may go to could start by a time, at their best; once it
+    /// is more than `enough` they are not counted on.
+    pub(super) fn starts_by(&self, until: Instant, enough: u64) -> u64 {
+        let mut starts: u64 = 0;
+        for candidate in self.demand.route.tiers.iter().flat_map(|tier| &tier.candidates) {
+            if let Ok(backend) = self.eligible(candidate, Repeats::Allowed) {
+                starts = starts.saturating_add(backend.starts_by(candidate.model, until, self.moment.now));
+            }
+            if starts > enough {
+                break;
+            }
+        }
+        starts
+    }
+
+    /// Its route's backends, but those that others may use and it may not.
+    pub(super) fn grounds(&self) -> Grounds {
+        let mut grounds = Grounds::from_slice(self.demand.route.members());
+        for candidate in self.demand.route.tiers.iter().flat_map(|tier| &tier.candidates) {
+            let is_for_others = match self.eligible(candidate, Repeats::Allowed) {
+                Ok(_) | Err(Bar::Disabled | Bar::InError | Bar::Absent) => false,
+                Err(Bar::NotBound | Bar::Tried | Bar::Dialect | Bar::Incapable | Bar::Window) => true,
+            };
+            let place = usize::try_from(candidate.backend.0 / u64::BITS).ok();
+            if let Some(word) = place.and_then(|place| grounds.get_mut(place)).filter(|_| is_for_others) {
+                *word &= !(1 << (candidate.backend.0 % u64::BITS));
+            }
+        }
+        grounds
     }
 
     /// Whether it is only for want of a local process that can be called.

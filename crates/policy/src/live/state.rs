@@ -3,6 +3,7 @@
 mod admission;
 mod backends;
 mod callers;
+mod crowd;
 mod hedging;
 mod leases;
 mod pace;
@@ -22,6 +23,7 @@ use crate::snapshot::{QueuePolicy, Snapshot, TrafficSettings};
 
 pub(super) use admission::AdmissionQueue;
 pub(super) use backends::{BackendState, Size};
+pub(super) use crowd::Comer;
 
 /// What a refusal says when nothing better is known.
 const RETRY_AFTER_GUESS: Duration = Duration::from_secs(1);

@@ -1,6 +1,7 @@
 //! What `Live` promises, case by case; its invariants under random use are in `random`.
 
 mod choosing;
+mod crowd;
 mod limits;
 mod queue;
 mod random;

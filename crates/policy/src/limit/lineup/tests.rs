@@ -114,10 +114,14 @@ enum Step {
     Wait(u32),
 }
 
+/// What one wants who waits, its class and whose it is.
+fn someone() -> impl Strategy<Value = (u8, Class, usize)> {
+    (0_u8..3, proptest::sample::select(Class::ALL.to_vec()), 0..WEIGHTS.len())
+}
+
 fn step() -> impl Strategy<Value = Step> {
-    let class = proptest::sample::select(Class::ALL.to_vec());
     prop_oneof![
-        5 => (0_u8..3, class, 0..WEIGHTS.len()).prop_map(|(demand, class, caller)| Step::Push(demand, class, caller)),
+        5 => someone().prop_map(|(demand, class, caller)| Step::Push(demand, class, caller)),
         4 => Just(Step::Serve),
         1 => (0_usize..20).prop_map(Step::Leave),
         1 => Just(Step::Close),
@@ -179,6 +183,40 @@ proptest! {
         prop_assert!(lineup.is_empty() && lineup.lines.is_empty() && lineup.flows.is_empty());
         prop_assert!(lineup.open.is_empty() && lineup.tails.is_empty() && lineup.lifts.is_empty());
         prop_assert!(lineup.wakes.is_empty() && lineup.ahead.is_empty() && lineup.by_demand.is_empty());
+    }
+
+    /// Whoever is counted before one who comes does go before it; where all stand in one line, nobody else does.
+    #[test]
+    fn those_counted_before_a_newcomer_go_before_it(
+        waiting in proptest::collection::vec(someone(), 0..80),
+        lines in 1_u8..4,
+        served in 0_usize..40,
+        (_, class, caller) in someone(),
+    ) {
+        let mut lineup = Lineup::default();
+        for (id, (demand, class, caller)) in (1..).zip(waiting) {
+            lineup.push(WaiterId(id), entry(demand % lines, class, caller, epoch()));
+        }
+        (0..lines).for_each(|demand| lineup.open_demand(&demand));
+        for _ in 0..served {
+            if let Some(id) = lineup.next().map(|next| next.id) {
+                lineup.serve(id);
+            }
+        }
+        let counted = lineup.ahead(class, slot(caller), |_| true);
+        let counted_of_one = lineup.ahead(class, slot(caller), |demand| *demand == 0);
+        let newcomer = WaiterId(1_000);
+        lineup.push(newcomer, entry(0, class, caller, epoch()));
+        lineup.open_demand(&0);
+        let (mut before, mut before_of_one) = (0, 0);
+        while let Some(next) = lineup.next().filter(|next| next.id != newcomer) {
+            before += 1;
+            before_of_one += u64::from(*next.demand == 0);
+            let id = next.id;
+            lineup.serve(id);
+        }
+        prop_assert!(counted <= before && counted_of_one <= before_of_one);
+        prop_assert!(lines > 1 || counted == before, "{counted} of {before}");
     }
 
     /// While all of them wait, callers of a class are served by weight, to within one turn.
@@ -250,6 +288,21 @@ fn none_starves_under_a_flood_of_better_ones() {
         let classes = Class::ALL.iter().position(|one| *one == class).expect("one of all");
         assert!(waited <= 30 * classes + 5, "{class:?} waited {waited} s");
     }
+}
+
+#[test]
+fn a_crowd_of_callers_is_looked_at_in_part_only() {
+    let mut lineup = Lineup::default();
+    for caller in 0..2_000 {
+        let of_caller = Entry { caller: slot(caller + 10), ..entry(0, Class::Normal, 0, epoch()) };
+        lineup.push(WaiterId(u64::try_from(caller).expect("small")), of_caller);
+    }
+    assert_eq!(lineup.ahead(Class::Normal, slot(1), |_| true), 528);
+    assert_eq!(
+        lineup.ahead(Class::Low, slot(1), |_| true),
+        2_000,
+        "those of better classes are counted anyway"
+    );
 }
 
 #[test]

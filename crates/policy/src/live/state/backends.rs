@@ -164,6 +164,25 @@ impl BackendState {
         account.max(model.ready_at(size.tokens, self.adaptive, now))
     }
 
+    /// How many requests for a model could be started by a time if each that runs ended at once: never fewer than
+    /// will be, but where its rate is found to be higher.
+    pub(in crate::live) fn starts_by(&self, model: Option<ModelId>, until: Instant, now: Instant) -> u64 {
+        let rests = |permit| matches!(permit, Permit::NotBefore(over) if over > until);
+        if rests(self.cooldown.permit(now)) || rests(self.breaker.permit(now)) {
+            return 0;
+        }
+        match self.model(model) {
+            None => self.allowance.by(until, self.adaptive, now),
+            Some(model) if self.adaptive == Adaptive::Learned && model.requests.is_told() => {
+                model.by(until, self.adaptive, now)
+            }
+            Some(model) => {
+                let account = self.allowance.by(until, self.adaptive, now);
+                account.min(model.by(until, self.adaptive, now))
+            }
+        }
+    }
+
     /// A lease is taken. What is returned tells later which calls an answer's headers know of.
     pub(super) fn lease(&mut self, number: u64, size: Size, now: Instant) -> Mark {
         self.in_flight.started();

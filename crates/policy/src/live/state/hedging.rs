@@ -22,12 +22,7 @@ impl State {
             return None;
         }
         let demand = Demand::of(want);
-        let waiting = Waiting {
-            tokens: want.tokens,
-            deadline: now,
-            affinity: want.affinity,
-            emergencies: want.emergencies,
-        };
+        let waiting = Waiting::of(want, now);
         let moment = self.moment(&waiting, Bounds::All, now);
         let Choice::Start(pick) = choose(&self.backends, &demand, moment) else { return None };
         let suits = |pick: &Pick| {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::super::asks::{BackendId, Grant, Granted, Leased, Refused, RefusedReason, Slot, Want};
 use super::super::board::EventKind;
 use super::super::routing::{Bounds, Choice, Demand, Later, Moment, Pick, Waiting, choose};
-use super::{Newcomer, Queue, RETRY_AFTER_GUESS, Size, State, at, draw};
+use super::{Comer, Newcomer, Queue, RETRY_AFTER_GUESS, Size, State, at, draw};
 use crate::limit::WaiterId;
 use crate::schedule::Standing;
 use crate::snapshot::QueuePolicy;
@@ -20,12 +20,7 @@ impl State {
             self.outbox = grants;
         }
         let demand = Demand::of(&want);
-        let waiting = Waiting {
-            tokens: want.tokens,
-            deadline: self.patience(want.class, want.deadline, now),
-            affinity: want.affinity,
-            emergencies: want.emergencies,
-        };
+        let waiting = Waiting::of(&want, self.patience(want.class, want.deadline, now));
         let newcomer = Newcomer {
             class: want.class,
             caller: want.caller,
@@ -34,7 +29,13 @@ impl State {
             waits_for: Queue::Routing,
         };
         let moment = self.moment(&waiting, Bounds::All, now);
-        let choice = choose(&self.backends, &demand, moment);
+        let choice = match choose(&self.backends, &demand, moment) {
+            Choice::Later(later) => {
+                let comer = Comer { demand: &demand, waiting: &waiting, caller: want.caller };
+                Choice::Later(self.behind_others(comer, later, now))
+            }
+            choice @ (Choice::Start(_) | Choice::Never(_)) => choice,
+        };
         let found = match choice {
             // One of equal demand that waits needs more than this one: it must not be passed for ever.
             Choice::Start(_) if self.routing.goes_first(&demand, want.class, want.caller) => {
@@ -75,8 +76,11 @@ impl State {
             QueuePolicy::Passthrough => self.start_beyond(Bounds::Unrated, demand, waiting, now),
             QueuePolicy::Reject | QueuePolicy::DropLowest => None,
         };
-        let full = Refused { reason: RefusedReason::QueueFull, retry_after: until(later, now) };
-        slot.map(Leased::Now).ok_or(full)
+        slot.map(Leased::Now).ok_or_else(|| {
+            let comer = Comer { demand, waiting, caller: newcomer.caller };
+            let later = Later { possible_at: self.start_of(comer, later, now), ..later };
+            Refused { reason: RefusedReason::QueueFull, retry_after: until(later, now) }
+        })
     }
 
     /// Gives backends to those who wait, in order, until nobody whose line is open is left; afterwards nobody
@@ -135,18 +139,25 @@ impl State {
                 return self.turn_away(id, Refused { reason, retry_after: RETRY_AFTER_GUESS }, now);
             }
         };
-        let (demand, waiting) = (found.demand.clone(), *found.what);
+        let (demand, caller) = (found.demand.clone(), found.caller);
+        let waiting = found.what.lifted(found.class);
         if let Some(slot) = self.emergency(&demand, &waiting, now) {
             self.routing.serve(id);
             self.waiters.leave(id);
             return Some(Grant { waiter: id, what: Granted::Slot(slot) });
         }
+        // Were it to come again, it would be behind all who wait beside it.
+        self.routing.remove(id)?;
+        self.waiters.leave(id);
+        let comer = Comer { demand: &demand, waiting: &waiting, caller };
+        let later = Later { possible_at: self.start_of(comer, later, now), ..later };
         let refused = if deadline <= now {
             Refused { reason: RefusedReason::QueueTimeout, retry_after: until(later, now) }
         } else {
             too_late(later, now)
         };
-        self.turn_away(id, refused, now)
+        self.board.refused(refused.reason, now);
+        Some(Grant { waiter: id, what: Granted::Refused(refused) })
     }
 
     /// One who waits gets a backend, and waits no longer.
