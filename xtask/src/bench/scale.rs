@@ -12,7 +12,6 @@ use anyhow::{Context, Result, bail, ensure};
 use super::report::bare_machine;
 use super::subject::Subject;
 use super::{FULL, count, load, origin};
-use crate::run;
 
 /// A page's data within this, at p95.
 const AIM_MS: f64 = 200.0;

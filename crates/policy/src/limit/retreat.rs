@@ -314,7 +314,7 @@ mod tests {
             rates.push(world.rpm());
         }
         assert_eq!(rates, [30, 23, 17, 13, 9, 7, 5, 5, 5, 5]);
-        assert_eq!(world.news, [PaceNews::Changed(Pace::Retreat)]);
+        assert_eq!(world.news, [Pace::Retreat]);
     }
 
     #[test]
@@ -322,7 +322,7 @@ mod tests {
         let mut world = World::new(Rate::per_minute(40));
         world.hear(95, 5);
         world.seconds(59);
-        assert_eq!((world.retreat.tally().bad, world.retreat.pace()), (5, Pace::Retreat));
+        assert_eq!(world.retreat.pace(), Pace::Retreat);
         world.seconds(120);
         assert_eq!(world.retreat.pace(), Pace::Retreat);
         world.seconds(1);
