@@ -87,7 +87,7 @@ async fn a_backup_is_made_proven_and_put_back() {
     shell.ok(&["keys", "create", "kept"]).await;
     let made = shell.ok(&["backup", "create"]).await.trim_end().to_owned();
     assert!(shell.path().join("copies").join(&made).is_file(), "{made}");
-    assert_eq!(copies(&shell).await, [made.clone()]);
+    assert_eq!(copies(&shell).await, std::slice::from_ref(&made));
     let verdict = shell.json(&["backup", "verify", &made, "--json"]).await;
     assert_eq!(verdict["problem"], Value::Null, "{verdict}");
     shell.ok(&["keys", "revoke", "kept"]).await;

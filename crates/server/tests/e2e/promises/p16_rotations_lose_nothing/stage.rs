@@ -142,7 +142,7 @@ impl Stage {
 }
 
 fn ask(number: usize) -> Value {
-    json!({"model": format!("m{number}"), "messages": [{"role": "user", "content": "hi"}], "stream": number % 2 == 0})
+    json!({"model": format!("m{number}"), "messages": [{"role": "user", "content": "hi"}], "stream": number.is_multiple_of(2)})
 }
 
 /// Clients that ask one request after the other until they are stopped.
