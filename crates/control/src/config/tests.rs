@@ -388,7 +388,7 @@ fn records_and_backups_are_kept_for_as_long_as_is_written() {
         ("data_dir: /d", all, "/d/backups", (true, 7 * day)),
         ("{backup_dir: /b, backups: {daily: false, retention_days: 30}}", all, "/b", (false, 30 * day)),
         (
-            "records: {retention_days: 90, rows_max: 5_000_000}",
+            "records: {retention_days: 90, rows_max: 5000000}",
             Retention { age_max: Some(90 * day), rows_max: Some(5_000_000) },
             "./data/backups",
             (true, 7 * day),

@@ -185,7 +185,7 @@ fn what_is_read_at_the_start_only_is_named() {
         .iter()
         .filter_map(|text| text.split_once(':').map(|(name, _)| name.to_owned()))
         .collect();
-    assert_eq!(named, ["data_dir", "ledger.durability", "metrics_listen"]);
+    assert_eq!(named, ["backup_dir", "data_dir", "ledger.durability", "metrics_listen"]);
 }
 
 #[tokio::test]

@@ -256,10 +256,12 @@ async fn an_upstream_that_breaks_off_breaks_the_capture_off() {
     provider.otherwise(
         Behaviour::chunks("application/octet-stream", ["x".repeat(500)]).ending(Ending::CloseAt(100)),
     );
-    let mut answer = scene.client().get("/v1/files/file-1/content").await.expect("an answer");
     let mut given = Vec::new();
-    while let Some(Ok(chunk)) = answer.chunk().await {
-        given.extend(chunk);
+    // A connection that is cut at once may take the head of the answer with it.
+    if let Ok(mut answer) = scene.client().get("/v1/files/file-1/content").await {
+        while let Some(Ok(chunk)) = answer.chunk().await {
+            given.extend(chunk);
+        }
     }
     assert!(given.len() <= 100, "it was cut");
     let Capture { head, content } = only(&scene).await;

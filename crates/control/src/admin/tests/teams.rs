@@ -51,7 +51,7 @@ async fn what_does_not_hold_is_named_and_not_stored() {
     house.call("POST", TEAMS, r#"{"name": "red"}"#).await.expect(201);
     for (method, path, body, status, told) in [
         ("POST", TEAMS, r#"{"name": "red"}"#, 409, "another one has this name"),
-        ("POST", TEAMS, r#"{"name": "of-file"}"#, 409, "the file has a team of this name"),
+        ("POST", TEAMS, r#"{"name": "of-file"}"#, 409, "the file already has the team `of-file`"),
         ("POST", TEAMS, r#"{"name": "a b", "rpm": 0, "endpoints": ["chats"]}"#, 422, "did you mean `chat`?"),
         ("POST", TEAMS, r#"{"name": "x", "default_model": "nowhere"}"#, 201, "nowhere"),
         ("POST", TEAMS, r#"{"name": "y", "secret": "s"}"#, 422, "unknown key"),
