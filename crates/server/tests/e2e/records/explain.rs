@@ -10,9 +10,7 @@ use crate::cli::{LOCKGATE, Shell};
 #[tokio::test]
 async fn a_request_is_explained_as_it_was_decided_then() {
     let (first, second) = (ScriptedProvider::start().await, ScriptedProvider::start().await);
-    first.then(
-        Behaviour::rate_limited(Duration::from_secs(300)).header("x-ratelimit-remaining-requests", "0"),
-    );
+    first.then(Behaviour::rate_limited(Duration::from_secs(300)));
     let backend = |name: &str, provider: &ScriptedProvider, pool: &str| {
         format!(
             "  - {{name: {name}, kind: openai_compatible, base_url: '{}', pool: {pool}, limits: {{rpm: 0}}, \
@@ -21,7 +19,9 @@ async fn a_request_is_explained_as_it_was_decided_then() {
         )
     };
     let backends = backend("limited", &first, "primary") + &backend("spare", &second, "fallback");
-    let config = format!("admin: {{token: {ADMIN_TOKEN}}}\nlog: {{level: error}}\nbackends:\n{backends}");
+    let config = format!(
+        "admin: {{token: {ADMIN_TOKEN}}}\nlog: {{level: error}}\nprobe: {{enabled: false}}\nbackends:\n{backends}"
+    );
     let mut gateway = GatewaySettings::new(LOCKGATE).config(config).start().await.expect("a gateway");
     let ask = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
     let mut answer = gateway.client().post("/v1/chat/completions", &ask).await.expect("an answer");
