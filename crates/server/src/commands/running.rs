@@ -29,6 +29,8 @@ const PATIENCE: Deadlines = Deadlines {
 pub(super) struct Running {
     client: Client,
     endpoint: Endpoint,
+    /// Its admin API, which is beside the data plane's `/v1`.
+    admin: Endpoint,
     /// How it is called in messages.
     pub(super) address: String,
     has_key: bool,
@@ -56,24 +58,32 @@ impl Running {
                 "export the gateway key under that name, or leave --key-env out",
             ));
         }
-        let auth = key.map_or(Auth::None, Auth::Bearer);
-        let endpoint = Endpoint::new(&address, auth)
-            .map_err(|error| advised(format!("{address}: {error}"), "write it as http://127.0.0.1:9190"))?;
+        let endpoint = |url: &str| {
+            Endpoint::new(url, key.map_or(Auth::None, Auth::Bearer))
+                .map_err(|error| advised(format!("{address}: {error}"), "write it as http://127.0.0.1:9190"))
+        };
+        let root = address.trim_end_matches('/').trim_end_matches("/v1");
+        let (endpoint, admin) = (endpoint(&address)?, endpoint(&format!("{root}/api/admin"))?);
         let client = Client::new(ClientSettings::default())?;
-        Ok(Self { client, endpoint, address, has_key: key.is_some() })
+        Ok(Self { client, endpoint, admin, address, has_key: key.is_some() })
     }
 
     /// Asks for `path` and reads the answer whole.
     pub(super) async fn get(&self, path: &str) -> Result<Told, Failure> {
+        self.get_from(&self.endpoint, path).await
+    }
+
+    async fn get_from(&self, endpoint: &Endpoint, path: &str) -> Result<Told, Failure> {
         let deadlines = Deadlines { first_event: Duration::from_secs(10), ..PATIENCE };
-        let mut answer = self.call(Method::GET, path, (CallBody::Empty, deadlines)).await?;
+        let call = self.call(endpoint, Method::GET, path, (CallBody::Empty, deadlines));
+        let mut answer = call.await?;
         let body = answer.whole(ANSWER_BYTES_MAX).await?;
         Ok(Told { status: answer.status, request_id: request_id(&answer).to_owned(), body })
     }
 
-    /// What the admin API says under `path`; a refusal is told with what to do.
+    /// What the admin API says under `path`, as in `/explain`; a refusal is told with what to do.
     pub(super) async fn told(&self, path: &str) -> anyhow::Result<Bytes> {
-        let told = self.get(path).await.map_err(|failure| self.unreached(&failure))?;
+        let told = self.get_from(&self.admin, path).await.map_err(|failure| self.unreached(&failure))?;
         if told.status.is_success() {
             return Ok(told.body);
         }
@@ -93,7 +103,7 @@ impl Running {
     /// Posts JSON; a refusal is told with its code, its request id and what to do.
     pub(super) async fn post(&self, path: &str, body: String) -> anyhow::Result<Answer> {
         let body = CallBody::Whole([Bytes::from(body)].into_iter().collect());
-        let called = self.call(Method::POST, path, (body, PATIENCE)).await;
+        let called = self.call(&self.endpoint, Method::POST, path, (body, PATIENCE)).await;
         let mut answer = called.map_err(|failure| self.unreached(&failure))?;
         if answer.status.is_success() {
             return Ok(answer);
@@ -104,6 +114,7 @@ impl Running {
 
     async fn call(
         &self,
+        endpoint: &Endpoint,
         method: Method,
         path: &str,
         (body, deadlines): (CallBody, Deadlines),
@@ -111,7 +122,7 @@ impl Running {
         let mut headers = HeaderMap::new();
         headers.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
         let call = Call { method, path, headers, body, deadlines, started: Instant::now() };
-        self.client.call(&self.endpoint, call).await
+        self.client.call(endpoint, call).await
     }
 
     /// Nobody answered as a gateway does.

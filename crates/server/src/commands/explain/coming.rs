@@ -33,7 +33,7 @@ struct Candidate {
 
 pub(super) async fn run(place: &Place, model: &str, arguments: &ExplainArguments) -> anyhow::Result<()> {
     let running = Running::find(place, &super::target(arguments))?;
-    let mut path = format!("/api/admin/explain?model={}", encoded(model));
+    let mut path = format!("/explain?model={}", encoded(model));
     for (name, value) in
         [("key", &arguments.key), ("session", &arguments.session), ("class", &arguments.priority)]
     {

@@ -169,7 +169,7 @@ async fn find(place: &Place, id: &str, arguments: &ExplainArguments) -> anyhow::
 }
 
 async fn ask(running: &Running, id: &str) -> anyhow::Result<Value> {
-    let told = running.told(&format!("/api/admin/requests/{}/explain", encoded(id))).await?;
+    let told = running.told(&format!("/requests/{}/explain", encoded(id))).await?;
     serde_json::from_slice(&told)
         .with_context(|| format!("what {} answers is no explanation", running.address))
 }
