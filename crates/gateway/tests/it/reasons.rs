@@ -69,7 +69,7 @@ async fn a_request_that_was_refused_keeps_why() {
     }
     let scene = Plan::before(&[&first, &second]).start().await;
     let refused = ask(&scene).await;
-    assert_eq!(refused.status, 429);
+    assert_eq!(refused.status, 503);
     let kept = reasons(&scene, refused).await.expect("reasons");
     assert_eq!(
         looks(&kept),
