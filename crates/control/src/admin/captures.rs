@@ -13,7 +13,6 @@ use policy::{TicketId, Timestamp};
 use serde::{Deserialize, Serialize};
 use store::audit::Deed;
 use store::captures::{Capture, CaptureFilter, CaptureHead, CapturedAttempt};
-use store::ledger::Cursor;
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -21,10 +20,10 @@ use utoipa_axum::routes;
 use super::AdminState;
 use super::acting::Acting;
 use super::extract::Asked;
-use super::page::bad_cursor;
 use super::refusal::Refusal;
-use super::requests::statuses;
+use super::requests::{after, statuses};
 use super::role::Role;
+use super::shape;
 use super::span::{bounded, span};
 
 const PAGE: u32 = 100;
@@ -36,31 +35,31 @@ const PAGE_MAX: u32 = 500;
 #[into_params(parameter_in = Query)]
 struct CapturesWanted {
     /// From this moment on: RFC 3339, or milliseconds since 1970.
-    #[param(max_length = 64)]
+    #[param(value_type = Option<shape::Moment>, inline)]
     from: Option<String>,
     /// Before this moment.
-    #[param(max_length = 64)]
+    #[param(value_type = Option<shape::Moment>, inline)]
     to: Option<String>,
     /// The caller's key, by its name or id.
-    #[param(max_length = 256)]
+    #[param(min_length = 1, max_length = 256)]
     key: Option<String>,
     /// The model that was asked for.
-    #[param(max_length = 256)]
+    #[param(min_length = 1, max_length = 256)]
     model: Option<String>,
     /// The backend that was tried last.
-    #[param(max_length = 256)]
+    #[param(min_length = 1, max_length = 256)]
     backend: Option<String>,
     /// The status that the client was given, as in `503`, or a class of them, as in `5xx`.
-    #[param(max_length = 3)]
+    #[param(pattern = "^[1-5](xx|[0-9]{2})$")]
     status: Option<String>,
     /// The whole request id.
-    #[param(max_length = 128)]
+    #[param(min_length = 1, max_length = 256)]
     request_id: Option<String>,
     /// How many at most; 100 when left out.
     #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
     /// The `next` of the page before.
-    #[param(max_length = 64)]
+    #[param(pattern = "^[0-7][0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{25}$")]
     cursor: Option<String>,
 }
 
@@ -70,16 +69,16 @@ struct CapturesWanted {
 #[into_params(parameter_in = Query)]
 struct CapturesUnwanted {
     /// From this moment on: RFC 3339, or milliseconds since 1970.
-    #[param(max_length = 64)]
+    #[param(value_type = Option<shape::Moment>, inline)]
     from: Option<String>,
     /// Before this moment.
-    #[param(max_length = 64)]
+    #[param(value_type = Option<shape::Moment>, inline)]
     to: Option<String>,
     /// The caller's key, by its name or id.
-    #[param(max_length = 256)]
+    #[param(min_length = 1, max_length = 256)]
     key: Option<String>,
     /// The model that was asked for.
-    #[param(max_length = 256)]
+    #[param(min_length = 1, max_length = 256)]
     model: Option<String>,
     /// `true` deletes all of them, and stands alone.
     all: Option<bool>,
@@ -134,9 +133,21 @@ struct CaptureDetail {
     row: CaptureRow,
     request: CaptureSide,
     /// What was tried for it.
-    #[schema(value_type = Vec<Object>)]
-    attempts: Vec<CapturedAttempt>,
+    attempts: Vec<AttemptSaid>,
     response: CaptureSide,
+}
+
+/// What one backend said.
+#[derive(Debug, Serialize, ToSchema)]
+struct AttemptSaid {
+    backend: String,
+    /// Its status, where it answered.
+    status: Option<u16>,
+    /// Names and values, in order. Those of credentials are `[hidden]`.
+    #[schema(value_type = Vec<Vec<String>>)]
+    headers: Vec<(String, String)>,
+    /// What kept it from answering.
+    error: Option<String>,
 }
 
 /// One side of the exchange.
@@ -181,8 +192,11 @@ async fn list(
     State(state): State<AdminState>,
     Asked(wanted): Asked<CapturesWanted>,
 ) -> Result<Json<CaptureList>, Refusal> {
-    let limit = wanted.limit.unwrap_or(PAGE).clamp(1, PAGE_MAX);
-    let after = wanted.cursor.as_deref().map(|text| text.parse().map(Cursor).map_err(|_| bad_cursor()));
+    let limit = wanted.limit.unwrap_or(PAGE);
+    if !(1..=PAGE_MAX).contains(&limit) {
+        return Err(Refusal::query("limit", &format!("is from 1 to {PAGE_MAX}")));
+    }
+    let after = after(wanted.cursor.as_deref())?;
     let filter = CaptureFilter {
         range: span(wanted.from.as_deref(), wanted.to.as_deref())?,
         id: None,
@@ -193,7 +207,7 @@ async fn list(
         request_id: bounded("request_id", wanted.request_id.as_deref())?,
     };
     let captures = &state.records.captures;
-    let found = captures.find(filter, after.transpose()?, limit).await?;
+    let found = captures.find(filter, after, limit).await?;
     let sums = captures.sums().await?;
     let is_full = found.len() >= limit as usize;
     let next = found.last().filter(|_| is_full).map(|last| last.id.to_string());
@@ -230,7 +244,8 @@ async fn show(Acting(state): Acting, Path(id): Path<String>) -> Result<Response,
     let response = CaptureSide { method: None, path: None, headers: content.response_headers, text, base64 };
     let row = CaptureRow::of(&state, head);
     let no_store = [(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
-    Ok((no_store, Json(CaptureDetail { row, request, attempts: content.attempts, response })).into_response())
+    let attempts = content.attempts.into_iter().map(AttemptSaid::from).collect();
+    Ok((no_store, Json(CaptureDetail { row, request, attempts, response })).into_response())
 }
 
 /// Deletes one capture. The request's receipt stays.
@@ -305,6 +320,12 @@ fn shown(kept: &[u8], bytes: u64) -> (Option<String>, Option<String>) {
             (Some(String::from_utf8_lossy(whole).into_owned()), None)
         }
         Err(_) => (None, Some(STANDARD.encode(kept))),
+    }
+}
+
+impl From<CapturedAttempt> for AttemptSaid {
+    fn from(CapturedAttempt { backend, status, headers, error }: CapturedAttempt) -> Self {
+        Self { backend, status, headers, error }
     }
 }
 

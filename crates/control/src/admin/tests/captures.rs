@@ -149,7 +149,7 @@ async fn captures_are_listed_shown_and_deleted() {
     let first = house.call("GET", &format!("{CAPTURES}?limit=3"), "").await.expect(200);
     let next = format!("{CAPTURES}?limit=3&cursor={}", first.str("/next"));
     assert_eq!(ids(&house.call("GET", &next, "").await.expect(200)), ["req-1"]);
-    for wrong in ["cursor=x", "status=9xx", "from=never", "key=", "more=1"] {
+    for wrong in ["cursor=x", "status=9xx", "from=never", "key=", "more=1", "limit=0"] {
         house.call("GET", &format!("{CAPTURES}?{wrong}"), "").await.expect(400);
     }
     let id = all.str("/captures/1/id").to_owned();
