@@ -28,6 +28,7 @@ fn calls() -> Vec<(&'static str, &'static str, Value)> {
         ("PATCH", "/api/admin/aliases/new", json!({"targets": "m"})),
         ("PUT", "/api/admin/prices", json!({"prices": [{"model": "m", "price": {"input": 1, "output": 2}}]})),
         ("POST", "/api/admin/tokens", json!({"name": "looker", "role": "viewer"})),
+        ("POST", "/api/admin/captures/rules", json!({"key": "app", "model": "m", "lasts": "10m"})),
         ("PATCH", "/api/admin/config", json!({"limits": {"queue_max": 9}})),
         ("POST", "/api/admin/reload", Value::Null),
         ("POST", "/api/admin/vault/rotate", Value::Null),
