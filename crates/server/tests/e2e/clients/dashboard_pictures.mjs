@@ -127,6 +127,13 @@ async function photograph(browser, { theme, width, height, language, names }) {
     await page.waitForTimeout(900);
     await shoot("request");
   }
+  if (names.includes("capture")) {
+    await see("captures");
+    await page.locator("tbody tr", { hasText: "200" }).first().locator("button.name").click();
+    await page.getByTestId("capture").waitFor();
+    await page.waitForTimeout(900);
+    await shoot("capture");
+  }
   if (names.includes("backend")) {
     await see("backends?open=nvidia-b");
     await shoot("backend");
@@ -153,6 +160,7 @@ const gateway = spawn(LOCKGATE, ["serve", "--config", `${data}/lockgate.yaml`], 
 let going = true;
 try {
   await sleep(2500);
+  await admin("POST", "captures/rules", { key: "web", lasts: "1h" });
   await admin("POST", "keys", { name: "partner", team: "partners", rpm: 120, models: ["gpt-*"], expires: "2027-06-30T00:00:00Z" });
   await admin("POST", "backends", { name: "lab", kind: "openai_compatible", base_url: "http://127.0.0.1:9499/v1", api_key: "sk-lab-0123456789", pool: "fallback", enabled: false, models: { "llama-70b": { native: "llama-3.3-70b" } } });
   await admin("POST", "instances/inst-3/login");
@@ -168,7 +176,7 @@ try {
   await watcher.locator("input").fill(TOKEN);
   await watcher.keyboard.press("Enter");
   await sleep(WARM_MS);
-  const every = [...PAGES, "login", "request", "backend", "instance"];
+  const every = [...PAGES, "login", "request", "capture", "backend", "instance"];
   for (const theme of ["dark", "light"]) await photograph(browser, { theme, width: 1440, height: 900, language: "en", names: every });
   await photograph(browser, { theme: "light", width: 390, height: 844, language: "en", names: ["overview", "backends", "requests"] });
   await photograph(browser, { theme: "dark", width: 1440, height: 900, language: "zh", names: ["overview"] });
