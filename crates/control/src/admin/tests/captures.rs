@@ -186,8 +186,13 @@ async fn captures_are_listed_shown_and_deleted() {
 async fn what_was_said_is_for_administrators_only() {
     let house = captured_house().await;
     for (role, may_look) in [("viewer", false), ("operator", false), ("admin", true)] {
-        let made =
-            house.call("POST", "/api/admin/tokens", &json!({"name": format!("a {role}"), "role": role}).to_string()).await;
+        let made = house
+            .call(
+                "POST",
+                "/api/admin/tokens",
+                &json!({"name": format!("a-{role}"), "role": role}).to_string(),
+            )
+            .await;
         let bearer = format!("Bearer {}", made.expect(201).str("/token"));
         let call = async |method: &str, path: &str, body: &str| {
             let headers = [("authorization", &*bearer)];
