@@ -81,8 +81,8 @@ pub(crate) struct PricesChanged {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Search {
-    /// A part of the model's name, however it is spelled.
-    #[param(min_length = 1, max_length = 256)]
+    /// A part of the model's name, however it is spelled; nothing is a part of every one.
+    #[param(max_length = 256)]
     search: Option<String>,
     /// Only those of one source.
     #[param(inline)]
@@ -142,7 +142,8 @@ pub(crate) async fn list(
         loaded.settings.prices.iter().map(|entry| PriceView::of(entry.clone(), PriceSource::File, None));
     let built_in =
         PriceTable::all(now).into_iter().map(|entry| PriceView::of(entry, PriceSource::BuiltIn, None));
-    let wanted = bounded("search", asked.search.as_deref())?.unwrap_or_default().to_ascii_lowercase();
+    let wanted = asked.search.as_deref().filter(|text| !text.is_empty());
+    let wanted = bounded("search", wanted)?.unwrap_or_default().to_ascii_lowercase();
     let fits = |view: &PriceView| {
         view.model.to_ascii_lowercase().contains(&wanted)
             && asked.source.is_none_or(|source| source.name() == view.source)
