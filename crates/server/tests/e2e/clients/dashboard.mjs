@@ -195,6 +195,7 @@ const cases = {
     await dialog().getByRole("button", { name: "Save" }).click();
     const body = (await changed).postDataJSON();
     check(JSON.stringify(body) === '{"metadata":{"app":null}}', body);
+    await dialog().getByRole("button", { name: "Rotate" }).waitFor();
     await dialog().getByText("app=shop").waitFor({ state: "detached" });
     await page.keyboard.press("Escape");
     await dialog().waitFor({ state: "detached" });
