@@ -135,7 +135,8 @@ impl<'d> Held<'d, '_> {
             Value::Array(_) => "array",
             Value::Object(_) => "object",
         };
-        if !types.is_empty() && !types.contains(&sort) && !(sort == "integer" && types.contains(&"number")) {
+        let is_one = types.contains(&sort) || (sort == "integer" && types.contains(&"number"));
+        if !types.is_empty() && !is_one {
             self.faults.push(format!("{at} is of the sort {sort}, not {types:?}"));
         }
         let words = schema.get("enum").and_then(Value::as_array);
