@@ -266,6 +266,8 @@ impl Turn {
     }
 
     async fn finish(&self, code: i64, reason: &str, full_answer: Option<&str>) {
+        // Whoever has read the end may ask again at once.
+        self.world.turn_ended(self.key());
         if self.dialect == Dialect::Session {
             let update = json!({"sessionUpdate": "notification", "type": "chat_finish",
                 "data": {"reason": reason, "statusCode": code}});

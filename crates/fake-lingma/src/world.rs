@@ -152,9 +152,10 @@ impl World {
         self.see(|stats| stats.turns_running += 1);
     }
 
+    /// It counts no more; a turn may end in several ways, and does so once.
     pub(crate) fn turn_ended(&self, key: &str) {
-        held(&self.running).remove(key);
-        self.see(|stats| stats.turns_running -= 1);
+        let was_running = held(&self.running).remove(key).is_some();
+        self.see(|stats| stats.turns_running -= u64::from(was_running));
     }
 
     pub(crate) fn stop(&self, key: &str) {
