@@ -9,8 +9,9 @@ use super::{RETRY_AFTER_GUESS, State};
 
 /// How far ahead a start is foreseen; what takes longer is not known anyway.
 const HORIZON: Duration = Duration::from_hours(1);
-/// What starts in this time tells how soon the others will.
-const MINUTE: Duration = Duration::from_secs(60);
+/// What starts in this time tells how soon the others will: ten minutes as limits by the minute are counted, so that it
+/// does not matter in which part of one it begins.
+const SPAN: Duration = Duration::from_secs(601);
 
 /// An attempt that wants a place, and whose it is.
 #[derive(Debug, Clone, Copy)]
@@ -86,9 +87,9 @@ impl State {
 
 /// About when the backends will have started more than `ahead`, where by a time they can have started so many.
 fn start_behind(search: &Search<'_>, ahead: u64, (from, startable): (Instant, u64)) -> Instant {
-    let in_a_minute = search.starts_by(from + MINUTE, u64::MAX).saturating_sub(startable).max(1);
+    let in_the_span = search.starts_by(from + SPAN, u64::MAX).saturating_sub(startable).max(1);
     let missing = ahead.saturating_add(1).saturating_sub(startable);
-    let nanos = MINUTE.as_nanos().saturating_mul(missing.into()) / u128::from(in_a_minute);
+    let nanos = SPAN.as_nanos().saturating_mul(missing.into()) / u128::from(in_the_span);
     let wait = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
     from + wait.min(HORIZON)
 }
