@@ -9,11 +9,16 @@ const LENGTH: Duration = Duration::from_millis(60_100);
 /// the last of it is a minute old.
 const GROUP: Duration = Duration::from_millis(250);
 
-/// What was taken in the last minute, at any moment. At most 242 entries, however much that was.
+/// More than anybody takes at once: so that no sum of a minute is too large for its number.
+const AMOUNT_MAX: u64 = 1 << 32;
+
+/// What was taken in the last minute, at any moment. At most 242 entries, however much that was; a look takes
+/// as many steps as halving those does.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Minute {
     taken: VecDeque<Taken>,
-    sum: u64,
+    /// All that was ever taken and is no longer listed.
+    gone: u64,
 }
 
 /// What was taken between two times that are near each other.
@@ -21,53 +26,51 @@ pub(crate) struct Minute {
 struct Taken {
     first: Instant,
     last: Instant,
-    amount: u64,
+    /// All that was ever taken, up to and with this; it may begin again at 0, for only differences matter.
+    upto: u64,
 }
 
 impl Minute {
     /// An amount is taken.
     pub(crate) fn take(&mut self, amount: u64, now: Instant) {
         let expired = self.expired(now);
-        let gone: u64 = self.taken.drain(..expired).map(|taken| taken.amount).sum();
-        self.sum = self.sum - gone + amount;
+        self.gone = self.upto(expired);
+        self.taken.drain(..expired);
+        let upto = self.ever().wrapping_add(amount.min(AMOUNT_MAX));
         match self.taken.back_mut() {
             Some(taken) if now < taken.first + GROUP => {
-                taken.amount += amount;
+                taken.upto = upto;
                 taken.last = taken.last.max(now);
             }
-            Some(_) | None => self.taken.push_back(Taken { first: now, last: now, amount }),
+            Some(_) | None => self.taken.push_back(Taken { first: now, last: now, upto }),
         }
     }
 
     /// What was taken `at` that time as `reserved` turned out to be `spent`.
     pub(crate) fn correct(&mut self, at: Instant, reserved: u64, spent: u64) {
         let place = self.taken.partition_point(|taken| taken.last < at);
-        if let Some(taken) = self.taken.get_mut(place).filter(|taken| taken.first <= at) {
-            let others = self.sum - taken.amount;
-            taken.amount = taken.amount.saturating_sub(reserved).saturating_add(spent);
-            self.sum = others + taken.amount;
+        let before = self.upto(place);
+        let Some(taken) = self.taken.get(place).filter(|taken| taken.first <= at) else { return };
+        let amount = taken.upto.wrapping_sub(before);
+        let corrected = amount.saturating_sub(reserved.min(AMOUNT_MAX)) + spent.min(AMOUNT_MAX);
+        for taken in self.taken.range_mut(place..) {
+            taken.upto = taken.upto.wrapping_sub(amount).wrapping_add(corrected);
         }
     }
 
     /// What counts at a time.
     pub(crate) fn used(&self, now: Instant) -> u64 {
-        let expired = self.taken.range(..self.expired(now)).map(|taken| taken.amount);
-        self.sum - expired.sum::<u64>()
+        self.ever().wrapping_sub(self.upto(self.expired(now)))
     }
 
     /// When no more than `most` will have been taken, an amount included.
     pub(crate) fn room_at(&self, amount: u64, most: u64, now: Instant) -> Instant {
-        let room = most.saturating_sub(amount);
-        let mut used = self.sum;
-        let mut ready_at = now;
-        for taken in &self.taken {
-            if used <= room {
-                break;
-            }
-            used -= taken.amount;
-            ready_at = now.max(taken.last + LENGTH);
-        }
-        ready_at
+        let (room, ever) = (most.saturating_sub(amount), self.ever());
+        // The first with no more than the room taken after it: it must be a minute old.
+        let place = self.taken.partition_point(|taken| ever.wrapping_sub(taken.upto) > room);
+        let is_free = ever.wrapping_sub(self.gone) <= room;
+        let oldest = self.taken.get(place).filter(|_| !is_free);
+        oldest.map_or(now, |taken| now.max(taken.last + LENGTH))
     }
 
     /// How much may be taken by a time with no more than `most` in any minute.
@@ -80,7 +83,17 @@ impl Minute {
     }
 
     fn expired(&self, now: Instant) -> usize {
-        self.taken.iter().take_while(|taken| taken.last + LENGTH <= now).count()
+        self.taken.partition_point(|taken| taken.last + LENGTH <= now)
+    }
+
+    /// All that was ever taken, up to and with so many entries.
+    fn upto(&self, entries: usize) -> u64 {
+        let last = entries.checked_sub(1).and_then(|last| self.taken.get(last));
+        last.map_or(self.gone, |taken| taken.upto)
+    }
+
+    fn ever(&self) -> u64 {
+        self.upto(self.taken.len())
     }
 }
 
