@@ -3,6 +3,7 @@
 
 mod alarm;
 mod allowance;
+mod claims;
 mod inflight;
 mod lineup;
 mod minute;
@@ -11,11 +12,12 @@ mod rate;
 mod reserve;
 mod retreat;
 mod seek;
+mod usual;
 mod window;
 
 pub(crate) use alarm::Alarm;
 pub use allowance::Adaptive;
-pub(crate) use allowance::{Allowance, Mark, Rates};
+pub(crate) use allowance::{Allowance, Mark, Portion, Rates};
 pub(crate) use inflight::InFlight;
 pub(crate) use lineup::{Entry, Lineup, Rank};
 pub use queue::WaiterId;
@@ -26,4 +28,5 @@ pub(crate) use reserve::Reserve;
 pub(crate) use retreat::Retreat;
 pub use retreat::{Pace, RetreatRules};
 pub(crate) use seek::Seek;
+pub(crate) use usual::Usual;
 pub(crate) use window::{Tally, Window};

@@ -6,6 +6,7 @@ use protocol::{Quota, QuotaUnit, Reset};
 use serde::{Deserialize, Serialize};
 
 use super::rate::{Bucket, Rate, RateWindow};
+use crate::identity::Class;
 
 /// A reset that is nearer tells nothing about the rate: the error would be larger than what is measured.
 const MEASURABLE: Duration = Duration::from_millis(50);
@@ -58,6 +59,14 @@ impl Rates {
     /// No limits.
     pub(crate) const UNLIMITED: Self =
         Self { requests: Rate::UNLIMITED, burst: 1, tokens: Rate::UNLIMITED, window: RateWindow::Minute };
+}
+
+/// What one request takes, and for whom.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Portion {
+    /// Prompt and answer, estimated.
+    pub(crate) tokens: u64,
+    pub(crate) class: Class,
 }
 
 /// How much was ever taken, and when the last of it: what was taken after an answer's call, its headers do
@@ -131,9 +140,18 @@ impl Allowance {
         }
     }
 
-    /// When a request of so many tokens fits.
-    pub(crate) fn ready_at(&self, tokens: u64, adaptive: Adaptive, now: Instant) -> Instant {
-        self.requests.ready_at(1, adaptive, now).max(self.tokens.ready_at(tokens, adaptive, now))
+    /// When a request fits.
+    pub(crate) fn ready_at(&self, portion: Portion, adaptive: Adaptive, now: Instant) -> Instant {
+        self.requests_ready_at(portion, adaptive, now).max(self.tokens_ready_at(portion, adaptive, now))
+    }
+
+    fn requests_ready_at(&self, portion: Portion, adaptive: Adaptive, now: Instant) -> Instant {
+        self.requests.ready_at(portion.class, 1, adaptive, now)
+    }
+
+    /// When its tokens fit, whatever is said of requests.
+    pub(crate) fn tokens_ready_at(&self, portion: Portion, adaptive: Adaptive, now: Instant) -> Instant {
+        self.tokens.ready_at(portion.class, portion.tokens, adaptive, now)
     }
 
     /// How many requests could go by a time, whatever tokens they take: never fewer than will as far as is known.
@@ -144,16 +162,19 @@ impl Allowance {
             (Adaptive::Headers | Adaptive::Retreat, Some(theirs)) => {
                 own.by(until, now).min(theirs.by(until, now))
             }
-            (Adaptive::Learned, Some(theirs)) => theirs.by(until, now),
+            (Adaptive::Learned, Some(theirs)) => {
+                let room = theirs.a_minute().map(|most| own.room_by(most, until, now));
+                theirs.by(until, now).min(room.unwrap_or(u64::MAX))
+            }
         }
     }
 
-    /// A request of so many tokens goes.
-    pub(crate) fn take(&mut self, tokens: u64, now: Instant) -> Mark {
-        self.requests.spend(1, now);
-        self.tokens.spend(tokens, now);
+    /// A request goes.
+    pub(crate) fn take(&mut self, portion: Portion, now: Instant) -> Mark {
+        self.requests.spend(portion.class, 1, now);
+        self.tokens.spend(portion.class, portion.tokens, now);
         self.taken.requests = self.taken.requests.wrapping_add(1);
-        self.taken.tokens = self.taken.tokens.wrapping_add(tokens);
+        self.taken.tokens = self.taken.tokens.wrapping_add(portion.tokens);
         self.taken.at = now;
         self.taken
     }
@@ -163,6 +184,12 @@ impl Allowance {
     pub(crate) fn correct(&mut self, reserved: u64, spent: u64, mark: Mark, now: Instant) {
         self.tokens.own.correct(reserved, spent, now);
         self.tokens.own.recount(mark.at, reserved, spent);
+    }
+
+    /// The request taken at `mark` was refused: it counts for nobody's minute.
+    pub(crate) fn refused(&mut self, mark: Mark, now: Instant) {
+        self.requests.own.correct(1, 0, now);
+        self.requests.own.recount(mark.at, 1, 0);
     }
 
     /// An answer to the call that was taken at `mark` told this.
@@ -175,7 +202,7 @@ impl Allowance {
             // Where a limit by the minute and one by the day are told, the one with less left is the nearer.
             let told = quotas.iter().filter(|quota| quota.unit == unit);
             if let Some(quota) = told.min_by_key(|quota| quota.remaining.or(quota.limit)) {
-                meter.learn(quota, since, now);
+                meter.learn(quota, mark.at, since, now);
             }
         }
     }
@@ -192,17 +219,23 @@ impl Meter {
         Self { own: Bucket::full(rate, capacity, now), theirs: None }
     }
 
-    pub(crate) fn ready_at(&self, amount: u64, adaptive: Adaptive, now: Instant) -> Instant {
-        let own = || self.own.ready_at(amount, now);
+    fn ready_at(&self, class: Class, amount: u64, adaptive: Adaptive, now: Instant) -> Instant {
+        let own = || self.own.ready_for(class, amount, now);
         match (adaptive, &self.theirs) {
             (Adaptive::Off, _) | (_, None) => own(),
             (Adaptive::Headers | Adaptive::Retreat, Some(theirs)) => own().max(theirs.ready_at(amount, now)),
-            (Adaptive::Learned, Some(theirs)) => theirs.ready_at(amount, now),
+            // A limit by the minute that comes back bit by bit comes back as it was taken.
+            (Adaptive::Learned, Some(theirs)) => {
+                let most = theirs.a_minute();
+                let room_at = most.map(|most| self.own.room_for(class, amount.min(most), most, now));
+                theirs.ready_at(amount, now).max(room_at.unwrap_or(now))
+            }
         }
     }
 
-    fn spend(&mut self, amount: u64, now: Instant) {
+    fn spend(&mut self, class: Class, amount: u64, now: Instant) {
         self.own.spend(amount, now);
+        self.own.claim(class, amount, now);
         if let Some(theirs) = &mut self.theirs {
             theirs.renew(now);
             theirs.bucket.spend(amount, now);
@@ -222,7 +255,7 @@ impl Meter {
         Some((limit, if is_renewed { limit } else { theirs.bucket.level(now) }))
     }
 
-    fn learn(&mut self, quota: &Quota, since: u64, now: Instant) {
+    fn learn(&mut self, quota: &Quota, called_at: Instant, since: u64, now: Instant) {
         let before = self.theirs.as_deref();
         let known = before.map(|theirs| theirs.bucket.capacity());
         let Some(limit) = quota.limit.or(known).or(quota.remaining).filter(|limit| *limit > 0) else {
@@ -244,13 +277,22 @@ impl Meter {
                     .unwrap_or_else(|| Rate::of(limit, quota.period.unwrap_or(PERIOD_GUESS)))
             }
         };
-        let mut bucket = Bucket::full(rate, limit, now);
-        bucket.set(remaining.saturating_sub(since), now);
+        // Said of the time of the call: since then some came back, and some were taken.
+        let mut bucket = Bucket::full(rate, limit, called_at);
+        bucket.set(remaining, called_at);
+        bucket.spend(since, now);
         self.theirs = Some(Box::new(Theirs { bucket, renewed_at: renewed_in.map(|after| now + after) }));
     }
 }
 
 impl Theirs {
+    /// What it allows in a minute, if it is a limit by the minute that is not renewed at once.
+    fn a_minute(&self) -> Option<u64> {
+        let limit = self.bucket.capacity();
+        let is_by_the_minute = self.renewed_at.is_none() && self.bucket.rate() <= Rate::per_minute(limit);
+        is_by_the_minute.then_some(limit)
+    }
+
     fn ready_at(&self, amount: u64, now: Instant) -> Instant {
         match self.renewed_at {
             Some(renewed_at) if renewed_at <= now => now,
@@ -304,6 +346,10 @@ mod tests {
         }
     }
 
+    fn of(tokens: u64) -> Portion {
+        Portion { tokens, class: Class::Normal }
+    }
+
     fn allowance(rpm: u64) -> Allowance {
         let (requests, window) = (Rate::per_minute(rpm), RateWindow::Bucket);
         let rates = Rates { requests, burst: rpm, window, ..Rates::UNLIMITED };
@@ -319,14 +365,14 @@ mod tests {
             (Adaptive::Learned, learned_millis),
         ] {
             let mut allowance = allowance(60);
-            let mark = allowance.take(0, epoch());
+            let mark = allowance.take(of(0), epoch());
             allowance.learn(&[quota], mark, epoch());
             let mut now = epoch();
             let waits = [(); 2].map(|()| {
-                let ready_at = allowance.ready_at(0, adaptive, now);
+                let ready_at = allowance.ready_at(of(0), adaptive, now);
                 let wait = ready_at.duration_since(now).as_millis();
                 now = ready_at;
-                allowance.take(0, now);
+                allowance.take(of(0), now);
                 wait
             });
             assert_eq!(waits, expected, "{adaptive:?} {quota:?}");
@@ -352,34 +398,34 @@ mod tests {
     #[test]
     fn calls_made_since_are_not_in_what_is_told() {
         let mut allowance = allowance(60);
-        let first = allowance.take(0, epoch());
-        let second = allowance.take(0, epoch());
-        allowance.take(0, epoch());
+        let first = allowance.take(of(0), epoch());
+        let second = allowance.take(of(0), epoch());
+        allowance.take(of(0), epoch());
         let quota = told(2, 60, Some(Reset::Renewed(9 * SECOND)));
         allowance.learn(&[quota], second, epoch());
-        assert_eq!(allowance.ready_at(0, Adaptive::Retreat, epoch()), epoch());
+        assert_eq!(allowance.ready_at(of(0), Adaptive::Retreat, epoch()), epoch());
         allowance.learn(&[quota], first, epoch());
-        assert_eq!(allowance.ready_at(0, Adaptive::Retreat, epoch()), epoch() + 9 * SECOND);
+        assert_eq!(allowance.ready_at(of(0), Adaptive::Retreat, epoch()), epoch() + 9 * SECOND);
     }
 
     #[test]
     fn only_the_learned_mode_goes_beyond_what_is_configured() {
         let mut allowance = allowance(1);
-        let mark = allowance.take(0, epoch());
+        let mark = allowance.take(of(0), epoch());
         allowance.learn(&[told(9_999, 10_000, Some(Reset::Refilled(6 * SECOND / 1000)))], mark, epoch());
-        assert_eq!(allowance.ready_at(0, Adaptive::Retreat, epoch()), epoch() + 60 * SECOND);
-        assert_eq!(allowance.ready_at(0, Adaptive::Learned, epoch()), epoch());
+        assert_eq!(allowance.ready_at(of(0), Adaptive::Retreat, epoch()), epoch() + 60 * SECOND);
+        assert_eq!(allowance.ready_at(of(0), Adaptive::Learned, epoch()), epoch());
     }
 
     #[test]
     fn of_a_limit_by_the_minute_and_one_by_the_day_the_nearer_counts() {
         let mut allowance = allowance(60);
-        let mark = allowance.take(0, epoch());
+        let mark = allowance.take(of(0), epoch());
         let minute = told(0, 30, Some(Reset::Renewed(20 * SECOND)));
         let day = told(900, 1000, Some(Reset::Renewed(SECOND * 80_000)));
         for quotas in [[minute, day], [day, minute]] {
             allowance.learn(&quotas, mark, epoch());
-            assert_eq!(allowance.ready_at(0, Adaptive::Retreat, epoch()), epoch() + 20 * SECOND);
+            assert_eq!(allowance.ready_at(of(0), Adaptive::Retreat, epoch()), epoch() + 20 * SECOND);
         }
     }
 
@@ -388,8 +434,9 @@ mod tests {
         let (tokens, window) = (Rate::per_minute(6000), RateWindow::Bucket);
         let rates = Rates { tokens, window, ..Rates::UNLIMITED };
         let mut allowance = Allowance::of(rates, epoch());
-        let ready = |allowance: &Allowance, tokens| allowance.ready_at(tokens, Adaptive::Retreat, epoch());
-        let mark = allowance.take(5000, epoch());
+        let ready =
+            |allowance: &Allowance, tokens| allowance.ready_at(of(tokens), Adaptive::Retreat, epoch());
+        let mark = allowance.take(of(5000), epoch());
         assert_eq!(ready(&allowance, 2000), epoch() + 10 * SECOND);
         allowance.correct(5000, 3000, mark, epoch());
         assert_eq!(ready(&allowance, 2000), epoch());

@@ -82,6 +82,11 @@ impl Minute {
         most.saturating_sub(self.used(first)).saturating_add(later)
     }
 
+    /// When the oldest of what counts no longer does; none when nothing counts.
+    pub(crate) fn frees_at(&self, now: Instant) -> Option<Instant> {
+        self.taken.get(self.expired(now)).map(|taken| taken.last + LENGTH)
+    }
+
     fn expired(&self, now: Instant) -> usize {
         self.taken.partition_point(|taken| taken.last + LENGTH <= now)
     }

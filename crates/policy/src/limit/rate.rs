@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::claims::Claims;
 use super::minute::Minute;
+use crate::identity::Class;
 
 /// One of what is counted, in the bucket's own unit: at a rate of `n` a day exactly `n` units come in each
 /// nanosecond, so nothing is ever rounded and nothing drifts.
@@ -48,9 +50,9 @@ impl Rate {
         Self { per_day: u64::try_from(per_day).unwrap_or(u64::MAX) }
     }
 
-    /// A thousandth of it.
-    pub(crate) fn per_mille(self) -> Self {
-        Self { per_day: self.per_day / 1000 }
+    /// How far it is from another.
+    pub(crate) fn distance(self, other: Self) -> Self {
+        Self { per_day: self.per_day.abs_diff(other.per_day) }
     }
 
     /// Both together.
@@ -111,8 +113,17 @@ pub(crate) struct Bucket {
     capacity: u64,
     level: u128,
     filled_at: Instant,
-    /// What was taken in the last minute, where that counts.
-    minute: Option<Box<Minute>>,
+    /// What was taken in the last minute, where somebody wants to know.
+    minute: Option<Box<Counted>>,
+    /// What it limits.
+    window: RateWindow,
+}
+
+/// What was taken, and by whom.
+#[derive(Debug, Clone, Default)]
+struct Counted {
+    minute: Minute,
+    claims: Claims,
 }
 
 /// Beyond what the minute has room for, a bucket saves up this part of a minute's amount: so that what becomes
@@ -123,23 +134,28 @@ impl Bucket {
     /// A full bucket.
     pub(crate) fn full(rate: Rate, capacity: u64, now: Instant) -> Self {
         let capacity = capacity.max(1);
-        Self { rate, capacity, level: units(capacity), filled_at: now, minute: None }
+        Self {
+            rate,
+            capacity,
+            level: units(capacity),
+            filled_at: now,
+            minute: None,
+            window: RateWindow::Bucket,
+        }
     }
 
-    /// Counts minutes from now on, or no longer.
+    /// Counts minutes from now on, and keeps to what they hold or not.
     pub(crate) fn count(&mut self, window: RateWindow) {
-        match window {
-            RateWindow::Minute => drop(self.minute.get_or_insert_default()),
-            RateWindow::Bucket => self.minute = None,
-        }
+        self.minute.get_or_insert_default();
+        self.window = window;
     }
 
     /// Changes the rate from `now` on. What is in the bucket stays, as far as it still fits; a bucket
     /// that had no limit starts full.
     pub(crate) fn change(&mut self, rate: Rate, capacity: u64, now: Instant) {
         if self.rate.is_unlimited() {
-            let minute = self.minute.take();
-            *self = Self { minute, ..Self::full(rate, capacity, now) };
+            let (minute, window) = (self.minute.take(), self.window);
+            *self = Self { minute, window, ..Self::full(rate, capacity, now) };
             return;
         }
         self.refill(now);
@@ -167,9 +183,10 @@ impl Bucket {
         self.refill(now);
         let (amount, most) = (amount.min(self.capacity), self.most());
         self.level = self.level.saturating_sub(units(amount));
-        if let Some(minute) = self.minute.as_mut().filter(|_| !self.rate.is_unlimited()) {
-            minute.take(amount, now);
-            let room = most.saturating_sub(minute.used(now));
+        let Some(counted) = &mut self.minute else { return };
+        counted.minute.take(amount, now);
+        if self.window == RateWindow::Minute && !self.rate.is_unlimited() {
+            let room = most.saturating_sub(counted.minute.used(now));
             self.level = self.level.min(units(room.saturating_add((most / SAVED_PART).max(1))));
         }
     }
@@ -185,8 +202,16 @@ impl Bucket {
     /// What was taken at a time for `reserved` turned out to be `spent`, as far as its minute goes.
     pub(crate) fn recount(&mut self, taken_at: Instant, reserved: u64, spent: u64) {
         let capacity = self.capacity;
-        if let Some(minute) = &mut self.minute {
-            minute.correct(taken_at, reserved.min(capacity), spent.min(capacity));
+        if let Some(counted) = &mut self.minute {
+            counted.minute.correct(taken_at, reserved.min(capacity), spent.min(capacity));
+        }
+    }
+
+    /// What a class takes is noted as its claim to what is left.
+    pub(crate) fn claim(&mut self, class: Class, amount: u64, now: Instant) {
+        let amount = amount.min(self.capacity);
+        if let Some(counted) = &mut self.minute {
+            counted.claims.take(class, amount, now);
         }
     }
 
@@ -198,11 +223,16 @@ impl Bucket {
 
     /// When an amount will be there: now, or later. A clock that steps back changes nothing.
     pub(crate) fn ready_at(&self, amount: u64, now: Instant) -> Instant {
+        self.ready_for(Class::Urgent, amount, now)
+    }
+
+    /// When an amount will be there for a class.
+    pub(crate) fn ready_for(&self, class: Class, amount: u64, now: Instant) -> Instant {
         if self.rate.is_unlimited() {
             return now;
         }
         let amount = amount.min(self.capacity);
-        let room_at = self.minute.as_ref().map_or(now, |minute| minute.room_at(amount, self.most(), now));
+        let room_at = self.room_for(class, amount, self.most(), now);
         let missing = self.missing(units(amount), now);
         if missing == 0 {
             return room_at;
@@ -219,14 +249,45 @@ impl Bucket {
         let time = until.saturating_duration_since(now.max(self.filled_at)).as_nanos();
         let come = time.saturating_mul(self.rate.per_day.into()).saturating_add(self.level_at(now));
         let come = u64::try_from(come / ONE).unwrap_or(u64::MAX);
-        self.minute.as_ref().map_or(come, |minute| come.min(minute.room_by(self.most(), until, now)))
+        come.min(self.room_by(self.most(), until, now))
+    }
+
+    /// How many could be taken by a time with no more than `most` in any minute, if it keeps to those.
+    pub(crate) fn room_by(&self, most: u64, until: Instant, now: Instant) -> u64 {
+        let counted = self.minute.as_ref().filter(|_| self.window == RateWindow::Minute);
+        counted.map_or(u64::MAX, |counted| counted.minute.room_by(most, until, now))
     }
 
     /// How many could be taken now, one after the other.
     pub(crate) fn level(&self, now: Instant) -> u64 {
         let level = u64::try_from(self.level_at(now) / ONE).unwrap_or(u64::MAX);
-        let room = self.minute.as_ref().map(|minute| self.most().saturating_sub(minute.used(now)));
-        level.min(room.unwrap_or(level))
+        match self.window {
+            RateWindow::Minute => level.min(self.most().saturating_sub(self.used(now))),
+            RateWindow::Bucket => level,
+        }
+    }
+
+    /// When no minute, if it keeps to those, holds more than `most` with an amount for a class: what better
+    /// classes are likely to need until more becomes free is left to them.
+    pub(crate) fn room_for(&self, class: Class, amount: u64, most: u64, now: Instant) -> Instant {
+        let counted = self.minute.as_ref().filter(|_| self.window == RateWindow::Minute);
+        let Some(Counted { minute, claims }) = counted.map(|counted| &**counted) else { return now };
+        let room_at = minute.room_at(amount, most, now);
+        if room_at > now || class == Class::Urgent {
+            return room_at;
+        }
+        match (claims.before(class, now), minute.frees_at(now)) {
+            (Some(claim), Some(frees_at)) => {
+                let room = most.saturating_sub(minute.used(now));
+                now.max(frees_at.checked_sub(claim.time_for(room)).unwrap_or(now))
+            }
+            (None, _) | (Some(_), None) => now,
+        }
+    }
+
+    /// How many were taken in the last minute, if that is counted.
+    pub(crate) fn used(&self, now: Instant) -> u64 {
+        self.minute.as_ref().map_or(0, |counted| counted.minute.used(now))
     }
 
     /// How long until the bucket is full again.

@@ -3,40 +3,80 @@
 use std::time::{Duration, Instant};
 
 use super::rate::Rate;
-use super::retreat::EVALUATION;
-use super::window::Window;
 
-/// How much of what it answered in the last minute is asked after a refusal.
-const KEPT_PERCENT: u8 = 90;
-/// A refusal costs at least so much of the rate that it was met at, and at most down to this share.
-const DECREASE_PERCENT: u8 = 85;
-const DECREASE_MAX_PERCENT: u8 = 25;
-/// So close to the rate at which it last refused the rate comes back soon; there it stays a while.
-const CRUISE_PERCENT: u8 = 97;
-/// For how long it stays there, at first and at most: twice as long each time that it refuses at much the
+/// After a refusal the rate is at least so much of what it was: one alone may have had another reason.
+const KEPT_PERCENT: u8 = 50;
+/// Where the provider says nothing, refusals cost much and must be few. What lies above the mean is then not believed
+/// at all: a provider that counts with a bucket takes more than its rate for a while after it has rested.
+const SILENT: Learning = Learning { share_percent: 50, doubt_percent: 0, width: 0 };
+/// Who says when to come back may be asked again without much loss. So its limit is learned slowly, and is taken to
+/// be above nearly all that was met: a neighbour on the same account then costs no more than what he takes.
+const TOLD: Learning = Learning { share_percent: 12, doubt_percent: 20, width: 8 };
+/// No rate found is less than this, so that one can be found at all.
+const RATE_MIN: Rate = Rate::per_minute(5);
+/// For how long a rate is kept, at first and at most: twice as long each time that it refuses at much the
 /// same rate, for then the limit is likely to be that.
 const HOLD_MIN: Duration = Duration::from_secs(60);
 const HOLD_MAX: Duration = Duration::from_mins(20);
-/// No rate found is less than this, so that one can be found at all.
-const RATE_MIN: Rate = Rate::per_minute(5);
+/// What is much the same.
+const SAME_PERCENT: u8 = 10;
+/// By so much it grows after that, twice as much each minute in which nothing is refused.
+const STEP_PERCENT: u8 = 2;
+const MINUTE: Duration = Duration::from_secs(60);
+/// How soon is looked again whether a rate is used: not by the minute, in which all may go at once and be forgotten at
+/// the moment of the look.
+const LOOK: Duration = Duration::from_secs(50);
 /// A rate of which less than this is used tells nothing about what lies above it.
 const USED_PERCENT: u8 = 70;
-/// After a refusal no more than this time's worth goes out at once: what was refused may have been a burst.
+/// After a refusal, until the rate grows again, no more than this time's worth goes out at once.
 const BURST: Duration = Duration::from_secs(5);
 
-const WINDOW: Duration = Duration::from_secs(60);
-
-/// One backend's search: additive increase, multiplicative decrease, and a rest near the last refusal.
+/// One backend's search: for what it takes when it refuses, and from time to time for a little more.
 #[derive(Debug)]
 pub(crate) struct Seek {
     /// None as long as the backend's own rate holds.
     rate: Option<Rate>,
-    /// The rate at which it last refused.
-    ceiling: Option<Rate>,
+    /// What it took in a minute when it refused, and how far that spreads.
+    limit: Option<Limit>,
     hold: Duration,
-    held_until: Option<Instant>,
-    answered: Window<60>,
-    evaluated_at: Option<Instant>,
+    step: Rate,
+    grows_at: Option<Instant>,
+    /// Whether it refused since it last grew, so that little goes out at once.
+    is_careful: bool,
+}
+
+/// How a limit follows from refusals.
+#[derive(Debug, Clone, Copy)]
+struct Learning {
+    /// How much one refusal counts against all before it.
+    share_percent: u8,
+    /// How much of what the first one took from the rate may have had another reason.
+    doubt_percent: u8,
+    /// So many times the spread above the mean the limit is taken to be.
+    width: u64,
+}
+
+/// At which rates it refused.
+#[derive(Debug, Clone, Copy)]
+struct Limit {
+    mean: Rate,
+    spread: Rate,
+}
+
+impl Limit {
+    fn first(met: Rate, rate: Rate, learning: Learning) -> Self {
+        Self { mean: met, spread: met.distance(rate).percent(learning.doubt_percent) }
+    }
+
+    fn met(self, rate: Rate, learning: Learning) -> Self {
+        let share = learning.share_percent;
+        let closer = |from: Rate, to: Rate| from.percent(100 - share).plus(to.percent(share));
+        Self { mean: closer(self.mean, rate), spread: closer(self.spread, self.mean.distance(rate)) }
+    }
+
+    fn is_near(self, rate: Rate) -> bool {
+        self.mean.distance(rate) <= self.mean.percent(SAME_PERCENT)
+    }
 }
 
 impl Seek {
@@ -44,63 +84,72 @@ impl Seek {
     pub(crate) fn new() -> Self {
         Self {
             rate: None,
-            ceiling: None,
+            limit: None,
             hold: HOLD_MIN,
-            held_until: None,
-            answered: Window::over(WINDOW),
-            evaluated_at: None,
+            step: Rate::per_minute(1),
+            grows_at: None,
+            is_careful: false,
         }
     }
 
     /// A call was answered.
     pub(crate) fn answered(&mut self, now: Instant) {
-        self.evaluated_at.get_or_insert(now);
-        self.answered.good(now);
+        self.grows_at.get_or_insert(now + LOOK);
     }
 
-    /// It refused, and was not refusing before.
-    pub(crate) fn refused(&mut self, base: Rate, now: Instant) {
-        let answered = Rate::of(self.answered.tally(now).total.into(), WINDOW);
-        let met_at = match self.rate.unwrap_or(base) {
-            // Too few to know a rate by: its cooldown is answer enough.
-            rate if rate.is_unlimited() && answered < RATE_MIN => return,
-            rate if rate.is_unlimited() => answered,
-            rate => rate,
-        };
-        let is_familiar = self
-            .ceiling
-            .is_some_and(|ceiling| ceiling.percent(90) <= met_at && met_at.percent(90) <= ceiling);
-        self.hold = if is_familiar { (self.hold * 2).min(HOLD_MAX) } else { HOLD_MIN };
-        self.held_until = Some(now + self.hold);
-        self.ceiling = Some(met_at);
-        let kept = answered.percent(KEPT_PERCENT).max(met_at.percent(DECREASE_MAX_PERCENT));
-        let floor = RATE_MIN.min(met_at);
-        self.rate = Some(kept.min(met_at.percent(DECREASE_PERCENT)).max(floor));
-    }
-
-    /// Lets the rate grow for the seconds that have passed.
-    pub(crate) fn evaluate(&mut self, base: Rate, now: Instant) {
-        let Some(last) = self.evaluated_at else { return };
-        let seconds = now.saturating_duration_since(last).as_secs();
-        if seconds == 0 {
-            return;
-        }
-        self.evaluated_at = Some(last + EVALUATION * u32::try_from(seconds).unwrap_or(u32::MAX));
-        let answered = Rate::of(self.answered.tally(now).total.into(), WINDOW);
-        // What was not asked for a minute is not known any better than after one.
-        let seconds = seconds.min(WINDOW.as_secs());
+    /// It refused, and was not refusing before; in the last minute it took so many. `told` is when it said to come
+    /// back.
+    pub(crate) fn refused(&mut self, base: Rate, taken: u64, told: Option<Duration>, now: Instant) {
+        let taken = Rate::per_minute(taken);
         let rate = self.rate.unwrap_or(base);
-        let cruise = self.ceiling.map(|ceiling| ceiling.percent(CRUISE_PERCENT));
-        if let Some(cruise) = cruise.filter(|cruise| rate < *cruise) {
-            let step = cruise.percent(1).max(Rate::per_minute(1));
-            self.rate = Some(rate.plus(step.times(seconds)).min(cruise));
+        // Too few to know a rate by: its cooldown is answer enough.
+        if rate.is_unlimited() && taken < RATE_MIN {
             return;
         }
-        let is_used = answered >= rate.percent(USED_PERCENT);
-        let is_held = self.held_until.is_some_and(|until| now < until);
-        if is_used && !is_held && !rate.is_unlimited() {
-            let step = rate.times(seconds).per_mille();
-            self.rate = Some(rate.plus(step));
+        let rate = if rate.is_unlimited() { taken } else { rate };
+        let met = taken.min(rate).max(rate.percent(KEPT_PERCENT));
+        let learning = if told.is_some() { TOLD } else { SILENT };
+        let is_same = self.limit.is_some_and(|limit| limit.is_near(met));
+        let limit = match self.limit {
+            Some(limit) => limit.met(met, learning),
+            None => Limit::first(met, rate, learning),
+        };
+        self.limit = Some(limit);
+        // Refusals of one crowded minute are one, where its end is told.
+        let is_another = told.is_none() || self.grows_at.is_none_or(|at| at <= now) || !self.is_careful;
+        self.hold = match (is_same, is_another) {
+            (true, true) => (self.hold * 2).min(HOLD_MAX),
+            (true, false) => self.hold,
+            (false, _) => HOLD_MIN,
+        };
+        self.is_careful = true;
+        self.step = Rate::per_minute(1);
+        self.grows_at = Some(now + self.hold);
+        let most = match told {
+            // Above its own rate there is no doubt: what was added there was refused.
+            Some(_) if !base.is_unlimited() => base.max(limit.mean),
+            Some(_) | None => rate,
+        };
+        let found = limit.mean.plus(limit.spread.times(learning.width)).min(most);
+        self.rate = Some(found.max(RATE_MIN.min(rate)));
+    }
+
+    /// Lets the rate grow when it is time, if it is used.
+    pub(crate) fn evaluate(&mut self, base: Rate, taken: u64, now: Instant) {
+        if self.grows_at.is_none_or(|at| now < at) {
+            return;
+        }
+        self.is_careful = false;
+        let rate = self.rate.unwrap_or(base);
+        let is_used = Rate::per_minute(taken) >= rate.percent(USED_PERCENT);
+        // What nobody asks for tells nothing.
+        let next = if is_used { MINUTE } else { LOOK };
+        self.grows_at = Some(now + next).filter(|_| taken > 0 && !rate.is_unlimited());
+        if is_used {
+            self.rate = Some(rate.plus(self.step.max(rate.percent(STEP_PERCENT))));
+            self.step = self.step.times(2);
+        } else {
+            self.step = Rate::per_minute(1);
         }
     }
 
@@ -109,17 +158,14 @@ impl Seek {
         self.rate
     }
 
-    /// When passing time may change the rate: while it is used, or comes back after a refusal.
+    /// When passing time may change the rate.
     pub(crate) fn due(&self) -> Option<Instant> {
-        let rate =
-            self.rate.filter(|rate| self.ceiling.is_some_and(|top| *rate < top.percent(CRUISE_PERCENT)));
-        let may_change = rate.is_some() || self.answered.last_tally().total > 0;
-        self.evaluated_at.filter(|_| may_change).map(|last| last + EVALUATION)
+        self.grows_at
     }
 
-    /// How much may go out at once, once it has refused.
+    /// How much may go out at once, while a refusal is recent: it may have been meant for a burst.
     pub(crate) fn burst(&self) -> Option<u64> {
-        self.ceiling.and(self.rate).map(|rate| rate.in_time(BURST).max(1))
+        self.rate.filter(|_| self.is_careful).map(|rate| rate.in_time(BURST).max(1))
     }
 }
 
@@ -129,7 +175,7 @@ mod tests {
     use rand::{Rng, SeedableRng};
 
     use super::*;
-    use crate::limit::rate::Bucket;
+    use crate::limit::rate::{Bucket, RateWindow};
     use crate::testing::epoch;
 
     /// A provider with a hidden rate is asked as fast as the search allows, and rested for 30 s when it
@@ -140,10 +186,11 @@ mod tests {
         let end = now + Duration::from_hours(hours);
         let mut provider = Bucket::full(Rate::per_minute(hidden), hidden / 4, now);
         let mut ours = Bucket::full(Rate::per_minute(base), base, now);
+        ours.count(RateWindow::Minute);
         let (mut seek, mut answered, mut refused) = (Seek::new(), 0_u64, 0);
         while now < end {
             let base = Rate::per_minute(base);
-            seek.evaluate(base, now);
+            seek.evaluate(base, ours.used(now - Duration::from_secs(1)), now);
             let rate = seek.rate().unwrap_or(base);
             ours.change(rate, seek.burst().unwrap_or_else(|| rate.a_minute()), now);
             if ours.take(1, now) {
@@ -152,7 +199,8 @@ mod tests {
                     seek.answered(now);
                 } else {
                     refused += 1;
-                    seek.refused(base, now);
+                    ours.recount(now, 1, 0);
+                    seek.refused(base, ours.used(now), None, now);
                     now += Duration::from_secs(30);
                 }
             }
@@ -165,8 +213,8 @@ mod tests {
     fn a_hidden_limit_is_found_from_below_and_from_above() {
         for (base, hidden) in [(40, 40), (40, 100), (40, 400), (100, 40), (400, 40), (40, 10)] {
             let (share, refused) = searched(base, hidden, 4);
-            assert!(share >= 85, "{base} {hidden}: {share} %, {refused} refused");
-            assert!(refused <= 75, "{base} {hidden}: {share} %, {refused} refused");
+            assert!(share >= 88, "{base} {hidden}: {share} %, {refused} refused");
+            assert!(refused <= 70, "{base} {hidden}: {share} %, {refused} refused");
         }
     }
 
@@ -179,7 +227,7 @@ mod tests {
             if second % 10 == 0 {
                 seek.answered(now);
             }
-            seek.evaluate(base, now);
+            seek.evaluate(base, 6, now);
         }
         assert_eq!((seek.rate(), seek.burst()), (None, None));
     }

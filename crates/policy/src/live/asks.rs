@@ -140,7 +140,7 @@ pub struct Slot {
     pub tier: usize,
     /// Which candidate of the tier.
     pub candidate: usize,
-    /// What was estimated for it.
+    /// What is reserved for it.
     pub tokens: u64,
     /// Whether it is the single probe after a cooldown or an open breaker.
     pub probe: bool,
@@ -148,6 +148,8 @@ pub struct Slot {
     pub emergency: bool,
     /// What it has used of `tokens`, when that is known and the outcome does not say it.
     pub spent: Option<u64>,
+    /// What it was estimated to use.
+    pub(crate) estimated: u64,
     /// Counts leases.
     pub(crate) lease: u64,
     /// The model on the backend.

@@ -16,7 +16,7 @@ use super::state::{BackendState, Size};
 use crate::backend::Dialects;
 use crate::catalog::{Candidate, Route, Tier};
 use crate::identity::Class;
-use crate::limit::Lineup;
+use crate::limit::{Lineup, Portion};
 use crate::schedule::Standing;
 use crate::snapshot::{Spill, TrafficSettings};
 
@@ -57,6 +57,11 @@ impl Waiting {
     /// One in the class that it was lifted to.
     pub(super) fn lifted(self, class: Class) -> Self {
         Self { class, ..self }
+    }
+
+    /// What it takes of limits.
+    pub(super) fn portion(&self) -> Portion {
+        Portion { tokens: self.tokens, class: self.class }
     }
 }
 
@@ -137,8 +142,7 @@ impl Hash for Demand {
 pub(super) struct Moment {
     pub(super) now: Instant,
     pub(super) deadline: Instant,
-    /// What it may use: prompt and answer, estimated.
-    pub(super) tokens: u64,
+    pub(super) portion: Portion,
     pub(super) spill: Spill,
     pub(super) affinity: Option<u64>,
     pub(super) cold_cache: Duration,
@@ -153,7 +157,7 @@ impl Moment {
         Self {
             now,
             deadline: waiting.deadline,
-            tokens: waiting.tokens,
+            portion: waiting.portion(),
             spill: settings.spill,
             affinity: waiting.affinity.filter(|_| settings.affinity.enabled),
             cold_cache: settings.affinity.cold_cache,
@@ -332,7 +336,7 @@ impl<'a> Search<'a> {
 
     /// How much of a candidate's limits it takes.
     pub(super) fn size(&self, candidate: &Candidate) -> Size {
-        Size { model: candidate.model, tokens: self.moment.tokens }
+        Size { model: candidate.model, portion: self.moment.portion }
     }
 
     /// The state of a candidate, unless it is not to be considered.

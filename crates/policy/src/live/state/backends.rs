@@ -12,7 +12,10 @@ use super::super::routing::{Bounds, Later};
 use super::pace::Pacer;
 use super::{State, at};
 use crate::backend::{Backend, BackendKind, Dialects, ModelLimits};
-use crate::limit::{Adaptive, Alarm, Allowance, InFlight, Mark, Pace, Rate, Rates, Reserve, RetreatRules};
+use crate::identity::Class;
+use crate::limit::{
+    Adaptive, Alarm, Allowance, InFlight, Mark, Pace, Portion, Rate, Rates, Reserve, RetreatRules, Usual,
+};
 use crate::schedule::{Bid, Breaker, Cooldown, Load, Paces, Permit, Standing, Trust};
 use crate::snapshot::TrafficSettings;
 
@@ -41,6 +44,7 @@ pub(in crate::live) struct BackendState {
     pub(in crate::live) base: Rates,
     adaptive: Adaptive,
     pub(in crate::live) alarm: Alarm,
+    usual: Usual,
     pub(in crate::live) reserve: Reserve,
     paces: Paces,
     /// What stands for it where bids are made.
@@ -55,8 +59,7 @@ pub(in crate::live) struct BackendState {
 pub(in crate::live) struct Size {
     /// The model on the backend, where it has limits of its own.
     pub(in crate::live) model: Option<ModelId>,
-    /// Prompt and answer, estimated.
-    pub(in crate::live) tokens: u64,
+    pub(in crate::live) portion: Portion,
 }
 
 impl BackendState {
@@ -78,6 +81,7 @@ impl BackendState {
             base: Rates::UNLIMITED,
             adaptive: Adaptive::Off,
             alarm: Alarm::new(&RetreatRules::default()),
+            usual: Usual::default(),
             reserve: Reserve::none(now),
             paces: Paces::default(),
             mark: protocol::digest(name.as_bytes()),
@@ -152,16 +156,17 @@ impl BackendState {
 
     /// When all rates that concern a request allow it.
     pub(in crate::live) fn rated_at(&self, size: Size, now: Instant) -> Instant {
+        let size = self.reserved(size);
         let Some(model) = self.model(size.model) else {
-            return self.allowance.ready_at(size.tokens, self.adaptive, now);
+            return self.allowance.ready_at(size.portion, self.adaptive, now);
         };
         // What the provider says of the model then stands in the place of what was configured for the account.
         let account = if self.adaptive == Adaptive::Learned && model.requests.is_told() {
-            self.allowance.tokens.ready_at(size.tokens, self.adaptive, now)
+            self.allowance.tokens_ready_at(size.portion, self.adaptive, now)
         } else {
-            self.allowance.ready_at(size.tokens, self.adaptive, now)
+            self.allowance.ready_at(size.portion, self.adaptive, now)
         };
-        account.max(model.ready_at(size.tokens, self.adaptive, now))
+        account.max(model.ready_at(size.portion, self.adaptive, now))
     }
 
     /// How many requests for a model could be started by a time if each that runs ended at once: never fewer than
@@ -183,16 +188,33 @@ impl BackendState {
         }
     }
 
-    /// A lease is taken. What is returned tells later which calls an answer's headers know of.
-    pub(super) fn lease(&mut self, number: u64, size: Size, now: Instant) -> Mark {
+    /// What is reserved for a request of that size.
+    fn reserved(&self, size: Size) -> Size {
+        match self.adaptive {
+            Adaptive::Off | Adaptive::Headers | Adaptive::Retreat => size,
+            Adaptive::Learned => {
+                let tokens = self.usual.of(size.portion.tokens);
+                Size { portion: Portion { tokens, ..size.portion }, ..size }
+            }
+        }
+    }
+
+    /// A lease is taken. What is returned tells later which calls an answer's headers know of, and how many
+    /// tokens are reserved.
+    pub(super) fn lease(&mut self, number: u64, size: Size, now: Instant) -> (Mark, u64) {
+        let size = self.reserved(size);
+        (self.take(number, size, now), size.portion.tokens)
+    }
+
+    fn take(&mut self, number: u64, size: Size, now: Instant) -> Mark {
         self.in_flight.started();
         self.last_lease = number;
         self.cooldown.leased(number);
         self.breaker.leased(number);
-        let mark = self.allowance.take(size.tokens, now);
+        let mark = self.allowance.take(size.portion, now);
         let Some(model) = size.model.and_then(|model| self.models.get_mut(at(model.0))) else { return mark };
         let model = model.get_or_insert_with(|| Box::new(Allowance::of(Rates::UNLIMITED, now)));
-        model.take(size.tokens, now)
+        model.take(size.portion, now)
     }
 
     /// What an attempt used is known.
@@ -205,7 +227,8 @@ impl BackendState {
 
     /// The headers of an answer told what the provider has left. True when a request may start sooner.
     fn learn(&mut self, slot: &Slot, quotas: &[Quota], now: Instant) -> bool {
-        let size = Size { model: slot.model, tokens: slot.tokens };
+        let portion = Portion { tokens: slot.estimated, class: Class::Urgent };
+        let size = Size { model: slot.model, portion };
         let before = self.rated_at(size, now);
         let model = slot.model.and_then(|model| self.models.get_mut(at(model.0))?.as_deref_mut());
         model.unwrap_or(&mut self.allowance).learn(quotas, slot.mark, now);
@@ -221,7 +244,9 @@ impl BackendState {
 
     /// Makes the evaluations that are due and puts their rate in force.
     pub(super) fn evaluate(&mut self, rules: &RetreatRules, now: Instant, tell: impl FnMut(Pace)) {
-        self.pacer.evaluate(self.base.requests, rules, now, tell);
+        // What has left the minute just now was used, too.
+        let taken = self.allowance.requests.own.used(now.checked_sub(Duration::from_secs(1)).unwrap_or(now));
+        self.pacer.evaluate((self.base.requests, taken), rules, now, tell);
         let rates = self.pacer.rates(self.base);
         if self.allowance.rates() != rates {
             self.allowance.change(rates, now);
@@ -326,7 +351,12 @@ impl State {
         let freed = !had_room || slot.probe || spent < slot.tokens;
         let concerns_others = paced || freed || matches!(outcome, Outcome::Failed(_));
         match outcome {
-            Outcome::Success { tokens: _ } => self.succeeded(slot, now),
+            Outcome::Success { tokens } => {
+                if let Some(used) = tokens {
+                    backend.usual.saw(slot.estimated, used);
+                }
+                self.succeeded(slot, now);
+            }
             Outcome::Failed(failure) => self.failed(slot, failure, now),
             Outcome::Neutral => {
                 backend.cooldown.inconclusive(slot.lease);
@@ -378,8 +408,12 @@ impl State {
                 self.board.event(EventKind::Alert, Some(id), &text, now);
             }
             let length = backend.cooldown.limited(lease, failure.retry_after, &self.settings.cooldown, now);
+            if backend.adaptive == Adaptive::Learned {
+                backend.allowance.refused(slot.mark, now);
+            }
             if length.is_some() {
-                backend.pacer.refused(backend.base.requests, now);
+                let taken = backend.allowance.requests.own.used(now);
+                backend.pacer.refused(backend.base.requests, taken, failure.retry_after, now);
             }
             backend.breaker.inconclusive(lease);
             began = length.map(|length| (EventKind::CooldownStarted, length));

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::super::asks::{Slot, Want};
 use super::super::routing::{Bounds, Choice, Demand, Pick, Waiting, choose};
 use super::State;
+use crate::identity::Class;
 use crate::schedule::Standing;
 
 impl State {
@@ -22,7 +23,8 @@ impl State {
             return None;
         }
         let demand = Demand::of(want);
-        let waiting = Waiting::of(want, now);
+        // What others may need is not for a second attempt.
+        let waiting = Waiting::of(want, now).lifted(Class::Low);
         let moment = self.moment(&waiting, Bounds::All, now);
         let Choice::Start(pick) = choose(&self.backends, &demand, moment) else { return None };
         let suits = |pick: &Pick| {

@@ -95,7 +95,8 @@ impl State {
         self.routing.age(now);
         while let Some(next) = self.routing.next() {
             let (id, line) = (next.id, next.line);
-            let moment = Moment::new(&self.settings, draw(&mut self.lots), next.what, now);
+            let waiting = next.what.lifted(next.class);
+            let moment = Moment::new(&self.settings, draw(&mut self.lots), &waiting, now);
             match choose(&self.backends, next.demand, moment) {
                 Choice::Start(pick) => grants.extend(self.give(id, pick, now)),
                 Choice::Later(later) => {
@@ -127,7 +128,8 @@ impl State {
     fn reconsider(&mut self, id: WaiterId, now: Instant) -> Option<Grant> {
         let found = self.routing.find(id)?;
         let deadline = found.what.deadline;
-        let moment = Moment::new(&self.settings, draw(&mut self.lots), found.what, now);
+        let waiting = found.what.lifted(found.class);
+        let moment = Moment::new(&self.settings, draw(&mut self.lots), &waiting, now);
         let later = match choose(&self.backends, found.demand, moment) {
             Choice::Start(pick) => return self.give(id, pick, now),
             Choice::Later(later) if later.possible_at < deadline => {
@@ -140,7 +142,6 @@ impl State {
             }
         };
         let (demand, caller) = (found.demand.clone(), found.caller);
-        let waiting = found.what.lifted(found.class);
         if let Some(slot) = self.emergency(&demand, &waiting, now) {
             self.routing.serve(id);
             self.waiters.leave(id);
@@ -201,7 +202,8 @@ impl State {
     pub(super) fn start(&mut self, pick: Pick, demand: &Demand, waiting: &Waiting, now: Instant) -> Slot {
         self.leases += 1;
         let backend = self.backends.get_mut(at(pick.backend.0)).expect("it was chosen from these");
-        let mark = backend.lease(self.leases, Size { model: pick.model, tokens: waiting.tokens }, now);
+        let (mark, tokens) =
+            backend.lease(self.leases, Size { model: pick.model, portion: waiting.portion() }, now);
         match pick.bounds {
             Bounds::All => {}
             Bounds::Unrated => {
@@ -234,7 +236,8 @@ impl State {
             backend: pick.backend,
             tier: pick.tier,
             candidate: pick.candidate,
-            tokens: waiting.tokens,
+            tokens,
+            estimated: waiting.tokens,
             probe: pick.standing == Standing::Probe,
             emergency: pick.bounds == Bounds::Reserve,
             spent: None,

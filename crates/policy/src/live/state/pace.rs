@@ -1,6 +1,6 @@
 //! Decides what passing seconds do to rates and cooldowns; never which requests profit.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::super::asks::BackendId;
 use super::super::board::EventKind;
@@ -49,26 +49,27 @@ impl Pacer {
         }
     }
 
-    /// A 429 began a cooldown.
-    pub(super) fn refused(&mut self, base: Rate, now: Instant) {
+    /// A 429 began a cooldown; so many calls were taken in the minute before.
+    pub(super) fn refused(&mut self, base: Rate, taken: u64, told: Option<Duration>, now: Instant) {
         match self {
             Self::Off | Self::Retreat(_) => {}
-            Self::Seek(seek) => seek.refused(base, now),
+            Self::Seek(seek) => seek.refused(base, taken, told, now),
         }
     }
 
     /// Makes the evaluations that are due, and tells what came of them.
     pub(super) fn evaluate(
         &mut self,
-        base: Rate,
+        allowance: (Rate, u64),
         rules: &RetreatRules,
         now: Instant,
         tell: impl FnMut(Pace),
     ) {
+        let (base, taken) = allowance;
         match self {
             Self::Off => {}
             Self::Retreat(retreat) => retreat.evaluate(base, rules, now, tell),
-            Self::Seek(seek) => seek.evaluate(base, now),
+            Self::Seek(seek) => seek.evaluate(base, taken, now),
         }
     }
 
