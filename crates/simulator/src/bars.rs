@@ -26,10 +26,23 @@ pub struct Verdict {
     pub holds: bool,
 }
 
-/// At least this share of the optimum.
-pub const GOODPUT_MIN: f64 = 0.97;
-/// At most this share turned away where all could have been served.
-pub const TURNED_AWAY_MAX: f64 = 0.005;
+/// What holds of a scenario.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bars {
+    /// At least this share of the optimum.
+    pub goodput_min: f64,
+    /// At most this share turned away where all could have been served.
+    pub turned_away_max: f64,
+    /// Why they are not those of all scenarios, where they are not: what nobody reaches who does not know what comes.
+    pub reason: Option<&'static str>,
+}
+
+impl Default for Bars {
+    fn default() -> Self {
+        Self { goodput_min: 0.97, turned_away_max: 0.005, reason: None }
+    }
+}
+
 /// At most so many times the wait without overload.
 pub const URGENT_MOVED_MAX: f64 = 1.10;
 /// At least this fair.
@@ -53,9 +66,13 @@ impl Measure {
 pub fn verdicts(trial: &Trial, score: &Score) -> Vec<Verdict> {
     let least = |measure, reached: f64, bar| Verdict { measure, reached, holds: reached >= bar };
     let most = |measure, reached: f64, bar| Verdict { measure, reached, holds: reached <= bar };
-    let mut all = vec![least(Measure::Goodput, score.goodput, GOODPUT_MIN)];
+    let mut all = vec![least(Measure::Goodput, score.goodput, trial.bars.goodput_min)];
     if trial.optimum.answered == trial.asked {
-        all.push(most(Measure::TurnedAway, score.visible_limited + score.refused, TURNED_AWAY_MAX));
+        all.push(most(
+            Measure::TurnedAway,
+            score.visible_limited + score.refused,
+            trial.bars.turned_away_max,
+        ));
     }
     all.extend(score.urgent_moved.map(|moved| most(Measure::UrgentMoved, moved, URGENT_MOVED_MAX)));
     all.push(least(Measure::Fairness, score.fairness, FAIRNESS_MIN));

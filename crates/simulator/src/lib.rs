@@ -17,7 +17,7 @@ mod traffic;
 
 use std::time::Duration;
 
-pub use bars::{Measure, Verdict, verdicts};
+pub use bars::{Bars, Measure, Verdict, verdicts};
 pub use optimum::Optimum;
 pub use provider::{FIRST_EVENT_MAX, Reply, Said, Truth};
 pub use router::Contender;
@@ -38,6 +38,8 @@ pub struct Trial {
     pub seed: u64,
     /// Requests that came.
     pub asked: u64,
+    /// What is good enough.
+    pub bars: Bars,
     /// What could have been done at best.
     pub optimum: Optimum,
     /// Each contender's score.
@@ -70,5 +72,5 @@ pub fn trial(scenario: &Scenario, seed: u64, contenders: &[Contender]) -> Trial 
     };
     let scores = contenders.iter().map(play).collect();
     let asked = u64::try_from(requests.len()).expect("requests are countable");
-    Trial { name: scenario.name, seed, asked, optimum, scores }
+    Trial { name: scenario.name, seed, asked, bars: scenario.bars, optimum, scores }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use policy::{BackendLimits, Class};
 
 use crate::At;
+use crate::bars::Bars;
 
 pub use suite::suite;
 
@@ -26,6 +27,8 @@ pub struct Scenario {
     /// The share of `low` at which nothing is overloaded: where given, what is urgent must not wait longer
     /// than it would then.
     pub calm_share: Option<f64>,
+    /// What is good enough.
+    pub bars: Bars,
 }
 
 /// One account at a provider: what the operator wrote down, and the truth.

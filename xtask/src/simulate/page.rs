@@ -137,7 +137,7 @@ Every request waits at most as long as its client does. Calls take up to 80 ms t
 
 Lockgate is held to: goodput at least 97 %; at most 0.5 % turned away (429 or refused) where all could be served;
 what is urgent waits for its first event at most 10 % longer (p99) when `low` is overloaded three times;
-fairness at least 0.95. What misses its bar stands in **bold**. `cargo xtask simulate` fails while anything does.
+fairness at least 0.95. A scenario with another bar says so, and why (docs/decisions/0007). What misses its bar stands in **bold**. `cargo xtask simulate` fails while anything does.
 
 ![Goodput by scenario](simulation/goodput.svg)
 
@@ -154,6 +154,13 @@ fn section(scenario: &Scenario, trial: &Trial) -> String {
     let Trial { name, asked, optimum, .. } = trial;
     let mut text = format!("\n### {name}\n\n{}. ", sentence(scenario.about));
     let _ = writeln!(text, "{asked} requests, of which {} could be answered.\n", optimum.answered);
+    if let Some(reason) = trial.bars.reason {
+        let (goodput, turned) = (trial.bars.goodput_min * 100.0, trial.bars.turned_away_max * 100.0);
+        let _ = writeln!(
+            text,
+            "The bars here are {goodput:.1} % goodput, {turned:.2} % turned away: {reason}.\n"
+        );
+    }
     text += "| | goodput | 429 | refused | failed | 429 up | fair | spend | wait p50, p99 |\n|---|---|---|---|---|---|---|---|---|\n";
     for (contender, score) in &trial.scores {
         let missed: Vec<Measure> = verdicts(trial, score)
