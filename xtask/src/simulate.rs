@@ -73,7 +73,8 @@ fn play(games: &[(&Scenario, u64)]) -> Vec<Trial> {
                 loop {
                     let game = next.lock().expect("no player panics while it draws").next();
                     let Some((place, (scenario, seed))) = game else { return };
-                    let trial = trial(scenario, *seed, &Contender::ALL);
+                    let contenders = [&Contender::ALL[..], &scenario.also[..]].concat();
+                    let trial = trial(scenario, *seed, &contenders);
                     played.lock().expect("no player panics while it reports").push((place, trial));
                 }
             });

@@ -7,12 +7,17 @@ use crate::{Score, Trial};
 pub enum Measure {
     /// Answers, as a share of the optimum.
     Goodput,
-    /// Requests turned away for want of capacity, by 429 or by the gateway's own 503, where capacity suffices.
+    /// Requests turned away for want of capacity, by 429 or by the gateway's own 503, where capacity suffices: beyond
+    /// those that nobody could have served.
     TurnedAway,
     /// How many times longer `urgent` waits for its first event because `low` is overloaded (p99).
     UrgentMoved,
     /// Jain's index over callers of a class.
     Fairness,
+    /// What the answers cost, as a multiple of the least.
+    Spend,
+    /// Requests that ended in a provider's failure.
+    Failed,
 }
 
 /// How a score stands to a bar.
@@ -33,13 +38,17 @@ pub struct Bars {
     pub goodput_min: f64,
     /// At most this share turned away where all could have been served.
     pub turned_away_max: f64,
+    /// At most so many times the least that the answers could cost, where that is the question.
+    pub spend_max: Option<f64>,
+    /// At most this share ended in a provider's failure, where that is the question.
+    pub failed_max: Option<f64>,
     /// Why they are not those of all scenarios, where they are not: what nobody reaches who does not know what comes.
     pub reason: Option<&'static str>,
 }
 
 impl Default for Bars {
     fn default() -> Self {
-        Self { goodput_min: 0.97, turned_away_max: 0.005, reason: None }
+        Self { goodput_min: 0.97, turned_away_max: 0.005, spend_max: None, failed_max: None, reason: None }
     }
 }
 
@@ -57,6 +66,8 @@ impl Measure {
             Self::TurnedAway => "turned away",
             Self::UrgentMoved => "urgent moved",
             Self::Fairness => "fairness",
+            Self::Spend => "spend",
+            Self::Failed => "failed",
         }
     }
 }
@@ -67,13 +78,15 @@ pub fn verdicts(trial: &Trial, score: &Score) -> Vec<Verdict> {
     let least = |measure, reached: f64, bar| Verdict { measure, reached, holds: reached >= bar };
     let most = |measure, reached: f64, bar| Verdict { measure, reached, holds: reached <= bar };
     let mut all = vec![least(Measure::Goodput, score.goodput, trial.bars.goodput_min)];
-    if trial.optimum.answered == trial.asked {
-        all.push(most(
-            Measure::TurnedAway,
-            score.visible_limited + score.refused,
-            trial.bars.turned_away_max,
-        ));
+    let hopeless = trial.hopeless();
+    let bars = &trial.bars;
+    // Capacity suffices where nearly all could be served.
+    if hopeless <= bars.turned_away_max {
+        let turned_away = score.visible_limited + score.refused - hopeless;
+        all.push(most(Measure::TurnedAway, turned_away, bars.turned_away_max));
     }
+    all.extend(bars.spend_max.map(|bar| most(Measure::Spend, score.spend, bar)));
+    all.extend(bars.failed_max.map(|bar| most(Measure::Failed, score.failed, bar)));
     all.extend(score.urgent_moved.map(|moved| most(Measure::UrgentMoved, moved, URGENT_MOVED_MAX)));
     all.push(least(Measure::Fairness, score.fairness, FAIRNESS_MIN));
     all

@@ -46,6 +46,14 @@ pub struct Trial {
     pub scores: Vec<(Contender, Score)>,
 }
 
+impl Trial {
+    /// The share of requests that nobody could have answered.
+    #[must_use]
+    pub fn hopeless(&self) -> f64 {
+        self.asked.saturating_sub(self.optimum.answered) as f64 / self.asked.max(1) as f64
+    }
+}
+
 /// Plays a scenario once with each of these contenders.
 ///
 /// # Panics

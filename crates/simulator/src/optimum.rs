@@ -11,7 +11,10 @@
 //!   those that could start then fill it.
 //!
 //! Every rule is a consequence of the provider's own, so no schedule is better; some bounds are not
-//! reachable, so a share of the optimum is, if anything, too small.
+//! reachable, so a share of the optimum is, if anything, too small. Where all clients wait equally long, a
+//! closer bound is known: see `alike`.
+
+mod alike;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -32,6 +35,47 @@ pub struct Optimum {
     pub answered: u64,
     /// For each price, cheapest first: how many could be answered by those that cost at most that.
     by_price: Vec<(f64, u64)>,
+    cold: Cold,
+}
+
+/// What cannot be in any cache.
+#[derive(Debug, Clone, Default)]
+struct Cold {
+    /// How many requests each conversation has, the longest first.
+    conversations: Vec<u64>,
+    /// The least that an answer costs more when it is not in a cache.
+    price: f64,
+}
+
+impl Cold {
+    fn of(scenario: &Scenario, requests: &[Request]) -> Self {
+        let mut sizes: BTreeMap<u64, u64> = BTreeMap::new();
+        for conversation in requests.iter().filter_map(|request| request.conversation) {
+            *sizes.entry(conversation).or_default() += 1;
+        }
+        let mut conversations: Vec<u64> = sizes.into_values().collect();
+        conversations.sort_unstable();
+        conversations.reverse();
+        let spared = scenario.providers.iter().map(|one| one.price - warm_price(one));
+        Self { conversations, price: spared.reduce(f64::min).unwrap_or(0.0) }
+    }
+
+    /// The least that so many answers cost more than if all were in caches: the first of each conversation is not,
+    /// and fewest conversations have so many answers when those are the longest.
+    fn least(&self, answers: u64) -> f64 {
+        let mut left = answers;
+        let begun = self.conversations.iter().take_while(|size| {
+            let is_needed = left > 0;
+            left = left.saturating_sub(**size);
+            is_needed
+        });
+        begun.count() as f64 * self.price
+    }
+}
+
+/// The least that an answer of a provider costs.
+fn warm_price(provider: &Provider) -> f64 {
+    provider.price * provider.cache.map_or(1.0, |cache| cache.price.min(1.0))
 }
 
 impl Optimum {
@@ -41,20 +85,25 @@ impl Optimum {
     /// When the scenario is longer than any span.
     #[must_use]
     pub fn of(scenario: &Scenario, requests: &[Request], seed: u64) -> Self {
-        let mut prices: Vec<f64> = scenario.providers.iter().map(|provider| provider.price).collect();
+        let mut prices: Vec<f64> = scenario.providers.iter().map(warm_price).collect();
         prices.sort_by(f64::total_cmp);
         prices.dedup();
         let by_price: Vec<(f64, u64)> = prices
             .into_iter()
-            .map(|price| (price, Bound::new(scenario, requests, seed).most(price)))
+            .map(|price| {
+                let flow = Bound::new(scenario, requests, seed).most(price);
+                let exact = alike::most(scenario, requests, price);
+                (price, exact.map_or(flow, |exact| exact.min(flow)))
+            })
             .collect();
-        Self { answered: by_price.last().map_or(0, |(_, answered)| *answered), by_price }
+        let answered = by_price.last().map_or(0, |(_, answered)| *answered);
+        Self { answered, by_price, cold: Cold::of(scenario, requests) }
     }
 
     /// The least that so many answers cost.
     #[must_use]
     pub fn cheapest(&self, answers: u64) -> f64 {
-        let (mut spend, mut done) = (0.0, 0);
+        let (mut spend, mut done) = (self.cold.least(answers), 0);
         for (price, most) in &self.by_price {
             let here = answers.min(*most).saturating_sub(done);
             spend += *price * here as f64;
@@ -99,7 +148,7 @@ impl<'a> Bound<'a> {
             }
         }
         for (number, provider) in (0_u64..).zip(&self.scenario.providers) {
-            if provider.price <= price {
+            if warm_price(provider) <= price {
                 self.add(provider, number, &seconds);
             }
         }
@@ -249,7 +298,10 @@ impl Theirs<'_> {
         self.provider.troubles.iter().any(|trouble| {
             let is_dead = match trouble.kind {
                 TroubleKind::Errors(share) => share >= 1.0,
-                TroubleKind::Hangs | TroubleKind::Refuses => true,
+                TroubleKind::Hangs
+                | TroubleKind::Refuses
+                | TroubleKind::Revoked
+                | TroubleKind::RevokedUnseen => true,
                 TroubleKind::Slow(_) => false,
             };
             is_dead && trouble.from <= begins && ends <= trouble.until
@@ -297,4 +349,17 @@ fn millis(time: Duration) -> u64 {
 
 fn index(second: u64) -> usize {
     usize::try_from(second).expect("runs are short")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_conversation_begins_cold_and_fewest_are_begun() {
+        let cold = Cold { conversations: vec![3, 2, 1], price: 0.5 };
+        for (answers, begun) in [(0, 0.0), (1, 1.0), (3, 1.0), (4, 2.0), (6, 3.0), (7, 3.0)] {
+            assert!((cold.least(answers) - begun * 0.5).abs() < 1e-9, "{answers}");
+        }
+    }
 }

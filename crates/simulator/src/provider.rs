@@ -1,6 +1,6 @@
 //! Decides how a provider truly answers a call: by limits, pace and troubles that no contender sees.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use protocol::{Deadline, FailureKind, Quota, QuotaUnit, Reset};
@@ -8,7 +8,7 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
 use crate::At;
-use crate::scenario::{Limits, Provider, Says, TroubleKind, Window};
+use crate::scenario::{Cache, Limits, Provider, Says, TroubleKind, Window};
 use crate::traffic::{Request, chance, mix, whole};
 
 /// The minute that limits speak of.
@@ -38,6 +38,21 @@ pub struct Reply {
     pub said: Said,
     /// Whether it holds a place at the provider until it ends.
     pub holds_place: bool,
+    /// What it costs.
+    pub price: f64,
+    /// Whether the prompt was in the provider's cache.
+    pub is_warm: bool,
+}
+
+/// What a question how it is comes to, which spends nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Health {
+    /// It lists its models.
+    Well,
+    /// It answers that it does not know who asks.
+    Denied,
+    /// It does not answer, or that it cannot.
+    Broken,
 }
 
 /// A provider in one run.
@@ -50,6 +65,8 @@ pub struct Truth<'a> {
     in_flight: u32,
     /// When the unseen neighbour calls; the next one last.
     neighbour: Vec<At>,
+    /// When it last took a call of each conversation.
+    talked: HashMap<u64, At>,
 }
 
 impl<'a> Truth<'a> {
@@ -58,7 +75,7 @@ impl<'a> Truth<'a> {
     pub fn new(spec: &'a Provider, number: u64, length: At, seed: u64) -> Self {
         let mut neighbour = neighbour(spec, number, length, seed);
         neighbour.reverse();
-        Self { spec, number, meter: Meter::new(spec), in_flight: 0, neighbour }
+        Self { spec, number, meter: Meter::new(spec), in_flight: 0, neighbour, talked: HashMap::new() }
     }
 
     /// Takes the `attempt`-th call of a request.
@@ -71,9 +88,16 @@ impl<'a> Truth<'a> {
         if troubles.contains(&TroubleKind::Hangs) {
             return failed(FailureKind::Deadline(Deadline::FirstEvent), FIRST_EVENT_MAX);
         }
+        if troubles.contains(&TroubleKind::Revoked) || troubles.contains(&TroubleKind::RevokedUnseen) {
+            return failed(FailureKind::Unauthorized, REFUSAL);
+        }
         let errors = troubles.iter().map(|trouble| match trouble {
             TroubleKind::Errors(share) => *share,
-            TroubleKind::Hangs | TroubleKind::Refuses | TroubleKind::Slow(_) => 0.0,
+            TroubleKind::Hangs
+            | TroubleKind::Refuses
+            | TroubleKind::Slow(_)
+            | TroubleKind::Revoked
+            | TroubleKind::RevokedUnseen => 0.0,
         });
         if luck < errors.fold(0.0, f64::max) {
             return failed(FailureKind::Unavailable, REFUSAL);
@@ -95,16 +119,42 @@ impl<'a> Truth<'a> {
         self.in_flight += 1;
         let slow = troubles.iter().map(|trouble| match trouble {
             TroubleKind::Slow(factor) => *factor,
-            TroubleKind::Hangs | TroubleKind::Refuses | TroubleKind::Errors(_) => 1.0,
+            TroubleKind::Hangs
+            | TroubleKind::Refuses
+            | TroubleKind::Errors(_)
+            | TroubleKind::Revoked
+            | TroubleKind::RevokedUnseen => 1.0,
         });
         let slow = slow.fold(1.0, f64::max);
         let (after, ends) = self.spec.pace.call(request.slowness, request.output);
         let (after, ends) = (after.mul_f64(slow), ends.mul_f64(slow));
         let failure = (after > FIRST_EVENT_MAX).then_some(FailureKind::Deadline(Deadline::FirstEvent));
+        let warm = failure.is_none().then(|| self.warm(request, now)).flatten();
+        let (price, sooner) = warm.map_or((1.0, 1.0), |cache| (cache.price, cache.time));
+        let (after, ends) = (after.mul_f64(sooner), ends - after.mul_f64(1.0 - sooner));
         let (after, ends) =
             if failure.is_some() { (FIRST_EVENT_MAX, FIRST_EVENT_MAX) } else { (after, ends) };
         let said = self.said(now, limits);
-        Reply { after, ends, failure, retry_after: None, said, holds_place: true }
+        let (price, is_warm) = (self.spec.price * price, warm.is_some());
+        Reply { after, ends, failure, retry_after: None, said, holds_place: true, price, is_warm }
+    }
+
+    /// The cache, if it knows the conversation; from now on it does.
+    fn warm(&mut self, request: &Request, now: At) -> Option<Cache> {
+        let cache = self.spec.cache?;
+        let before = self.talked.insert(request.conversation?, now)?;
+        (now <= before + cache.keeps).then_some(cache)
+    }
+
+    /// Answers how it is.
+    pub(crate) fn health(&self, now: At) -> Health {
+        let mut seen = self.spec.troubles_at(now).map(|trouble| match trouble {
+            TroubleKind::Hangs | TroubleKind::Refuses => Health::Broken,
+            TroubleKind::Errors(share) if share >= 1.0 => Health::Broken,
+            TroubleKind::Revoked => Health::Denied,
+            TroubleKind::Errors(_) | TroubleKind::Slow(_) | TroubleKind::RevokedUnseen => Health::Well,
+        });
+        seen.find(|health| *health != Health::Well).unwrap_or(Health::Well)
     }
 
     /// A call that held a place ended.
@@ -124,7 +174,8 @@ impl<'a> Truth<'a> {
 
 fn failed(kind: FailureKind, after: Duration) -> Reply {
     let (retry_after, said) = (None, [None, None]);
-    Reply { after, ends: after, failure: Some(kind), retry_after, said, holds_place: false }
+    let failure = Some(kind);
+    Reply { after, ends: after, failure, retry_after, said, holds_place: false, price: 0.0, is_warm: false }
 }
 
 /// When the unseen neighbour of a provider calls.
@@ -283,4 +334,53 @@ fn ends(minute: u64, shift: Duration) -> At {
 fn fits(requests: usize, tokens: u64, limits: Limits) -> bool {
     limits.rpm.is_none_or(|rpm| requests < usize::try_from(rpm).unwrap_or(usize::MAX))
         && limits.tpm.is_none_or(|tpm| tokens <= tpm)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::{Trouble, suite};
+    use crate::traffic::requests;
+
+    #[test]
+    fn a_conversation_is_warm_for_as_long_as_the_cache_keeps_it() {
+        let suite = suite();
+        let scenario = suite.iter().find(|scenario| scenario.name == "cold-caches").expect("it is played");
+        let mut request = requests(scenario, 1).swap_remove(0);
+        let mut truth = Truth::new(&scenario.providers[0], 0, scenario.length, 1);
+        let mut check = |conversation, second, is_warm| {
+            request.conversation = conversation;
+            let reply = truth.call(&request, 1, Duration::from_secs(second));
+            assert_eq!((reply.failure, reply.is_warm), (None, is_warm), "{conversation:?} at {second} s");
+            (reply.price, reply.after)
+        };
+        let cold = check(Some(1), 0, false);
+        check(Some(2), 1, false);
+        let warm = check(Some(1), 300, true);
+        assert!(warm.0 < cold.0 && warm.1 < cold.1, "{warm:?} {cold:?}");
+        check(Some(1), 600, true);
+        check(Some(1), 901, false);
+        check(None, 902, false);
+        check(None, 903, false);
+    }
+
+    #[test]
+    fn who_asks_how_it_is_sees_what_a_probe_would() {
+        for (kind, seen) in [
+            (TroubleKind::Refuses, Health::Broken),
+            (TroubleKind::Hangs, Health::Broken),
+            (TroubleKind::Errors(1.0), Health::Broken),
+            (TroubleKind::Errors(0.3), Health::Well),
+            (TroubleKind::Slow(6.0), Health::Well),
+            (TroubleKind::Revoked, Health::Denied),
+            (TroubleKind::RevokedUnseen, Health::Well),
+        ] {
+            let mut provider = suite().swap_remove(0).providers.swap_remove(0);
+            let (from, until) = (Duration::from_secs(10), Duration::from_secs(20));
+            provider.troubles = vec![Trouble { from, until, kind }];
+            let truth = Truth::new(&provider, 0, until, 1);
+            let health = [5, 10, 19, 20].map(|second| truth.health(Duration::from_secs(second)));
+            assert_eq!(health, [Health::Well, seen, seen, Health::Well], "{kind:?}");
+        }
+    }
 }

@@ -9,7 +9,7 @@ use policy::{Adaptive, RateWindow, RetryAfter, TrafficSettings};
 use protocol::FailureKind;
 
 use crate::At;
-use crate::provider::Said;
+use crate::provider::{Health, Said};
 use crate::run::Visible;
 use crate::scenario::Scenario;
 use crate::traffic::Request;
@@ -30,6 +30,9 @@ pub(crate) trait Router {
 
     /// A call ended.
     fn ended(&mut self, request: Asked<'_>, ended: Ended, now: At, orders: &mut Vec<Order>);
+
+    /// A provider has answered how it is.
+    fn found(&mut self, provider: usize, health: Health, now: At, orders: &mut Vec<Order>);
 
     /// The time came that was asked for.
     fn tick(&mut self, now: At, orders: &mut Vec<Order>);
@@ -61,6 +64,8 @@ pub(crate) enum Order {
     Call { number: usize, provider: usize, pause: Duration },
     /// Tell its client that it failed.
     Fail { number: usize, visible: Visible },
+    /// Ask a provider how it is.
+    Ask { provider: usize },
 }
 
 /// Who leads the requests.
@@ -74,6 +79,10 @@ pub enum Contender {
     Fixed,
     /// Lockgate with the rules of the sidecars it replaces: a bucket alone, half a minute's cooldown, retreat.
     Seeds,
+    /// Lockgate with `affinity: {enabled: false}`: conversations go anywhere.
+    Roaming,
+    /// Lockgate whose conversations are bound each to one backend, and wait for it.
+    Sticky,
     /// Any backend by lot; one that said 429 or kept failing is left out for five seconds; three tries.
     Shuffle,
     /// The backend that was used least in this minute, as long as what was written down allows.
@@ -83,7 +92,7 @@ pub enum Contender {
 }
 
 impl Contender {
-    /// All, in the order of the tables.
+    /// Those who always play, in the order of the tables.
     pub const ALL: [Self; 7] = [
         Self::Lockgate,
         Self::Headers,
@@ -102,6 +111,8 @@ impl Contender {
             Self::Headers => "headers",
             Self::Fixed => "fixed",
             Self::Seeds => "seeds",
+            Self::Roaming => "no affinity",
+            Self::Sticky => "hard affinity",
             Self::Shuffle => "shuffle",
             Self::Usage => "usage",
             Self::Unlimited => "no limiter",
@@ -113,9 +124,14 @@ impl Contender {
     pub fn is_ours(self) -> bool {
         match self {
             Self::Lockgate => true,
-            Self::Headers | Self::Fixed | Self::Seeds | Self::Shuffle | Self::Usage | Self::Unlimited => {
-                false
-            }
+            Self::Headers
+            | Self::Fixed
+            | Self::Seeds
+            | Self::Roaming
+            | Self::Sticky
+            | Self::Shuffle
+            | Self::Usage
+            | Self::Unlimited => false,
         }
     }
 
@@ -125,6 +141,8 @@ impl Contender {
             Self::Headers => Box::new(Lockgate::new(scenario, seed, adaptive(Adaptive::Headers))),
             Self::Fixed => Box::new(Lockgate::new(scenario, seed, adaptive(Adaptive::Off))),
             Self::Seeds => Box::new(Lockgate::new(scenario, seed, seeds())),
+            Self::Roaming => Box::new(Lockgate::new(scenario, seed, roaming())),
+            Self::Sticky => Box::new(Lockgate::new(scenario, seed, TrafficSettings::default()).bound()),
             Self::Shuffle => Box::new(Baseline::shuffle(scenario, seed)),
             Self::Usage => Box::new(Baseline::usage(scenario, seed)),
             Self::Unlimited => Box::new(Baseline::unlimited(scenario, seed)),
@@ -135,6 +153,12 @@ impl Contender {
 fn adaptive(mode: Adaptive) -> TrafficSettings {
     let mut settings = TrafficSettings::default();
     settings.adaptive.mode = mode;
+    settings
+}
+
+fn roaming() -> TrafficSettings {
+    let mut settings = TrafficSettings::default();
+    settings.affinity.enabled = false;
     settings
 }
 

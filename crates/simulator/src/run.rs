@@ -6,10 +6,10 @@ use std::time::Duration;
 use protocol::FailureKind;
 
 use crate::At;
-use crate::provider::{Reply, Said, Truth};
+use crate::provider::{Health, Reply, Said, Truth};
 use crate::router::{Asked, Contender, Ended, Order, Router};
 use crate::scenario::Scenario;
-use crate::traffic::Request;
+use crate::traffic::{Request, WAY_MAX};
 
 /// So many events at one instant, and the contender runs in circles.
 const EVENTS_AT_ONCE_MAX: u32 = 200_000;
@@ -25,6 +25,8 @@ pub struct Run {
     pub limited_calls: u64,
     /// What all answers cost.
     pub spend: f64,
+    /// Answers whose prompt was in the provider's cache.
+    pub warm: u64,
 }
 
 /// What became of a request.
@@ -64,8 +66,11 @@ pub fn run(scenario: &Scenario, requests: &[Request], contender: Contender, seed
     let mut router = contender.router(scenario, seed);
     stage.play(&mut *router);
     let unanswered = || format!("{} --seed {seed}: {} lost a request", scenario.name, contender.name());
-    let fates = stage.fates.into_iter().map(|fate| fate.unwrap_or_else(|| panic!("{}", unanswered())));
-    Run { fates: fates.collect(), calls: stage.calls, limited_calls: stage.limited_calls, spend: stage.spend }
+    let fates = std::mem::take(&mut stage.fates)
+        .into_iter()
+        .map(|fate| fate.unwrap_or_else(|| panic!("{}", unanswered())));
+    let Stage { calls, limited_calls, spend, warm, .. } = stage;
+    Run { fates: fates.collect(), calls, limited_calls, spend, warm }
 }
 
 /// Something that is going to happen.
@@ -81,6 +86,8 @@ enum Due {
     Headers { number: usize, said: Said },
     /// A provider's answer, or its failure, is whole.
     End { number: usize, called: At, provider: usize, reply: Reply },
+    /// A provider has answered how it is.
+    Health { provider: usize, health: Health },
 }
 
 struct Stage<'a> {
@@ -95,6 +102,7 @@ struct Stage<'a> {
     calls: u64,
     limited_calls: u64,
     spend: f64,
+    warm: u64,
 }
 
 impl<'a> Stage<'a> {
@@ -112,6 +120,7 @@ impl<'a> Stage<'a> {
             calls: 0,
             limited_calls: 0,
             spend: 0.0,
+            warm: 0,
         };
         for (number, request) in requests.iter().enumerate() {
             stage.arrange(request.at, Due::Arrival(number));
@@ -197,7 +206,8 @@ impl<'a> Stage<'a> {
                 }
                 let request = &self.requests[number];
                 if reply.failure.is_none() {
-                    self.spend += self.scenario.providers[provider].price;
+                    self.spend += reply.price;
+                    self.warm += u64::from(reply.is_warm);
                     self.decide(number, answered(request, called, reply));
                 }
                 let ended = Ended { provider, failure: reply.failure, retry_after: reply.retry_after };
@@ -206,6 +216,7 @@ impl<'a> Stage<'a> {
                 }
                 router.ended(Asked { number, request }, ended, now, orders);
             }
+            Due::Health { provider, health } => router.found(provider, health, now, orders),
         }
     }
 
@@ -216,6 +227,10 @@ impl<'a> Stage<'a> {
                 self.arrange(now + pause, Due::Call { number, provider });
             }
             Order::Fail { number, visible } => self.decide(number, Fate::Failed(visible)),
+            Order::Ask { provider } => {
+                let health = self.providers[provider].health(now);
+                self.arrange(now + WAY_MAX, Due::Health { provider, health });
+            }
         }
     }
 

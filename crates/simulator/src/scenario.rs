@@ -8,6 +8,7 @@ use policy::{BackendLimits, Class};
 
 use crate::At;
 use crate::bars::Bars;
+use crate::router::Contender;
 
 pub use suite::suite;
 
@@ -27,6 +28,8 @@ pub struct Scenario {
     /// The share of `low` at which nothing is overloaded: where given, what is urgent must not wait longer
     /// than it would then.
     pub calm_share: Option<f64>,
+    /// Who plays beside those who always do.
+    pub also: Vec<Contender>,
     /// What is good enough.
     pub bars: Bars,
 }
@@ -40,6 +43,8 @@ pub struct Provider {
     pub pool: &'static str,
     /// What one answer costs, whatever its length: so that nothing is gained by choosing short ones.
     pub price: f64,
+    /// Whether it keeps prompts, and what that is worth.
+    pub cache: Option<Cache>,
     /// What the operator wrote down.
     pub told: BackendLimits,
     /// The true limits, each in force from its time on; the first from the start.
@@ -54,6 +59,17 @@ pub struct Provider {
     pub troubles: Vec<Trouble>,
     /// Requests a minute of somebody unseen, who shares its limit and is served first.
     pub neighbour_rpm: f64,
+}
+
+/// A provider's cache of prompts: it is warm for a conversation of which it took a call lately.
+#[derive(Debug, Clone, Copy)]
+pub struct Cache {
+    /// For how long after a call.
+    pub keeps: Duration,
+    /// The share of the price that a warm answer costs.
+    pub price: f64,
+    /// The share of the time to the first event that a warm answer takes.
+    pub time: f64,
 }
 
 /// What a provider truly allows.
@@ -128,6 +144,10 @@ pub enum TroubleKind {
     Refuses,
     /// It answers so many times slower.
     Slow(f64),
+    /// It does not accept the credential, and says so to whoever asks.
+    Revoked,
+    /// It does not accept the credential, but lists its models to everybody: a probe sees nothing.
+    RevokedUnseen,
 }
 
 /// Requests of one kind.
@@ -137,6 +157,8 @@ pub struct Stream {
     pub callers: u32,
     /// What they ask to be.
     pub class: Class,
+    /// What they belong to; none: each to itself.
+    pub conversations: Option<Conversations>,
     /// How many come in a minute, of all callers together.
     pub per_minute: f64,
     /// How they are spread.
@@ -149,6 +171,15 @@ pub struct Stream {
     pub output_max: u64,
     /// How long they wait for a backend.
     pub patience: Duration,
+}
+
+/// How requests belong together: each is part of one of so many conversations.
+#[derive(Debug, Clone, Copy)]
+pub struct Conversations {
+    /// How many there are at a time; another one begins when one ends.
+    pub at_once: u32,
+    /// How many requests one has, on average.
+    pub turns: f64,
 }
 
 /// How requests are spread over time.

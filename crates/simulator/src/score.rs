@@ -34,6 +34,8 @@ pub struct Score {
     pub fairness: f64,
     /// What the answers cost, as a multiple of the least that so many could cost.
     pub spend: f64,
+    /// The share of answers whose prompt was in the provider's cache.
+    pub warm: f64,
     /// Answered in each minute, by when their call was made.
     pub by_minute: Vec<u32>,
     /// How many times longer `urgent` waits for its first event (p99) than without the overload.
@@ -49,6 +51,8 @@ pub struct Waits {
     pub p50: Duration,
     /// Ninety-nine of a hundred waited at most so long.
     pub p99: Duration,
+    /// From arrival to the first event: half had it after at most so long.
+    pub first_event_p50: Duration,
     /// From arrival to the first event, likewise.
     pub first_event_p99: Duration,
 }
@@ -72,6 +76,7 @@ pub(crate) fn score(scenario: &Scenario, requests: &[Request], run: &Run, optimu
         waits: present.map(|class| (class, waits(requests, run, class))).collect(),
         fairness: fairness(scenario, requests, run),
         spend: if cheapest > 0.0 { run.spend / cheapest } else { 1.0 },
+        warm: run.warm as f64 / answers.max(1) as f64,
         by_minute: by_minute(requests, run),
         urgent_moved: None,
     }
@@ -107,7 +112,8 @@ fn waits(requests: &[Request], run: &Run, class: Class) -> Waits {
     waited.sort_unstable();
     first.sort_unstable();
     let (p50, p99) = (percentile(&waited, 50), percentile(&waited, 99));
-    Waits { answered: waited.len(), p50, p99, first_event_p99: percentile(&first, 99) }
+    let (first_event_p50, first_event_p99) = (percentile(&first, 50), percentile(&first, 99));
+    Waits { answered: waited.len(), p50, p99, first_event_p50, first_event_p99 }
 }
 
 fn percentile(sorted: &[Duration], percent: usize) -> Duration {

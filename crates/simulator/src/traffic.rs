@@ -7,7 +7,7 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
 use crate::At;
-use crate::scenario::{Scenario, Shape, Sizes, Stream};
+use crate::scenario::{Conversations, Scenario, Shape, Sizes, Stream};
 
 /// One request, with its luck: whoever serves it, and whenever, draws nothing more than is in it.
 #[derive(Debug, Clone)]
@@ -18,6 +18,8 @@ pub struct Request {
     pub caller: usize,
     /// What it asks to be.
     pub class: Class,
+    /// The conversation that it is part of.
+    pub conversation: Option<u64>,
     /// Tokens of its prompt.
     pub prompt: u64,
     /// Tokens its answer will have.
@@ -50,8 +52,10 @@ pub fn requests(scenario: &Scenario, seed: u64) -> Vec<Request> {
     let mut first_caller = 0;
     for (index, stream) in (0_u64..).zip(&scenario.streams) {
         let mut rng = SmallRng::seed_from_u64(mix(seed, index));
+        let mut talk = stream.conversations.map(|rules| Talk::new(rules, mix(seed, index)));
         for at in arrivals(stream, scenario.length, &mut rng) {
-            all.push(request(stream, first_caller, at, &mut rng));
+            let conversation = talk.as_mut().map(|talk| talk.turn(&mut rng));
+            all.push(Request { conversation, ..request(stream, first_caller, at, &mut rng) });
         }
         first_caller += usize::try_from(stream.callers).expect("callers are few");
     }
@@ -65,12 +69,44 @@ fn request(stream: &Stream, first_caller: usize, at: At, rng: &mut SmallRng) -> 
         at,
         caller: first_caller + caller,
         class: stream.class,
+        conversation: None,
         prompt: size(stream.prompt, rng),
         output: size(stream.output, rng).min(stream.output_max),
         output_max: stream.output_max,
         deadline: at + stream.patience,
         slowness: normal(rng),
         seed: rng.random(),
+    }
+}
+
+/// The conversations of a stream that are going on.
+struct Talk {
+    rules: Conversations,
+    open: Vec<u64>,
+    begun: u64,
+    seed: u64,
+}
+
+impl Talk {
+    fn new(rules: Conversations, seed: u64) -> Self {
+        let mut talk = Self { rules, open: Vec::new(), begun: 0, seed };
+        talk.open = (0..rules.at_once.max(1)).map(|_| talk.begin()).collect();
+        talk
+    }
+
+    fn begin(&mut self) -> u64 {
+        self.begun += 1;
+        mix(self.seed, self.begun)
+    }
+
+    /// Which one the next request is part of: any; and whether it was its last.
+    fn turn(&mut self, rng: &mut SmallRng) -> u64 {
+        let place = rng.random_range(0..self.open.len());
+        let conversation = self.open[place];
+        if rng.random::<f64>() * self.rules.turns < 1.0 {
+            self.open[place] = self.begin();
+        }
+        conversation
     }
 }
 
@@ -158,4 +194,24 @@ pub(crate) fn mix(one: u64, other: u64) -> u64 {
 /// A number from 0 up to 1, that belongs to these two numbers.
 pub(crate) fn chance(one: u64, other: u64) -> f64 {
     SmallRng::seed_from_u64(mix(one, other)).random()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conversations_are_as_many_and_as_long_as_asked_for() {
+        let mut rng = SmallRng::seed_from_u64(3);
+        let mut talk = Talk::new(Conversations { at_once: 20, turns: 5.0 }, 3);
+        let turns: Vec<u64> = (0..10_000).map(|_| talk.turn(&mut rng)).collect();
+        let mut all = turns.clone();
+        all.sort_unstable();
+        all.dedup();
+        assert!((1_850..=2_150).contains(&all.len()), "{} conversations", all.len());
+        let mut lately = turns[9_990..].to_vec();
+        lately.sort_unstable();
+        lately.dedup();
+        assert!(lately.len() > 4, "they take turns: {lately:?}");
+    }
 }

@@ -9,7 +9,7 @@ use rand::{Rng, SeedableRng};
 
 use super::{Asked, Ended, Order, Router};
 use crate::At;
-use crate::provider::{MINUTE, Said};
+use crate::provider::{Health, MINUTE, Said};
 use crate::run::Visible;
 use crate::scenario::Scenario;
 
@@ -206,6 +206,8 @@ impl Router for Baseline {
         let visible = if is_limit { Visible::Limited } else { Visible::Failed };
         self.failed(asked.number, Setback { visible, retry_after: ended.retry_after }, now, orders);
     }
+
+    fn found(&mut self, _: usize, _: Health, _: At, _: &mut Vec<Order>) {}
 
     fn tick(&mut self, now: At, orders: &mut Vec<Order>) {
         while let Some((_, number)) = self.again.first().copied().filter(|(at, _)| *at <= now) {

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use policy::{
     Admission, Admitted, BackendId, BackendKind, BackendSpec, Dialects, Digester, Draft, FailureSummary,
-    Failures, Grant, Granted, Key, KeySecret, KeySpec, Leased, Live, ModelSpec, Outcome, Purpose, Refused,
-    RefusedReason, Repeat, Route, Secret, Slot, Snapshot, TrafficSettings, WaiterId, Want,
+    Failures, Grant, Granted, Key, KeySecret, KeySpec, Leased, Live, ModelSpec, Outcome, ProbeResult, Probed,
+    Purpose, Refused, RefusedReason, Repeat, Route, Secret, Slot, Snapshot, TrafficSettings, WaiterId, Want,
 };
 use protocol::{Dialect, Failure, FailureKind, Needs, Quotas, Retry};
 use rand::SeedableRng;
@@ -16,10 +16,10 @@ use smallvec::SmallVec;
 
 use super::{Asked, Ended, Order, Router};
 use crate::At;
-use crate::provider::{FIRST_EVENT_MAX, Said};
+use crate::provider::{FIRST_EVENT_MAX, Health, Said};
 use crate::run::Visible;
 use crate::scenario::{Provider, Scenario};
-use crate::traffic::Request;
+use crate::traffic::{Request, WAY_MAX};
 
 /// The one model of all scenarios.
 const MODEL: &str = "model";
@@ -36,8 +36,22 @@ pub(super) struct Lockgate {
     rng: SmallRng,
     callers: Vec<Arc<Key>>,
     providers: HashMap<BackendId, usize>,
+    /// The same the other way round.
+    backends: Vec<BackendId>,
+    /// How many turns of the lookout are over.
+    looks: u32,
+    affinity: Affinity,
     open: HashMap<usize, Open>,
     waiting: HashMap<WaiterId, usize>,
+}
+
+/// What a conversation is to a choice.
+#[derive(Clone, Copy)]
+enum Affinity {
+    /// A weight, as it is by default.
+    Weight,
+    /// A gate: it stays where it began, whatever that costs.
+    Gate,
 }
 
 /// A request that is not over.
@@ -46,6 +60,8 @@ struct Open {
     tried: SmallVec<[BackendId; 5]>,
     attempts: u32,
     failures: Failures,
+    /// When its last call was made.
+    called: At,
     slot: Option<Slot>,
 }
 
@@ -65,16 +81,58 @@ impl Lockgate {
             (snapshot.backend_named(&provider.name).expect("it was just published").id, place)
         };
         let named = |number| snapshot.identity.find(&name(number)).cloned().expect("it was just published");
+        let providers: HashMap<BackendId, usize> = scenario.providers.iter().enumerate().map(place).collect();
+        let mut backends: Vec<BackendId> = providers.keys().copied().collect();
+        backends.sort_by_key(|id| providers[id]);
         Self {
             route: snapshot.catalog.resolve(MODEL, snapshot.identity.anonymous()).expect("all serve it"),
             callers: (0..callers).map(named).collect(),
-            providers: scenario.providers.iter().enumerate().map(place).collect(),
+            providers,
+            backends,
+            looks: 0,
+            affinity: Affinity::Weight,
             rng: SmallRng::seed_from_u64(seed),
             open: HashMap::new(),
             waiting: HashMap::new(),
             epoch,
             live,
             snapshot,
+        }
+    }
+
+    /// The same with every conversation bound to one backend.
+    pub(super) fn bound(self) -> Self {
+        Self { affinity: Affinity::Gate, ..self }
+    }
+
+    /// The backend that a conversation is bound to.
+    fn binding(&self, conversation: Option<u64>) -> Option<BackendId> {
+        match self.affinity {
+            Affinity::Weight => None,
+            Affinity::Gate => {
+                let count = u64::try_from(self.backends.len()).unwrap_or(u64::MAX);
+                let place = usize::try_from(conversation? % count).ok()?;
+                self.backends.get(place).copied()
+            }
+        }
+    }
+
+    /// When the lookout gives the next backend its turn: evenly over an interval.
+    fn looks_at(&self) -> At {
+        let interval = self.snapshot.settings.probe.interval;
+        let count = u32::try_from(self.backends.len()).unwrap_or(u32::MAX).max(1);
+        interval + interval * self.looks / count
+    }
+
+    /// The gateway's lookout: each backend in its turn is asked how it is, if that is worth while.
+    fn look_around(&mut self, now: At, orders: &mut Vec<Order>) {
+        while self.looks_at() <= now {
+            let place = usize::try_from(self.looks).unwrap_or(usize::MAX) % self.backends.len().max(1);
+            self.looks += 1;
+            let Some(backend) = self.backends.get(place) else { return };
+            if self.live.is_probe_due(*backend, self.epoch + now) {
+                orders.push(Order::Ask { provider: self.providers[backend] });
+            }
         }
     }
 
@@ -97,27 +155,28 @@ impl Lockgate {
             class: open.request.class,
             caller: self.callers[open.request.caller].slot,
             tried: open.tried.clone(),
-            bound: None,
+            bound: self.binding(open.request.conversation),
             tokens: open.request.prompt + open.request.output_max,
-            affinity: None,
+            affinity: open.request.conversation,
             emergencies: 0,
             bytes: BYTES,
             deadline: self.instant(open.request.deadline),
         };
         let now_there = self.instant(now);
         match self.live.lease(want, now_there, &mut self.rng) {
-            Leased::Now(slot) => self.call(number, slot, orders),
+            Leased::Now(slot) => self.call(number, slot, now, orders),
             Leased::Wait(waiter) => drop(self.waiting.insert(waiter, number)),
             Leased::Refused(refused) => self.close(number, Some(seen(&refused)), now, orders),
         }
     }
 
     /// The step `call`: with a pause before a backend it has been to.
-    fn call(&mut self, number: usize, slot: Slot, orders: &mut Vec<Order>) {
+    fn call(&mut self, number: usize, slot: Slot, now: At, orders: &mut Vec<Order>) {
         let open = self.open.get_mut(&number).expect("only open requests call");
         let is_repeat = open.tried.contains(&slot.backend);
         let pause = if is_repeat { policy::backoff(open.attempts, &mut self.rng) } else { Duration::ZERO };
         open.attempts += 1;
+        open.called = now + pause;
         orders.push(Order::Call { number, provider: self.providers[&slot.backend], pause });
         open.slot = Some(slot);
     }
@@ -137,7 +196,7 @@ impl Lockgate {
             let number = self.waiting.remove(&waiter).expect("grants are for those who wait");
             match what {
                 Granted::Admitted(_) => self.lease(number, now, orders),
-                Granted::Slot(slot) => self.call(number, slot, orders),
+                Granted::Slot(slot) => self.call(number, slot, now, orders),
                 Granted::Refused(refused) => self.close(number, Some(seen(&refused)), now, orders),
             }
         }
@@ -165,6 +224,7 @@ impl Router for Lockgate {
             tried: SmallVec::new(),
             attempts: 0,
             failures: Failures::default(),
+            called: now,
             slot: None,
         };
         self.open.insert(number, open);
@@ -187,7 +247,10 @@ impl Router for Lockgate {
     }
 
     fn accepted(&mut self, asked: Asked<'_>, now: At, orders: &mut Vec<Order>) {
-        let Some(slot) = self.open.get(&asked.number).and_then(|open| open.slot.as_ref()) else { return };
+        let Some(open) = self.open.get(&asked.number) else { return };
+        let Some(slot) = open.slot.as_ref() else { return };
+        let took = now.saturating_sub(open.called);
+        self.live.note_first_event(slot.backend, &self.route.tiers[slot.tier], took, self.instant(now));
         let grants = self.live.accepted(slot, self.instant(now));
         self.deliver(grants, now, orders);
     }
@@ -226,13 +289,26 @@ impl Router for Lockgate {
         self.close(number, Some(visible), now, orders);
     }
 
+    fn found(&mut self, provider: usize, health: Health, now: At, orders: &mut Vec<Order>) {
+        let (result, status) = match health {
+            Health::Well => (ProbeResult::Passed, Some(200)),
+            Health::Denied => (ProbeResult::Unclear, Some(401)),
+            Health::Broken => (ProbeResult::Missed, None),
+        };
+        let probed = Probed { result, status, took: WAY_MAX };
+        let grants = self.live.note_probe(self.backends[provider], probed, self.instant(now));
+        self.deliver(grants, now, orders);
+    }
+
     fn tick(&mut self, now: At, orders: &mut Vec<Order>) {
+        self.look_around(now, orders);
         let grants = self.live.tick(self.epoch + now, &mut self.rng);
         self.deliver(grants, now, orders);
     }
 
     fn next_tick(&mut self) -> Option<At> {
-        self.live.next_tick().map(|tick| tick.saturating_duration_since(self.epoch))
+        let tick = self.live.next_tick().map(|tick| tick.saturating_duration_since(self.epoch));
+        tick.into_iter().chain([self.looks_at()]).min()
     }
 }
 

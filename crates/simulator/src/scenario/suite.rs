@@ -6,7 +6,10 @@ use policy::{BackendLimits, Class};
 
 use crate::bars::Bars;
 
-use super::{Limits, Pace, Provider, Says, Scenario, Shape, Sizes, Stream, Trouble, TroubleKind, Window};
+use super::{
+    Cache, Contender, Conversations, Limits, Pace, Provider, Says, Scenario, Shape, Sizes, Stream, Trouble,
+    TroubleKind, Window,
+};
 
 /// All situations, in the order of the report.
 #[must_use]
@@ -35,12 +38,15 @@ pub fn suite() -> Vec<Scenario> {
         hangs(),
         refusals(),
         errors(),
+        revoked(),
+        revoked_unseen(),
         slow_start(),
         neighbour(),
         urgent_over_low(),
         greedy_caller(),
         four_classes(),
         dear_fallback(),
+        cold_caches(),
         unequal_accounts(),
     ]
 }
@@ -70,6 +76,7 @@ fn account(name: String, rpm: u32) -> Provider {
         name,
         pool: "primary",
         price: 1.0,
+        cache: None,
         told: BackendLimits { rpm, burst: None, tpm: None, concurrency: None },
         limits: vec![(Duration::ZERO, Limits { rpm: Some(rpm), ..Limits::default() })],
         window: Window::Sliding,
@@ -99,6 +106,7 @@ fn ordinary(per_minute: f64) -> Stream {
     Stream {
         callers: 4,
         class: Class::Normal,
+        conversations: None,
         per_minute,
         shape: Shape::Steady,
         prompt: Sizes { median: 800.0, spread: 0.0, max: 800 },
@@ -114,7 +122,16 @@ fn scenario(
     providers: Vec<Provider>,
     streams: Vec<Stream>,
 ) -> Scenario {
-    Scenario { name, about, length: LENGTH, providers, streams, calm_share: None, bars: Bars::default() }
+    Scenario {
+        name,
+        about,
+        length: LENGTH,
+        providers,
+        streams,
+        calm_share: None,
+        also: Vec::new(),
+        bars: Bars::default(),
+    }
 }
 
 fn steady() -> Scenario {
@@ -347,6 +364,32 @@ fn errors() -> Scenario {
     troubled("errors", "three of ten accounts fail a third of their calls", TroubleKind::Errors(0.33))
 }
 
+/// One account's credential is not accepted for eight minutes. From the eighteenth on more is asked than the others
+/// allow: it shows whether the account has come back.
+fn credential(name: &'static str, about: &'static str, kind: TroubleKind) -> Scenario {
+    let mut providers = ten();
+    providers[3].troubles = vec![Trouble { from: minutes(2), until: minutes(10), kind }];
+    let shape = Shape::Step { from: minutes(18), until: LENGTH, factor: 1.3 };
+    let bars = Bars { failed_max: Some(0.0), ..Bars::default() };
+    Scenario { bars, ..scenario(name, about, providers, vec![Stream { shape, ..ordinary(290.0) }]) }
+}
+
+fn revoked() -> Scenario {
+    credential(
+        "revoked",
+        "one of ten accounts answers 401 for eight minutes; later all ten are needed",
+        TroubleKind::Revoked,
+    )
+}
+
+fn revoked_unseen() -> Scenario {
+    credential(
+        "revoked-unseen",
+        "the same, but it lists its models to everybody, so that probes pass",
+        TroubleKind::RevokedUnseen,
+    )
+}
+
 fn slow_start() -> Scenario {
     let providers = each((0..4).map(|number| account(format!("server-{number}"), 0)).collect(), |one| {
         limited(one, Limits { concurrency: Some(16), ..Limits::default() });
@@ -420,6 +463,21 @@ fn dear_fallback() -> Scenario {
         providers,
         vec![stream],
     )
+}
+
+fn cold_caches() -> Scenario {
+    let providers = each(ten(), |one| {
+        one.cache = Some(Cache { keeps: minutes(5), price: 0.4, time: 0.4 });
+        one.pace.first_event = Duration::from_millis(2_500);
+    });
+    let stream = Stream {
+        conversations: Some(Conversations { at_once: 300, turns: 10.0 }),
+        prompt: Sizes { median: 8_000.0, spread: 0.0, max: 8_000 },
+        ..ordinary(320.0)
+    };
+    let about = "three hundred conversations; what an account has seen lately costs two fifths there, and begins sooner";
+    let also = vec![Contender::Roaming, Contender::Sticky];
+    Scenario { also, ..scenario("cold-caches", about, providers, vec![stream]) }
 }
 
 fn unequal_accounts() -> Scenario {

@@ -150,7 +150,7 @@ impl<'a> Stage<'a> {
         self.scene.at_rest().await;
         let Book { fates, calls, limited_calls, .. } = self.run;
         let fates = fates.into_iter().map(|fate| fate.expect("no request is open")).collect();
-        Run { fates, calls, limited_calls, spend: 0.0 }
+        Run { fates, calls, limited_calls, spend: 0.0, warm: 0 }
     }
 
     fn arrange(&mut self, at: Duration, due: Due) {
