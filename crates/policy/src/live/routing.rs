@@ -322,7 +322,7 @@ impl<'a> Search<'a> {
                 contests.accept(Leader { pick, candidate, backend });
             }
         }
-        contests.winner(|leader| leader.backend.wait(tier.mark, now))
+        contests.winner(tier.mark, now)
     }
 
     fn later(&self, tier: &Tier, repeats: Repeats) -> Option<Later> {

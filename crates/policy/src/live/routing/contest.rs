@@ -1,7 +1,7 @@
 //! Decides which of the backends that could start an attempt wins it, by strategy and affinity; never whether
 //! one could.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
 
@@ -93,10 +93,12 @@ impl<'a> Contests<'a> {
         }
     }
 
-    /// Who gets the attempt: home, or the second home, unless it is expected to begin later than another by
-    /// more than a cold cache costs there; else the strategy's choice, and of two that were drawn the one
-    /// expected to begin sooner.
-    pub(super) fn winner(self, wait: impl Fn(&Leader<'a>) -> Duration) -> Option<Pick> {
+    /// Who gets the attempt: home, or the second home, unless it began later of late than another by more than a
+    /// cold cache costs there; else the strategy's choice, and of two that were drawn the one expected to begin
+    /// sooner. All of them can start it now, so what they do besides says nothing against home.
+    pub(super) fn winner(self, model: u64, now: Instant) -> Option<Pick> {
+        let wait = |leader: &Leader<'a>| leader.backend.wait(model, now);
+        let pace = |leader: &Leader<'a>| leader.backend.pace(model, now);
         let mut leaders = self.of.iter().filter_map(|contest| contest.leader);
         let best = match (leaders.next(), leaders.next()) {
             (Some(one), Some(other)) if wait(&other) < wait(&one) => other,
@@ -104,10 +106,10 @@ impl<'a> Contests<'a> {
         };
         let homes = self.homes.iter().flat_map(|homes| homes.first.iter().chain(&homes.second));
         let homes: SmallVec<[(Duration, Pick); 2]> =
-            homes.map(|(_, leader)| (wait(leader), leader.pick)).collect();
-        let Some(soonest) = homes.iter().map(|(wait, _)| *wait).min() else { return Some(best.pick) };
-        let worth = soonest.min(wait(&best)).saturating_add(self.cold_cache);
-        let home = homes.into_iter().find(|(wait, _)| *wait <= worth);
+            homes.map(|(_, leader)| (pace(leader), leader.pick)).collect();
+        let Some(soonest) = homes.iter().map(|(pace, _)| *pace).min() else { return Some(best.pick) };
+        let worth = soonest.min(pace(&best)).saturating_add(self.cold_cache);
+        let home = homes.into_iter().find(|(pace, _)| *pace <= worth);
         Some(home.map_or(best.pick, |(_, pick)| pick))
     }
 }

@@ -111,6 +111,11 @@ impl BackendState {
         self.paces.wait(model, self.in_flight.count() / self.weight.max(1), now)
     }
 
+    /// How soon it began lately.
+    pub(in crate::live) fn pace(&self, model: u64, now: Instant) -> Duration {
+        self.paces.wait(model, 0, now)
+    }
+
     /// Whether it is below its concurrency.
     pub(in crate::live) fn has_room(&self) -> bool {
         self.in_flight.has_room()
