@@ -279,7 +279,7 @@ async fn remove_all(
         ..CaptureFilter::default()
     };
     if (filter == CaptureFilter::default()) != unwanted.all.unwrap_or(false) {
-        return Err(Refusal::query("all", "is true where no other is given, and only there"));
+        return Err(Refusal::field("all", "is true where no other is given, and only there"));
     }
     let told = serde_json::json!({
         "from": unwanted.from, "to": unwanted.to, "key": unwanted.key, "model": unwanted.model,

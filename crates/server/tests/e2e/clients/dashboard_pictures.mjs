@@ -7,6 +7,7 @@ import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import http from "node:http";
 import { tmpdir } from "node:os";
+import { join } from "node:path";
 
 const FOLDER = process.argv[2];
 const { LOCKGATE, FAKE_LINGMA } = process.env;
@@ -150,8 +151,9 @@ mkdirSync(FOLDER, { recursive: true });
 writeFileSync(`${data}/lockgate.yaml`, CONFIG(data));
 writeFileSync(`${data}/scenario.json`, JSON.stringify(SCENARIO));
 for (const name of ["inst-1", "inst-2"]) {
-  mkdirSync(`${data}/work/${name}/cache`, { recursive: true });
-  writeFileSync(`${data}/work/${name}/cache/user`, "fake-lingma: logged in");
+  const cache = join(data, "work", name, "cache");
+  mkdirSync(cache, { recursive: true });
+  writeFileSync(join(cache, "user"), "fake-lingma: logged in");
 }
 provider(9481, { first: 350, between: 30 });
 provider(9482, { first: 500, between: 36, limitedFrom: WARM_MS - 12_000 });

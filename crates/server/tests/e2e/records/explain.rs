@@ -11,18 +11,8 @@ use crate::cli::{LOCKGATE, Shell};
 async fn a_request_is_explained_as_it_was_decided_then() {
     let (first, second) = (ScriptedProvider::start().await, ScriptedProvider::start().await);
     first.then(Behaviour::rate_limited(Duration::from_secs(300)));
-    let backend = |name: &str, provider: &ScriptedProvider, pool: &str| {
-        format!(
-            "  - {{name: {name}, kind: openai_compatible, base_url: '{}', pool: {pool}, limits: {{rpm: 0}}, \
-             models: {{m: {{price: {{input: 2, output: 3}}}}}}}}\n",
-            provider.base_url()
-        )
-    };
-    let backends = backend("limited", &first, "primary") + &backend("spare", &second, "fallback");
-    let config = format!(
-        "admin: {{token: {ADMIN_TOKEN}}}\nlog: {{level: error}}\nprobe: {{enabled: false}}\nbackends:\n{backends}"
-    );
-    let mut gateway = GatewaySettings::new(LOCKGATE).config(config).start().await.expect("a gateway");
+    let mut gateway =
+        GatewaySettings::new(LOCKGATE).config(config(&first, &second)).start().await.expect("a gateway");
     let ask = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
     let mut answer = gateway.client().post("/v1/chat/completions", &ask).await.expect("an answer");
     assert_eq!(answer.status, 200);
@@ -83,4 +73,19 @@ async fn a_request_is_explained_as_it_was_decided_then() {
         unknown.stderr.contains("`lockgate export requests` tells which requests are kept"),
         "{unknown:?}"
     );
+}
+
+/// A backend for `m` with a limit, and one that helps out.
+fn config(first: &ScriptedProvider, second: &ScriptedProvider) -> String {
+    let backend = |name: &str, provider: &ScriptedProvider, pool: &str| {
+        format!(
+            "  - {{name: {name}, kind: openai_compatible, base_url: '{}', pool: {pool}, limits: {{rpm: 0}}, \
+             models: {{m: {{price: {{input: 2, output: 3}}}}}}}}\n",
+            provider.base_url()
+        )
+    };
+    let backends = backend("limited", first, "primary") + &backend("spare", second, "fallback");
+    format!(
+        "admin: {{token: {ADMIN_TOKEN}}}\nlog: {{level: error}}\nprobe: {{enabled: false}}\nbackends:\n{backends}"
+    )
 }
