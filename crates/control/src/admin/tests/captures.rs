@@ -164,7 +164,7 @@ async fn captures_are_listed_shown_and_deleted() {
     house.call("DELETE", &format!("{CAPTURES}/{id}"), "").await.expect(404);
     house.call("GET", &format!("{CAPTURES}/{id}"), "").await.expect(404);
     for wrong in ["", "?all=false", "?all=true&key=app"] {
-        house.call("DELETE", &format!("{CAPTURES}{wrong}"), "").await.expect(400);
+        house.call("DELETE", &format!("{CAPTURES}{wrong}"), "").await.expect(422);
     }
     let deleted = house.call("DELETE", &format!("{CAPTURES}?key=app"), "").await.expect(200);
     assert_eq!(deleted.json, json!({"deleted": 2}));
