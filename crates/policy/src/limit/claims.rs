@@ -26,11 +26,18 @@ pub(crate) struct Claims {
 /// By class, the best first.
 type Taken = [u64; 4];
 
-/// What classes better than one take: an amount in a time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Claim {
+/// What is left of a minute, and when more of it becomes free.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Left {
+    pub(crate) room: u64,
+    pub(crate) frees_at: Instant,
+}
+
+/// What better classes took since a time, which lies that long before what is counted `from`.
+struct Claim {
     amount: u64,
-    time: Duration,
+    from: Instant,
+    lead: Duration,
 }
 
 impl Claims {
@@ -54,74 +61,129 @@ impl Claims {
         *taken = taken.saturating_add(amount);
     }
 
-    /// What classes better than this one take; none when they take nothing.
-    pub(crate) fn before(&self, class: Class, now: Instant) -> Option<Claim> {
-        let age = now.saturating_duration_since(self.began?);
-        let sum = |taken: &Taken| -> u64 {
-            Class::ALL.iter().zip(taken).filter(|(theirs, _)| **theirs < class).map(|(_, taken)| taken).sum()
+    /// From when on what is left is more than better classes will need until more becomes free, if they take nothing
+    /// before: what they took lately weighs less from moment to moment.
+    pub(crate) fn spare_at(&self, class: Class, left: Left, now: Instant) -> Instant {
+        let Some(began) = self.began else { return now };
+        let newer = taken_before(class, &self.newer);
+        let forgotten_at = began + HALF;
+        let Some(older) = self.older.filter(|_| now < forgotten_at) else {
+            return Claim { amount: newer, from: began, lead: Duration::ZERO }.spare_at(left).max(now);
         };
-        let newer = sum(&self.newer);
-        let older = self.older.as_ref().filter(|_| age < HALF).map(|older| (sum(older), HALF));
-        let (older, time) = older.unwrap_or_default();
-        let amount = newer.saturating_add(older);
-        let claim = Claim { amount, time: (age + time).max(MEASURABLE) };
-        (claim.amount > 0).then_some(claim)
+        let amount = newer.saturating_add(taken_before(class, &older));
+        let spare_at = Claim { amount, from: began, lead: HALF }.spare_at(left).max(now);
+        if spare_at < forgotten_at {
+            return spare_at;
+        }
+        Claim { amount: newer, from: began, lead: Duration::ZERO }.spare_at(left).max(forgotten_at)
     }
 }
 
+fn taken_before(class: Class, taken: &Taken) -> u64 {
+    Class::ALL.iter().zip(taken).filter(|(theirs, _)| **theirs < class).map(|(_, taken)| taken).sum()
+}
+
 impl Claim {
-    /// How long it takes until so much is claimed, at least: they come by chance, and so may come `TIMES` as often.
-    pub(crate) fn time_for(self, room: u64) -> Duration {
-        let amount = u128::from(self.amount.max(1)) * TIMES;
-        let nanos = self.time.as_nanos().saturating_mul(u128::from(room)) / amount;
-        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    /// The first moment from which on its rate, `TIMES` over since they come by chance, takes no more than is left until
+    /// more becomes free. With a rate over `lead` and the time `t` since `from`, that is where `t` and the time that the
+    /// room lasts, `(lead + t) * room / (amount * TIMES)`, reach together to `frees_at`.
+    fn spare_at(&self, left: Left) -> Instant {
+        let (room, taken) = (u128::from(left.room), u128::from(self.amount).saturating_mul(TIMES));
+        if taken == 0 {
+            return self.from;
+        }
+        let missing = left.frees_at.saturating_duration_since(self.from).as_nanos().saturating_mul(taken);
+        let time = missing.saturating_sub(room.saturating_mul(self.lead.as_nanos())) / (taken + room);
+        // A rate over less than is measurable counts as one over that.
+        let lasts = nanos(MEASURABLE.as_nanos().saturating_mul(room) / taken);
+        let at_least = left.frees_at.checked_sub(lasts).unwrap_or(self.from);
+        at_least.min(self.from + nanos(time))
     }
+}
+
+fn nanos(nanos: u128) -> Duration {
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::epoch;
+    use proptest::prelude::*;
 
-    /// Takes, at seconds, by classes; then what is claimed before a class at a second: so much in so many seconds.
-    #[track_caller]
-    fn check(takes: &[(u64, Class, u64)], class: Class, second: u64, expected: Option<(u64, u64)>) {
+    fn at(millis: u64) -> Instant {
+        epoch() + Duration::from_millis(millis)
+    }
+
+    fn claims(takes: &[(u64, Class, u64)]) -> Claims {
         let mut claims = Claims::default();
-        let at = |second| epoch() + Duration::from_secs(second);
-        for (second, class, amount) in takes {
-            claims.take(*class, *amount, at(*second));
+        for (millis, class, amount) in takes {
+            claims.take(*class, *amount, at(*millis));
         }
-        let claim = claims.before(class, at(second)).map(|claim| (claim.amount, claim.time.as_secs()));
-        assert_eq!(claim, expected, "{takes:?} {class:?} {second}");
+        claims
+    }
+
+    /// Takes, at seconds, by classes; then from when on a class may have some of 12 that are left until the 60th second.
+    #[track_caller]
+    fn check(takes: &[(u64, Class, u64)], class: Class, second: u64, expected: u64) {
+        let takes: Vec<_> =
+            takes.iter().map(|(second, class, amount)| (second * 1000, *class, *amount)).collect();
+        let left = Left { room: 12, frees_at: at(60_000) };
+        let spare_at = claims(&takes).spare_at(class, left, at(second * 1000));
+        assert_eq!(spare_at.duration_since(epoch()).as_secs(), expected, "{takes:?} {class:?} {second}");
     }
 
     #[test]
     fn only_better_classes_have_a_claim() {
         let takes =
-            [(0, Class::Urgent, 1), (1, Class::High, 20), (2, Class::Normal, 300), (3, Class::Low, 4000)];
-        check(&takes, Class::Urgent, 10, None);
-        check(&takes, Class::High, 10, Some((1, 10)));
-        check(&takes, Class::Normal, 10, Some((21, 10)));
-        check(&takes, Class::Low, 10, Some((321, 10)));
-        check(&takes, Class::Low, 3, Some((321, 5)));
-        check(&[], Class::Low, 3, None);
+            [(0, Class::Urgent, 1), (1, Class::High, 11), (2, Class::Normal, 108), (3, Class::Low, 4000)];
+        check(&takes, Class::Urgent, 10, 10);
+        check(&takes, Class::High, 10, 12);
+        check(&takes, Class::Normal, 10, 45);
+        check(&takes, Class::Low, 10, 58);
+        check(&[], Class::Low, 3, 3);
     }
 
     #[test]
     fn what_was_taken_long_ago_claims_nothing() {
         let takes = [(0, Class::Urgent, 6), (31, Class::Urgent, 2)];
-        check(&takes[..1], Class::Low, 29, Some((6, 29)));
-        check(&takes[..1], Class::Low, 59, Some((6, 59)));
-        check(&takes, Class::Low, 41, Some((8, 40)));
-        check(&takes, Class::Low, 61, Some((2, 30)));
-        check(&[(0, Class::Urgent, 6), (200, Class::Urgent, 2)], Class::Low, 210, Some((2, 40)));
+        check(&takes[..1], Class::Low, 29, 36);
+        check(&takes[..1], Class::Low, 59, 59);
+        check(&takes, Class::Low, 32, 40);
+        check(&[(0, Class::Urgent, 600), (31, Class::Low, 2)], Class::Low, 32, 59);
     }
 
-    #[test]
-    fn a_claim_says_how_long_room_lasts() {
-        let claim = Claim { amount: 12, time: Duration::from_secs(60) };
-        assert_eq!(claim.time_for(9), Duration::from_secs(15));
-        assert_eq!(claim.time_for(0), Duration::ZERO);
-        assert_eq!(claim.time_for(u64::MAX), Duration::from_nanos(u64::MAX));
+    /// Whether a class may have some at a moment, as the rule says it.
+    fn is_spare(claims: &Claims, class: Class, left: Left, now: Instant) -> bool {
+        let Some(began) = claims.began else { return true };
+        let age = now.saturating_duration_since(began);
+        let older = claims.older.filter(|_| age < HALF);
+        let amount =
+            taken_before(class, &claims.newer) + older.map_or(0, |older| taken_before(class, &older));
+        let time = (age + older.map_or(Duration::ZERO, |_| HALF)).max(MEASURABLE);
+        let lasts = time.as_secs_f64() * f64::from(u32::try_from(left.room).expect("small"));
+        let until = left.frees_at.saturating_duration_since(now).as_secs_f64();
+        amount == 0 || until * 3.0 * f64::from(u32::try_from(amount).expect("small")) <= lasts
+    }
+
+    proptest! {
+        #[test]
+        fn the_first_moment_is_found(
+            mut takes in proptest::collection::vec((0_u64..60_000, proptest::sample::select(Class::ALL.to_vec()), 1_u64..20), 0..12),
+            class in proptest::sample::select(Class::ALL.to_vec()),
+            room in 0_u64..60,
+            wait in 0_u64..60_000,
+        ) {
+            takes.sort_by_key(|(millis, ..)| *millis);
+            let last = takes.last().map_or(0, |(millis, ..)| *millis);
+            let (claims, now) = (claims(&takes), last + wait / 10);
+            let left = Left { room, frees_at: at(now + wait) };
+            let found = claims.spare_at(class, left, at(now));
+            for millis in (now..now + wait).step_by(100).take_while(|millis| at(*millis) < found) {
+                prop_assert!(!is_spare(&claims, class, left, at(millis)), "{millis} before {found:?}");
+            }
+            let exactly = found + Duration::from_micros(1);
+            prop_assert!(found > left.frees_at || is_spare(&claims, class, left, exactly), "{found:?}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::claims::Claims;
+use super::claims::{Claims, Left};
 use super::minute::Minute;
 use crate::identity::Class;
 
@@ -276,13 +276,9 @@ impl Bucket {
         if room_at > now || class == Class::Urgent {
             return room_at;
         }
-        match (claims.before(class, now), minute.frees_at(now)) {
-            (Some(claim), Some(frees_at)) => {
-                let room = most.saturating_sub(minute.used(now));
-                now.max(frees_at.checked_sub(claim.time_for(room)).unwrap_or(now))
-            }
-            (None, _) | (Some(_), None) => now,
-        }
+        let Some(frees_at) = minute.frees_at(now) else { return now };
+        let room = most.saturating_sub(minute.used(now));
+        claims.spare_at(class, Left { room, frees_at }, now).min(frees_at.max(now))
     }
 
     /// How many were taken in the last minute, if that is counted.
