@@ -347,7 +347,7 @@ impl Publisher {
         &self.inner.controls
     }
 
-    async fn turn(&self) -> tokio::sync::SemaphorePermit<'_> {
+    pub(crate) async fn turn(&self) -> tokio::sync::SemaphorePermit<'_> {
         self.inner.turn.acquire().await.expect("the semaphore is never closed")
     }
 

@@ -106,6 +106,8 @@ async fn set_account(
 ) -> Result<Json<AccountView>, Refusal> {
     let seat = own(&state, &name)?;
     let whole = object(&text)?;
+    // What is stored last is to be what the instance is given last.
+    let _turn = state.publisher.turn().await;
     put(&state, &seat, &whole).await
 }
 
@@ -124,6 +126,8 @@ async fn change_account(
     let seat = own(&state, &name)?;
     let patch = object(&text)?;
     refuse_masked(&patch)?;
+    // What is stored last is to be what the instance is given last.
+    let _turn = state.publisher.turn().await;
     let stored = stored(&state, &seat).await?.ok_or_else(|| Refusal::not_found("account of", &name))?;
     let mut whole: Value = serde_json::from_str(stored.expose()).unwrap_or_default();
     merge(&mut whole, patch);
@@ -138,6 +142,8 @@ async fn change_account(
 )]
 async fn remove_account(Acting(state): Acting, Path(name): Path<String>) -> Result<StatusCode, Refusal> {
     let seat = own(&state, &name)?;
+    // What is stored last is to be what the instance is given last.
+    let _turn = state.publisher.turn().await;
     state.directory.remove_account(&seat.place).await?;
     state.instances.set_account(&seat.name, None);
     Ok(StatusCode::NO_CONTENT)

@@ -89,3 +89,21 @@ async fn an_account_that_fits_no_instance_is_told_and_kept() {
     assert_eq!(unused, ["local/1: there is no such instance"]);
     assert_eq!(house.store.directory.accounts().await.expect("all").len(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_many_changes_at_once_the_same_is_stored_and_handed_over_last() {
+    let house = std::sync::Arc::new(House::new(FILE).await);
+    for round in 0..20 {
+        let mut calls = tokio::task::JoinSet::new();
+        for number in 0..4 {
+            let house = house.clone();
+            calls.spawn(async move {
+                let account = json!({"token": format!("token-{round}-{number}")}).to_string();
+                house.call("PUT", PATH, &account).await.expect(200);
+            });
+        }
+        calls.join_all().await;
+        let handed = house.idle.0.lock().expect("no test panics here").clone();
+        assert_eq!(of_first(&assigned(&house).await.0), handed, "round {round}");
+    }
+}
