@@ -69,7 +69,10 @@ impl Ask {
     /// What its answer needs to be kept here, where the backend does not keep it and the client did not say no.
     pub(in crate::pipeline) fn memory(&self, lease: &Lease) -> Option<Memory> {
         let Payload::Json { body, .. } = &self.payload else { return None };
-        let request = self.conversation().filter(|_| self.is_translated_for(lease))?.as_ref().ok()?;
+        if !self.is_translated_for(lease) {
+            return None;
+        }
+        let request = self.conversation()?.as_ref().ok()?;
         (self.wants_keeping() && request.store != Some(false)).then(|| Memory {
             body: body.clone(),
             past: self.past.clone(),

@@ -48,8 +48,12 @@ impl Tie {
         if lacks_past(ask) {
             return Some(Self::Past);
         }
-        let request = ask.conversation().filter(|_| !outline.refers_to.is_empty());
-        let only_refers = matches!(request, Some(Ok(request)) if protocol::kept::only_refers(request));
+        if outline.refers_to.is_empty() {
+            // Most are relayed, and are never read as a conversation.
+            return None;
+        }
+        let only_refers =
+            matches!(ask.conversation(), Some(Ok(request)) if protocol::kept::only_refers(request));
         only_refers.then_some(Self::References)
     }
 }
