@@ -21,7 +21,7 @@ use super::AdminState;
 use super::acting::Acting;
 use super::extract::Asked;
 use super::refusal::Refusal;
-use super::requests::{after, statuses};
+use super::requests::{after, key_id, statuses};
 use super::role::Role;
 use super::shape;
 use super::span::{bounded, span};
@@ -298,16 +298,6 @@ async fn find(state: &AdminState, id: &str) -> Result<CaptureHead, Refusal> {
     };
     let found = state.records.captures.find(filter, None, 1).await?.pop();
     found.ok_or_else(|| Refusal::not_found("capture", id))
-}
-
-/// Keys are kept by id and known by name.
-fn key_id(state: &AdminState, named: Option<&str>) -> Result<Option<String>, Refusal> {
-    Ok(bounded("key", named)?.map(|named| {
-        let snapshot = state.publisher.snapshot();
-        let mut keys = snapshot.iter().flat_map(|snapshot| snapshot.identity.keys());
-        let found = keys.find(|key| *key.name == *named).map(|key| key.id.to_string());
-        found.unwrap_or(named)
-    }))
 }
 
 /// What is kept of a body of so many bytes, as text where that is text, else in base64.

@@ -75,15 +75,19 @@ pub(crate) struct RequestsPage {
     cursor: Option<String>,
 }
 
+/// The id of the key that a query names: keys are kept by id and known by name.
+pub(super) fn key_id(state: &AdminState, named: Option<&str>) -> Result<Option<String>, Refusal> {
+    Ok(bounded("key", named)?.map(|named| {
+        let snapshot = state.publisher.snapshot();
+        let mut keys = snapshot.iter().flat_map(|snapshot| snapshot.identity.keys());
+        let found = keys.find(|key| *key.name == *named).map(|key| key.id.to_string());
+        found.unwrap_or(named)
+    }))
+}
+
 impl RequestsSought {
-    /// Keys are kept by id and known by name.
     pub(super) fn filter(&self, state: &AdminState) -> Result<RequestFilter, Refusal> {
-        let key = bounded("key", self.key.as_deref())?.map(|named| {
-            let snapshot = state.publisher.snapshot();
-            let keys = snapshot.iter().flat_map(|snapshot| snapshot.identity.keys());
-            let found = keys.into_iter().find(|key| *key.name == *named).map(|key| key.id.to_string());
-            found.unwrap_or(named)
-        });
+        let key = key_id(state, self.key.as_deref())?;
         let tag = bounded("tag", self.tag.as_deref())?;
         let tag = tag.map(|pair| {
             let (name, value) = pair.split_once('=').ok_or_else(|| Refusal::query("tag", "is name=value"))?;

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::extract::Asked;
+use super::extract::{Asked, Both};
 use super::page::{Page, Paging};
 use super::refusal::Refusal;
 use super::role::Role;
@@ -53,16 +53,7 @@ pub(crate) struct Wanted {
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct WantedRows {
-    /// From this moment on: RFC 3339, or milliseconds since 1970.
-    #[param(value_type = Option<shape::Moment>, inline)]
-    from: Option<String>,
-    /// Before this moment.
-    #[param(value_type = Option<shape::Moment>, inline)]
-    to: Option<String>,
-    /// What they are split by: `backend`, `model`, `key`, `team`, or a tag of the callers as `tag:NAME`.
-    #[param(pattern = "^(backend|model|key|team|tag:.{1,64})$")]
-    by: Option<String>,
+pub(crate) struct RowsWanted {
     /// Only so many values of what they are split by, the dearest; all others together are one row without a value, and
     /// `groups` tells of each.
     #[param(minimum = 1, maximum = 50)]
@@ -148,31 +139,31 @@ pub(crate) async fn total(
 /// Sums by the hour; without a range, of the last two days.
 #[utoipa::path(
     get, path = "/api/admin/stats/hourly",
-    params(WantedRows),
+    params(Wanted, RowsWanted),
     responses(
         (status = 200, description = "One row for each hour with any use, oldest first.", body = Series),
     ),
 )]
 pub(crate) async fn hourly(
     State(state): State<AdminState>,
-    Asked(wanted): Asked<WantedRows>,
+    Both(wanted, rows): Both<Wanted, RowsWanted>,
 ) -> Result<Json<Series>, Refusal> {
-    series(&state, wanted, (Grain::Hour, HOUR_MS, HOURLY_MS)).await
+    series(&state, (wanted, rows), (Grain::Hour, HOUR_MS, HOURLY_MS)).await
 }
 
 /// Sums by the day (UTC); without a range, of the last two months.
 #[utoipa::path(
     get, path = "/api/admin/stats/daily",
-    params(WantedRows),
+    params(Wanted, RowsWanted),
     responses(
         (status = 200, description = "One row for each day with any use, oldest first.", body = Series),
     ),
 )]
 pub(crate) async fn daily(
     State(state): State<AdminState>,
-    Asked(wanted): Asked<WantedRows>,
+    Both(wanted, rows): Both<Wanted, RowsWanted>,
 ) -> Result<Json<Series>, Refusal> {
-    series(&state, wanted, (Grain::Day, DAY_MS, DAILY_MS)).await
+    series(&state, (wanted, rows), (Grain::Day, DAY_MS, DAILY_MS)).await
 }
 
 /// How backends stand now, and what happened lately.
@@ -211,10 +202,10 @@ pub(crate) async fn internal(State(state): State<AdminState>) -> Result<Json<Cou
 
 async fn series(
     state: &AdminState,
-    wanted: WantedRows,
+    (wanted, page): (Wanted, RowsWanted),
     (grain, bucket_ms, default_ms): (Grain, i64, i64),
 ) -> Result<Json<Series>, Refusal> {
-    let limit = wanted.limit.unwrap_or(ROWS);
+    let limit = page.limit.unwrap_or(ROWS);
     if !(1..=ROWS_MAX).contains(&limit) {
         return Err(Refusal::query("limit", &format!("is from 1 to {ROWS_MAX}")));
     }
@@ -226,7 +217,7 @@ async fn series(
         return Err(Refusal::field("from", format!("is more than {BUCKETS_MAX} rows back; ask in parts")));
     }
     let mut groups = None;
-    let rows = match (dimension(wanted.by.as_deref())?, wanted.top) {
+    let rows = match (dimension(wanted.by.as_deref())?, page.top) {
         (Some(by), Some(top)) if (1..=TOP_MAX).contains(&top) => {
             let mut all = state.ledger.grouped(grain, by.clone(), range).await?;
             all.truncate(GROUPS_MAX);
@@ -241,7 +232,7 @@ async fn series(
             Grain::Day => state.ledger.daily(range).await?,
         },
     };
-    let paging = Paging { limit: None, cursor: wanted.cursor };
+    let paging = Paging { limit: None, cursor: page.cursor };
     let Page { items: rows, next } = paging.cut_at(limit, rows, place)?;
     Ok(Json(Series { rows, groups, next }))
 }
