@@ -5,7 +5,6 @@ pub(crate) mod decode;
 pub(crate) mod error;
 mod item;
 pub mod kept;
-mod object;
 mod request;
 mod response;
 pub(crate) mod seal;

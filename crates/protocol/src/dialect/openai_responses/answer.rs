@@ -12,20 +12,20 @@ use crate::conversation::answer::{Answer, AnswerPlan, Finish};
 use crate::conversation::loss::Place;
 use crate::conversation::part::{Content, Part};
 use crate::dialect::ask::DecodeError;
+use crate::dialect::object::Fields;
 use crate::dialect::openai::{error, usage};
-use crate::dialect::openai_responses::object::Object;
 use crate::dialect::write;
 use crate::failure::{Failure, FailureKind};
 
 /// Reads a response object.
 pub(crate) fn decode(text: &str) -> Result<Answer, Failure> {
     let malformed = |bad: DecodeError| Failure::new(FailureKind::Malformed, format!("the answer: {bad}"));
-    let mut object = Object::read(text, Place::default()).map_err(malformed)?;
+    let mut object = Fields::read(text, Place::default()).map_err(malformed)?;
     if let Some(failure) = failure(&mut object) {
         return Err(failure);
     }
     let is_answer = object.has("output");
-    let items = object.list("output").map_err(malformed)?;
+    let items = object.elements("output").map_err(malformed)?;
     if !is_answer {
         return Err(Failure::new(FailureKind::Malformed, "the answer is JSON, but not of the expected kind"));
     }
@@ -37,20 +37,20 @@ pub(crate) fn decode(text: &str) -> Result<Answer, Failure> {
         item.parts.iter().for_each(|part| says.note(&part.content));
         parts.extend(item.parts.into_iter().map(|part| Part::new(part.content)));
     }
-    let text = |object: &mut Object<'_>, name| object.string(name).ok().flatten();
+    let text = |object: &mut Fields<'_>, name| object.string(name).ok().flatten();
     Ok(Answer {
         id: text(&mut object, "id").unwrap_or_default(),
         model: text(&mut object, "model").unwrap_or_default(),
         finish: finish(&mut object, says),
-        usage: object.take("usage").and_then(usage::read),
+        usage: object.written("usage").and_then(usage::read),
         service_tier: text(&mut object, "service_tier"),
         parts,
     })
 }
 
 /// How a response object says that it has failed.
-pub(crate) fn failure(object: &mut Object<'_>) -> Option<Failure> {
-    let told = object.take("error").and_then(error::failure);
+pub(crate) fn failure(object: &mut Fields<'_>) -> Option<Failure> {
+    let told = object.written("error").and_then(error::failure);
     let failed = matches!(object.peek("status"), Some("\"failed\"" | "\"cancelled\""));
     told.or_else(|| failed.then(error::unexplained))
 }
@@ -71,7 +71,7 @@ impl Says {
 }
 
 /// Why a response object ends.
-pub(crate) fn finish(object: &mut Object<'_>, says: Says) -> Finish {
+pub(crate) fn finish(object: &mut Fields<'_>, says: Says) -> Finish {
     let details = object.object("incomplete_details").ok().flatten();
     let reason = details.and_then(|mut details| details.string("reason").ok().flatten());
     let is_cut = object.peek("status") == Some("\"incomplete\"");

@@ -14,7 +14,7 @@ use crate::conversation::part::{Content, Part};
 use crate::conversation::request::{Request, Role};
 use crate::dialect::Dialect;
 use crate::dialect::ask::DecodeError;
-use crate::dialect::openai_responses::object::{self, Object};
+use crate::dialect::object::{self, Fields};
 use crate::dialect::write;
 use crate::json::Kind;
 
@@ -64,15 +64,15 @@ pub fn remember(body: &[u8], past: &Past, response: &[u8]) -> Result<Bytes, Deco
             .and_then(|id| referred.iter().find(|known| id_of(known).as_deref() == Some(&*id)).copied());
         meant.unwrap_or(written).to_owned()
     };
-    let mut request = Object::read(text(body)?, Place::default())?;
-    if let Some(written) = request.take("input") {
+    let mut request = Fields::read(text(body)?, Place::default())?;
+    if let Some(written) = request.written("input") {
         match object::string(written) {
             Some(said) => items.push(user_message(&said)),
             None => items.extend(object::elements(written, &Place::new("input"))?.into_iter().map(meant)),
         }
     }
     let response = text(response)?.trim();
-    Object::read(response, Place::new("response"))?;
+    Fields::read(response, Place::new("response"))?;
     let mut kept =
         Vec::with_capacity(response.len() + items.iter().map(|item| item.len() + 1).sum::<usize>() + 32);
     kept.extend_from_slice(b"{\"response\":");
@@ -233,13 +233,13 @@ struct Kept<'a> {
 
 impl<'a> Kept<'a> {
     fn read(kept: &'a [u8]) -> Result<Self, DecodeError> {
-        let mut object = Object::read(text(kept)?, Place::default())?;
-        let response = object.take("response").ok_or(DecodeError::Missing { param: "response" })?;
-        Ok(Kept { response, input: object.list("input")? })
+        let mut object = Fields::read(text(kept)?, Place::default())?;
+        let response = object.written("response").ok_or(DecodeError::Missing { param: "response" })?;
+        Ok(Kept { response, input: object.elements("input")? })
     }
 
     fn output(&self) -> Result<Vec<&'a str>, DecodeError> {
-        Object::read(self.response, Place::new("response"))?.list("output")
+        Fields::read(self.response, Place::new("response"))?.elements("output")
     }
 
     /// Everything that was said, the response included.
@@ -272,7 +272,7 @@ pub(crate) fn reference(part: &Part) -> Option<String> {
 
 /// The same of an item as it is written.
 fn referred_id(written: &str) -> Option<String> {
-    let mut object = Object::read(written, Place::default()).ok()?;
+    let mut object = Fields::read(written, Place::default()).ok()?;
     match object.text("type").ok()?.as_deref() {
         Some("item_reference") => object.string("id").ok()?,
         // A message may do without a type, too.
@@ -282,12 +282,12 @@ fn referred_id(written: &str) -> Option<String> {
 }
 
 fn id_of(written: &str) -> Option<String> {
-    Object::read(written, Place::default()).ok()?.string("id").ok()?
+    Fields::read(written, Place::default()).ok()?.string("id").ok()?
 }
 
 /// An input item as it is listed: with the id, type and state that clients may leave out of it.
 fn listed(written: &str, whose: &str, number: usize) -> Option<(String, Vec<u8>)> {
-    let mut object = Object::read(written, Place::default()).ok()?;
+    let mut object = Fields::read(written, Place::default()).ok()?;
     let kind = object.string("type").ok()?.unwrap_or_else(|| "message".to_owned());
     let whose = whose.strip_prefix("resp_").unwrap_or(whose);
     let id = object.string("id").ok()?.unwrap_or_else(|| format!("in_{whose}_{number}"));
@@ -300,7 +300,7 @@ fn listed(written: &str, whose: &str, number: usize) -> Option<(String, Vec<u8>)
     if !has_status && !matches!(kind.as_str(), "reasoning" | "item_reference" | "compaction") {
         item.extend_from_slice(b",\"status\":\"completed\"");
     }
-    for (name, value) in object.into_fields() {
+    for (name, value) in object.into_rest() {
         item.push(b',');
         write::push_json(&mut item, &name);
         item.push(b':');

@@ -8,7 +8,7 @@ use crate::conversation::request::Request;
 use crate::conversation::tool::{Function, Namespaced, Tool, ToolChoice, ToolKind};
 use crate::dialect::Dialect;
 use crate::dialect::ask::DecodeError;
-use crate::dialect::openai_responses::object::{self, Object};
+use crate::dialect::object::{self, Fields};
 use crate::digest;
 
 /// The longest name that every dialect takes.
@@ -23,7 +23,7 @@ pub(crate) fn decode(written: &[&str], at: &Place, request: &mut Request) -> Res
 }
 
 fn tool(written: &str, at: Place, namespace: Option<&str>, request: &mut Request) -> Result<(), DecodeError> {
-    let mut object = Object::read(written, at.clone())?;
+    let mut object = Fields::read(written, at.clone())?;
     let kind = match object.text("type")?.as_deref() {
         Some("function") => {
             // Clients of Chat Completions leave it in a field of its own.
@@ -31,23 +31,23 @@ fn tool(written: &str, at: Place, namespace: Option<&str>, request: &mut Request
             let function = Function {
                 name: placed(fields.required("name")?, namespace, request),
                 description: fields.string("description")?,
-                parameters: fields.json("parameters"),
+                parameters: fields.json("parameters")?,
                 strict: fields.flag("strict")?,
             };
-            fields.left_over(&mut request.losses);
+            fields.leave(&mut request.losses);
             ToolKind::Function(function)
         }
         Some("custom") => {
             let name = placed(object.required("name")?, namespace, request);
             let description = object.string("description")?;
-            let format = object.json("format");
-            object.left_over(&mut request.losses);
+            let format = object.json("format")?;
+            object.leave(&mut request.losses);
             ToolKind::Custom { name, description, format }
         }
         Some("namespace") if namespace.is_none() => {
             let name = object.required("name")?;
-            let inner = object.list("tools")?;
-            object.left_over(&mut request.losses);
+            let inner = object.elements("tools")?;
+            object.leave(&mut request.losses);
             for (number, written) in inner.into_iter().enumerate() {
                 tool(written, at.field("tools").item(number), Some(&name), request)?;
             }
@@ -127,15 +127,15 @@ pub(crate) fn decode_choice(
         }
         return Ok(choice);
     }
-    let mut object = Object::read(written, at.clone())?;
+    let mut object = Fields::read(written, at.clone())?;
     match object.text("type")?.as_deref() {
         Some("function" | "custom") => Ok(Some(ToolChoice::Named(named(object, &request.namespaced)?))),
         Some("allowed_tools") => {
             let required = object.text("mode")?.as_deref() == Some("required");
             let mut names = Vec::new();
             let at = at.field("tools");
-            for (number, written) in object.list("tools")?.into_iter().enumerate() {
-                let mut allowed = Object::read(written, at.item(number))?;
+            for (number, written) in object.elements("tools")?.into_iter().enumerate() {
+                let mut allowed = Fields::read(written, at.item(number))?;
                 match allowed.text("type")?.as_deref() {
                     Some("function" | "custom") => names.push(named(allowed, &request.namespaced)?),
                     Some("namespace") => {
@@ -155,7 +155,7 @@ pub(crate) fn decode_choice(
     }
 }
 
-fn named(mut object: Object<'_>, names: &[Namespaced]) -> Result<String, DecodeError> {
+fn named(mut object: Fields<'_>, names: &[Namespaced]) -> Result<String, DecodeError> {
     let mut fields = match object.object("function")? {
         Some(fields) => fields,
         None => object,

@@ -50,7 +50,7 @@ fn an_answer_is_written_whole_and_read_back() {
         call(Takes::Text),
         Content::Native(Native {
             dialect: Dialect::OpenAiResponses,
-            json: super::super::object::json(r#"{"type":"web_search_call","id":"ws_1"}"#),
+            json: crate::dialect::object::json(r#"{"type":"web_search_call","id":"ws_1"}"#),
         }),
     ];
     let answer = Answer {

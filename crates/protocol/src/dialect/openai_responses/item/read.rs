@@ -12,7 +12,7 @@ use crate::conversation::seal::{Seal, SealKind};
 use crate::conversation::tool::Namespaced;
 use crate::dialect::Dialect;
 use crate::dialect::ask::DecodeError;
-use crate::dialect::openai_responses::object::{self, Object};
+use crate::dialect::object::{self, Fields};
 use crate::dialect::openai_responses::tool;
 use crate::json::Kind;
 
@@ -37,7 +37,7 @@ impl Reader<'_> {
     /// Ids and states of items are the bookkeeping of whoever stores them; no model sees them, so that nothing is lost
     /// with them.
     pub(crate) fn item(&mut self, written: &str, at: Place) -> Result<Item, DecodeError> {
-        let mut object = Object::read(written, at)?;
+        let mut object = Fields::read(written, at)?;
         let kind = object.text("type")?;
         match kind.as_deref() {
             Some("message") => self.message(object),
@@ -53,12 +53,12 @@ impl Reader<'_> {
                 });
                 let role = if from_user { Role::User } else { Role::Assistant };
                 let native = Native { dialect: Dialect::OpenAiResponses, json: object::json(written) };
-                Ok(one(role, Content::Native(native), object.at().clone()))
+                Ok(one(role, Content::Native(native), object.place().clone()))
             }
         }
     }
 
-    fn message(&mut self, mut object: Object<'_>) -> Result<Item, DecodeError> {
+    fn message(&mut self, mut object: Fields<'_>) -> Result<Item, DecodeError> {
         let role = match object.text("role")?.as_deref() {
             Some("user") => Role::User,
             Some("assistant") => Role::Assistant,
@@ -68,13 +68,13 @@ impl Reader<'_> {
                 return Err(object.wrong("role", "`user`, `assistant`, `system` or `developer`"));
             }
         };
-        let at = object.at().field("content");
-        let parts = match object.take("content") {
+        let at = object.place().field("content");
+        let parts = match object.written("content") {
             Some(written) => self.content(written, &at)?,
             None => Vec::new(),
         };
         object.ignore(&["id", "status"]);
-        object.left_over(self.losses);
+        object.leave(self.losses);
         Ok(Item { role, parts })
     }
 
@@ -101,7 +101,7 @@ impl Reader<'_> {
         if let Some(text) = object::string(written) {
             return Ok(Some(text_part(text, at)));
         }
-        let mut object = Object::read(written, at.clone())?;
+        let mut object = Fields::read(written, at.clone())?;
         let content = match object.text("type")?.as_deref() {
             Some("input_text" | "output_text" | "text" | "summary_text" | "reasoning_text") => {
                 Content::Text(self.text(&mut object)?)
@@ -114,7 +114,7 @@ impl Reader<'_> {
                     return Err(object.wrong("input_audio", "an object"));
                 };
                 let (data, format) = (sound.required("data")?, sound.required("format")?);
-                sound.left_over(self.losses);
+                sound.leave(self.losses);
                 Content::Audio(Audio { data, format, transcript: None, id: None })
             }
             Some(_) | None => {
@@ -123,15 +123,15 @@ impl Reader<'_> {
             }
         };
         let cache = cache(&mut object)?;
-        object.left_over(self.losses);
+        object.leave(self.losses);
         Ok(Some(Part { content, cache, at }))
     }
 
-    fn text(&mut self, object: &mut Object<'_>) -> Result<Text, DecodeError> {
+    fn text(&mut self, object: &mut Fields<'_>) -> Result<Text, DecodeError> {
         let text = object.required("text")?;
         let mut citations = Vec::new();
-        let at = object.at().field("annotations");
-        for (number, written) in object.list("annotations")?.into_iter().enumerate() {
+        let at = object.place().field("annotations");
+        for (number, written) in object.elements("annotations")?.into_iter().enumerate() {
             match annotation(written, at.item(number))? {
                 Some(citation) => citations.push(citation),
                 None => self.losses.push(Loss::At(at.item(number))),
@@ -142,7 +142,7 @@ impl Reader<'_> {
         Ok(Text { text, citations })
     }
 
-    fn call(&mut self, mut object: Object<'_>, takes: Takes) -> Result<Item, DecodeError> {
+    fn call(&mut self, mut object: Fields<'_>, takes: Takes) -> Result<Item, DecodeError> {
         let (id, written_name) = (object.required("call_id")?, object.required("name")?);
         let name = tool::name_of(self.names, object.text("namespace")?.as_deref(), &written_name);
         let field = match takes {
@@ -151,21 +151,21 @@ impl Reader<'_> {
         };
         // Some clients write the object itself instead of its text.
         let arguments = object
-            .take(field)
+            .written(field)
             .map_or(Cow::Borrowed(""), |written| object::string(written).unwrap_or(Cow::Borrowed(written)));
         let call = ToolCall { id, name, arguments: arguments.into_owned(), takes, seal: None };
         object.ignore(&["id", "status"]);
-        let item = one(Role::Assistant, Content::ToolCall(call), object.at().clone());
-        object.left_over(self.losses);
+        let item = one(Role::Assistant, Content::ToolCall(call), object.place().clone());
+        object.leave(self.losses);
         Ok(item)
     }
 
-    fn result(&mut self, mut object: Object<'_>, takes: Takes) -> Result<Item, DecodeError> {
+    fn result(&mut self, mut object: Fields<'_>, takes: Takes) -> Result<Item, DecodeError> {
         let call_id = object.required("call_id")?;
         let namespace = object.text("namespace")?;
         let name = object.text("name")?.map(|name| tool::name_of(self.names, namespace.as_deref(), &name));
-        let at = object.at().field("output");
-        let parts = match object.take("output") {
+        let at = object.place().field("output");
+        let parts = match object.written("output") {
             None => Vec::new(),
             Some(written) => match object::kind(written) {
                 Kind::String | Kind::Array => self.content(written, &at)?,
@@ -177,12 +177,12 @@ impl Reader<'_> {
         };
         object.ignore(&["id", "status"]);
         let result = ToolResult { call_id, name, parts, is_error: false, takes };
-        let item = one(Role::User, Content::ToolResult(result), object.at().clone());
-        object.left_over(self.losses);
+        let item = one(Role::User, Content::ToolResult(result), object.place().clone());
+        object.leave(self.losses);
         Ok(item)
     }
 
-    fn reasoning(&mut self, mut object: Object<'_>) -> Result<Item, DecodeError> {
+    fn reasoning(&mut self, mut object: Fields<'_>) -> Result<Item, DecodeError> {
         let summary = self.joined(&mut object, "summary")?;
         let thought = self.joined(&mut object, "content")?;
         let id = object.string("id")?;
@@ -195,22 +195,22 @@ impl Reader<'_> {
             seal
         });
         if thought.is_some() && summary.is_some() {
-            self.losses.push(Loss::At(object.at().field("summary")));
+            self.losses.push(Loss::At(object.place().field("summary")));
         }
         let is_summary = thought.is_none();
         let text = thought.or(summary).unwrap_or_default();
         object.ignore(&["status"]);
         let thinking = Thinking { text, is_summary, seal, id };
-        let item = one(Role::Assistant, Content::Thinking(thinking), object.at().clone());
-        object.left_over(self.losses);
+        let item = one(Role::Assistant, Content::Thinking(thinking), object.place().clone());
+        object.leave(self.losses);
         Ok(item)
     }
 
     /// The texts of a list as one; none where there is no text.
-    fn joined(&mut self, object: &mut Object<'_>, field: &str) -> Result<Option<String>, DecodeError> {
-        let at = object.at().field(field);
+    fn joined(&mut self, object: &mut Fields<'_>, field: &str) -> Result<Option<String>, DecodeError> {
+        let at = object.place().field(field);
         let mut joined: Option<String> = None;
-        for (number, written) in object.list(field)?.into_iter().enumerate() {
+        for (number, written) in object.elements(field)?.into_iter().enumerate() {
             let Some(Part { content: Content::Text(text), .. }) = self.piece(written, at.item(number))?
             else {
                 continue;
@@ -232,7 +232,7 @@ pub(crate) const PARAGRAPH: &str = "\n\n";
 
 /// Reads a source of a text; none where it is of a kind that is not known.
 pub(crate) fn annotation(written: &str, at: Place) -> Result<Option<Citation>, DecodeError> {
-    let mut object = Object::read(written, at)?;
+    let mut object = Fields::read(written, at)?;
     let kind = object.text("type")?;
     let citation = match kind.as_deref() {
         Some("url_citation") => {
@@ -261,7 +261,7 @@ fn text_part(text: Cow<'_, str>, at: Place) -> Part {
     Part { content: Content::Text(text), cache: None, at }
 }
 
-fn image(object: &mut Object<'_>) -> Result<Content, DecodeError> {
+fn image(object: &mut Fields<'_>) -> Result<Content, DecodeError> {
     let source = match (object.text("image_url")?, object.string("file_id")?) {
         (Some(url), _) => address(&url),
         (None, Some(id)) => Source::File(id),
@@ -270,7 +270,7 @@ fn image(object: &mut Object<'_>) -> Result<Content, DecodeError> {
     Ok(Content::Image(Image { source, detail: object.string("detail")? }))
 }
 
-fn file(object: &mut Object<'_>) -> Result<Content, DecodeError> {
+fn file(object: &mut Fields<'_>) -> Result<Content, DecodeError> {
     let title = object.string("filename")?;
     let data = object.text("file_data")?;
     let source = match (data, object.text("file_url")?, object.string("file_id")?) {
@@ -309,7 +309,7 @@ fn media_type(name: Option<&str>) -> &'static str {
     }
 }
 
-fn cache(object: &mut Object<'_>) -> Result<Option<Cache>, DecodeError> {
+fn cache(object: &mut Fields<'_>) -> Result<Option<Cache>, DecodeError> {
     let Some(mut mark) = object.object("prompt_cache_breakpoint")? else { return Ok(None) };
     Ok(Some(match mark.text("ttl")?.as_deref() {
         Some("12h") => Cache::Hour,

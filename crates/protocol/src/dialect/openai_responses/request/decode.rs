@@ -8,8 +8,8 @@ use crate::conversation::request::{Amount, Format, OwnField, Reasoning, Request,
 use crate::conversation::seal::Seal;
 use crate::dialect::Dialect;
 use crate::dialect::ask::DecodeError;
+use crate::dialect::object::{self, Fields};
 use crate::dialect::openai_responses::item::Reader;
-use crate::dialect::openai_responses::object::{self, Object};
 use crate::dialect::openai_responses::tool;
 use crate::json::Kind;
 
@@ -33,7 +33,7 @@ const ECHOED: &[&str] = &[
 
 /// Reads a request.
 pub(crate) fn decode(text: &str) -> Result<Request, DecodeError> {
-    let mut object = Object::read(text, Place::default())?;
+    let mut object = Fields::read(text, Place::default())?;
     let mut request = Request::default();
     for name in ECHOED {
         request.echo.extend(object.peek(name).map(|written| (*name, object::json(written))));
@@ -43,15 +43,15 @@ pub(crate) fn decode(text: &str) -> Result<Request, DecodeError> {
     object.ignore_where("background", "false");
     object.ignore_where("truncation", "\"disabled\"");
     object.ignore_where("top_logprobs", "0");
-    let tools = object.list("tools")?;
+    let tools = object.elements("tools")?;
     tool::decode(&tools, &Place::new("tools"), &mut request)?;
-    if let Some(written) = object.take("tool_choice") {
+    if let Some(written) = object.written("tool_choice") {
         request.tool_choice = tool::decode_choice(written, &Place::new("tool_choice"), &mut request)?;
     }
     prompt(&mut object, &mut request)?;
     wishes(&mut object, &mut request)?;
     answer(&mut object, &mut request)?;
-    let left = object.into_fields().map(|(name, written)| OwnField {
+    let left = object.into_rest().map(|(name, written)| OwnField {
         name: name.into_owned(),
         value: Native { dialect: Dialect::OpenAiResponses, json: object::json(written) },
     });
@@ -89,13 +89,13 @@ fn is_result(part: &Part) -> bool {
     matches!(part.content, Content::ToolResult(_))
 }
 
-fn prompt(object: &mut Object<'_>, request: &mut Request) -> Result<(), DecodeError> {
+fn prompt(object: &mut Fields<'_>, request: &mut Request) -> Result<(), DecodeError> {
     request.previous_response_id = object.string("previous_response_id")?;
     if let Some(instructions) = object.string("instructions")? {
         request.turns.push(said(Role::System, instructions, Place::new("instructions")));
     }
     let at = Place::new("input");
-    let Some(written) = object.take("input") else {
+    let Some(written) = object.written("input") else {
         let continues = request.previous_response_id.is_some()
             || ["prompt", "conversation"].iter().any(|name| object.has(name));
         return if continues { Ok(()) } else { Err(DecodeError::Missing { param: "input" }) };
@@ -181,13 +181,13 @@ pub(crate) fn settle(turns: &mut [Turn]) {
 }
 
 /// Reads what stands beside the prompt and shapes the call.
-fn wishes(object: &mut Object<'_>, request: &mut Request) -> Result<(), DecodeError> {
+fn wishes(object: &mut Fields<'_>, request: &mut Request) -> Result<(), DecodeError> {
     request.parallel_tool_calls = object.flag("parallel_tool_calls")?;
     request.stream = object.flag("stream")?.unwrap_or(false);
     if let Some(mut options) = object.object("stream_options")? {
         options.ignore_where("include_obfuscation", "false");
         request.include_usage = options.flag("include_usage")?.unwrap_or(false);
-        options.left_over(&mut request.losses);
+        options.leave(&mut request.losses);
     }
     request.sampling = Sampling {
         max_output_tokens: object.count("max_output_tokens")?,
@@ -197,7 +197,7 @@ fn wishes(object: &mut Object<'_>, request: &mut Request) -> Result<(), DecodeEr
     };
     let (named, user) = (object.string("safety_identifier")?, object.string("user")?);
     request.user = named.or(user);
-    request.metadata = object.json("metadata");
+    request.metadata = object.json("metadata")?;
     request.service_tier = object.string("service_tier")?;
     request.prompt_cache_key = object.string("prompt_cache_key")?;
     request.store = object.flag("store")?;
@@ -205,13 +205,13 @@ fn wishes(object: &mut Object<'_>, request: &mut Request) -> Result<(), DecodeEr
 }
 
 /// Reads what the answer is to be like.
-fn answer(object: &mut Object<'_>, request: &mut Request) -> Result<(), DecodeError> {
+fn answer(object: &mut Fields<'_>, request: &mut Request) -> Result<(), DecodeError> {
     if let Some(mut text) = object.object("text")? {
         request.verbosity = text.string("verbosity")?;
         if let Some(format) = text.object("format")? {
             request.format = self::format(format, &mut request.losses)?;
         }
-        text.left_over(&mut request.losses);
+        text.leave(&mut request.losses);
     }
     let mut wanted = Reasoning::default();
     let mut is_wanted = false;
@@ -220,10 +220,10 @@ fn answer(object: &mut Object<'_>, request: &mut Request) -> Result<(), DecodeEr
         wanted.shown = summary.or(reasoning.string("generate_summary")?);
         wanted.amount = reasoning.string("effort")?.map(Amount::Effort);
         is_wanted = wanted != Reasoning::default();
-        reasoning.left_over(&mut request.losses);
+        reasoning.leave(&mut request.losses);
     }
     let at = Place::new("include");
-    for (number, written) in object.list("include")?.into_iter().enumerate() {
+    for (number, written) in object.elements("include")?.into_iter().enumerate() {
         if written == "\"reasoning.encrypted_content\"" {
             wanted.encrypted = true;
             is_wanted = true;
@@ -235,12 +235,14 @@ fn answer(object: &mut Object<'_>, request: &mut Request) -> Result<(), DecodeEr
     Ok(())
 }
 
-fn format(mut format: Object<'_>, losses: &mut Vec<Loss>) -> Result<Option<Format>, DecodeError> {
+fn format(mut format: Fields<'_>, losses: &mut Vec<Loss>) -> Result<Option<Format>, DecodeError> {
     let read = match format.text("type")?.as_deref() {
         Some("text") => Format::Text,
         Some("json_object") => Format::JsonObject,
         Some("json_schema") => {
-            let Some(schema) = format.json("schema") else { return Err(format.wrong("schema", "an object")) };
+            let Some(schema) = format.json("schema")? else {
+                return Err(format.wrong("schema", "an object"));
+            };
             Format::JsonSchema {
                 name: format.string("name")?,
                 description: format.string("description")?,
@@ -249,10 +251,10 @@ fn format(mut format: Object<'_>, losses: &mut Vec<Loss>) -> Result<Option<Forma
             }
         }
         Some(_) | None => {
-            losses.push(Loss::At(format.at().clone()));
+            losses.push(Loss::At(format.place().clone()));
             return Ok(None);
         }
     };
-    format.left_over(losses);
+    format.leave(losses);
     Ok(Some(read))
 }

@@ -12,8 +12,8 @@ use super::super::answer::{self, Says};
 use super::super::item::annotation;
 use crate::conversation::event::Event;
 use crate::conversation::loss::Place;
+use crate::dialect::object::Fields;
 use crate::dialect::openai::{error, usage};
-use crate::dialect::openai_responses::object::Object;
 use crate::json::Malformed;
 use crate::relay::stream::StreamEnd;
 use crate::translate::EventReader;
@@ -109,7 +109,7 @@ impl Reader {
         if std::mem::replace(&mut self.started, true) {
             return;
         }
-        let mut object = response.and_then(|written| Object::read(written, Place::default()).ok());
+        let mut object = response.and_then(|written| Fields::read(written, Place::default()).ok());
         let mut text =
             |name| object.as_mut().and_then(|object| object.string(name).ok().flatten()).unwrap_or_default();
         out.push(Event::Start { id: text("id"), model: text("model") });
@@ -162,9 +162,9 @@ impl Reader {
         &mut self,
         wire: &Wire<'a>,
         out: &mut Vec<Event>,
-    ) -> Result<Option<(usize, Slot, Object<'a>)>, Malformed> {
+    ) -> Result<Option<(usize, Slot, Fields<'a>)>, Malformed> {
         let Some(written) = wire.part else { return Ok(None) };
-        let mut object = Object::read(written, Place::default()).map_err(unlike)?;
+        let mut object = Fields::read(written, Place::default()).map_err(unlike)?;
         let (slot, field) = match object.text("type").map_err(unlike)?.as_deref() {
             Some("output_text" | "text") => (Slot::Text(0), "text"),
             Some("refusal") => (Slot::Refusal(0), "refusal"),
@@ -181,10 +181,10 @@ impl Reader {
         &mut self,
         at: usize,
         slot: Slot,
-        mut piece: Object<'_>,
+        mut piece: Fields<'_>,
         out: &mut Vec<Event>,
     ) -> Result<(), Malformed> {
-        for (number, written) in piece.list("annotations").map_err(unlike)?.into_iter().enumerate() {
+        for (number, written) in piece.elements("annotations").map_err(unlike)?.into_iter().enumerate() {
             if let Some(citation) = annotation(written, Place::default()).map_err(unlike)? {
                 self.items.cite_once(at, slot, (number, citation), out);
             }
@@ -201,12 +201,12 @@ impl Reader {
 
     fn completed(&mut self, wire: &Wire<'_>, out: &mut Vec<Event>) -> Result<(), Malformed> {
         let written = wire.response.ok_or(NO_RESPONSE)?;
-        let mut object = Object::read(written, Place::default()).map_err(unlike)?;
+        let mut object = Fields::read(written, Place::default()).map_err(unlike)?;
         if let Some(failure) = answer::failure(&mut object) {
             out.push(Event::Failed(failure));
             return Ok(());
         }
-        let output = object.list("output").map_err(unlike)?;
+        let output = object.elements("output").map_err(unlike)?;
         self.start(wire.response, out);
         for (number, written) in output.into_iter().enumerate() {
             // An item that cannot be read here was told before, or means nothing to anybody else.
@@ -216,7 +216,7 @@ impl Reader {
             }
         }
         self.items.close_all(out);
-        out.extend(object.take("usage").and_then(usage::read).map(Event::Usage));
+        out.extend(object.written("usage").and_then(usage::read).map(Event::Usage));
         out.push(Event::Finish(answer::finish(&mut object, self.says)));
         out.push(Event::End);
         Ok(())
@@ -225,7 +225,7 @@ impl Reader {
 
 fn failed(wire: &Wire<'_>, data: &str) -> Event {
     let told =
-        wire.response.and_then(|written| answer::failure(&mut Object::read(written, Place::default()).ok()?));
+        wire.response.and_then(|written| answer::failure(&mut Fields::read(written, Place::default()).ok()?));
     let beside = wire.error.and_then(error::failure);
     // The documented error event carries its code and message beside its type.
     let failure = beside.or(told).or_else(|| error::failure(data)).unwrap_or_else(error::unexplained);

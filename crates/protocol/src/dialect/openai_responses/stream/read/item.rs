@@ -6,8 +6,8 @@ use crate::conversation::loss::Place;
 use crate::conversation::part::{Citation, Content, Takes};
 use crate::conversation::seal::Seal;
 use crate::dialect::ask::DecodeError;
+use crate::dialect::object::Fields;
 use crate::dialect::openai_responses::item::{PARAGRAPH, Reader};
-use crate::dialect::openai_responses::object::Object;
 
 /// The place of a part in its item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +37,7 @@ struct Ids {
 
 impl Ids {
     fn of(written: &str) -> Result<Self, DecodeError> {
-        let mut object = Object::read(written, Place::default())?;
+        let mut object = Fields::read(written, Place::default())?;
         Ok(Ids { item: object.string("id")?, call: object.string("call_id")? })
     }
 
@@ -126,7 +126,7 @@ impl Items {
         out: &mut Vec<Event>,
     ) -> Result<(), DecodeError> {
         let ids = Ids::of(written)?;
-        let mut object = Object::read(written, Place::default())?;
+        let mut object = Fields::read(written, Place::default())?;
         let takes = match object.text("type")?.as_deref() {
             Some("function_call") => Some(Takes::Object),
             Some("custom_tool_call") => Some(Takes::Text),
