@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     refusal::{Passed, Refusal},
+    routes::Operation,
     tape::Tape,
 };
 pub(super) use outgoing::DROPPED;
@@ -185,8 +186,10 @@ pub(super) async fn retry(failed: Failed, ask: &Ask, ticket: &mut Ticket) -> Res
     let total = failed.lease.serving.deadlines.total;
     let Closed { failure, passed, repeat } = failed.close(ask, ticket);
     let facts = ticket.facts();
-    let may_help = failure.retry() == Retry::ElsewhereNow
-        && (failure.kind != FailureKind::ModelMissing || is_elsewhere_left(ask, &facts.tries.backends))
+    let is_sought = is_sought(ask, &failure);
+    let lacks_it = is_sought || failure.kind == FailureKind::ModelMissing;
+    let may_help = (failure.retry() == Retry::ElsewhereNow || is_sought)
+        && (!lacks_it || is_elsewhere_left(ask, &facts.tries.backends))
         && !matches!(ask.payload, Payload::Opaque(None))
         && ask.at.elapsed() < total
         && facts.can_pay(1)
@@ -205,6 +208,11 @@ pub(super) async fn retry(failed: Failed, ask: &Ask, ticket: &mut Ticket) -> Res
         // Who broke off the body that passes through is told why, whatever that came to on the way.
         (false, None) => Err(ask.upload.refusal().unwrap_or_else(|| Refusal::from(&failure))),
     }
+}
+
+/// Whether nobody knew where the response is that is asked for, and it was not here: it may be with another.
+fn is_sought(ask: &Ask, failure: &Failure) -> bool {
+    ask.operation == Operation::Stored && ask.bound.is_none() && failure.status == Some(404)
 }
 
 /// Whether there is a backend that this request has not been to: one that lacks the model will not have it a moment later.

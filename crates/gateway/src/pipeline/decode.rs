@@ -310,15 +310,19 @@ impl Door<'_> {
         })
     }
 
-    /// A stored response lives on the backend that made it; an id that nobody bound is asked of the default route.
+    /// A stored response lives on the backend that made it; an id that nobody bound is asked of those that keep some.
     async fn stored(&self, arrival: Arrival, body: Incoming) -> Result<Ask, Refusal> {
         let body = self.read(&arrival, body).await?;
         let payload = match body.is_empty() {
             true => Payload::Empty,
             false => Payload::Opaque(Some(Passing::whole(body))),
         };
-        let bound = self.home(&arrival, routes::response_id(arrival.tail()))?;
-        let route = self.default_route(&arrival);
+        let id = routes::response_id(arrival.tail());
+        let bound = self.home(&arrival, id)?;
+        let route = match bound {
+            Some(_) => self.default_route(&arrival),
+            None => speech::where_it_may_be(&arrival, id.unwrap_or_default())?,
+        };
         Ok(Ask { bound, ..self.ask(arrival, payload, route) })
     }
 

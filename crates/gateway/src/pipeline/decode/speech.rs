@@ -1,5 +1,7 @@
 //! Decides in which dialects an ask may go to which backends; never which of those it is.
 
+use std::sync::Arc;
+
 use policy::{Backend, BackendId, Candidate, Dialects, Route};
 use protocol::{Dialect, Target};
 
@@ -69,15 +71,33 @@ pub(super) fn where_its_past_is(ask: Ask) -> Result<Ask, Refusal> {
     let Some(tie @ (Tie::Past | Tie::References)) = Tie::of(&ask).filter(|_| ask.bound.is_none()) else {
         return Ok(ask);
     };
-    let keeps = |candidate: &Candidate| {
-        ask.view.serving(candidate.backend).is_some_and(|serving| {
-            serving.backend.dialects().holds(ask.dialect) && !serving.backend.manner.keeps_no_responses
-        })
-    };
-    match ask.route.only(keeps) {
+    match ask.route.only(|candidate| keeps_responses(&ask.view, candidate)) {
         Some(route) => Ok(Ask { route: route.into(), ..ask }),
         None => Err(tie.into()),
     }
+}
+
+/// Where a stored response may be whose home nobody knows; a refusal where nobody can have it.
+pub(super) fn where_it_may_be(arrival: &Arrival, id: &str) -> Result<Arc<Route>, Refusal> {
+    let route = arrival.view.snapshot.catalog.any_route();
+    match route.only(|candidate| keeps_responses(&arrival.view, candidate)) {
+        Some(route) => Ok(route.into()),
+        None => {
+            let message =
+                format!("There is no response `{id}` here (any more), and no backend keeps responses.");
+            Err(Refusal::new(Code::NOT_FOUND, message).about("id"))
+        }
+    }
+}
+
+/// Whether a backend may have what was answered before: it speaks Responses, and keeps its own.
+fn keeps_responses(view: &View, candidate: &Candidate) -> bool {
+    view.serving(candidate.backend).is_some_and(|serving| {
+        let backend = &serving.backend;
+        backend.enabled
+            && backend.dialects().holds(Dialect::OpenAiResponses)
+            && !backend.manner.keeps_no_responses
+    })
 }
 
 impl From<Tie> for Refusal {

@@ -300,6 +300,50 @@ async fn what_nobody_keeps_is_asked_of_those_who_may() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_response_that_nobody_knows_is_sought_where_it_can_be() {
+    let providers = [
+        ScriptedProvider::start().await,
+        ScriptedProvider::start().await,
+        ScriptedProvider::start().await,
+        ScriptedProvider::start().await,
+    ];
+    let [chatting, forgetful, without, with] = &providers;
+    let lacking = json!({"error": {"message": "No response found.", "type": "invalid_request_error"}});
+    without.otherwise(Behaviour::json(404, &lacking));
+    with.otherwise(Behaviour::json(200, &json!({"id": "resp_of_old", "object": "response"})));
+    let all: Vec<&ScriptedProvider> = providers.iter().collect();
+    let plan_of = |providers: &[&ScriptedProvider]| {
+        plan(providers, Dialect::OpenAiResponses).with(|draft| {
+            draft.backends[0].dialects = Some(vec![Dialect::OpenAiChat]);
+            draft.backends[1].keeps_responses = Some(false);
+        })
+    };
+    let asked = [
+        (Method::GET, "/v1/responses/resp_of_old"),
+        (Method::GET, "/responses/resp_of_old/input_items?limit=2"),
+        (Method::DELETE, "/openai/v1/responses/resp_of_old"),
+    ];
+    for (count, want, by) in [(4, 200, "b3"), (3, 404, "b2"), (2, 404, "none")] {
+        let scene = plan_of(&all[..count]).start().await;
+        for (method, path) in asked.clone() {
+            let mut answer = scene.client().send(method.clone(), path, "".into()).await.expect("an answer");
+            assert_eq!(answer.status, want, "{method} {path} of {count}");
+            assert_eq!(answer.header("x-lockgate-backend"), Some(by), "{method} {path} of {count}");
+            let told = answer.json().await.expect("JSON");
+            match by {
+                "b3" => assert_eq!(told["id"], "resp_of_old"),
+                "b2" => assert_eq!(told, lacking, "as the last of them said it"),
+                _ => {
+                    assert_eq!(told["error"]["code"], "not_found", "{told}");
+                    assert_eq!(told["error"]["param"], "id", "{told}");
+                }
+            }
+        }
+    }
+    assert_eq!((chatting.count().accepted, forgetful.count().accepted), (0, 0), "they cannot have it");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_response_that_its_backend_keeps_is_continued_there_and_nowhere_else() {
     let providers = [ScriptedProvider::start().await, ScriptedProvider::start().await];
     for (provider, id) in providers.iter().zip(["resp_a", "resp_b"]) {
