@@ -124,6 +124,13 @@ impl Backend {
         self.spoken.iter().map(|spoken| spoken.dialect).collect()
     }
 
+    /// The provider behind it, as far as it is known; else it stands for itself.
+    #[must_use]
+    pub fn provider(&self) -> &str {
+        let vendor = known(self.kind, &self.base_url);
+        if vendor == vendor::COMPATIBLE { &self.name } else { vendor.name }
+    }
+
     /// Those in which it also counts tokens.
     #[must_use]
     pub fn counts(&self) -> Dialects {

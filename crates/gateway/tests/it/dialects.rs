@@ -4,5 +4,6 @@ mod continuing;
 mod crossing;
 mod faults;
 mod native;
+mod sealed;
 mod tools;
 mod untold;

@@ -1,6 +1,13 @@
-//! Opaque words of a provider that must come back to it unchanged; never what they mean.
+//! Opaque words of a provider that must come back to it unchanged, and who may have them; never what they mean.
 
+use super::answer::Answer;
+use super::loss::{Aspect, Loss};
+use super::part::{Content, Part};
+use super::request::Request;
 use crate::dialect::Dialect;
+
+#[cfg(test)]
+mod tests;
 
 /// A signature or an encrypted thought. Only the dialect that made it can use it; another one's clients keep it, wrapped,
 /// in their own opaque field, so that it is there again in the next turn.
@@ -14,6 +21,8 @@ pub struct Seal {
     pub value: String,
     /// The provider's id of what was sealed, where the words are of no use without it (`openai_responses`).
     pub id: Option<String>,
+    /// Who alone can use it; nothing where that is not known, or where all who speak the dialect can.
+    pub maker: Option<Maker>,
 }
 
 /// Which field a seal was.
@@ -25,77 +34,172 @@ pub enum SealKind {
     Encrypted,
 }
 
+/// Who has made a seal: a digest of a name, which clients keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Maker(u64);
+
+/// An account, as far as it seals.
+#[derive(Debug, Clone, Copy)]
+pub struct Account<'a> {
+    /// Its own name.
+    pub name: &'a str,
+    /// That of its provider.
+    pub provider: &'a str,
+}
+
+impl Account<'_> {
+    /// Who seals what it says in `dialect`.
+    pub fn seals_in(self, dialect: Dialect) -> Option<Maker> {
+        let name = match dialect {
+            // Another organisation or project is answered with 400: `invalid_encrypted_content`, "Thought signature is not
+            // valid".
+            Dialect::OpenAiResponses | Dialect::Gemini => self.name,
+            // A signature is good wherever the provider's models are served, and nowhere else.
+            Dialect::AnthropicMessages => self.provider,
+            // What goes back to servers of this dialect tells how they spell a thought.
+            Dialect::OpenAiChat
+            | Dialect::OpenAiCompletions
+            | Dialect::OpenAiEmbeddings
+            | Dialect::OpenAiRaw
+            | Dialect::AgentRpc => return None,
+        };
+        Some(Maker(crate::digest(name.as_bytes())))
+    }
+}
+
 /// Begins every wrapped seal; no provider's own seal does.
 const PREFIX: &str = "lg1.";
 
 impl Seal {
-    /// How a client of dialect `shown_in` keeps it: as it is where it is its own, else wrapped.
+    /// How a client of dialect `shown_in` keeps it: as it is where it is its own and may go to whoever speaks it, else
+    /// wrapped.
     ///
-    /// The wrapping is `lg1.<dialect>.<s|e>.<id, may be empty>.<value>`; ids contain no dot.
+    /// The wrapping is `lg1.<dialect>.<s|e><maker, 16 hexadecimal digits, or nothing>.<id, may be empty>.<value>`; ids
+    /// contain no dot.
     pub fn shown_in(&self, shown_in: Dialect) -> String {
-        if self.dialect == shown_in {
+        if self.dialect == shown_in && self.maker.is_none() {
             return self.value.clone();
         }
         let kind = match self.kind {
             SealKind::Signature => "s",
             SealKind::Encrypted => "e",
         };
+        let maker = self.maker.map(|Maker(digest)| format!("{digest:016x}")).unwrap_or_default();
         let id = self.id.as_deref().filter(|id| !id.contains('.')).unwrap_or_default();
-        format!("{PREFIX}{}.{kind}.{id}.{}", self.dialect.name(), self.value)
+        format!("{PREFIX}{}.{kind}{maker}.{id}.{}", self.dialect.name(), self.value)
     }
 
-    /// Whether a client's opaque field holds another dialect's seal.
+    /// Whether a client's opaque field holds a wrapped seal.
     pub fn is_wrapped(text: &str) -> bool {
         text.starts_with(PREFIX)
     }
 
     /// What a client of dialect `shown_in` kept in a field of `kind`.
     pub fn kept(shown_in: Dialect, kind: SealKind, text: &str) -> Self {
-        unwrap(text).unwrap_or_else(|| Seal { dialect: shown_in, kind, value: text.to_owned(), id: None })
+        let own = || Seal { dialect: shown_in, kind, value: text.to_owned(), id: None, maker: None };
+        unwrap(text).unwrap_or_else(own)
+    }
+
+    /// Says who has made it, if nobody has said so before.
+    pub(crate) fn mark(&mut self, maker: Option<Maker>) {
+        self.maker = self.maker.or(maker);
+    }
+
+    /// Whether it is of `dialect`, but made by somebody else than `reader`.
+    fn is_of_another(&self, dialect: Dialect, reader: Option<Maker>) -> bool {
+        self.dialect == dialect && self.maker.is_some() && self.maker != reader
+    }
+}
+
+impl Answer {
+    /// Marks what is sealed in it as made by `maker`.
+    pub fn mark_seals(&mut self, maker: Option<Maker>) {
+        let seals = self.parts.iter_mut().filter_map(|part| match &mut part.content {
+            Content::Thinking(thinking) => thinking.seal.as_mut(),
+            Content::ToolCall(call) => call.seal.as_mut(),
+            Content::Text(_)
+            | Content::Image(_)
+            | Content::Document(_)
+            | Content::Audio(_)
+            | Content::ToolResult(_)
+            | Content::Refusal(_)
+            | Content::Native(_) => None,
+        });
+        seals.for_each(|seal| seal.mark(maker));
+    }
+}
+
+impl Request {
+    /// Whether something in it was sealed in `dialect` by one who alone can read it.
+    pub fn is_sealed_in(&self, dialect: Dialect) -> bool {
+        let parts = self.turns.iter().flat_map(|turn| &turn.parts);
+        parts.filter_map(seal_of).any(|seal| seal.dialect == dialect && seal.maker.is_some())
+    }
+
+    /// The request as `reader` can take it in `dialect`, and what that leaves out: thoughts that another has sealed, which
+    /// it would refuse, and the seals of calls. Nothing where there are none.
+    pub fn without_seals_of_others(
+        &self,
+        dialect: Dialect,
+        reader: Option<Maker>,
+    ) -> Option<(Self, Vec<Loss>)> {
+        let is_of_another =
+            |part: &Part| seal_of(part).is_some_and(|seal| seal.is_of_another(dialect, reader));
+        if !self.turns.iter().flat_map(|turn| &turn.parts).any(is_of_another) {
+            return None;
+        }
+        let (mut request, mut losses) = (self.clone(), Vec::new());
+        request.turns.retain_mut(|turn| {
+            let was_empty = turn.parts.is_empty();
+            turn.parts.retain_mut(|part| {
+                if !is_of_another(part) {
+                    return true;
+                }
+                let Content::ToolCall(call) = &mut part.content else {
+                    losses.push(Loss::At(part.at.clone()));
+                    return false;
+                };
+                call.seal = None;
+                losses.push(Loss::Of(part.at.clone(), Aspect::Seal));
+                true
+            });
+            was_empty || !turn.parts.is_empty()
+        });
+        Some((request, losses))
+    }
+}
+
+fn seal_of(part: &Part) -> Option<&Seal> {
+    match &part.content {
+        Content::Thinking(thinking) => thinking.seal.as_ref(),
+        Content::ToolCall(call) => call.seal.as_ref(),
+        Content::Text(_)
+        | Content::Image(_)
+        | Content::Document(_)
+        | Content::Audio(_)
+        | Content::ToolResult(_)
+        | Content::Refusal(_)
+        | Content::Native(_) => None,
     }
 }
 
 fn unwrap(text: &str) -> Option<Seal> {
     let mut pieces = text.strip_prefix(PREFIX)?.splitn(4, '.');
     let dialect = pieces.next()?.parse().ok()?;
-    let kind = match pieces.next()? {
-        "s" => SealKind::Signature,
-        "e" => SealKind::Encrypted,
-        _ => return None,
-    };
+    let (kind, maker) = kind_and_maker(pieces.next()?)?;
     let id = pieces.next().filter(|id| !id.is_empty()).map(str::to_owned);
-    Some(Seal { dialect, kind, value: pieces.next()?.to_owned(), id })
+    Some(Seal { dialect, kind, value: pieces.next()?.to_owned(), id, maker })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(seal: &Seal, dialect: Dialect, shown: &str) {
-        assert_eq!(seal.shown_in(dialect), shown);
-        let kept = Seal::kept(dialect, seal.kind, shown);
-        assert_eq!((kept.dialect, &kept.value), (seal.dialect, &seal.value));
+fn kind_and_maker(written: &str) -> Option<(SealKind, Option<Maker>)> {
+    let (kind, maker) = match written.strip_prefix('s') {
+        Some(maker) => (SealKind::Signature, maker),
+        None => (SealKind::Encrypted, written.strip_prefix('e')?),
+    };
+    if maker.is_empty() {
+        return Some((kind, None));
     }
-
-    #[test]
-    fn a_seal_comes_back_as_it_was() {
-        let seal = Seal {
-            dialect: Dialect::OpenAiResponses,
-            kind: SealKind::Encrypted,
-            value: "gAAA.b/c+=".to_owned(),
-            id: Some("rs_1".to_owned()),
-        };
-        check(&seal, Dialect::OpenAiResponses, "gAAA.b/c+=");
-        check(&seal, Dialect::OpenAiChat, "lg1.openai_responses.e.rs_1.gAAA.b/c+=");
-        let kept = Seal::kept(Dialect::OpenAiChat, SealKind::Signature, &seal.shown_in(Dialect::OpenAiChat));
-        assert_eq!(kept, seal);
-    }
-
-    #[test]
-    fn what_is_not_wrapped_is_the_dialects_own() {
-        for text in ["", "lg1.", "lg1.nobody.s..x", "lg1.openai_chat.z..x", "lg1.openai_chat.s"] {
-            let kept = Seal::kept(Dialect::OpenAiChat, SealKind::Signature, text);
-            assert_eq!((kept.dialect, kept.value.as_str()), (Dialect::OpenAiChat, text));
-        }
-    }
+    let is_digest = maker.len() == 16 && maker.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let digest = u64::from_str_radix(maker, 16).ok().filter(|_| is_digest)?;
+    Some((kind, Some(Maker(digest))))
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use super::{EventReader, EventWriter, client, halves};
 use crate::conversation::answer::AnswerPlan;
 use crate::conversation::event::{Delta, Event, Opening};
+use crate::conversation::seal::Maker;
 use crate::conversation::untold::of_native;
 use crate::dialect::Dialect;
 use crate::dialect::error::WireError;
@@ -21,6 +22,8 @@ pub struct StreamTranslator {
     reader: Box<dyn EventReader>,
     writer: Box<dyn EventWriter>,
     steps: Vec<Event>,
+    /// Who seals what comes.
+    maker: Option<Maker>,
     tally: StreamTally,
     is_done: bool,
     at_start: bool,
@@ -44,11 +47,18 @@ impl StreamTranslator {
             reader: (halves(from)?.reader)(),
             writer: (client(to)?.writer)(plan),
             steps: Vec::new(),
+            maker: None,
             tally: StreamTally::default(),
             is_done: false,
             at_start: true,
             expects_lf: false,
         })
+    }
+
+    /// The same for what `maker` seals, which is marked as its own.
+    #[must_use]
+    pub fn sealed_by(self, maker: Option<Maker>) -> Self {
+        Self { maker, ..self }
     }
 
     /// Takes bytes as they come and appends what the client is to read to `out`. After an error nothing more may be
@@ -150,10 +160,13 @@ impl StreamTranslator {
     fn write_steps(&mut self, frames: &mut Vec<u8>) -> Result<(), StreamFault> {
         let mut steps = std::mem::take(&mut self.steps);
         let mut result = Ok(());
-        for step in steps.drain(..) {
+        for mut step in steps.drain(..) {
             if let Event::Failed(failure) = step {
                 result = Err(StreamFault::Failed(failure));
                 break;
+            }
+            if let Event::Delta { delta: Delta::Seal(seal), .. } = &mut step {
+                seal.mark(self.maker);
             }
             self.note(&step);
             self.writer.write(&step, frames);

@@ -44,7 +44,13 @@ fn seal() -> impl Strategy<Value = Seal> {
         [Dialect::OpenAiChat, Dialect::OpenAiResponses, Dialect::AnthropicMessages, Dialect::Gemini];
     let kinds = [SealKind::Signature, SealKind::Encrypted];
     (prop::sample::select(dialects.to_vec()), prop::sample::select(kinds.to_vec()), "[A-Za-z0-9]{8}")
-        .prop_map(|(dialect, kind, value)| Seal { dialect, kind, value, id: Some("rs_1".to_owned()) })
+        .prop_map(|(dialect, kind, value)| Seal {
+            dialect,
+            kind,
+            value,
+            id: Some("rs_1".to_owned()),
+            maker: None,
+        })
 }
 
 fn said() -> impl Strategy<Value = Said> {

@@ -8,7 +8,7 @@ use protocol::{
 use upstream::Answer;
 
 use super::super::{
-    decode::{Ask, Framing, Payload},
+    decode::{Ask, Framing, Payload, speech},
     route::Lease,
 };
 use super::{
@@ -105,7 +105,8 @@ async fn whole(dialect: Dialect, mut answer: Answer) -> Result<Content, Failure>
 async fn translated(ask: &Ask, lease: &Lease, mut answer: Answer) -> Result<Content, Failure> {
     let body = answer.whole(ANSWER_BYTES_MAX).await?;
     let found = protocol::inspect_answer(lease.dialect(), &body)?;
-    let read = protocol::decode_answer(lease.dialect(), &body)?;
+    let mut read = protocol::decode_answer(lease.dialect(), &body)?;
+    read.mark_seals(speech::maker(&lease.serving.backend, lease.dialect()));
     let told = plan(ask).and_then(|plan| protocol::encode_answer(ask.dialect, &read, &plan));
     let body = told.ok_or_else(|| Failure::new(FailureKind::Malformed, "the answer cannot be translated"))?;
     let outline = AnswerOutline {
@@ -179,7 +180,8 @@ fn passage(ask: &Ask, lease: &Lease) -> Result<Passage, Failure> {
         Passage::relay(StreamRelay::new(ask.dialect, plan))
     } else {
         let translator = plan(ask)
-            .and_then(|plan| StreamTranslator::new(lease.dialect(), ask.dialect, plan, EVENT_BYTES_MAX));
+            .and_then(|plan| StreamTranslator::new(lease.dialect(), ask.dialect, plan, EVENT_BYTES_MAX))
+            .map(|translator| translator.sealed_by(speech::maker(&lease.serving.backend, lease.dialect())));
         let cannot = || Failure::new(FailureKind::Malformed, "the stream cannot be translated");
         let passage = Passage::translation(translator.ok_or_else(cannot)?);
         match ask.memory(lease) {

@@ -90,10 +90,8 @@ fn translated(ask: &Ask, lease: &Lease) -> Result<Outgoing, Failure> {
     let Some(Ok(request)) = ask.conversation() else {
         return Err(Failure::new(FailureKind::Rejected, "the request cannot be put in another dialect"));
     };
-    let target = speech::target(candidate, backend);
-    let encoded = protocol::encode_request(lease.dialect(), request, &target)
+    let told = speech::told(ask.dialect, request, lease.dialect(), (candidate, backend))
         .ok_or_else(|| Failure::new(FailureKind::Rejected, "the backend's dialect does not converse"))?;
-    let losses = protocol::loss_paths(ask.dialect, request, &encoded.losses);
     let path = match request.stream {
         true => stream_path(lease.dialect(), &candidate.native),
         false => answer_path(lease.dialect(), &candidate.native),
@@ -103,8 +101,8 @@ fn translated(ask: &Ask, lease: &Lease) -> Result<Outgoing, Failure> {
     Ok(Outgoing {
         path: backend.addressing.path(&path, &candidate.native),
         headers,
-        body: CallBody::Whole(protocol::Segments::from_iter([encoded.body])),
-        lost: losses,
+        body: CallBody::Whole(protocol::Segments::from_iter([told.body])),
+        lost: told.lost,
     })
 }
 

@@ -1,9 +1,16 @@
 //! Decides in which dialects an ask may go to which backends; never which of those it is.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
+use bytes::Bytes;
 use policy::{Backend, BackendId, Candidate, Dialects, Route};
-use protocol::{Dialect, Target};
+use protocol::{
+    Dialect, Target,
+    conversation::{
+        request::Request,
+        seal::{Account, Maker},
+    },
+};
 
 use super::{super::accept::Arrival, Ask, Payload};
 use crate::{
@@ -184,7 +191,7 @@ pub(super) fn lose_nothing(ask: Ask) -> Result<Ask, Refusal> {
 /// Finds out what is lost on the way to backends, those that are called alike together.
 struct Judge<'a> {
     ask: &'a Ask,
-    judged: Vec<(Dialect, Target<'a>, bool)>,
+    judged: Vec<(Dialect, Target<'a>, Option<Maker>, bool)>,
     /// The least that was lost anywhere.
     least: Option<Vec<String>>,
 }
@@ -206,14 +213,20 @@ impl<'a> Judge<'a> {
         let target = target(candidate, backend);
         let mut lossless = Dialects::NONE;
         for dialect in Dialect::ALL.iter().copied().filter(|dialect| spoken.holds(*dialect)) {
-            let alike = self.judged.iter().find(|(known, with, _)| *known == dialect && *with == target);
+            // Who it is matters only to what is sealed.
+            let maker = maker(backend, dialect).filter(|_| request.is_sealed_in(dialect));
+            let is_alike = |(known, with, by, _): &&(Dialect, Target<'_>, Option<Maker>, bool)| {
+                (*known, *with, *by) == (dialect, target, maker)
+            };
+            let alike = self.judged.iter().find(is_alike);
             let carries = match alike {
                 Some((.., carries)) => *carries,
                 None => {
-                    let Some(encoded) = protocol::encode_request(dialect, request, &target) else { continue };
-                    let lost = protocol::loss_paths(own, request, &encoded.losses);
+                    let Some(Told { lost, .. }) = told(own, request, dialect, (candidate, backend)) else {
+                        continue;
+                    };
                     let carries = lost.is_empty();
-                    self.judged.push((dialect, target, carries));
+                    self.judged.push((dialect, target, maker, carries));
                     if !carries && self.least.as_ref().is_none_or(|least| lost.len() < least.len()) {
                         self.least = Some(lost);
                     }
@@ -232,8 +245,37 @@ impl<'a> Judge<'a> {
 /// what every current model of those dialects can write.
 const OUTPUT_TOKENS_DEFAULT: u64 = 32_000;
 
+/// A request as a backend is told it.
+pub(in super::super) struct Told {
+    pub(in super::super) body: Bytes,
+    /// What is lost on the way, as paths into the client's body.
+    pub(in super::super) lost: Vec<String>,
+}
+
+/// What a client's request says in the dialect of a backend; none where that does not converse.
+pub(in super::super) fn told(
+    client: Dialect,
+    request: &Request,
+    dialect: Dialect,
+    (candidate, backend): (&Candidate, &Backend),
+) -> Option<Told> {
+    let without = request.without_seals_of_others(dialect, maker(backend, dialect));
+    let (request, mut losses) = match without {
+        Some((request, losses)) => (Cow::Owned(request), losses),
+        None => (Cow::Borrowed(request), Vec::new()),
+    };
+    let encoded = protocol::encode_request(dialect, &request, &target(candidate, backend))?;
+    losses.extend(encoded.losses);
+    Some(Told { body: encoded.body, lost: protocol::loss_paths(client, &request, &losses) })
+}
+
+/// Who seals what a backend says in a dialect.
+pub(in super::super) fn maker(backend: &Backend, dialect: Dialect) -> Option<Maker> {
+    Account { name: &backend.name, provider: backend.provider() }.seals_in(dialect)
+}
+
 /// To whom an ask is written that goes to a candidate in another dialect.
-pub(in super::super) fn target<'a>(candidate: &'a Candidate, backend: &Backend) -> Target<'a> {
+fn target<'a>(candidate: &'a Candidate, backend: &Backend) -> Target<'a> {
     Target {
         model: &candidate.native,
         max_output_tokens: candidate.max_output.unwrap_or(OUTPUT_TOKENS_DEFAULT),

@@ -95,7 +95,7 @@ fn block(field: &Field<'_>) -> Option<Content> {
 
 /// A seal that the service has made.
 pub(super) fn own(kind: SealKind, value: String) -> Seal {
-    Seal { dialect: OWN, kind, value, id: None }
+    Seal { dialect: OWN, kind, value, id: None, maker: None }
 }
 
 #[derive(Serialize)]

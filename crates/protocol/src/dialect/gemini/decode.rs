@@ -221,6 +221,7 @@ mod tests {
             kind: crate::conversation::seal::SealKind::Signature,
             value: "EqQB".to_owned(),
             id: None,
+            maker: None,
         };
         let foreign = seal::shown(&seal);
         let parts = |parts: &str| format!(r#"{{"contents":[{{"role":"model","parts":[{parts}]}}]}}"#);

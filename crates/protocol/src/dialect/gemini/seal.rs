@@ -21,8 +21,7 @@ const WRAPPED: &str = "bGcx";
 
 /// What a client keeps of `seal`.
 pub(super) fn shown(seal: &Seal) -> String {
-    let text = seal.shown_in(SELF);
-    if seal.dialect == SELF { text } else { STANDARD.encode(text) }
+    if seal.dialect == SELF { seal.value.clone() } else { STANDARD.encode(seal.shown_in(SELF)) }
 }
 
 /// What a client has kept, or what the upstream gives.
@@ -34,6 +33,7 @@ pub(super) fn kept(signature: &str) -> Seal {
         kind: SealKind::Signature,
         value: signature.to_owned(),
         id: None,
+        maker: None,
     })
 }
 
@@ -54,7 +54,8 @@ mod tests {
 
     fn check(value: &str) {
         let dialect = Dialect::AnthropicMessages;
-        let seal = Seal { dialect, kind: SealKind::Signature, value: value.to_owned(), id: None };
+        let kind = SealKind::Signature;
+        let seal = Seal { dialect, kind, value: value.to_owned(), id: None, maker: None };
         let shown = shown(&seal);
         let url_safe = shown.replace('+', "-").replace('/', "_");
         for spelling in [&shown, &url_safe, shown.trim_end_matches('=')] {

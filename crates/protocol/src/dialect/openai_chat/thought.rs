@@ -33,7 +33,7 @@ impl Spelling {
 }
 
 fn own(value: String) -> Seal {
-    Seal { dialect: Dialect::OpenAiChat, kind: SealKind::Signature, value, id: None }
+    Seal { dialect: Dialect::OpenAiChat, kind: SealKind::Signature, value, id: None, maker: None }
 }
 
 /// One entry of `reasoning_details`, whole or a piece of it.

@@ -194,7 +194,7 @@ fn text(part: u32, text: &str) -> Event {
 }
 
 fn seal(part: u32, dialect: Dialect, kind: SealKind) -> Event {
-    let seal = Seal { dialect, kind, value: "v".to_owned(), id: None };
+    let seal = Seal { dialect, kind, value: "v".to_owned(), id: None, maker: None };
     Event::Delta { part, delta: Delta::Seal(seal) }
 }
 

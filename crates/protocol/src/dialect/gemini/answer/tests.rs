@@ -135,7 +135,7 @@ fn only_good_reasons_make_a_good_end() {
 fn thoughts_are_shown_to_who_asked_and_seals_to_everybody() {
     let sealed = |kind| {
         let (dialect, value) = (Dialect::AnthropicMessages, "s".to_owned());
-        Some(Seal { dialect, kind, value, id: None })
+        Some(Seal { dialect, kind, value, id: None, maker: None })
     };
     let written = |shown: Option<&str>, seal: Option<Seal>| -> Value {
         let thought = Thinking { text: "hm".to_owned(), is_summary: true, seal, id: None };

@@ -342,6 +342,7 @@ fn thoughts_of_others_are_left_out_and_named() {
         kind: SealKind::Signature,
         value: "s".to_owned(),
         id: None,
+        maker: None,
     };
     let set = |part: &mut Part, seal: &Seal| match &mut part.content {
         Content::Thinking(thought) => thought.seal = Some(seal.clone()),

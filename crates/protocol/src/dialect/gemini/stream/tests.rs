@@ -241,7 +241,7 @@ fn calls_in_fragments_come_out_whole_and_in_order() {
 fn thoughts_are_held_back_from_who_has_not_asked() {
     let seal = |kind| {
         let (dialect, value) = (Dialect::AnthropicMessages, "s".to_owned());
-        Seal { dialect, kind, value, id: None }
+        Seal { dialect, kind, value, id: None, maker: None }
     };
     let steps = |kind| {
         let thinking = Opening::Thinking { is_summary: false, id: None };

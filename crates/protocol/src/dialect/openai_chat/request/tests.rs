@@ -184,6 +184,7 @@ fn a_chat_client_keeps_the_seals_of_others() {
         kind: SealKind::Signature,
         value: "EqQ.B/+=".to_owned(),
         id: None,
+        maker: None,
     };
     let call = Seal { dialect: Dialect::Gemini, value: "Cs==".to_owned(), ..seal.clone() };
     let body = json!({"messages": [{"role": "assistant",

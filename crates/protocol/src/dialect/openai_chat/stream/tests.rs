@@ -314,7 +314,8 @@ fn text(part: u32, text: &str) -> Event {
 }
 
 fn sealed(part: u32, dialect: Dialect, kind: SealKind) -> Event {
-    let seal = Seal { dialect, kind, value: "S".to_owned(), id: Some("i".to_owned()) };
+    let id = Some("i".to_owned());
+    let seal = Seal { dialect, kind, value: "S".to_owned(), id, maker: None };
     Event::Delta { part, delta: Delta::Seal(seal) }
 }
 

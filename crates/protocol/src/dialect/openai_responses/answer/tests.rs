@@ -24,6 +24,7 @@ fn an_answer_is_written_whole_and_read_back() {
         kind: SealKind::Signature,
         value: "s".to_owned(),
         id: None,
+        maker: None,
     };
     let cited =
         Citation { url: "u".to_owned(), title: Some("t".to_owned()), quote: None, range: Some((0, 2)) };

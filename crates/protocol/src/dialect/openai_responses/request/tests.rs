@@ -278,6 +278,7 @@ fn foreign() -> Request {
         kind: SealKind::Encrypted,
         value: value.to_owned(),
         id: Some("rs_9".to_owned()),
+        maker: None,
     };
     let thought = |seal| Content::Thinking(Thinking { text: "t".to_owned(), seal, ..Thinking::default() });
     let call = ToolCall {
@@ -363,6 +364,7 @@ fn seals_of_calls_find_their_calls() {
             kind: SealKind::Signature,
             value: "s.i/g".to_owned(),
             id: Some(id.to_owned()),
+            maker: None,
         };
         json!({"type": "reasoning", "summary": [], "encrypted_content": kept.shown_in(Dialect::OpenAiResponses)})
     };

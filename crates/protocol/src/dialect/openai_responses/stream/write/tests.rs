@@ -162,6 +162,7 @@ fn parts_may_overlap() {
         kind: SealKind::Signature,
         value: "s".to_owned(),
         id: None,
+        maker: None,
     };
     let (frames, answer) = check(
         "",
