@@ -12,6 +12,7 @@ pub(super) struct Chat {
     has_role: bool,
     is_finished: bool,
     has_usage: bool,
+    sources: u64,
 }
 
 const REASONS: [&str; 5] = ["stop", "length", "tool_calls", "function_call", "content_filter"];
@@ -90,6 +91,10 @@ impl Chat {
         for detail in delta["reasoning_details"].as_array().into_iter().flatten() {
             let kind = text(detail, "type")?;
             must(kind.starts_with("reasoning."), "a detail is one of reasoning", detail)?;
+        }
+        for source in delta["annotations"].as_array().into_iter().flatten() {
+            must(count(source, "index")? == self.sources, "sources are numbered from 0", source)?;
+            self.sources += 1;
         }
         for call in delta["tool_calls"].as_array().into_iter().flatten() {
             self.call(call)?;

@@ -185,6 +185,9 @@ impl<'a> Call<'a> {
 #[derive(Debug, Serialize)]
 pub(super) struct Annotation<'a> {
     r#type: &'static str,
+    /// Which one of the message's it is, where they come piece by piece: SDKs join the pieces by that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index: Option<u64>,
     url_citation: UrlCitation<'a>,
 }
 
@@ -207,6 +210,7 @@ impl<'a> Annotation<'a> {
             citation.range.map_or((text.start, text.end), |(start, end)| (within(start), within(end)));
         Annotation {
             r#type: "url_citation",
+            index: None,
             url_citation: UrlCitation {
                 start_index,
                 end_index,
@@ -215,6 +219,13 @@ impl<'a> Annotation<'a> {
                 content: citation.quote.as_deref(),
             },
         }
+    }
+}
+
+impl Annotation<'_> {
+    /// The same as a piece of a stream.
+    pub(super) fn numbered(self, index: u64) -> Self {
+        Annotation { index: Some(index), ..self }
     }
 }
 

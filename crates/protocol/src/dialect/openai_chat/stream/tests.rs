@@ -343,7 +343,7 @@ fn a_stream_is_written_as_openai_does() {
         Event::Finish(Finish::Length),
         Event::End,
     ];
-    let cited = json!({"annotations": [{"type": "url_citation", "url_citation":
+    let cited = json!({"annotations": [{"type": "url_citation", "index": 0, "url_citation":
         {"url": "u", "title": "", "start_index": 0, "end_index": 3}}]});
     let mut expected = vec![role, json!({"content": "a\"\n"}), cited, json!("length")];
     let request = Request { include_usage: true, ..Request::default() };

@@ -32,6 +32,7 @@ pub(crate) struct Writer {
     held: Option<u32>,
     calls: u64,
     thoughts: u64,
+    citations: u64,
     has_refusal: bool,
     /// Which characters of the content the text has that is being said.
     text: Range<u64>,
@@ -95,6 +96,7 @@ impl Writer {
             held: None,
             calls: 0,
             thoughts: 0,
+            citations: 0,
             has_refusal: false,
             text: 0..0,
             usage: None,
@@ -183,8 +185,9 @@ impl Writer {
                 self.text.end += characters(text);
             }
             (Kind::Text, Delta::Citation(citation)) => {
-                let annotation = wire::Annotation::of(citation, self.text.clone());
+                let annotation = wire::Annotation::of(citation, self.text.clone()).numbered(self.citations);
                 self.delta(out, |out| field("annotations", &[annotation], out));
+                self.citations += 1;
             }
             (Kind::Refusal, Delta::Text(text)) => {
                 self.said(b"\"refusal\":", text, out);
