@@ -169,8 +169,7 @@ impl<'a> Place<'a> {
         let has_path = written.rsplit(host).next().is_some_and(|rest| rest.contains('/'));
         let paths = vendor.tongues.iter().map(|tongue| tongue.path);
         let cut = paths.filter_map(|path| written.strip_suffix(path)).min_by_key(|root| root.len());
-        let main = vendor.tongues.first().map_or("/v1", |tongue| tongue.path);
-        Self { written, root: if has_path { cut } else { Some(written) }, main }
+        Self { written, root: if has_path { cut } else { Some(written) }, main: vendor.main_path() }
     }
 
     /// Where a tongue is spoken; none where the written address tells nothing of it.
@@ -213,6 +212,12 @@ mod tests {
         check("deepseek", "https://h.test", &deepseek);
         check("deepseek", "https://h.test/anthropic/v1", &deepseek);
         check("deepseek", "https://h.test/x", &[(Chat, "https://h.test/x"), (Messages, "nowhere")]);
+        let minimax = [(Chat, "https://h.test/v1"), (Messages, "https://h.test/anthropic/v1")];
+        check("minimax", "https://h.test/v1", &minimax);
+        check("minimax", "https://h.test/x", &[(Chat, "https://h.test/x"), (Messages, "nowhere")]);
+        check("zhipu", "https://h.test/api/paas/v4", &[(Responses, "https://h.test/api/v1")]);
+        let claude = "https://r.services.ai.azure.com/anthropic/v1";
+        check("anthropic", claude, &[(Messages, claude), (Responses, "nowhere")]);
         let google = [(Gemini, "http://127.0.0.1:9/v1beta"), (Chat, "http://127.0.0.1:9/v1beta/openai")];
         check("gemini", "http://127.0.0.1:9/v1beta", &google);
         check("gemini", "http://127.0.0.1:9/v1beta/openai", &google);

@@ -25,6 +25,15 @@ pub struct Vendor {
     pub(crate) manner: Manner,
 }
 
+impl Vendor {
+    /// The path at which its API is, and which the dialects share that have none of their own.
+    pub(crate) fn main_path(&self) -> &'static str {
+        let paths = || self.tongues.iter().map(|tongue| tongue.path);
+        let written = |path: &&str| self.base_url.is_some_and(|base_url| base_url.ends_with(path));
+        paths().find(written).or_else(|| paths().next()).unwrap_or("/v1")
+    }
+}
+
 /// The list of models, below an API of any of these kinds.
 pub const MODELS_PATH: &str = "models";
 
@@ -137,6 +146,7 @@ pub const VENDORS: &[Vendor] = &[
         ..vendor("gemini", &["google"], "https://generativelanguage.googleapis.com/v1beta", "GEMINI_API_KEY")
     },
     Vendor {
+        // https://learn.microsoft.com/en-us/azure/foundry/openai/api-version-lifecycle
         tongues: &openai("/openai/v1", Shown::Header("api-key")),
         manner: Manner::ORIGINAL,
         base_url: None,
@@ -212,8 +222,15 @@ pub const VENDORS: &[Vendor] = &[
         ..vendor("moonshot", &["moonshotai", "kimi"], "https://api.moonshot.ai/v1", "MOONSHOT_API_KEY")
     },
     Vendor {
-        // Its Anthropic base is https://open.bigmodel.cn/api/anthropic, as its guide to Claude Code has it.
-        tongues: &chat_and_messages("/api/paas/v4", "/api/anthropic/v1"),
+        // https://docs.bigmodel.cn/cn/guide/develop/openai/introduction; its Anthropic base is
+        // https://open.bigmodel.cn/api/anthropic, as its guide to Claude Code has it. Responses have a path of their own
+        // (https://docs.bigmodel.cn/api-reference), and are kept there for whoever asks for it, and for a week.
+        tongues: &{
+            let [chat, messages, completions, embeddings, raw] =
+                chat_and_messages("/api/paas/v4", "/api/anthropic/v1");
+            [chat, bearer(Dialect::OpenAiResponses, "/api/v1"), messages, completions, embeddings, raw]
+        },
+        manner: FORGETFUL,
         ..vendor("zhipu", &["bigmodel"], "https://open.bigmodel.cn/api/paas/v4", "ZHIPU_API_KEY")
     },
     Vendor {
@@ -223,8 +240,14 @@ pub const VENDORS: &[Vendor] = &[
         ..vendor("zai", &["z-ai"], "https://api.z.ai/api/paas/v4", "ZAI_API_KEY")
     },
     Vendor {
-        // https://platform.minimax.io/docs/api-reference/text-anthropic-api
-        tongues: &chat_and_messages("/v1", "/anthropic/v1"),
+        // Its chat has the thought inside of the text, which Messages and Responses keep apart; of the two only Messages take
+        // it back. `max_tokens` is on its way out, and nothing is kept:
+        // https://platform.minimax.io/docs/api-reference/text-anthropic-api, text-openai-api and responses-create
+        tongues: &{
+            let [chat, messages, completions, embeddings, raw] = chat_and_messages("/v1", "/anthropic/v1");
+            [messages, bearer(Dialect::OpenAiResponses, "/v1"), chat, completions, embeddings, raw]
+        },
+        manner: Manner { takes_max_tokens: false, ..FORGETFUL },
         hosts: &["api.minimaxi.com"],
         ..vendor("minimax", &[], "https://api.minimax.io/v1", "MINIMAX_API_KEY")
     },
@@ -241,7 +264,7 @@ pub const VENDORS: &[Vendor] = &[
         )
     },
     Vendor {
-        // https://docs.siliconflow.cn/cn/api-reference/chat-completions/messages
+        // Messages at the same address, with the same key as a bearer: https://docs.siliconflow.cn/cn/docs/api/messages-post
         tongues: &chat_and_messages("/v1", "/v1"),
         hosts: &["api.siliconflow.com"],
         ..vendor("siliconflow", &[], "https://api.siliconflow.cn/v1", "SILICONFLOW_API_KEY")
@@ -311,12 +334,17 @@ pub fn vendor_named(name: &str) -> Option<&'static Vendor> {
     VENDORS.iter().find(|vendor| vendor.name == name || vendor.aliases.contains(&name))
 }
 
+/// Each resource on Azure has a host of its own below one of these.
+const AZURE: [&str; 3] = [".openai.azure.com", ".services.ai.azure.com", ".cognitiveservices.azure.com"];
+
 /// The provider whose API a URL leads to. What runs on this machine is nobody's in particular.
 #[must_use]
 pub fn vendor_of_host(url: &str) -> Option<&'static Vendor> {
     let host = host_of(url)?;
-    if host.ends_with(".openai.azure.com") {
-        return vendor_named("azure");
+    if AZURE.iter().any(|domain| host.ends_with(domain)) {
+        // Claude is spoken to there as at home, below a path of its own:
+        // https://platform.claude.com/docs/en/build-with-claude/claude-in-microsoft-foundry
+        return vendor_named(if url.contains("/anthropic") { "anthropic" } else { "azure" });
     }
     let of_all = VENDORS.iter().filter_map(|vendor| Some((vendor, vendor.base_url?)));
     let mut public = of_all.filter(|(_, base_url)| base_url.starts_with("https://"));
@@ -352,11 +380,10 @@ mod tests {
     }
 
     #[test]
-    fn every_base_url_ends_with_the_path_of_its_first_tongue() {
+    fn every_base_url_ends_with_the_path_of_a_tongue() {
         for vendor in VENDORS {
-            let first = vendor.tongues.first().expect("a provider speaks something");
             if let Some(base_url) = vendor.base_url {
-                assert!(base_url.ends_with(first.path), "{}", vendor.name);
+                assert!(base_url.ends_with(vendor.main_path()), "{}", vendor.name);
             }
             let mut dialects: Vec<Dialect> = vendor.tongues.iter().map(|tongue| tongue.dialect).collect();
             dialects.sort_unstable();
@@ -379,6 +406,9 @@ mod tests {
         for (url, vendor) in [
             ("https://integrate.api.nvidia.com/v1", Some("nvidia")),
             ("https://my-account.openai.azure.com/openai/v1", Some("azure")),
+            ("https://my-account.services.ai.azure.com/openai/v1", Some("azure")),
+            ("https://my-account.services.ai.azure.com/anthropic/v1", Some("anthropic")),
+            ("https://openai.azure.com.test/openai/v1", None),
             ("https://api.together.xyz/v1", Some("together")),
             ("http://127.0.0.1:11434/v1", None),
         ] {
