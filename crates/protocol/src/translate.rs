@@ -41,7 +41,7 @@ pub(crate) struct ClientHalf {
     pub(crate) field_path: fn(Field) -> &'static str,
     /// Where in a part it writes an aspect of it; empty where that has no field of its own.
     pub(crate) aspect_path: fn(Aspect) -> &'static str,
-    /// Whether it can say what is no text, thought or call, if that is not another dialect's own.
+    /// What it can say that is no text, thought or call, if that is not another dialect's own.
     pub(crate) media: Media,
     /// What was answered, in this dialect.
     pub(crate) encode_answer: fn(&Answer, &AnswerPlan) -> Bytes,
@@ -49,13 +49,24 @@ pub(crate) struct ClientHalf {
     pub(crate) writer: fn(AnswerPlan) -> Box<dyn EventWriter>,
 }
 
-/// What becomes of pictures, sound and documents in an answer.
+/// What can be told of pictures, sound and documents in an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Media {
-    /// They are told.
-    Told,
-    /// There is no word for them.
-    Untold,
+    /// All of them.
+    All,
+    /// Pictures.
+    Pictures,
+    /// There is no word for any.
+    Nothing,
+}
+
+impl Media {
+    fn has_pictures(self) -> bool {
+        match self {
+            Media::All | Media::Pictures => true,
+            Media::Nothing => false,
+        }
+    }
 }
 
 /// The upstream half of a stream: framed events in, steps of the answer out.
@@ -208,7 +219,8 @@ pub fn untold(dialect: Dialect, answer: &Answer) -> Vec<String> {
     let Some(client) = client(dialect) else { return Vec::new() };
     let is_told = |content: &Content| match content {
         Content::Native(native) => native.dialect == dialect,
-        Content::Image(_) | Content::Document(_) | Content::Audio(_) => client.media == Media::Told,
+        Content::Image(_) => client.media.has_pictures(),
+        Content::Document(_) | Content::Audio(_) => client.media == Media::All,
         Content::ToolResult(_) => false,
         Content::Text(_) | Content::Refusal(_) | Content::Thinking(_) | Content::ToolCall(_) => true,
     };

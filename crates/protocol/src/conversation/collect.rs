@@ -60,6 +60,7 @@ fn begun(opening: &Opening) -> Content {
             takes: *takes,
             seal: None,
         }),
+        Opening::Image(image) => Content::Image(image.clone()),
         Opening::Native(native) => Content::Native(native.clone()),
     }
 }

@@ -1,7 +1,7 @@
 //! What a model answers, as it comes; never how it is framed.
 
 use super::answer::Finish;
-use super::part::{Citation, Native, Takes};
+use super::part::{Citation, Image, Native, Takes};
 use super::seal::Seal;
 use super::usage::Usage;
 use crate::failure::Failure;
@@ -72,6 +72,8 @@ pub enum Opening {
         /// What it takes.
         takes: Takes,
     },
+    /// A picture; it comes whole.
+    Image(Image),
     /// Something that only one dialect has a meaning for; it comes whole.
     Native(Native),
 }

@@ -24,6 +24,8 @@ pub struct Request {
     pub format: Option<Format>,
     /// How much it is to think, and what is shown of that.
     pub reasoning: Option<Reasoning>,
+    /// Where the client asks for pictures in the answer; nothing where it does not.
+    pub pictures: Option<Place>,
     /// How the words are chosen.
     pub sampling: Sampling,
     /// `low`, `medium`, `high`: how much it is to say.
@@ -54,6 +56,13 @@ pub struct Request {
     pub own_fields: Vec<OwnField>,
     /// What the conversation has no word for.
     pub losses: Vec<Loss>,
+}
+
+impl Request {
+    /// What is lost where pictures cannot be asked for.
+    pub(crate) fn lost_pictures(&self) -> Option<Loss> {
+        self.pictures.clone().map(Loss::At)
+    }
 }
 
 /// A field beside the turns that one dialect alone has.

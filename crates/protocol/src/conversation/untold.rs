@@ -7,13 +7,16 @@ use super::part::{Content, Native};
 /// What stands before each name: a client looks for other paths in what it has asked itself.
 const PREFIX: &str = "answer.";
 
+/// The name of a picture.
+pub(crate) const PICTURE: &str = "answer.image";
+
 /// The longest name that a provider may give something; what is longer is no name.
 const NAME_BYTES_MAX: usize = 64;
 
 /// The name of a part that is not told.
 pub(crate) fn of_part(content: &Content) -> Option<String> {
     let name = match content {
-        Content::Image(_) => "image",
+        Content::Image(_) => return Some(PICTURE.to_owned()),
         Content::Document(_) => "document",
         Content::Audio(_) => "audio",
         Content::ToolResult(_) => "tool_result",

@@ -38,7 +38,7 @@ const HALVES: Halves = Halves {
         decode_request: request::decode::decode,
         field_path: request::field_path,
         aspect_path: request::aspect_path,
-        media: Media::Told,
+        media: Media::All,
         encode_answer: answer::encode,
         writer: stream::write::writer,
     }),

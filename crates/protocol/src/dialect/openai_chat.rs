@@ -30,7 +30,7 @@ const HALVES: Halves = Halves {
         decode_request: request::decode::decode,
         field_path: request::decode::field_path,
         aspect_path: request::decode::aspect_path,
-        media: Media::Untold,
+        media: Media::Pictures,
         encode_answer: answer::encode,
         writer: |plan| Box::new(stream::write::Writer::new(plan)),
     }),

@@ -35,7 +35,7 @@ const HALVES: Halves = Halves {
         decode_request: request::decode,
         field_path: request::field_path,
         aspect_path: request::aspect_path,
-        media: Media::Untold,
+        media: Media::Nothing,
         encode_answer: answer::encode,
         writer: stream::write::writer,
     }),

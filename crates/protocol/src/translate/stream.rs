@@ -7,7 +7,7 @@ use super::{EventReader, EventWriter, client, halves};
 use crate::conversation::answer::AnswerPlan;
 use crate::conversation::event::{Delta, Event, Opening};
 use crate::conversation::seal::Maker;
-use crate::conversation::untold::of_native;
+use crate::conversation::untold::{PICTURE, of_native};
 use crate::dialect::Dialect;
 use crate::dialect::error::WireError;
 use crate::dialect::grammar::{Grammar, grammar};
@@ -22,6 +22,8 @@ pub struct StreamTranslator {
     reader: Box<dyn EventReader>,
     writer: Box<dyn EventWriter>,
     steps: Vec<Event>,
+    /// Whether the client's dialect has a word for them.
+    tells_pictures: bool,
     /// Who seals what comes.
     maker: Option<Maker>,
     tally: StreamTally,
@@ -40,13 +42,15 @@ impl std::fmt::Debug for StreamTranslator {
 impl StreamTranslator {
     /// A translator at the start of a stream. `None` where one of the dialects does not converse.
     pub fn new(from: Dialect, to: Dialect, plan: AnswerPlan, event_bytes_max: usize) -> Option<Self> {
+        let client = client(to)?;
         Some(Self {
             from: grammar(from),
             to,
             framer: Framer::new(event_bytes_max),
             reader: (halves(from)?.reader)(),
-            writer: (client(to)?.writer)(plan),
+            writer: (client.writer)(plan),
             steps: Vec::new(),
+            tells_pictures: client.media.has_pictures(),
             maker: None,
             tally: StreamTally::default(),
             is_done: false,
@@ -180,10 +184,11 @@ impl StreamTranslator {
             Event::Delta { delta: Delta::Text(text), .. } => text.len(),
             Event::Open { opening: Opening::ToolCall { name, .. }, .. } => name.len(),
             Event::Open { opening: Opening::Native(native), .. } if native.dialect != self.to => {
-                let name = of_native(native);
-                if self.tally.untold.len() < UNTOLD_MAX && !self.tally.untold.contains(&name) {
-                    self.tally.untold.push(name);
-                }
+                self.miss(of_native(native));
+                0
+            }
+            Event::Open { opening: Opening::Image(_), .. } if !self.tells_pictures => {
+                self.miss(PICTURE.to_owned());
                 0
             }
             Event::Start { id, .. } => {
@@ -206,6 +211,13 @@ impl StreamTranslator {
         };
         self.tally.events += 1;
         self.tally.output_bytes = self.tally.output_bytes.saturating_add(written as u64);
+    }
+
+    /// Notes what the client is not told, once.
+    fn miss(&mut self, name: String) {
+        if self.tally.untold.len() < UNTOLD_MAX && !self.tally.untold.contains(&name) {
+            self.tally.untold.push(name);
+        }
     }
 }
 

@@ -69,7 +69,8 @@ impl Rules for Contents {
 
 impl Contents {
     fn part(&mut self, part: &Value) -> Result<(), Fault> {
-        let kinds = ["text", "functionCall", "executableCode", "codeExecutionResult", "inlineData"];
+        let kinds =
+            ["text", "functionCall", "executableCode", "codeExecutionResult", "inlineData", "fileData"];
         must(
             kinds.iter().filter(|kind| part.get(**kind).is_some()).count() == 1,
             "a part is one thing",

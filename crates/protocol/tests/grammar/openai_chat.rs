@@ -12,6 +12,7 @@ pub(super) struct Chat {
     has_role: bool,
     is_finished: bool,
     has_usage: bool,
+    pictures: u64,
     sources: u64,
 }
 
@@ -91,6 +92,12 @@ impl Chat {
         for detail in delta["reasoning_details"].as_array().into_iter().flatten() {
             let kind = text(detail, "type")?;
             must(kind.starts_with("reasoning."), "a detail is one of reasoning", detail)?;
+        }
+        for picture in delta["images"].as_array().into_iter().flatten() {
+            must(picture["type"] == "image_url", "a picture has an address", picture)?;
+            full_text(&picture["image_url"], "url")?;
+            must(count(picture, "index")? == self.pictures, "pictures are numbered from 0", picture)?;
+            self.pictures += 1;
         }
         for source in delta["annotations"].as_array().into_iter().flatten() {
             must(count(source, "index")? == self.sources, "sources are numbered from 0", source)?;

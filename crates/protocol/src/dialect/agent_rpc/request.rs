@@ -58,6 +58,7 @@ pub(super) fn encode(request: &Request, target: &Target<'_>) -> Encoded {
         message(role, &said, &mut text);
     }
     wishes(request, &mut losses);
+    losses.extend(request.lost_pictures());
     let is_agent = AGENTS.contains(&target.model);
     let turn = Turn {
         model: if is_agent { String::new() } else { target.model.to_owned() },

@@ -9,7 +9,7 @@ pub(super) const HALVES: Halves = Halves {
         decode_request: request::decode,
         field_path,
         aspect_path,
-        media: Media::Untold,
+        media: Media::Nothing,
         encode_answer: answer::encode,
         writer: |plan| Box::new(stream::Writer::new(plan)),
     }),

@@ -5,11 +5,12 @@ use serde::Serialize;
 use std::borrow::Cow;
 
 use super::reply::{self, Candidate, Reply};
+use super::request::parts;
 use super::sources::Grounding;
 use super::usage::Metadata;
 use super::wire::Piece;
 use super::write::{self, ContentOut, PartOut};
-use super::{SELF, request, seal};
+use super::{SELF, seal};
 use crate::conversation::answer::{Answer, AnswerPlan, Finish};
 use crate::conversation::part::{Content, Image, Json, Native, Part, Takes, Text, Thinking, ToolCall};
 use crate::conversation::seal::{Seal, SealKind};
@@ -89,11 +90,14 @@ fn content(piece: Piece<'_>, calls: &mut u32, id: &str, seal: &mut Option<Seal>)
             seal: seal.take(),
         }));
     }
-    if let Some(blob) = piece.blob {
-        return request::parts::inline(blob).or_else(|| native(piece.written));
+    if let Some(picture) = parts::picture(&piece) {
+        return Some(Content::Image(picture));
     }
-    if piece.file.is_some() {
-        return native(piece.written);
+    match piece.blob {
+        Some(blob) if !piece.thought => return parts::inline(blob).or_else(|| native(piece.written)),
+        Some(_) => return native(piece.written),
+        None if piece.file.is_some() => return native(piece.written),
+        None => {}
     }
     let text = piece.text?.into_owned();
     if piece.thought {

@@ -80,6 +80,8 @@ struct Message<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     function_call: Option<wire::CalledFunction<'a>>,
     annotations: Vec<wire::Annotation<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    images: Vec<wire::Shown<'a>>,
 }
 
 pub(crate) fn encode(answer: &Answer, plan: &AnswerPlan) -> Bytes {
@@ -135,11 +137,10 @@ fn message<'a>(answer: &'a Answer, calls: Calls, request: &Request) -> Message<'
                 message.function_call = Some(wire::CalledFunction::of(call));
             }
             Content::ToolCall(call) => message.tool_calls.push(wire::Call::shown(call, request)),
-            Content::Image(_)
-            | Content::Document(_)
-            | Content::Audio(_)
-            | Content::ToolResult(_)
-            | Content::Native(_) => {}
+            Content::Image(image) => {
+                message.images.extend(wire::Shown::of(image, message.images.len() as u64))
+            }
+            Content::Document(_) | Content::Audio(_) | Content::ToolResult(_) | Content::Native(_) => {}
         }
     }
     message

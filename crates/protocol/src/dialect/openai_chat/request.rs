@@ -2,7 +2,7 @@
 
 pub(crate) mod decode;
 pub(crate) mod encode;
-mod messages;
+pub(super) mod messages;
 #[cfg(test)]
 mod tests;
 mod turns;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::thought::Kept;
-use crate::conversation::part::{Cache, Citation, Json, Takes, ToolCall};
+use crate::conversation::part::{Cache, Citation, Image, Json, Source, Takes, ToolCall};
 use crate::conversation::request::Request;
 use crate::dialect::{Dialect, custom};
 
@@ -59,6 +59,30 @@ pub(super) struct ImageUrl<'a> {
     pub(super) url: Cow<'a, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) detail: Option<&'a str>,
+}
+
+/// Where a picture lies, as an address; none where only its provider can tell.
+pub(super) fn picture_url(source: &Source) -> Option<Cow<'_, str>> {
+    match source {
+        Source::Url(url) => Some(Cow::Borrowed(url)),
+        Source::Base64 { media_type, data } => Some(Cow::Owned(format!("data:{media_type};base64,{data}"))),
+        Source::File(_) | Source::Text(_) => None,
+    }
+}
+
+/// A picture in an answer, as OpenRouter has it. SDKs join pieces of lists by their indexes.
+#[derive(Debug, Serialize)]
+pub(super) struct Shown<'a> {
+    r#type: &'static str,
+    index: u64,
+    image_url: ImageUrl<'a>,
+}
+
+impl<'a> Shown<'a> {
+    pub(super) fn of(image: &'a Image, index: u64) -> Option<Self> {
+        let url = picture_url(&image.source)?;
+        Some(Shown { r#type: "image_url", index, image_url: ImageUrl { url, detail: None } })
+    }
 }
 
 #[derive(Debug, Serialize)]

@@ -108,7 +108,7 @@ enum Choice<'a> {
 
 /// Writes a request.
 pub(crate) fn encode(request: &Request, target: &Target<'_>) -> Encoded {
-    let mut losses = Vec::new();
+    let mut losses: Vec<Loss> = request.lost_pictures().into_iter().collect();
     let generation = Generation::of(target.model);
     let said = said(&request.turns, &mut losses);
     let tools = tools(request, &mut losses);

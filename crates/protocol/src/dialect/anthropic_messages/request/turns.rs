@@ -58,7 +58,10 @@ pub(super) fn said<'a>(turns: &'a [Turn], losses: &mut Vec<Loss>) -> Said<'a> {
                 said.push(Side::User, marked);
             }
             Role::User => said.push(Side::User, items(&turn.parts, losses)),
-            Role::Assistant => said.push(Side::Assistant, items(&turn.parts, losses)),
+            Role::Assistant => {
+                let spoken = turn.parts.iter().filter_map(|part| spoken(part, losses)).collect();
+                said.push(Side::Assistant, spoken);
+            }
         }
     }
     said.settle();
@@ -114,6 +117,15 @@ impl<'a> Said<'a> {
 
 fn items<'a>(parts: &'a [Part], losses: &mut Vec<Loss>) -> Vec<Item<'a>> {
     parts.iter().filter_map(|part| item(part, losses)).collect()
+}
+
+/// Writes a part of what the model has said: pictures and documents are the user's alone.
+fn spoken<'a>(part: &'a Part, losses: &mut Vec<Loss>) -> Option<Item<'a>> {
+    if let Content::Image(_) | Content::Document(_) = part.content {
+        losses.push(Loss::At(part.at.clone()));
+        return None;
+    }
+    item(part, losses)
 }
 
 /// Writes a part; what cannot be said is lost, and an empty text says nothing.

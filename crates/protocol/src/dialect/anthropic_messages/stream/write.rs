@@ -235,7 +235,11 @@ impl Writer {
                 let json = native.json.clone();
                 self.start(json.raw(), out);
             }
-            Opening::Text | Opening::Refusal | Opening::Thinking { .. } | Opening::Native(_) => {}
+            Opening::Text
+            | Opening::Refusal
+            | Opening::Thinking { .. }
+            | Opening::Image(_)
+            | Opening::Native(_) => {}
         }
         for delta in &waiting {
             self.piece(delta, out);
@@ -284,7 +288,7 @@ impl Writer {
             }
             (Opening::ToolCall { .. }, Delta::Seal(seal)) => self.set(State::Sealed(seal.clone())),
             (
-                Opening::Text | Opening::Refusal | Opening::Native(_),
+                Opening::Text | Opening::Refusal | Opening::Image(_) | Opening::Native(_),
                 Delta::Text(_) | Delta::Seal(_) | Delta::Citation(_),
             )
             | (Opening::Thinking { .. } | Opening::ToolCall { .. }, Delta::Citation(_)) => {}

@@ -44,7 +44,7 @@ pub(super) fn decode(scan: &mut Scan<'_>, request: &mut Request) -> Result<(), D
         if !sampling(scan, &named, request, &at)? && !self::form(scan, &named, &mut form, &at)? {
             match &*named {
                 "thinkingConfig" => request.reasoning = Some(reasoning(scan, &mut request.losses)?),
-                "responseModalities" => modalities(scan, &at, &mut request.losses)?,
+                "responseModalities" => modalities(scan, &at, request)?,
                 other => lose(scan, &at, other, &mut request.losses)?,
             }
         }
@@ -168,13 +168,15 @@ fn reasoning(scan: &mut Scan<'_>, losses: &mut Vec<Loss>) -> Result<Reasoning, D
     Ok(reasoning)
 }
 
-/// Text is what everybody answers; other modalities have no word elsewhere.
-fn modalities(scan: &mut Scan<'_>, at: &Place, losses: &mut Vec<Loss>) -> Result<(), DecodeError> {
+/// Text is what everybody answers, and some have pictures; other modalities have no word elsewhere.
+fn modalities(scan: &mut Scan<'_>, at: &Place, request: &mut Request) -> Result<(), DecodeError> {
     let at = at.field("responseModalities");
     each(scan, |scan, index| {
         let modality = text(scan, at.item(index).as_str())?.unwrap_or_default();
-        if !matches!(&*modality, "TEXT" | "text" | "Text" | "") {
-            losses.push(Loss::At(at.item(index)));
+        match &*modality {
+            "TEXT" | "text" | "Text" | "" => {}
+            "IMAGE" | "image" | "Image" => request.pictures = Some(at.item(index)),
+            _ => request.losses.push(Loss::At(at.item(index))),
         }
         Ok(())
     })
@@ -205,6 +207,8 @@ pub(super) struct ConfigOut<'a> {
     response_schema: Option<Cow<'a, Json>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     response_json_schema: Option<Cow<'a, Json>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    response_modalities: Option<[&'static str; 2]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     thinking_config: Option<ThinkingOut>,
 }
@@ -247,6 +251,7 @@ pub(super) fn encode<'a>(
         presence_penalty: sampling.presence_penalty.as_ref(),
         frequency_penalty: sampling.frequency_penalty.as_ref(),
         stop_sequences: sampling.stop.get(..STOPS_MAX).unwrap_or(&sampling.stop),
+        response_modalities: request.pictures.as_ref().map(|_| ["TEXT", "IMAGE"]),
         thinking_config: request.reasoning.as_ref().and_then(|wish| thinking(wish, model, losses)),
         ..ConfigOut::default()
     };

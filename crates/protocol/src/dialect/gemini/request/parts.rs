@@ -184,19 +184,39 @@ pub(in crate::dialect::gemini) fn inline(blob: Blob<'_>) -> Option<Content> {
     }
 }
 
+/// The picture that a piece of an answer is, if anybody can have it: neither one on the way of a thought, nor one that lies
+/// with Google.
+pub(in crate::dialect::gemini) fn picture(piece: &Piece<'_>) -> Option<Image> {
+    let is_picture = |blob: &&Blob<'_>| blob.mime_type.starts_with("image/") && !piece.thought;
+    let source = match piece.blob.as_ref().filter(is_picture) {
+        Some(Blob { mime_type, data, .. }) => {
+            Source::Base64 { media_type: mime_type.clone().into_owned(), data: data.clone().into_owned() }
+        }
+        None => {
+            let file = piece.file.as_ref().filter(is_picture)?;
+            Some(address(file.data.clone().into_owned())).filter(|source| matches!(source, Source::Url(_)))?
+        }
+    };
+    Some(Image { source, detail: None })
+}
+
 /// What `fileData` points to; none where no other dialect has a word for it.
 fn at_address(file: Blob<'_>) -> Option<Content> {
-    let uri = file.data.into_owned();
-    let is_public = uri.starts_with("https://") || uri.starts_with("http://");
-    let source = match is_public && !uri.contains("//generativelanguage.googleapis.com/") {
-        true => Source::Url(uri),
-        false => Source::File(uri),
-    };
+    let source = address(file.data.into_owned());
     let (kind, _) = file.mime_type.split_once('/').unwrap_or((&file.mime_type, ""));
     match kind {
         "image" => Some(Content::Image(Image { source, detail: None })),
         "application" | "text" => Some(document(source, file.display_name.map(Cow::into_owned))),
         _ => None,
+    }
+}
+
+/// Where a file lies: at an address that anybody can fetch, or with Google.
+fn address(uri: String) -> Source {
+    let is_public = uri.starts_with("https://") || uri.starts_with("http://");
+    match is_public && !uri.contains("//generativelanguage.googleapis.com/") {
+        true => Source::Url(uri),
+        false => Source::File(uri),
     }
 }
 

@@ -121,7 +121,7 @@ fn what_was_lost_is_spelled_as_the_client_spells() {
             "contents[0].parts[0].video_metadata",
         ),
         (
-            json!({"contents": "x", "generationConfig": {"response_modalities": "IMAGE"}}),
+            json!({"contents": "x", "generationConfig": {"response_modalities": "AUDIO"}}),
             "generation_config.response_modalities[0]",
         ),
     ] {
@@ -143,7 +143,7 @@ fn what_nobody_else_has_a_word_for_is_named() {
             ]}],
             "safetySettings": [], "cachedContent": "cachedContents/1", "x": null,
             "toolConfig": {"retrievalConfig": {}},
-            "generationConfig": {"mediaResolution": "LOW", "responseModalities": ["TEXT", "IMAGE"],
+            "generationConfig": {"mediaResolution": "LOW", "responseModalities": ["TEXT", "AUDIO"],
                                  "responseMimeType": "text/x.enum", "candidateCount": 2,
                                  "thinkingConfig": {"x": 1}},
         }),

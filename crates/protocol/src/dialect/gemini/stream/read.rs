@@ -10,6 +10,7 @@ use crate::conversation::event::{Delta, Event, Opening};
 use crate::conversation::part::{Json, Native, Takes};
 use crate::conversation::seal::Seal;
 use crate::dialect::gemini::reply::{self, Candidate, Reply};
+use crate::dialect::gemini::request::parts;
 use crate::dialect::gemini::sources::Sourced;
 use crate::dialect::gemini::wire::{Call, Piece};
 use crate::dialect::gemini::{SELF, seal};
@@ -97,14 +98,22 @@ impl Reader {
         }
     }
 
-    fn piece(&mut self, piece: Piece<'_>, out: &mut Vec<Event>) {
-        let signature = piece.signature.filter(|signature| !signature.is_empty());
+    fn piece(&mut self, mut piece: Piece<'_>, out: &mut Vec<Event>) {
+        let signature = piece.signature.take().filter(|signature| !signature.is_empty());
         let seal = signature.map(|signature| seal::kept(&signature));
         if let Some(call) = piece.call {
             return self.call(call, seal, piece.written, out);
         }
+        if let Some(picture) = parts::picture(&piece) {
+            self.whole(Opening::Image(picture), out);
+            self.text_seal = seal;
+            return;
+        }
         if piece.is_native || piece.blob.is_some() || piece.file.is_some() {
-            return self.native(piece.written, out);
+            if let Some(json) = Json::read(piece.written) {
+                self.whole(Opening::Native(Native { dialect: SELF, json }), out);
+            }
+            return;
         }
         let text = piece.text.unwrap_or_default();
         if piece.thought {
@@ -152,10 +161,10 @@ impl Reader {
         self.end_part(out);
     }
 
-    fn native(&mut self, written: &str, out: &mut Vec<Event>) {
-        let Some(json) = Json::read(written) else { return };
+    /// A part that is all there when it begins.
+    fn whole(&mut self, opening: Opening, out: &mut Vec<Event>) {
         self.close(out);
-        self.begin(Opening::Native(Native { dialect: SELF, json }), out);
+        self.begin(opening, out);
         self.end_part(out);
     }
 

@@ -164,6 +164,9 @@ impl Writer {
                 let signature = seal.as_ref().map(|seal| seal::shown(seal).into());
                 self.part(&write::call(&call, signature), out);
             }
+            Opening::Image(image) => {
+                write::media(&image.source, None).into_iter().for_each(|part| self.part(&part, out));
+            }
             Opening::Native(native) if native.dialect == SELF => self.part(&write::native(&native), out),
             Opening::Native(_) => {}
         }
@@ -254,7 +257,7 @@ impl Waiting {
         match &self.opening {
             Opening::Text | Opening::Refusal => Some(Flow::Text),
             Opening::Thinking { .. } => (thoughts == Thoughts::Shown).then_some(Flow::Thought),
-            Opening::ToolCall { .. } | Opening::Native(_) => None,
+            Opening::ToolCall { .. } | Opening::Image(_) | Opening::Native(_) => None,
         }
     }
 }

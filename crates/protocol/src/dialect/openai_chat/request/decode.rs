@@ -33,15 +33,20 @@ pub(crate) fn decode(text: &str) -> Result<Request, DecodeError> {
     request.service_tier = fields.string("service_tier")?;
     request.prompt_cache_key = fields.string("prompt_cache_key")?;
     request.store = fields.flag("store")?;
-    modalities(&mut fields, &mut request.losses)?;
+    modalities(&mut fields, &mut request)?;
     fields.leave(&mut request.losses);
     Ok(request)
 }
 
-/// Text is what everybody answers; other modalities have no word elsewhere.
-fn modalities(fields: &mut Fields<'_>, losses: &mut Vec<Loss>) -> Result<(), DecodeError> {
-    let listed = fields.list("modalities")?;
-    losses.extend(listed.into_iter().filter(|field| field.text != "\"text\"").map(Field::lost));
+/// Text is what everybody answers, and some have pictures; other modalities have no word elsewhere.
+fn modalities(fields: &mut Fields<'_>, request: &mut Request) -> Result<(), DecodeError> {
+    for field in fields.list("modalities")? {
+        match field.text {
+            "\"text\"" => {}
+            "\"image\"" => request.pictures = Some(field.at),
+            _ => request.losses.push(field.lost()),
+        }
+    }
     Ok(())
 }
 

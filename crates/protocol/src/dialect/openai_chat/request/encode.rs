@@ -43,6 +43,9 @@ struct Body<'a> {
     parallel_tool_calls: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     response_format: Option<ResponseFormat<'a>>,
+    /// As OpenRouter has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    modalities: Option<[&'static str; 2]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reasoning_effort: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -112,6 +115,10 @@ pub(crate) fn encode(request: &Request, target: &Target<'_>) -> Encoded {
         body.max_tokens = sampling.max_output_tokens;
     } else {
         body.max_completion_tokens = sampling.max_output_tokens;
+    }
+    match target.manner.is_original() {
+        true => losses.extend(request.lost_pictures()),
+        false => body.modalities = request.pictures.as_ref().map(|_| ["image", "text"]),
     }
     body.stop = sampling.stop.get(..STOPS_MAX).unwrap_or(&sampling.stop);
     tools(request, target.manner, &mut body, &mut losses);

@@ -59,6 +59,13 @@ impl Messages<'_> {
     fn assistant(&mut self, number: usize, fields: &mut Fields<'_>) -> Result<Vec<Part>, DecodeError> {
         let mut parts = thought::decode(fields, self.losses)?;
         parts.extend(self.content(fields)?);
+        for field in fields.list("images")? {
+            let at = field.at.clone();
+            match field.object().and_then(|mut fields| image(&mut fields)) {
+                Ok(Some(image)) => parts.push(Part { content: Content::Image(image), cache: None, at }),
+                Ok(None) | Err(_) => self.losses.push(Loss::At(at)),
+            }
+        }
         if let Some(field) = fields.take("refusal") {
             let text = field.string()?;
             if !text.is_empty() {
@@ -250,7 +257,7 @@ fn text(text: String, at: Place) -> Option<Part> {
 }
 
 /// An object with an address, or (not at OpenAI) the address itself.
-fn image(fields: &mut Fields<'_>) -> Result<Option<Image>, DecodeError> {
+pub(in crate::dialect::openai_chat) fn image(fields: &mut Fields<'_>) -> Result<Option<Image>, DecodeError> {
     let outer = fields.string("detail")?;
     let Some(field) = fields.take("image_url") else { return Ok(None) };
     if field.kind() == Kind::String {

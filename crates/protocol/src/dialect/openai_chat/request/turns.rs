@@ -166,11 +166,7 @@ impl<'a> Turns<'a, '_> {
     }
 
     fn image(&mut self, part: &Part, image: &'a Image) -> Option<wire::Said<'a>> {
-        let url = match &image.source {
-            Source::Url(url) => Cow::Borrowed(url.as_str()),
-            Source::Base64 { media_type, data } => Cow::Owned(format!("data:{media_type};base64,{data}")),
-            Source::File(_) | Source::Text(_) => return None,
-        };
+        let url = wire::picture_url(&image.source)?;
         let detail = image.detail.as_deref().filter(|detail| ["auto", "low", "high"].contains(detail));
         if image.detail.is_some() && detail.is_none() {
             self.losses.push(Loss::Of(part.at.clone(), Aspect::Detail));

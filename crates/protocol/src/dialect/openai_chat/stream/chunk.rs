@@ -43,8 +43,10 @@ pub(crate) struct Said<'a> {
     pub(crate) details: Option<&'a str>,
     pub(crate) annotations: Option<&'a str>,
     pub(crate) calls: SmallVec<[Call<'a>; 1]>,
-    /// What it says in no words: `image`, `audio`.
-    pub(crate) media: SmallVec<[&'static str; 1]>,
+    /// Pictures, as written.
+    pub(crate) images: Option<&'a str>,
+    /// It says something aloud.
+    pub(crate) has_audio: bool,
 }
 
 /// A call, or the next piece of one.
@@ -108,12 +110,9 @@ fn said<'a>(scan: &mut Scan<'a>, said: &mut Said<'a>) -> Result<(), Malformed> {
             "reasoning" => said.reasoning = string(scan)?,
             "reasoning_details" if scan.kind() == Kind::Array => said.details = Some(scan.written()?),
             "annotations" if scan.kind() == Kind::Array => said.annotations = Some(scan.written()?),
-            "images" if scan.kind() == Kind::Array => {
-                let is_some = scan.written()? != "[]";
-                said.media.extend(is_some.then_some("image"));
-            }
+            "images" if scan.kind() == Kind::Array => said.images = Some(scan.written()?),
             "audio" if scan.kind() == Kind::Object => {
-                said.media.push("audio");
+                said.has_audio = true;
                 scan.skip()?;
             }
             "tool_calls" if scan.kind() == Kind::Array => {

@@ -6,12 +6,13 @@
 use super::chunk::{self, Call, Choice, Chunk, Said};
 use crate::conversation::answer::Finish;
 use crate::conversation::event::{Delta, Event, Opening};
-use crate::conversation::part::{Citation, Json, Native, Takes};
+use crate::conversation::part::{Citation, Image, Json, Native, Source, Takes};
 use crate::conversation::seal::{Seal, SealKind};
 use crate::conversation::usage::Usage;
 use crate::dialect::Dialect;
 use crate::dialect::object::Field;
 use crate::dialect::openai::error;
+use crate::dialect::openai_chat::request::messages;
 use crate::dialect::openai_chat::thought::{Detail, Details, Spelling};
 use crate::failure::{Failure, FailureKind};
 use crate::json::{Kind, Malformed, Scan};
@@ -28,8 +29,8 @@ pub(crate) struct Reader {
     /// The text, refusal or thought that is being said.
     flow: Option<(u32, Flow)>,
     calls: Vec<OpenCall>,
-    /// What was said in no words so far.
-    media: Vec<&'static str>,
+    /// What was said so far in a way that has no word elsewhere.
+    untold: Vec<&'static str>,
     refused: bool,
     finish: Option<Finish>,
     /// Figures that came before the answer did.
@@ -212,8 +213,12 @@ impl Reader {
             self.refused = true;
             out.push(Event::Delta { part, delta: Delta::Text(text.into_owned()) });
         }
-        for kind in said.media {
-            self.shown(kind, out);
+        for field in said.images.map(list).unwrap_or_default() {
+            let picture = field.object().and_then(|mut fields| messages::image(&mut fields));
+            self.picture(picture.ok().flatten(), out);
+        }
+        if said.has_audio {
+            self.untold("audio", out);
         }
         for (place, mut call) in said.calls.into_iter().enumerate() {
             if sort == Sort::Whole {
@@ -285,17 +290,34 @@ impl Reader {
                 let part = self.text(out);
                 out.push(Event::Delta { part, delta: Delta::Text(text) });
             } else if kind.contains("image") {
-                self.shown("image", out);
+                self.picture(messages::image(&mut fields).ok().flatten(), out);
             }
         }
     }
 
+    /// A picture, if it is in the answer or at an address.
+    fn picture(&mut self, picture: Option<Image>, out: &mut Vec<Event>) {
+        let is_here = |source: &Source| match source {
+            Source::Base64 { .. } => true,
+            Source::Url(url) => url.starts_with("https://") || url.starts_with("http://"),
+            Source::File(_) | Source::Text(_) => false,
+        };
+        match picture.filter(|picture| is_here(&picture.source)) {
+            Some(picture) => {
+                self.close_flow(out);
+                let part = self.next_part();
+                out.extend([Event::Open { part, opening: Opening::Image(picture) }, Event::Close { part }]);
+            }
+            None => self.untold("image", out),
+        }
+    }
+
     /// Names what nobody else has a word for in an answer, once: it comes in many pieces.
-    fn shown(&mut self, kind: &'static str, out: &mut Vec<Event>) {
-        if self.media.contains(&kind) {
+    fn untold(&mut self, kind: &'static str, out: &mut Vec<Event>) {
+        if self.untold.contains(&kind) {
             return;
         }
-        self.media.push(kind);
+        self.untold.push(kind);
         let Some(json) = Json::read(&format!(r#"{{"type":"{kind}"}}"#)) else { return };
         let part = self.next_part();
         let opening = Opening::Native(Native { dialect: Dialect::OpenAiChat, json });

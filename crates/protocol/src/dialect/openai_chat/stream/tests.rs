@@ -30,6 +30,7 @@ fn brief(event: &Event) -> String {
                 format!("{part} thinking {is_summary} {}", id.as_deref().unwrap_or("-"))
             }
             Opening::ToolCall { id, name, takes } => format!("{part} call {id} {name} {takes:?}"),
+            Opening::Image(image) => format!("{part} image {:?}", image.source),
             Opening::Native(native) => format!("{part} native {}", native.json.as_str()),
         },
         Event::Delta { part, delta } => match delta {

@@ -32,6 +32,7 @@ pub(crate) struct Writer {
     held: Option<u32>,
     calls: u64,
     thoughts: u64,
+    pictures: u64,
     citations: u64,
     has_refusal: bool,
     /// Which characters of the content the text has that is being said.
@@ -96,6 +97,7 @@ impl Writer {
             held: None,
             calls: 0,
             thoughts: 0,
+            pictures: 0,
             citations: 0,
             has_refusal: false,
             text: 0..0,
@@ -153,6 +155,13 @@ impl Writer {
                     (Takes::Text, _) => Words::Input,
                 };
                 Kind::Call { index: self.calls - 1, words, opening }
+            }
+            Opening::Image(image) => {
+                if let Some(shown) = wire::Shown::of(image, self.pictures) {
+                    self.pictures += 1;
+                    self.delta(out, |out| field("images", &[shown], out));
+                }
+                Kind::Silent
             }
             Opening::Native(_) => Kind::Silent,
         };

@@ -118,6 +118,7 @@ pub(crate) fn encode(request: &Request, target: &Target<'_>) -> Encoded {
     // A choice among no tools is refused.
     let offers = !tools.is_empty();
     losses.extend(unsaid(request, &tools));
+    losses.extend(request.lost_pictures());
     let reasoning = request.reasoning.as_ref();
     let body = Body {
         model: target.model,

@@ -32,7 +32,7 @@ impl Shape {
             Opening::ToolCall { takes: Takes::Text, .. } => Shape::Input,
             Opening::ToolCall { takes: Takes::Object, .. } if kind == "fc" => Shape::Arguments,
             Opening::ToolCall { takes: Takes::Object, .. } => Shape::WrappedInput,
-            Opening::Native(_) => Shape::Native,
+            Opening::Image(_) | Opening::Native(_) => Shape::Native,
         }
     }
 
