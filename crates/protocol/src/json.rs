@@ -80,7 +80,7 @@ pub(crate) struct Scan<'a> {
     at: usize,
     depth: u16,
     /// Which bytes of one block are special to strings, a bit each, and where that block lies.
-    specials: u32,
+    specials: u64,
     specials_at: usize,
 }
 
@@ -312,8 +312,7 @@ impl<'a> Scan<'a> {
         loop {
             let known = self.at.wrapping_sub(self.specials_at);
             if known >= BLOCK {
-                let Some(block) = self.rest().first_chunk() else { break };
-                (self.specials_at, self.specials) = (self.at, block::specials(block));
+                (self.specials_at, self.specials) = (self.at, block::specials(self.rest()));
                 continue;
             }
             let ahead = self.specials >> known;
@@ -323,7 +322,6 @@ impl<'a> Scan<'a> {
             }
             self.at = self.specials_at + BLOCK;
         }
-        self.at += self.rest().iter().take_while(|&&byte| !block::is_special(byte)).count();
     }
 
     fn byte(&self) -> Option<u8> {

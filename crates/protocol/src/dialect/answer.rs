@@ -33,7 +33,7 @@ pub struct AnswerOutline {
 ///
 /// `openai_raw` answers may be anything, so none of them is refused.
 pub fn inspect_answer(dialect: Dialect, body: &[u8]) -> Result<AnswerOutline, Failure> {
-    let found = std::str::from_utf8(body)
+    let found = simdutf8::compat::from_utf8(body)
         .map_err(|error| {
             let cut = error.error_len().is_none();
             broken(body, Malformed { at: error.valid_up_to(), what: "invalid UTF-8", cut })

@@ -246,7 +246,7 @@ impl From<Malformed> for DecodeError {
 ///
 /// Unknown fields are never an error; a known one that is given twice always is, however it is spelled.
 pub fn outline(dialect: Dialect, body: &[u8]) -> Result<Outline, DecodeError> {
-    let text = std::str::from_utf8(body)
+    let text = simdutf8::compat::from_utf8(body)
         .map_err(|error| DecodeError::InvalidJson { problem: "invalid UTF-8", at: error.valid_up_to() })?;
     (grammar(dialect).outline)(text)
 }

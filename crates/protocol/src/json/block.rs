@@ -1,20 +1,30 @@
 //! Finds the bytes that mean something inside a string, many at once; never what they mean.
 
-/// How many bytes are looked at together.
-pub(super) const BLOCK: usize = 32;
+use wide::u8x16;
 
-pub(super) fn is_special(byte: u8) -> bool {
-    byte == b'"' || byte == b'\\' || byte < 0x20
+/// How many bytes are looked at together.
+pub(super) const BLOCK: usize = 64;
+
+/// A bit for each of the first bytes that is a quote, a backslash or a control character; the lowest stands for the
+/// first byte. What lies behind the end counts as special too, so that whoever looks for the next one stops there.
+#[inline]
+pub(super) fn specials(bytes: &[u8]) -> u64 {
+    if let Some(block) = bytes.first_chunk() {
+        return marks(block);
+    }
+    let mut padded = [0; BLOCK];
+    padded.iter_mut().zip(bytes).for_each(|(into, byte)| *into = *byte);
+    marks(&padded)
 }
 
-/// A bit for each byte that is a quote, a backslash or a control character; the lowest stands for the first byte.
-pub(super) fn specials(block: &[u8; BLOCK]) -> u32 {
-    // Both steps are written so that they compile to vector code on every target, without a line of `unsafe`.
-    let flags = block.map(|byte| u8::from(byte == b'"') | u8::from(byte == b'\\') | u8::from(byte < 0x20));
-    let (words, _) = flags.as_chunks::<8>();
-    words.iter().rev().fold(0, |found, word| {
-        // Gathers eight flags in the top byte, the first of them lowest.
-        let [.., bits] = u64::from_le_bytes(*word).wrapping_mul(0x0102_0408_1020_4080).to_le_bytes();
-        found << 8 | u32::from(bits)
+/// Written in vectors rather than left to the compiler: whether it finds them for itself depends on what it inlines.
+#[inline]
+fn marks(block: &[u8; BLOCK]) -> u64 {
+    let (lanes, _) = block.as_chunks::<16>();
+    lanes.iter().rev().fold(0, |found, lane| {
+        let lane = u8x16::new(*lane);
+        let control = lane.min(u8x16::splat(0x1f)).simd_eq(lane);
+        let special = control | lane.simd_eq(u8x16::splat(b'"')) | lane.simd_eq(u8x16::splat(b'\\'));
+        found << 16 | u64::from(special.to_bitmask())
     })
 }
