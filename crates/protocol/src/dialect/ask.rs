@@ -71,13 +71,16 @@ impl Outline {
     }
 
     /// A number for what the conversation begins with: its system prompt, else its first message, as they are
-    /// written in `body`. Follow-ups of one conversation have the same, and so have conversations that a provider's
-    /// prompt cache can serve alike.
+    /// written in `body`, and of a long one no more than its first 16 KB. Follow-ups of one conversation have the same,
+    /// and so have conversations that a provider's prompt cache can serve alike.
     pub fn beginning(&self, body: &[u8]) -> Option<u64> {
-        match &self.places.beginning {
-            Beginning::None => None,
-            Beginning::Message(span) | Beginning::System(span) => body.get(span.clone()).map(crate::digest),
-        }
+        /// A provider's cache serves whatever begins alike; telling more apart would cost a walk over whole prompts.
+        const TOLD_BY: usize = 16 << 10;
+        let (Beginning::Message(span) | Beginning::System(span)) = &self.places.beginning else {
+            return None;
+        };
+        let said = body.get(span.clone())?;
+        Some(crate::digest(said.get(..TOLD_BY).unwrap_or(said)))
     }
 }
 

@@ -390,3 +390,15 @@ fn a_conversation_is_known_by_its_system_prompt_else_by_its_first_message() {
         assert_eq!(beginning(dialect, body), expected, "{body}");
     }
 }
+
+/// Reading a long prompt whole a second time would cost more than all else that is done for its request.
+#[test]
+fn a_long_beginning_is_known_by_its_first_16_kb() {
+    let known_by = |length: usize, end: &str| {
+        let body = format!(r#"{{"messages":[{{"role":"user","content":"{}{end}"}}]}}"#, "x".repeat(length));
+        outline(Dialect::OpenAiChat, body.as_bytes()).expect("a request").beginning(body.as_bytes())
+    };
+    assert_ne!(known_by(16_000, "a"), known_by(16_000, "b"));
+    assert_eq!(known_by(17_000, "a"), known_by(17_000, "b"));
+    assert_ne!(known_by(17_000, ""), known_by(16_000, ""));
+}
