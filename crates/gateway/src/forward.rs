@@ -137,7 +137,9 @@ fn set_fixed(rules: &HeaderRules, headers: &mut HeaderMap) {
 
 /// The upstream's headers that may come back to the client: none that quotes a secret.
 pub(crate) fn answer_headers(from: &HeaderMap, quotes_secret: impl Fn(&[u8]) -> bool) -> HeaderMap {
-    let mut forwarded = HeaderMap::with_capacity(from.len() + 4);
+    /// Identity, where the key stands with its limits, and how the answer is framed: room for them now is no growth later.
+    const OWN_MAX: usize = 14;
+    let mut forwarded = HeaderMap::with_capacity(from.len() + OWN_MAX);
     for (name, value) in from {
         if comes_back(name.as_str()) && !quotes_secret(value.as_bytes()) {
             forwarded.append(name.clone(), value.clone());

@@ -1,6 +1,7 @@
 //! Decides which connection to an origin a call takes; never opens more than it is asked for, and never keeps one whose
 //! last answer was not read to its end.
 
+use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ pub(super) struct Pool {
     pub(super) shared: Shared,
     limits: PoolLimits,
     /// Idle HTTP/1.1 connections, the warmest last.
-    idle: Mutex<Vec<Wire>>,
+    idle: Mutex<VecDeque<Wire>>,
 }
 
 /// How much may lie idle, and how long.
@@ -28,13 +29,13 @@ pub(super) struct PoolLimits {
 
 impl Pool {
     pub(super) fn new(connector: Connector, shared: Shared, limits: PoolLimits) -> Self {
-        Self { connector, shared, limits, idle: Mutex::new(Vec::new()) }
+        Self { connector, shared, limits, idle: Mutex::default() }
     }
 
     /// The warmest idle connection that still lives.
     pub(super) fn take(&self) -> Option<Wire> {
         loop {
-            let mut wire = self.idle().pop()?;
+            let mut wire = self.idle().pop_back()?;
             if !self.is_stale(&wire, Instant::now()) && wire.is_usable() {
                 return Some(wire);
             }
@@ -46,10 +47,10 @@ impl Pool {
         let now = Instant::now();
         wire.idle_since = now;
         let mut idle = self.idle();
-        let coldest = idle.first().is_some_and(|first| self.is_stale(first, now));
+        let coldest = idle.front().is_some_and(|first| self.is_stale(first, now));
         // One goes for each that comes: what went cold does not stay for want of a sweep.
-        let out = (coldest || idle.len() >= self.limits.idle_max).then(|| idle.remove(0));
-        idle.push(wire);
+        let out = (coldest || idle.len() >= self.limits.idle_max).then(|| idle.pop_front());
+        idle.push_back(wire);
         drop(idle);
         drop(out);
     }
@@ -69,7 +70,7 @@ impl Pool {
         now.saturating_duration_since(wire.idle_since) >= self.limits.idle_timeout
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<Wire>> {
+    fn idle(&self) -> MutexGuard<'_, VecDeque<Wire>> {
         // Every change to the list is a single push or pop: a panic elsewhere leaves it whole.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
