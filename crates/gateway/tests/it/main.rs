@@ -10,6 +10,7 @@ mod limits;
 mod lookout;
 mod promises;
 mod reasons;
+mod relaying;
 mod resume;
 mod scene;
 mod simulated;
