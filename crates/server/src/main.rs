@@ -9,6 +9,7 @@ mod front;
 mod health;
 mod instances;
 mod logging;
+mod memory;
 mod output;
 mod postman;
 mod probe;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         output::remark(&format!("lockgate: {}", upstream::process::become_child(&words)));
         return ExitCode::from(127);
     }
+    memory::without_huge_pages();
     let arguments = args::Arguments::parse();
     // Read here, once; a variable that is not text can be none of ours.
     let environment: BTreeMap<String, String> = std::env::vars_os()

@@ -34,6 +34,9 @@ pub fn become_child(arguments: &[OsString]) -> io::Error {
     if rustix::process::getppid().map(rustix::process::Pid::as_raw_nonzero).map(i32::from) != Some(parent) {
         return io::Error::other("the gateway is gone");
     }
+    #[cfg(target_os = "linux")]
+    // The gateway does without huge pages, which is inherited; a model that runs here may be glad of them.
+    let _refused = rustix::thread::disable_transparent_huge_pages(false);
     std::process::Command::new(program).args(rest).exec()
 }
 

@@ -182,3 +182,18 @@ async fn one_that_ignores_sigterm_is_ended_and_stale_files_hinder_nobody() {
     stage.ready("inst-1").await;
     assert_eq!(stage.told("hi").await, "echo:[user] hi");
 }
+
+/// Whether the kernel may give a process pages of 2 MB.
+fn may_have_huge_pages(process: u64) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("the process is there");
+    let said = status.lines().find_map(|line| line.strip_prefix("THP_enabled:")).expect("Linux says it");
+    said.trim() == "1"
+}
+
+#[tokio::test]
+async fn the_gateway_does_without_huge_pages_and_local_processes_need_not() {
+    let stage = Pool { settings: "start: boot, ".to_owned(), ..Pool::default() }.start().await;
+    let own = stage.gateway.process_id().expect("it runs");
+    assert!(!may_have_huge_pages(own.into()));
+    assert!(may_have_huge_pages(process(&stage.ready("inst-1").await)));
+}

@@ -1,0 +1,9 @@
+//! Decides in which pages the process gets its memory; never how much of it.
+
+/// Asks the kernel for small pages. The allocator asks for huge ones, and a gateway's memory is thousands of small things
+/// of open streams: with pages of 2 MB every tenth of one that is in use counts whole.
+pub(crate) fn without_huge_pages() {
+    #[cfg(target_os = "linux")]
+    // Where the kernel refuses, the process is larger than it need be, and no worse.
+    let _refused = rustix::thread::disable_transparent_huge_pages(true);
+}
