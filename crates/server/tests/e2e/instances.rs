@@ -34,6 +34,8 @@ const SCENARIOS: &[(&str, &str)] = &[
     ("captcha", "a_browser_stops_at_what_only_a_person_may_do"),
     ("wrong password", "a_wrong_password_is_tried_once"),
     ("headless login", "a_browser_fills_in_the_page_and_the_gateway_serves"),
+    ("a browser that is remembered", "a_browser_that_is_remembered_needs_no_form"),
+    ("a fresh page for each try", "a_browser_that_fails_is_tried_again_with_a_fresh_page_each_time"),
     ("login without a page", "a_token_or_a_key_signs_in_without_a_page_after_the_endpoint_was_switched"),
     ("login without a page, refused", "a_token_or_a_key_that_is_not_taken_is_a_failure_that_says_so"),
     ("login of one holds up no other", "a_login_that_hangs_holds_nobody_up"),

@@ -261,6 +261,25 @@ async fn a_browser_fills_in_the_page_and_the_gateway_serves() {
 }
 
 #[tokio::test]
+async fn a_browser_that_is_remembered_needs_no_form() {
+    let stage = by_browser(json!({"page": "remembered"}), "wrong-password").start().await;
+    stage.ready("inst-1").await;
+    let seen = stage.seen("inst-1", "callbacks=1").await;
+    assert!(!seen["methods"].to_string().contains("page:submit"), "{seen}");
+}
+
+#[tokio::test]
+async fn a_browser_that_fails_is_tried_again_with_a_fresh_page_each_time() {
+    let settings = "start: boot, accounts: [{username: somebody, password: right-password}], \
+                    login: {automatic: true, headless: true, driver: /nowhere/at/all, retries: 2}, ";
+    let pool = Pool { settings: settings.to_owned(), is_signed_in: false, ..Pool::default() };
+    let stage = pool.start().await;
+    let failed = stage.instance("inst-1", |one| one["login"]["state"] == "failed").await;
+    assert_eq!(failed["login"]["reason"], "page_fault");
+    assert_eq!(stage.seen("inst-1", "").await["urls"], 3);
+}
+
+#[tokio::test]
 async fn a_browser_stops_at_what_only_a_person_may_do() {
     for (page, reason) in
         [("slider", "slider"), ("risk", "risk_check"), ("sms", "sms_code"), ("organizations", "organization")]
