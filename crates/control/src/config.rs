@@ -185,7 +185,7 @@ fn join(inputs: &Inputs<'_>, report: &mut Report, notices: &mut Vec<Notice>) -> 
     }
     let variables = inputs.surroundings.variables;
     sources::environment(&mut tree, variables, notices);
-    providers::from_environment(&mut tree, variables, notices);
+    providers::from_environment(&mut tree, variables, report, notices);
     sources::command_line(&mut tree, inputs.overrides);
     Some(tree)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use policy::VENDORS;
 
-use super::problem::Notice;
+use super::problem::{Notice, Report};
 use super::sources::{from_variable, map_node, old_name, seconds_text};
 use super::tree::{Node, Origin, Path, Value};
 
@@ -15,13 +15,14 @@ mod lingma;
 pub(crate) fn from_environment(
     tree: &mut Node,
     variables: &BTreeMap<String, String>,
+    report: &mut Report,
     notices: &mut Vec<Notice>,
 ) {
     let listed =
         matches!(tree.get("backends").map(|node| &node.value), Some(Value::List(nodes)) if !nodes.is_empty());
     let mut made = Vec::new();
     sidecar(variables, notices, &mut made);
-    made.extend(lingma::backend(variables, notices));
+    made.extend(lingma::backend(variables, report, notices));
     if !listed && made.is_empty() {
         made = provider_keys(variables);
     }
