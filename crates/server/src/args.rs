@@ -59,6 +59,9 @@ pub(crate) enum Command {
     /// List, add, test and remove backends
     #[command(subcommand)]
     Backends(BackendsCommand),
+    /// List and remove the stored accounts of local processes
+    #[command(subcommand)]
+    InstanceAccounts(InstanceAccountsCommand),
     /// The models that a running gateway offers, or else the configuration, with backends and prices
     Models(ModelsArguments),
     /// What models cost and who says so; take prices over from a file
@@ -245,6 +248,17 @@ pub(crate) enum TeamsCommand {
     Remove {
         /// The team's name or id
         team: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum InstanceAccountsCommand {
+    /// All accounts that were given by API or on the dashboard, and which instance each serves
+    List(Shape),
+    /// Remove one, whether its instance is still there or not
+    Remove {
+        /// The place that it is for, as in lingma/1
+        place: String,
     },
 }
 

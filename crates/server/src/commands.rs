@@ -12,6 +12,7 @@ mod explain;
 mod export;
 mod hidden;
 mod import;
+mod instance_accounts;
 mod keys;
 mod models;
 mod moment;
@@ -49,6 +50,7 @@ pub(crate) fn run(arguments: Arguments, environment: BTreeMap<String, String>) -
         Command::Import(command) => import::run(command),
         Command::Teams(command) => on_one_thread(teams::run(&place, command)),
         Command::Backends(command) => on_one_thread(backends::run(&place, command)),
+        Command::InstanceAccounts(command) => on_one_thread(instance_accounts::run(&place, command)),
         Command::Models(arguments) => on_one_thread(models::run(&place, arguments)),
         Command::Chat(arguments) => on_one_thread(chat::run(&place, arguments)),
         Command::Doctor(arguments) => on_one_thread(doctor::run(&place, arguments)),

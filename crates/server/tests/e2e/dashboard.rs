@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::{Method, StatusCode};
 use serde_json::json;
 use testkit::{Behaviour, GatewaySettings, ScriptedProvider, TestGateway};
 
@@ -13,21 +15,32 @@ const ADMIN_TOKEN: &str = "lga-dashboard-0123456789abcdef";
 /// Long enough to watch a countdown, and not so long that the other cases meet a backend that still rests for it.
 const COOLDOWN: Duration = Duration::from_secs(40);
 
-/// With two local processes that nobody is signed in to; one that is asked to wait says nothing more.
+/// With two local processes that nobody is signed in to, and the account of a third that is no more; one that is asked to wait
+/// says nothing more.
 async fn gateway(folder: &Path) -> TestGateway {
     let scenario = folder.join("scenario.json");
     let items = json!([{"do": "say", "text": "begun"}, {"do": "idle"}]);
     let text = json!({"scripts": [{"when": "wait", "items": items}]}).to_string();
     std::fs::write(&scenario, text).expect("written");
     // A browser is slower than any probe: a backend that is added must not be found unwell before it is looked at.
-    let config = format!(
-        "admin: {{token: {ADMIN_TOKEN}}}\nprobe: {{enabled: false}}\nbackends:\n  - {{name: local, kind: process, \
-         process: {{program: \"{}\", start: boot, instances: 2, environment: {{FAKE_LINGMA_SCENARIO: \"{}\"}}, \
+    let config = |instances: usize| {
+        format!(
+            "admin: {{token: {ADMIN_TOKEN}}}\nprobe: {{enabled: false}}\nbackends:\n  - {{name: local, kind: process, \
+         process: {{program: \"{}\", start: boot, instances: {instances}, environment: {{FAKE_LINGMA_SCENARIO: \"{}\"}}, \
          restart: {{pause: 20ms, pause_max: 1s}}}}}}\n",
-        crate::instances::program().display(),
-        scenario.display(),
-    );
-    GatewaySettings::new(LOCKGATE).config(config).start().await.expect("a gateway")
+            crate::instances::program().display(),
+            scenario.display(),
+        )
+    };
+    let mut gateway = GatewaySettings::new(LOCKGATE).config(config(3)).start().await.expect("a gateway");
+    let account = Bytes::from_static(b"{\"token\": \"canary-of-the-third\"}");
+    let admin = gateway.client().with_key(ADMIN_TOKEN);
+    let put = admin.send(Method::PUT, "/api/admin/instances/inst-3/account", account).await;
+    assert_eq!(put.expect("an answer").status, StatusCode::OK);
+    gateway.stop().await.expect("it ends");
+    gateway.reconfigure(&config(2)).expect("written");
+    gateway.restart().await.expect("it starts again");
+    gateway
 }
 
 #[tokio::test]
@@ -45,5 +58,5 @@ async fn an_operator_finds_and_does_everything_in_a_browser() {
     command.env("HEALTHY_URL", healthy.base_url()).env("LIMITED_URL", limited.base_url());
     command.env("HANGING_URL", hanging.base_url());
     let outcomes = run_cases(command, |_| {}).await;
-    assert_all_held(&gateway, &outcomes, 32);
+    assert_all_held(&gateway, &outcomes, 33);
 }

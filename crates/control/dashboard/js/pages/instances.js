@@ -1,5 +1,6 @@
 // Local model processes: how each is, what it said last, and what helps when it is not well.
 import { html } from '../lib.js';
+import { may } from '../state/api.js';
 import { useResource } from '../state/resource.js';
 import { ask, query } from '../state/route.js';
 import { count } from '../text/format.js';
@@ -8,6 +9,7 @@ import { PageHead } from '../ui/page.js';
 import { Empty, Shown } from '../ui/states.js';
 import { Table } from '../ui/table.js';
 import { InstanceDetails, LoginBadge, StateBadge, uptime } from './instances/details.js';
+import { StoredAccounts } from './instances/stored.js';
 
 export function Instances() {
   const list = useResource('/admin/instances', { everySeconds: 3 });
@@ -25,5 +27,6 @@ export function Instances() {
   return html`<${PageHead} title=${t('Instances')} about=${t('Model processes on this machine that the gateway starts and watches.')} />
     <section class="card"><${Shown} of=${list}>${() => html`<${Table} label=${t('Instances')} rows=${rows} id=${(/** @type {any} */ one) => one.id} columns=${columns} onOpen=${show}
       empty=${html`<${Empty} icon="instances" title=${t('No local process')}>${t('A backend of the kind `process` starts them.')}<//>`} />`}<//></section>
+    ${may('admin') && html`<${StoredAccounts} />`}
     ${open && html`<${InstanceDetails} one=${open} onClose=${() => ask({ open: undefined })} onChanged=${list.reload} />`}`;
 }

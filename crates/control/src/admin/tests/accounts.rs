@@ -1,6 +1,8 @@
 //! Accounts of local processes through the API: given, changed, taken away, and never shown.
 
+use policy::Secret;
 use serde_json::{Value, json};
+use store::directory::NewAccount;
 
 use crate::config::{ProcessAccount, ProcessPool};
 use crate::testing::House;
@@ -78,16 +80,60 @@ async fn what_is_no_account_or_is_written_elsewhere_is_refused() {
     house.call("DELETE", "/api/admin/instances/inst-3/account", "").await.expect(409);
 }
 
+/// Stores an account for this place, as a gateway of other settings would have.
+async fn store(house: &House, place: &str, account: &str) {
+    let new = NewAccount { place: place.to_owned(), kind: "token", account: Secret::new(account.to_owned()) };
+    house.store.directory.put_account(new, house.publisher.now()).await.expect("it is stored");
+}
+
 #[tokio::test]
-async fn an_account_that_fits_no_instance_is_told_and_kept() {
+async fn an_account_that_serves_no_instance_is_told_kept_and_can_be_removed() {
     let house = House::new(FILE).await;
     house.call("PUT", PATH, "{\"token\": \"canary-token\"}").await.expect(200);
-    let (mut pools, unused) = assigned(&house).await;
-    assert!(unused.is_empty(), "{unused:?}");
-    pools.retain(|pool| pool.name == "written");
-    let unused = crate::admin::assign(&mut pools, &house.store.directory).await.expect("the store answers");
-    assert_eq!(unused, ["local/1: there is no such instance"]);
-    assert_eq!(house.store.directory.accounts().await.expect("all").len(), 1);
+    assert!(assigned(&house).await.1.is_empty());
+    for (place, account) in [
+        ("gone/1", "{\"token\": \"canary\"}"),
+        ("local/2", "{\"token\":"),
+        ("written/1", "{\"token\": \"canary\"}"),
+    ] {
+        store(&house, place, account).await;
+    }
+    let (_, unused) = assigned(&house).await;
+    let unused: Vec<_> = unused.iter().filter_map(|told| told.split_once(": ")).collect();
+    let problem = |place: &str| unused.iter().find(|(at, _)| *at == place).map(|(_, why)| *why);
+    assert_eq!(problem("gone/1"), Some("there is no such instance"));
+    assert_eq!(problem("written/1"), Some("another account is written for inst-3"));
+    assert_eq!((unused.len(), problem("local/1")), (3, None), "{unused:?}");
+
+    let listed = house.call("GET", "/api/admin/instance-accounts", "").await.expect(200);
+    assert!(!listed.text.contains("canary"), "{}", listed.text);
+    let rows = listed.json["accounts"].as_array().expect("a list");
+    let told: Vec<_> =
+        rows.iter().map(|row| (&row["place"], &row["instance"], &row["signs_in_with"])).collect();
+    let (token, none) = (json!("token"), Value::Null);
+    assert_eq!(
+        told,
+        [
+            (&json!("gone/1"), &none, &token),
+            (&json!("local/1"), &json!("inst-1"), &token),
+            (&json!("local/2"), &none, &none),
+            (&json!("written/1"), &none, &token),
+        ]
+    );
+    for row in rows {
+        let place = row["place"].as_str().expect("a place");
+        assert_eq!(row["problem"].as_str(), problem(place), "{place}");
+    }
+
+    let path = |place: &str| format!("/api/admin/instance-accounts/{}", place.replace('/', "%2F"));
+    for (place, status) in [("gone/1", 204), ("gone/1", 404), ("written/1", 204), ("local", 404), ("../x", 404)] {
+        house.call("DELETE", &path(place), "").await.expect(status);
+    }
+    let handed = || house.idle.0.lock().expect("no test panics here").clone();
+    assert!(handed().is_some(), "no instance was signed out");
+    house.call("DELETE", &path("local/2"), "").await.expect(204);
+    house.call("DELETE", &path("local/1"), "").await.expect(204);
+    assert_eq!((handed(), house.store.directory.accounts().await.expect("all")), (None, Vec::new()));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -395,6 +395,18 @@ const cases = {
     await page.keyboard.press("Escape");
   },
 
+  async an_account_whose_process_is_no_more_is_removed() {
+    await go("instances");
+    const row = page.getByRole("row").filter({ hasText: "local/3" });
+    await row.getByText("there is no such instance").waitFor();
+    check(!(await page.content()).includes("canary-of-the-third"), "a token is shown");
+    await accessible("stored accounts");
+    await button("Remove local/3").click();
+    await page.getByRole("dialog", { name: "Remove account" }).getByRole("button", { name: "Remove", exact: true }).click();
+    await row.waitFor({ state: "detached" });
+    check((await page.getByText("Accounts that serve no instance").count()) === 0, "an empty table stays");
+  },
+
   async a_local_process_is_watched_and_started_again() {
     const row = page.getByRole("row").filter({ hasText: "inst-1" });
     const cell = (n) => row.getByRole("cell").nth(n).innerText();
