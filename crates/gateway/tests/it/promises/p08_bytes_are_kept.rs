@@ -1,12 +1,15 @@
 //! P08: in the same dialect a request and its answer keep their bytes through the whole gateway, save the fields it owns.
 
+use std::cell::RefCell;
+
 use bytes::Bytes;
 use http::Method;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use testkit::{Behaviour, ScriptedProvider};
+use tokio::runtime::Runtime;
 
-use crate::scene::{MODEL, Plan};
+use crate::scene::{MODEL, Plan, Scene};
 
 /// Any JSON value, as somebody may write it: odd numbers, escapes, blanks.
 fn value() -> impl Strategy<Value = String> {
@@ -90,14 +93,42 @@ fn exchange() -> impl Strategy<Value = (&'static str, String, String)> {
     ]
 }
 
-/// Runs `check` for each case on a runtime of its own, which takes with it what the case leaves behind: thousands of
-/// listeners are more than a process may have. The seed of a failure is printed by the runner.
-fn prove<S: Strategy>(strategy: &S, check: impl AsyncFn(S::Value)) {
-    let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::default() });
-    let outcome = runner.run(strategy, |case| {
+/// How many cases one gateway takes. To stand it up, with a store of its own, takes a hundred times as long as a case.
+const CASES_MAX: u32 = 200;
+
+/// A gateway before one provider. The runtime goes with it, and takes along what its cases leave behind: thousands of
+/// listeners are more than a process may have.
+struct Stand {
+    provider: ScriptedProvider,
+    scene: Scene,
+    runtime: Runtime,
+    cases: u32,
+}
+
+impl Stand {
+    fn new() -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
         let runtime = runtime.expect("a runtime");
-        runtime.block_on(check(case));
+        let (provider, scene) = runtime.block_on(async {
+            let provider = ScriptedProvider::start().await;
+            let scene = Plan::before(&[&provider]).start().await;
+            (provider, scene)
+        });
+        Self { provider, scene, runtime, cases: 0 }
+    }
+}
+
+/// Runs `check` for each case. The seed of a failure is printed by the runner.
+fn prove<S: Strategy>(strategy: &S, check: impl AsyncFn(&ScriptedProvider, &Scene, S::Value)) {
+    let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::default() });
+    let held = RefCell::new(None);
+    let outcome = runner.run(strategy, |case| {
+        // One that a case has failed on is not given to another: a panic leaves it here.
+        let mut stand =
+            held.take().filter(|stand: &Stand| stand.cases < CASES_MAX).unwrap_or_else(Stand::new);
+        stand.cases += 1;
+        stand.runtime.block_on(check(&stand.provider, &stand.scene, case));
+        held.replace(Some(stand));
         Ok(())
     });
     if let Err(failure) = outcome {
@@ -107,9 +138,7 @@ fn prove<S: Strategy>(strategy: &S, check: impl AsyncFn(S::Value)) {
 
 #[test]
 fn p08_a_request_and_its_answer_cross_byte_for_byte() {
-    prove(&exchange(), async |(path, ask, answer)| {
-        let provider = ScriptedProvider::start().await;
-        let scene = Plan::before(&[&provider]).start().await;
+    prove(&exchange(), async |provider, scene, (path, ask, answer)| {
         provider.otherwise(Behaviour::chunks("application/json", [answer.clone()]));
         let sent = Bytes::from(ask.clone());
         let mut got = scene.client().send(Method::POST, path, sent).await.expect("an answer");
@@ -182,10 +211,8 @@ fn one_line(json: &str) -> String {
 
 #[test]
 fn p08_a_stream_crosses_byte_for_byte() {
-    prove(&stream(), async |(number, stream, cuts)| {
+    prove(&stream(), async |provider, scene, (number, stream, cuts)| {
         let Grammar { path, ask, .. } = GRAMMARS[number];
-        let provider = ScriptedProvider::start().await;
-        let scene = Plan::before(&[&provider]).start().await;
         let mut rest = stream.as_slice();
         let mut pieces = Vec::new();
         for cut in cuts {
