@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::client::Call;
 use crate::files;
-use crate::scenario::GenerateUrl;
+use crate::scenario::{GenerateUrl, SignIn};
 use crate::world::World;
 
 /// Serves `auth/*` and `login/*`.
@@ -21,6 +21,10 @@ pub(crate) async fn serve(call: Call) {
         "auth/login" => {
             // As indiscreet as a program can be.
             println!("signing in with {}", call.params);
+            world.see(|stats| stats.logins += 1);
+            if world.scenario().sign_in == SignIn::Error {
+                return call.fail(-32603, "the backend cannot be reached");
+            }
             let is_good = match text("loginType").as_str() {
                 "personal_token" => text("personalToken") == world.scenario().personal_token,
                 "ak_sk" => text("accessKey") == "good-key" && text("secretKey") == "good-secret",

@@ -34,6 +34,7 @@ pub(crate) struct Scenario {
     pub(crate) password: String,
     /// The token that `auth/login` takes.
     pub(crate) personal_token: String,
+    pub(crate) sign_in: SignIn,
     pub(crate) update_endpoint: UpdateEndpoint,
     /// So many times after the start the list of models is empty.
     pub(crate) models_empty: usize,
@@ -67,6 +68,7 @@ impl Default for Scenario {
             page: Page::default(),
             password: "right".to_owned(),
             personal_token: "good-token".to_owned(),
+            sign_in: SignIn::Judged,
             update_endpoint: UpdateEndpoint::Good,
             models_empty: 0,
             accept: Accept::Success,
@@ -111,6 +113,16 @@ pub(crate) enum GenerateUrl {
     Error,
     Empty,
     Hang,
+}
+
+/// How `auth/login` is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum SignIn {
+    /// By what was given.
+    Judged,
+    /// Its backend cannot be reached.
+    Error,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

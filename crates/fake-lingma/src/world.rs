@@ -30,6 +30,8 @@ pub(crate) struct Stats {
     pub(crate) bare: u64,
     pub(crate) urls: u64,
     pub(crate) callbacks: u64,
+    /// Calls of `auth/login`.
+    pub(crate) logins: u64,
     pub(crate) sign_ins: u64,
     pub(crate) sessions_deleted: u64,
     pub(crate) tool_replies: Vec<Value>,

@@ -16,7 +16,7 @@ use upstream::{
     Client,
     process::{
         Account, Begun, Browser, Fleet, Instance, InstanceSettings, Login, Pace, Picture, ProcessSettings,
-        Profile, Standing, Start,
+        Profile, Retry, Standing, Start,
     },
 };
 
@@ -95,9 +95,11 @@ fn settings(pool: &ProcessPool, launcher: &std::path::Path) -> anyhow::Result<Pr
             driver: login.driver.clone(),
             program: login.browser.clone(),
             is_headless: true,
+            page_timeout: login.page_timeout,
         }),
         login_timeout: login.timeout,
         login_retries: login.retries,
+        login_pauses: (login.pause, login.pause_max),
         pace: Pace {
             pause_min: pool.restart.pause,
             pause_max: pool.restart.pause_max,
@@ -240,7 +242,9 @@ fn shown(instance: &Instance) -> InstanceStatus {
 }
 
 fn login(login: &Login) -> InstanceLogin {
-    let shown = InstanceLogin { state: login.name(), reason: login.reason(), ..InstanceLogin::default() };
+    let retry = login.retry().map(Retry::name);
+    let shown =
+        InstanceLogin { state: login.name(), reason: login.reason(), retry, ..InstanceLogin::default() };
     match login {
         Login::NeedsHuman { url, .. } => InstanceLogin { url: url.as_deref().map(str::to_owned), ..shown },
         Login::SignedIn { id, name } => {

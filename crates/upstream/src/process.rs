@@ -13,12 +13,13 @@ mod ring;
 mod session;
 mod settings;
 mod socket;
+mod start;
 mod status;
 
 pub use fleet::{Fleet, FleetError};
 pub use instance::{Instance, Picture, Standing, State};
 pub use launch::{BECOME_CHILD, become_child};
-pub use login::{Begun, Login, PasteError};
+pub use login::{Begun, Login, PasteError, Retry};
 pub use profile::Profile;
 pub(crate) use session::Inflow;
 pub use settings::{Account, Browser, InstanceSettings, Pace, ProcessSettings, Start};

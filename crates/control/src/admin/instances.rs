@@ -124,6 +124,8 @@ pub struct InstanceLogin {
     pub state: &'static str,
     /// Why, or how far.
     pub reason: Option<&'static str>,
+    /// Whether one that has failed is tried again without being told to: `never`, `later`, `next_request`.
+    pub retry: Option<&'static str>,
     /// The page to be opened by a person.
     pub url: Option<String>,
     /// The account's id.

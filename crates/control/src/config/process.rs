@@ -31,6 +31,15 @@ pub struct ProcessPool {
 }
 
 impl ProcessPool {
+    /// Where they work: a single instance there, several in a folder each inside of it.
+    pub(super) fn work_dir(&self) -> &FilePath {
+        match self.instances.as_slice() {
+            [] => FilePath::new(""),
+            [one] => &one.work_dir,
+            [first, ..] => first.work_dir.parent().unwrap_or(&first.work_dir),
+        }
+    }
+
     /// Whether one of its instances has this name.
     pub(super) fn holds(&self, name: &str) -> bool {
         self.instances.iter().any(|one| one.name == name)
@@ -47,6 +56,9 @@ pub struct ProcessLogin {
     pub browser: Option<PathBuf>,
     pub timeout: Duration,
     pub retries: u32,
+    pub page_timeout: Duration,
+    pub pause: Duration,
+    pub pause_max: Duration,
 }
 
 /// How unwanted ends are met.
@@ -196,13 +208,17 @@ pub(super) fn account(typed: &file::ProcessAccount) -> Option<ProcessAccount> {
 
 fn login(typed: Option<&file::ProcessLogin>) -> ProcessLogin {
     let path = |text: Option<&super::leaf::Text>| text.map(|text| PathBuf::from(&text.0));
+    let wait = |span: Option<file::Wait>, seconds| span.map_or(Duration::from_secs(seconds), |span| span.0);
     ProcessLogin {
         is_automatic: typed.and_then(|login| login.automatic).unwrap_or(false),
         is_headless: typed.and_then(|login| login.headless).unwrap_or(false),
         driver: path(typed.and_then(|login| login.driver.as_ref())).unwrap_or_else(|| "chromedriver".into()),
         browser: path(typed.and_then(|login| login.browser.as_ref())),
-        timeout: typed.and_then(|login| login.timeout).map_or(Duration::from_secs(300), |span| span.0),
+        timeout: wait(typed.and_then(|login| login.timeout), 300),
         retries: typed.and_then(|login| login.retries).map_or(2, |count| count.get32()),
+        page_timeout: wait(typed.and_then(|login| login.page_timeout), 30),
+        pause: wait(typed.and_then(|login| login.pause), 60),
+        pause_max: wait(typed.and_then(|login| login.pause_max), 3600),
     }
 }
 

@@ -223,12 +223,20 @@ impl Rows<'_> {
 
     fn process(&mut self, path: &Path, pool: &ProcessPool) {
         let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "the program's own".to_owned());
+        let port =
+            |port: u16, otherwise: &str| if port == 0 { otherwise.to_owned() } else { port.to_string() };
         let start = if pool.starts_at_boot { ProcessStart::Boot } else { ProcessStart::Lazy };
         for (field, value) in [
             ("profile", pool.profile.to_owned()),
             ("program", pool.program.display().to_string()),
             ("codec", pool.codec.unwrap_or("the profile's").to_owned()),
             ("instances", pool.instances.len().to_string()),
+            ("work_dir", pool.work_dir().display().to_string()),
+            (
+                "socket_port",
+                port(pool.ports.0, if pool.instances.len() == 1 { "the profile's" } else { "free ones" }),
+            ),
+            ("http_port", port(pool.ports.1, "free ones")),
             ("start", start.name().to_owned()),
             ("startup_timeout", time(pool.startup_timeout)),
             ("rpc_timeout", time(pool.rpc_timeout)),
@@ -253,8 +261,14 @@ impl Rows<'_> {
         let login = path.then("login");
         self.add(login.then("automatic"), pool.login.is_automatic.to_string());
         self.add(login.then("headless"), pool.login.is_headless.to_string());
+        self.add(login.then("driver"), pool.login.driver.display().to_string());
+        let browser = pool.login.browser.as_ref().map(|browser| browser.display().to_string());
+        self.add(login.then("browser"), browser.unwrap_or_else(|| "the driver's".to_owned()));
         self.add(login.then("timeout"), time(pool.login.timeout));
         self.add(login.then("retries"), pool.login.retries.to_string());
+        self.add(login.then("page_timeout"), time(pool.login.page_timeout));
+        self.add(login.then("pause"), time(pool.login.pause));
+        self.add(login.then("pause_max"), time(pool.login.pause_max));
         let restart = path.then("restart");
         self.add(restart.then("pause"), time(pool.restart.pause));
         self.add(restart.then("pause_max"), time(pool.restart.pause_max));

@@ -35,7 +35,7 @@ impl Ends {
         if self.at.len() >= self.pace.ends_max {
             return Verdict { pause: self.pace.rest, is_loop: true };
         }
-        let pause = pause(self.pace, self.in_a_row);
+        let pause = pause(self.pace.pauses(), self.in_a_row);
         self.in_a_row += 1;
         Verdict { pause, is_loop: false }
     }
@@ -47,8 +47,8 @@ impl Ends {
 }
 
 /// The pause before the next try, after so many in vain. Instances that ended together need not come back together.
-pub(super) fn pause(pace: Pace, in_a_row: u32) -> Duration {
-    let pause = pace.pause_min.saturating_mul(1 << in_a_row.min(16)).min(pace.pause_max);
+pub(super) fn pause((first, longest): (Duration, Duration), in_a_row: u32) -> Duration {
+    let pause = first.saturating_mul(1 << in_a_row.min(16)).min(longest);
     pause.mul_f64(rand::rng().random_range(0.75..1.25))
 }
 

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,7 +13,7 @@ use protocol::{Failure, FailureKind};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use super::login::{Begun, Login, PasteError};
+use super::login::{Attempts, Begun, Login, PasteError, Retry};
 use super::ring::Ring;
 use super::session::{self, Ask, Counted};
 use super::settings::{Account, ProcessSettings};
@@ -83,10 +83,12 @@ pub struct Picture {
     /// The models it has.
     pub models: Arc<[Model]>,
     pub(super) rpc: Option<Rpc>,
+    /// Whether one that is signed out is signed in without being told to.
+    signs_in: bool,
 }
 
 impl Picture {
-    fn new() -> Self {
+    fn new(settings: &ProcessSettings) -> Self {
         Self {
             state: State::Stopped,
             login: Login::Unknown,
@@ -97,6 +99,7 @@ impl Picture {
             process: None,
             models: Arc::default(),
             rpc: None,
+            signs_in: settings.automatic_login,
         }
     }
 
@@ -108,6 +111,8 @@ impl Picture {
             (State::Stopped | State::Starting | State::Reconnecting, _) => Standing::Soon,
             (State::Ready, Login::NotNeeded | Login::SignedIn { .. }) => Standing::Ready,
             (State::Ready, Login::Unknown | Login::Running { .. }) => Standing::Soon,
+            (State::Ready, Login::SignedOut { .. }) if self.signs_in => Standing::Soon,
+            (State::Ready, Login::Failed { retry: Retry::Due, .. }) => Standing::Soon,
             (State::Ready, Login::SignedOut { .. } | Login::NeedsHuman { .. } | Login::Failed { .. }) => {
                 Standing::Away
             }
@@ -143,6 +148,7 @@ pub(super) struct Shared {
     pub(super) account: Mutex<Option<Account>>,
     /// How often it was taken from somebody who may be signed in still; none once they are signed out.
     pub(super) strangers: AtomicU32,
+    pub(super) attempts: Mutex<Attempts>,
     pub(super) picture: watch::Sender<Picture>,
     pub(super) orders: mpsc::Sender<Order>,
     pub(super) ring: Ring,
@@ -157,12 +163,17 @@ pub(super) const ORDERS_MAX: usize = 16;
 const TURN_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 impl Shared {
-    pub(super) fn first_picture() -> watch::Sender<Picture> {
-        watch::Sender::new(Picture::new())
+    pub(super) fn first_picture(settings: &ProcessSettings) -> watch::Sender<Picture> {
+        watch::Sender::new(Picture::new(settings))
     }
 
     pub(super) fn show(&self, change: impl FnOnce(&mut Picture)) {
         self.picture.send_modify(change);
+    }
+
+    /// The logins that have failed of late.
+    pub(super) fn attempts(&self) -> MutexGuard<'_, Attempts> {
+        self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whose it is.
@@ -214,6 +225,7 @@ impl Instance {
 
     /// Forgets what went wrong, and starts it if it is not running.
     pub fn reset(&self) {
+        self.shared.attempts().forget();
         self.order(Order::Reset);
     }
 
@@ -246,8 +258,14 @@ impl Instance {
         }
     }
 
+    /// Somebody needs it, or one of its like.
     pub(super) fn wake(&self) {
-        if self.shared.picture.borrow().state == State::Stopped {
+        let is_asleep = {
+            let picture = self.shared.picture.borrow();
+            picture.state == State::Stopped
+                || matches!(picture.login, Login::Failed { retry: Retry::Due, .. })
+        };
+        if is_asleep {
             self.order(Order::Wake);
         }
     }
@@ -407,6 +425,7 @@ mod tests {
             browser: None,
             login_timeout: Duration::from_secs(300),
             login_retries: 0,
+            login_pauses: (Duration::from_secs(60), Duration::from_secs(3600)),
             pace: Pace::default(),
             instances: vec![one],
         };
@@ -422,12 +441,17 @@ mod tests {
         let soon = Duration::from_secs(5);
         let running = Login::Running { step: "page" };
         let out = Login::SignedOut { reason: "signed_out" };
+        let failed = |retry| Login::Failed { reason: "page_fault", retry };
         for (state, login, own, seconds) in [
             (State::Starting, Login::Unknown, hour, 40),
             (State::Reconnecting, out.clone(), hour, 40),
             (State::Ready, running.clone(), hour, 320),
             (State::Ready, running, soon, 5),
-            (State::Ready, out, hour, 0),
+            (State::Ready, out, hour, 40),
+            (State::Ready, failed(Retry::Due), hour, 40),
+            (State::Ready, failed(Retry::Later), hour, 0),
+            (State::Ready, failed(Retry::Never), hour, 0),
+            (State::Ready, Login::NeedsHuman { reason: "slider", url: None }, hour, 0),
             (State::Failed, Login::Unknown, hour, 0),
         ] {
             let what = format!("{state:?}, {login:?}");

@@ -1,7 +1,7 @@
 //! Decides the life of one instance: when it is started, that it can be spoken to, what an end of it means; never what
 //! is said in a turn.
 
-use std::net::Ipv4Addr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -12,13 +12,14 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::child::{self, Child};
+use super::child::Child;
 use super::ends::{self, Ends};
 use super::instance::{Order, Shared, State};
-use super::launch::{self, Spawner};
-use super::login::{self, Begun, Login};
+use super::launch::Spawner;
+use super::login::{self, Begun, Login, Retry};
 use super::settings::Start;
 use super::socket::{self, CallError, Rpc};
+use super::start::start;
 use super::status;
 
 /// How often it is tried to connect to one that was just started.
@@ -174,22 +175,10 @@ impl Life<'_> {
                 }
             };
             let why = match greeted {
-                Ok(()) => {
-                    self.open(&rpc);
-                    loop {
-                        tokio::select! {
-                            why = &mut connection => break why,
-                            why = child.ended() => return End::Ended(why),
-                            () = rpc.account_changed() => self.look_at_account(&rpc),
-                            order = self.orders.recv() => {
-                                if let Some(end) = self.obey(order, Some(&rpc)) { return end }
-                            }
-                            Some(_) = self.logins.join_next(), if !self.logins.is_empty() => {
-                                self.sign_in_if_wanted(&rpc);
-                            }
-                        }
-                    }
-                }
+                Ok(()) => match self.serve(child, &rpc, connection.as_mut()).await {
+                    Ok(why) => why,
+                    Err(end) => return end,
+                },
                 Err(why) => {
                     lost += 1;
                     why
@@ -211,8 +200,31 @@ impl Life<'_> {
             }
             // One that held is made again at once; those that are lost as soon as they are made come ever more seldom.
             hasty = if connected.elapsed() < STEADY { hasty + 1 } else { 0 };
-            let wait = hasty.checked_sub(1).map(|in_a_row| ends::pause(self.shared.settings.pace, in_a_row));
+            let pauses = self.shared.settings.pace.pauses();
+            let wait = hasty.checked_sub(1).map(|in_a_row| ends::pause(pauses, in_a_row));
             not_before = Instant::now() + wait.unwrap_or_default();
+        }
+    }
+
+    /// From a greeting to the loss of the connection, and why that was; or to an end.
+    async fn serve(
+        &mut self,
+        child: &mut Child,
+        rpc: &Rpc,
+        mut connection: Pin<&mut impl Future<Output = String>>,
+    ) -> Result<String, End> {
+        self.open(rpc);
+        loop {
+            let rested = until(self.rests_until());
+            tokio::select! {
+                // It is pinned and goes on with the next round; nothing of the others is lost with them.
+                why = &mut connection => return Ok(why),
+                why = child.ended() => return Err(End::Ended(why)),
+                () = rpc.account_changed() => self.look_at_account(rpc),
+                order = self.orders.recv() => if let Some(end) = self.obey(order, Some(rpc)) { return Err(end) },
+                Some(_) = self.logins.join_next(), if !self.logins.is_empty() => self.sign_in_if_wanted(rpc),
+                () = rested => self.rested(),
+            }
         }
     }
 
@@ -266,12 +278,36 @@ impl Life<'_> {
         });
     }
 
-    /// One that is signed out is signed in, where that was asked for.
+    /// One that is signed out is signed in, where that was asked for and has not just failed.
     fn sign_in_if_wanted(&mut self, rpc: &Rpc) {
         let is_out = matches!(self.shared.picture.borrow().login, Login::SignedOut { .. });
-        if is_out && self.shared.settings.automatic_login {
-            self.begin_login(rpc);
+        if !is_out || !self.shared.settings.automatic_login {
+            return;
         }
+        let failed = self.shared.attempts().standing(self.shared.account().as_ref(), Instant::now());
+        match failed {
+            None => {
+                self.begin_login(rpc);
+            }
+            Some((reason, retry)) => {
+                self.shared.show(|picture| picture.login = Login::Failed { reason, retry });
+            }
+        }
+    }
+
+    /// Until when no login is begun without being told to, where one has failed.
+    fn rests_until(&self) -> Option<Instant> {
+        let rests = matches!(self.shared.picture.borrow().login, Login::Failed { retry: Retry::Later, .. });
+        rests.then(|| self.shared.attempts().due()).flatten()
+    }
+
+    /// The next request may have it tried again; without any, nobody needs it.
+    fn rested(&self) {
+        self.shared.show(|picture| {
+            if let Login::Failed { retry, .. } = &mut picture.login {
+                *retry = Retry::Due;
+            }
+        });
     }
 
     /// Finds out who is signed in now. Beside everything else: a program may be slow to tell.
@@ -297,12 +333,27 @@ impl Life<'_> {
         Begun::Running
     }
 
+    /// Whether an order means that a login which has failed is to be tried again.
+    fn is_login_wanted(&self, order: &Order) -> bool {
+        let Login::Failed { retry, .. } = self.shared.picture.borrow().login else { return false };
+        match order {
+            Order::Wake => retry == Retry::Due,
+            Order::Reset => self.shared.settings.automatic_login,
+            Order::Restart | Order::Login(_) | Order::Stop => false,
+        }
+    }
+
     /// Does what it was told; an end where that is one.
     fn obey(&mut self, order: Option<Order>, rpc: Option<&Rpc>) -> Option<End> {
         match order {
             None | Some(Order::Stop) => Some(End::Stopped),
             Some(Order::Restart) => Some(End::Again),
-            Some(Order::Wake | Order::Reset) => None,
+            Some(order @ (Order::Wake | Order::Reset)) => {
+                if let Some(rpc) = rpc.filter(|_| self.is_login_wanted(&order)) {
+                    self.begin_login(rpc);
+                }
+                None
+            }
             Some(Order::Login(begun)) => {
                 let told = rpc.map_or(Begun::Unable, |rpc| self.begin_login(rpc));
                 // Whoever asked may have left.
@@ -313,70 +364,12 @@ impl Life<'_> {
     }
 }
 
-/// Starts the process.
-async fn start(shared: &Shared, spawner: &Spawner) -> std::io::Result<Child> {
-    let settings = &shared.settings;
-    tokio::fs::create_dir_all(&shared.work_dir).await?;
-    if child::end_stale(&shared.work_dir).await {
-        tracing::warn!(
-            instance = &*shared.name,
-            "a process of an earlier gateway was still running; it was ended"
-        );
+/// Waits for that moment, for ever where there is none.
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
     }
-    let ports = ports(shared.fixed_ports)?;
-    let mut command = launch::through(settings.launcher.as_deref(), &settings.program);
-    let work_dir = shared.work_dir.to_string_lossy();
-    for template in settings.profile.arguments {
-        let argument = template
-            .replace("{work_dir}", &work_dir)
-            .replace("{socket_port}", &ports.0.to_string())
-            .replace("{http_port}", &ports.1.to_string());
-        command.arg(argument);
-    }
-    // What the gateway itself was given, keys of providers above all, is none of its business.
-    command.env_clear().current_dir(&shared.work_dir);
-    command.envs(PASSED_ON.iter().filter_map(|name| Some((*name, std::env::var_os(name)?))));
-    command.envs(settings.environment.iter().map(|(name, value)| (name, value)));
-    let child = Child::spawn(spawner, command, &shared.work_dir, &shared.ring).await?;
-    shared.show(|picture| {
-        picture.ports = Some(ports);
-        picture.process = Some(child.id());
-    });
-    Ok(child)
-}
-
-/// What every program needs to find its way.
-const PASSED_ON: &[&str] = &[
-    "HOME",
-    "PATH",
-    "LANG",
-    "LC_ALL",
-    "TZ",
-    "TMPDIR",
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-];
-
-/// Ports that nobody else has now, where none are fixed.
-fn ports((socket, http): (u16, u16)) -> std::io::Result<(u16, u16)> {
-    // Held together, so that they differ.
-    let held = [socket, http].map(|port| {
-        std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, if port == 0 { 0 } else { return Ok(None) }))
-            .map(Some)
-    });
-    let [first, second] = held;
-    let port = |held: &Option<std::net::TcpListener>, fixed: u16| match held {
-        Some(listener) => listener.local_addr().map(|address| address.port()),
-        None => Ok(fixed),
-    };
-    let (first, second) = (first?, second?);
-    Ok((port(&first, socket)?, port(&second, http)?))
 }
 
 /// Greets it, and learns who is signed in.
@@ -423,6 +416,9 @@ pub(super) async fn look(shared: &Shared, rpc: &Rpc) -> Result<(), CallError> {
         (Some(method), Login::SignedIn { .. } | Login::NotNeeded) => models(shared, rpc, method).await?,
         _ => Vec::new(),
     };
+    if matches!(login, Login::SignedIn { .. }) {
+        shared.attempts().forget();
+    }
     shared.show(|picture| {
         // A login that is under way tells of itself, until it has succeeded.
         let is_under_way =
@@ -457,16 +453,4 @@ async fn models(shared: &Shared, rpc: &Rpc, method: &str) -> Result<Vec<status::
 /// Parameters of a call.
 pub(super) fn parameters(value: &serde_json::Value) -> Box<RawValue> {
     to_raw_value(value).expect("JSON can be written")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn free_ports_differ_and_fixed_ones_stay() {
-        let (socket, http) = ports((0, 0)).expect("there are some");
-        assert!(socket != http && socket != 0 && http != 0);
-        assert_eq!(ports((7, 8)).expect("they are fixed"), (7, 8));
-    }
 }

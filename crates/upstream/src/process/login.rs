@@ -1,6 +1,7 @@
 //! Decides the steps by which an instance is signed in: the address of its accounts first, then a token, a page filled
 //! in, or a person; never defeats what is there to keep machines out.
 
+mod attempts;
 mod browser;
 
 use std::path::{Path, PathBuf};
@@ -18,6 +19,9 @@ use super::profile::Accounts;
 use super::settings::Account;
 use super::socket::{CallError, Rpc};
 use crate::http::{Auth, Call, CallBody, Deadlines, Endpoint};
+pub(super) use attempts::Attempts;
+use attempts::Obstacle;
+pub use attempts::Retry;
 use browser::Trouble;
 
 /// Who an instance is signed in as. Never holds a secret of theirs.
@@ -44,10 +48,12 @@ pub enum Login {
         /// The page to be opened; its address at the end is to be pasted back.
         url: Option<Arc<str>>,
     },
-    /// It did not work, and is not tried again.
+    /// It did not work.
     Failed {
         /// Why, in a word.
         reason: &'static str,
+        /// Whether it is tried again.
+        retry: Retry,
     },
     /// This account.
     SignedIn {
@@ -75,12 +81,17 @@ impl Login {
     /// More of it, in a word.
     pub fn reason(&self) -> Option<&'static str> {
         match self {
-            Self::SignedOut { reason } | Self::NeedsHuman { reason, .. } | Self::Failed { reason } => {
+            Self::SignedOut { reason } | Self::NeedsHuman { reason, .. } | Self::Failed { reason, .. } => {
                 Some(reason)
             }
             Self::Running { step } => Some(step),
             Self::Unknown | Self::NotNeeded | Self::SignedIn { .. } => None,
         }
+    }
+
+    /// Whether one that has failed is tried again.
+    pub fn retry(&self) -> Option<Retry> {
+        if let Self::Failed { retry, .. } = self { Some(*retry) } else { None }
     }
 }
 
@@ -119,18 +130,40 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 /// Signs in, and shows how that goes.
 pub(super) async fn run(shared: &Arc<Shared>, rpc: &Rpc) {
     let Some(accounts) = shared.settings.profile.accounts else { return };
-    let run = Run { shared, rpc, accounts, until: Instant::now() + shared.settings.login_timeout };
-    let outcome = match tokio::time::timeout_at(run.until, run.steps()).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(Login::Failed { reason: "timeout" }),
+    let account = shared.account();
+    let run = Run { shared, rpc, accounts, account: account.as_ref() };
+    let obstacle = match tokio::time::timeout(shared.settings.login_timeout, run.steps()).await {
+        Ok(Ok(())) => return,
+        Ok(Err(obstacle)) => obstacle,
+        // The page that they were shown is as old as pages get.
+        Err(_) if matches!(shared.picture.borrow().login, Login::NeedsHuman { .. }) => {
+            Obstacle::Person("page_expired")
+        }
+        Err(_) => Obstacle::Passing("timeout"),
     };
-    if let Err(login) = outcome {
-        tracing::warn!(instance = &*shared.name, reason = login.reason(), "signing in did not work");
-        shared.show(|picture| {
-            if !matches!(picture.login, Login::SignedIn { .. }) {
-                picture.login = login;
-            }
-        });
+    let login = judged(shared, account, obstacle);
+    let (reason, retry) = (login.reason(), login.retry().map(Retry::name));
+    tracing::warn!(instance = &*shared.name, reason, retry, "signing in did not work");
+    shared.show(|picture| {
+        if !matches!(picture.login, Login::SignedIn { .. }) {
+            picture.login = login;
+        }
+    });
+}
+
+/// What an obstacle comes to.
+fn judged(shared: &Shared, account: Option<Account>, obstacle: Obstacle) -> Login {
+    let settings = &shared.settings;
+    let mut attempts = shared.attempts();
+    match obstacle {
+        Obstacle::Person(reason) => Login::NeedsHuman { reason, url: None },
+        Obstacle::Refused(reason) => Login::Failed { reason, retry: attempts.refused(account, reason) },
+        Obstacle::Passing(reason) if settings.automatic_login => {
+            let retry = attempts.passed(account, reason, settings.login_pauses, Instant::now());
+            Login::Failed { reason, retry }
+        }
+        // Whoever began it sees that, and may begin it again.
+        Obstacle::Passing(reason) => Login::Failed { reason, retry: Retry::Never },
     }
 }
 
@@ -138,7 +171,7 @@ struct Run<'a> {
     shared: &'a Arc<Shared>,
     rpc: &'a Rpc,
     accounts: &'static Accounts,
-    until: Instant,
+    account: Option<&'a Account>,
 }
 
 /// What a program answers when it is asked for a page.
@@ -150,10 +183,9 @@ struct Generated {
 }
 
 impl Run<'_> {
-    async fn steps(&self) -> Result<(), Login> {
+    async fn steps(&self) -> Result<(), Obstacle> {
         self.switch_endpoint().await;
-        let account = self.shared.account();
-        match &account {
+        match self.account {
             Some(Account::Token { token, organization }) => {
                 let asked =
                     json!({"loginType": "personal_token", "personalToken": token, "orgId": organization});
@@ -202,31 +234,29 @@ impl Run<'_> {
         &self,
         mut asked: serde_json::Value,
         (step, refused): (&'static str, &'static str),
-    ) -> Result<(), Login> {
+    ) -> Result<(), Obstacle> {
         self.step(step);
         if let Some(fields) = asked.as_object_mut() {
             fields.retain(|_, value| !value.is_null());
         }
         let timeout = self.shared.settings.rpc_timeout;
         match self.rpc.call(self.accounts.login, &parameters(&asked), timeout).await {
-            Ok(said) if is_refused(&said) => Err(Login::Failed { reason: refused }),
+            Ok(said) if is_refused(&said) => Err(Obstacle::Refused(refused)),
             Ok(_) => self.until_signed_in().await,
-            Err(CallError::Refused(_)) => Err(Login::Failed { reason: refused }),
-            Err(CallError::Lost | CallError::TimedOut) => Err(Login::Failed { reason: "not_answered" }),
+            // So it tells of a backend that it cannot reach, for one.
+            Err(CallError::Refused(_)) => Err(Obstacle::Passing("login_error")),
+            Err(CallError::Lost | CallError::TimedOut) => Err(Obstacle::Passing("not_answered")),
         }
     }
 
     /// A page for a person; it is shown, and waited for.
-    async fn by_hand(&self, reason: &'static str) -> Result<(), Login> {
+    async fn by_hand(&self, reason: &'static str) -> Result<(), Obstacle> {
         self.step("page");
         let url = self.url().await?;
         self.shared.show(|picture| {
             picture.login = Login::NeedsHuman { reason, url: Some(url.into()) };
         });
-        match tokio::time::timeout_at(self.until, self.until_signed_in()).await {
-            Ok(done) => done,
-            Err(_) => Err(Login::NeedsHuman { reason: "page_expired", url: None }),
-        }
+        self.until_signed_in().await
     }
 
     async fn by_browser(
@@ -234,15 +264,15 @@ impl Run<'_> {
         browser: &super::settings::Browser,
         username: &str,
         password: &str,
-    ) -> Result<(), Login> {
-        let mut last = "page";
+    ) -> Result<(), Obstacle> {
+        let mut last = Obstacle::Passing("page_fault");
         for _ in 0..=self.shared.settings.login_retries {
             self.step("page");
             // Each try has a page of its own: they can be used once.
             let url = match self.url().await {
                 Ok(url) => url,
-                Err(failed) => {
-                    last = failed.reason().unwrap_or(last);
+                Err(obstacle) => {
+                    last = obstacle;
                     continue;
                 }
             };
@@ -260,32 +290,32 @@ impl Run<'_> {
                 // The page that stopped it is used up; a person needs a fresh one.
                 Err(Trouble::Human(reason)) => return self.by_hand(reason).await,
                 // Another try would lock the account.
-                Err(Trouble::WrongPassword) => return Err(Login::Failed { reason: "wrong_password" }),
+                Err(Trouble::WrongPassword) => return Err(Obstacle::Refused("wrong_password")),
                 Err(Trouble::Fault(why)) => {
                     tracing::warn!(instance = &*self.shared.name, why, "the sign-in page could not be used");
-                    last = "page_fault";
+                    last = Obstacle::Passing("page_fault");
                 }
             }
         }
-        Err(Login::Failed { reason: last })
+        Err(last)
     }
 
     /// The address of a fresh page.
-    async fn url(&self) -> Result<String, Login> {
+    async fn url(&self) -> Result<String, Obstacle> {
         let timeout = self.shared.settings.rpc_timeout;
         let said = self.rpc.call(self.accounts.generate_url, &parameters(&json!({})), timeout).await;
         let said = said.map_err(|error| match error {
-            CallError::TimedOut => Login::Failed { reason: "no_page_in_time" },
-            CallError::Lost | CallError::Refused(_) => Login::Failed { reason: "no_page" },
+            CallError::TimedOut => Obstacle::Passing("no_page_in_time"),
+            CallError::Lost | CallError::Refused(_) => Obstacle::Passing("no_page"),
         })?;
         let generated: Generated = serde_json::from_str(&said).unwrap_or_default();
         let is_good = generated.success != Some(false)
             && (generated.login_url.starts_with("https://")
                 || generated.login_url.starts_with("http://127.0.0.1:"));
-        is_good.then_some(generated.login_url).ok_or(Login::Failed { reason: "no_page" })
+        is_good.then_some(generated.login_url).ok_or(Obstacle::Passing("no_page"))
     }
 
-    async fn until_signed_in(&self) -> Result<(), Login> {
+    async fn until_signed_in(&self) -> Result<(), Obstacle> {
         let mut changes = self.shared.picture.subscribe();
         loop {
             if let Err(error) = look(self.shared, self.rpc).await {

@@ -44,6 +44,8 @@ pub struct ProcessSettings {
     pub login_timeout: Duration,
     /// How often it is tried again with a fresh page.
     pub login_retries: u32,
+    /// The pause after signing in has failed in all that, and the longest: each further one is twice as long.
+    pub login_pauses: (Duration, Duration),
     /// How ends are met.
     pub pace: Pace,
     /// The instances.
@@ -85,6 +87,13 @@ pub struct Pace {
     pub window: Duration,
     /// ... after which it is left alone for so long.
     pub rest: Duration,
+}
+
+impl Pace {
+    /// The first pause, and the longest.
+    pub(super) fn pauses(self) -> (Duration, Duration) {
+        (self.pause_min, self.pause_max)
+    }
 }
 
 impl Default for Pace {
@@ -167,4 +176,6 @@ pub struct Browser {
     pub program: Option<PathBuf>,
     /// Whether it has no window.
     pub is_headless: bool,
+    /// How long a page may show nothing that is known.
+    pub page_timeout: Duration,
 }

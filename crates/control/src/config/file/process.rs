@@ -110,6 +110,13 @@ shape! {
         pub timeout: Option<Wait>,
         /// How often it is tried again with a fresh page. Default: 2.
         pub retries: Option<Count<0, 10>>,
+        /// How long a page may show a browser nothing that is known. Default: 30s.
+        pub page_timeout: Option<Wait>,
+        /// The pause after all of that has failed, until a request may have it tried again; each further one is twice as long.
+        /// Default: 60s.
+        pub pause: Option<Wait>,
+        /// The longest pause. Default: 1h.
+        pub pause_max: Option<Wait>,
     }
 }
 

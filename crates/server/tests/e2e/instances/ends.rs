@@ -156,7 +156,12 @@ async fn several_have_their_own_folders_and_ports_and_none_outlives_its_gateway(
     }
     let mut metrics = stage.gateway.client().get("/metrics").await.expect("an answer");
     let metrics = String::from_utf8(metrics.body().await.expect("a body").to_vec()).expect("text");
-    assert!(metrics.contains("lockgate_instance_ready{instance=\"inst-3\"} 1"), "{metrics}");
+    for line in [
+        "lockgate_instance_ready{instance=\"inst-3\"} 1",
+        "lockgate_instance_in_flight{instance=\"inst-3\"} 0",
+    ] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
     stage.gateway.stop().await.expect("it ends");
     for one in &all {
         assert!(!runs(process(one)), "SIGTERM leaves none behind");

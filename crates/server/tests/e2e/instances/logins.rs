@@ -1,9 +1,11 @@
 //! Signing in: by a page and a person, by a token, by a browser; and what nobody must ever read.
 
-use http::StatusCode;
+use bytes::Bytes;
+use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::stage::{Pool, Stage};
+use crate::cli::Shell;
 
 async fn begin(stage: &Stage, name: &str) -> (StatusCode, Value) {
     let path = format!("/internal/auto-login/start?instance={name}");
@@ -239,6 +241,35 @@ async fn a_page_that_cannot_be_had_is_a_failure_that_says_so() {
     }
 }
 
+/// An account belongs to a place; where the pool has become smaller, it is found and removed all the same.
+#[tokio::test]
+async fn an_account_whose_instance_is_no_more_is_removed_at_the_command_line() {
+    let mut stage = Pool { instances: 2, is_signed_in: false, ..Pool::default() }.start().await;
+    let account = Bytes::from_static(b"{\"token\": \"good-token\"}");
+    let put = stage.admin().send(Method::PUT, "/api/admin/instances/inst-2/account", account).await;
+    assert_eq!(put.expect("an answer").status, StatusCode::OK);
+    stage.shrink();
+    stage.gateway.stop().await.expect("it ends");
+    stage.gateway.restart().await.expect("it starts again");
+    stage.gateway.line(|line| line.contains("lingma/2: there is no such instance")).await;
+    let config = stage.gateway.config_path().display().to_string();
+    let data = stage.gateway.data().display().to_string();
+    let shell = Shell::new();
+    let place = ["--config", &config, "--data-dir", &data, "instance-accounts"];
+    let typed = |arguments: &[&'static str]| [place.as_slice(), arguments].concat();
+    let listed = shell.json(&typed(&["list", "--json"])).await;
+    let problem = "there is no such instance";
+    let want = json!([{"place": "lingma/2", "instance": null, "signs_in_with": "token", "problem": problem}]);
+    assert_eq!(listed, want);
+    let told = shell.ok(&typed(&["list"])).await;
+    assert!(told.contains("lingma/2") && !told.contains("good-token"), "{told}");
+    shell.ok(&typed(&["remove", "lingma/2"])).await;
+    let again = shell.run(&typed(&["remove", "lingma/2"])).await;
+    assert!(again.code == Some(1) && again.stderr.contains("instance-accounts list"), "{again:?}");
+    assert_eq!(shell.json(&typed(&["list", "--json"])).await, json!([]));
+    no_canary(&stage).await;
+}
+
 /// An account whose page is filled in by a browser.
 fn by_browser(scenario: Value, password: &str) -> Pool {
     let settings = format!(
@@ -277,6 +308,90 @@ async fn a_browser_that_fails_is_tried_again_with_a_fresh_page_each_time() {
     let failed = stage.instance("inst-1", |one| one["login"]["state"] == "failed").await;
     assert_eq!(failed["login"]["reason"], "page_fault");
     assert_eq!(stage.seen("inst-1", "").await["urls"], 3);
+}
+
+/// A page that has changed, or is down, and looks like nothing that anybody knows.
+#[tokio::test]
+async fn a_page_that_shows_nothing_that_is_known_is_given_up() {
+    let mut pool = by_browser(json!({"page": "strange"}), "right-password");
+    pool.settings = pool.settings.replace("retries: 1", "retries: 1, page_timeout: 1s");
+    let stage = pool.start().await;
+    let failed = stage.instance("inst-1", |one| one["login"]["state"] == "failed").await;
+    assert_eq!(
+        (&failed["login"]["reason"], &failed["login"]["retry"]),
+        (&json!("page_fault"), &json!("later"))
+    );
+    let seen = stage.seen("inst-1", "").await;
+    assert_eq!(seen["urls"], 2, "{seen}");
+    assert!(!seen["methods"].to_string().contains("page:submit"), "nothing was typed anywhere: {seen}");
+    no_canary(&stage).await;
+}
+
+/// Signed in by itself, with a token; what fails is tried again soon.
+fn by_token(token: &str, scenario: Value) -> Pool {
+    let settings = format!(
+        "start: boot, accounts: [{{token: {token}}}], login: {{automatic: true, pause: 200ms, pause_max: 200ms}}, "
+    );
+    Pool { settings, scenario, is_signed_in: false, ..Pool::default() }
+}
+
+/// A question waits for the login that it has begun; before the pause is over it begins none.
+#[tokio::test]
+async fn a_login_that_failed_is_tried_again_with_a_question_after_a_pause() {
+    let stage = by_token("good-token", json!({"sign_in": "error"})).start().await;
+    let rested = |one: &Value| one["login"]["retry"] == "next_request";
+    let failed = stage.instance("inst-1", rested).await;
+    assert_eq!(
+        (&failed["login"]["state"], &failed["login"]["reason"]),
+        (&json!("failed"), &json!("login_error"))
+    );
+    assert_eq!(stage.seen("inst-1", "").await["logins"], 1, "nobody has asked");
+
+    let (status, body) = stage.ask("in vain").await;
+    assert_eq!(
+        (status, &body["error"]["code"]),
+        (StatusCode::SERVICE_UNAVAILABLE, &json!("backend_not_ready"))
+    );
+    assert_eq!(stage.seen("inst-1", "").await["logins"], 2, "one question, one login");
+
+    stage.instance("inst-1", rested).await;
+    stage.change("inst-1", &json!({"sign_in": "judged"})).await;
+    assert_eq!(stage.told("hi").await, "echo:[user] hi");
+    assert_eq!(stage.seen("inst-1", "sign_ins=1").await["logins"], 3);
+    assert_eq!(stage.ready("inst-1").await["login"]["retry"], Value::Null);
+
+    // What its sibling is asked helps it, too, and waits for nothing.
+    let mut pool = by_token("good-token", json!({"sign_in": "error"}));
+    pool.instances = 2;
+    let stage = pool.start().await;
+    stage.instance("inst-1", rested).await;
+    stage.order("inst-2", "/__test/log-in").await;
+    stage.ready("inst-2").await;
+    stage.change("inst-1", &json!({"sign_in": "judged"})).await;
+    assert_eq!(stage.told("hi").await, "echo:[user] hi");
+    stage.ready("inst-1").await;
+}
+
+/// Not by questions, and not by a start of the program; a person may, and another account is another matter.
+#[tokio::test]
+async fn what_was_refused_is_not_tried_again_by_anybody_but_a_person() {
+    let stage = by_token("wrong-token", json!({})).start().await;
+    let refused = |one: &Value| one["login"]["retry"] == "never" && one["state"] == "ready";
+    assert_eq!(stage.instance("inst-1", refused).await["login"]["reason"], "token_refused");
+    assert_eq!(stage.ask("hi").await.0, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(stage.seen("inst-1", "").await["logins"], 1);
+
+    stage.order("inst-1", "/__test/crash").await;
+    let again = |one: &Value| one["restarts"] == 1 && refused(one);
+    assert_eq!(stage.instance("inst-1", again).await["login"]["reason"], "token_refused");
+    assert_eq!(stage.seen("inst-1", "").await["logins"], 0, "the new process was given nothing");
+
+    begin(&stage, "inst-1").await;
+    stage.seen("inst-1", "logins=1").await;
+    stage.instance("inst-1", refused).await;
+    stage.change("inst-1", &json!({"personal_token": "wrong-token"})).await;
+    stage.admin().post("/api/admin/instances/inst-1/reset", &json!({})).await.expect("an answer");
+    assert_eq!(stage.ready("inst-1").await["login"]["state"], "signed_in");
 }
 
 #[tokio::test]

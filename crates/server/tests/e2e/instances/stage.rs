@@ -117,6 +117,13 @@ impl Stage {
         std::fs::write(self.folder.path().join("scenario.json"), scenario.to_string()).expect("written");
     }
 
+    /// Makes the pool of two one of a single instance, from the gateway's next start on.
+    pub(super) fn shrink(&mut self) {
+        let text = std::fs::read_to_string(self.gateway.config_path()).expect("it was written");
+        self.gateway.reconfigure(&text.replace("instances: 2", "instances: 1")).expect("written");
+        self.instances = 1;
+    }
+
     /// All instances as the admin API shows them.
     pub(super) async fn instances(&self) -> Vec<Value> {
         let mut answer = self.admin().get("/api/admin/instances").await.expect("an answer");
@@ -198,6 +205,21 @@ impl Stage {
         let told = body["choices"][0]["message"]["content"].as_str().map(str::to_owned);
         assert_eq!(status, StatusCode::OK, "{body}\n{}", self.gateway.output());
         told.unwrap_or_else(|| panic!("{body}"))
+    }
+
+    /// What the ledger has of the last requests, once there are so many.
+    pub(super) async fn settled(&self, count: usize) -> Vec<Value> {
+        let looked = tokio::time::timeout(PATIENCE, async {
+            loop {
+                let mut answer = self.admin().get("/api/admin/requests").await.expect("an answer");
+                let body = answer.json().await.expect("JSON");
+                match body["requests"].as_array() {
+                    Some(requests) if requests.len() >= count => return requests.clone(),
+                    Some(_) | None => tokio::task::yield_now().await,
+                }
+            }
+        });
+        looked.await.unwrap_or_else(|_| panic!("{}", self.gateway.output()))
     }
 
     /// Nothing is left of any turn.

@@ -145,6 +145,64 @@ async fn a_client_that_leaves_stops_its_turn_and_frees_its_place() {
     }
 }
 
+/// Silence has a deadline, before the first push and between two; what became of the turn is no concern of the next.
+#[tokio::test]
+async fn a_turn_that_falls_silent_is_ended_by_its_deadline() {
+    let begun = json!({"do": "say", "text": "begun"});
+    let scenario = json!({"stop_finish_ms": null, "scripts": [
+        script("mute", json!([{"do": "idle"}])), script("silent", json!([begun, {"do": "idle"}]))]});
+    let backend = "deadlines: {first_event: 500ms, idle: 500ms}, ";
+    let stage = Pool { scenario, backend, ..Pool::default() }.start().await;
+    stage.all_ready().await;
+    let mut answer = stage.gateway.client().post(CHAT, &streamed("silent")).await.expect("an answer");
+    let text = String::from_utf8(answer.body().await.expect("a body").to_vec()).expect("text");
+    assert!(text.contains("begun") && text.contains("error") && !text.contains("[DONE]"), "{text}");
+    stage.seen("inst-1", "stops=1&turns_running==0").await;
+    assert_eq!(stage.told("again").await, "echo:[user] again");
+    let (status, body) = stage.ask("mute").await;
+    assert!(status.is_server_error(), "{status} {body}");
+    stage.is_at_rest().await;
+    let stopped = stage.seen("inst-1", "stops=2&turns_running==0").await;
+    assert_eq!((&stopped["unacked"], &stopped["turns_left"]), (&json!(0), &json!(0)), "{stopped}");
+}
+
+#[tokio::test]
+async fn a_model_is_found_by_any_of_its_names_and_an_agent_is_asked_in_its_mode() {
+    let settings = "start: boot, mode: normal, default_model: dashscope_qwen3_coder, ".to_owned();
+    let backend = "models: {named: {native: automatic}, keyed: {native: auto}, odd: {native: unheard-of}, \
+                   helper: {native: lingma-agent}}, ";
+    let stage = Pool { settings, backend, ..Pool::default() }.start().await;
+    stage.all_ready().await;
+    let usual = "dashscope_qwen3_coder";
+    let wanted = [
+        ("named", "auto", "normal"),
+        ("keyed", "auto", "normal"),
+        ("odd", usual, "normal"),
+        ("helper", usual, "agent"),
+    ];
+    for (model, ..) in wanted {
+        let body = json!({"model": model, "messages": [{"role": "user", "content": model}]});
+        let mut answer = stage.gateway.client().post(CHAT, &body).await.expect("an answer");
+        let told = answer.json().await.expect("JSON");
+        assert_eq!(told["choices"][0]["message"]["content"], format!("echo:[user] {model}"), "{told}");
+    }
+    let asks = stage.control("inst-1").await.get("/__test/requests").await.expect("an answer").json().await;
+    let asks = asks.expect("JSON");
+    for (number, (model, key, mode)) in wanted.iter().enumerate() {
+        let ask = &asks[number];
+        assert_eq!(
+            (&ask["extra"]["modelConfig"]["key"], &ask["mode"]),
+            (&json!(key), &json!(mode)),
+            "{model}"
+        );
+    }
+    for request in stage.settled(wanted.len()).await {
+        let tokens = &request["usage"];
+        let has_both = tokens["input"].as_u64() > Some(0) && tokens["output"].as_u64() > Some(0);
+        assert!(request["usage_source"] == "counted" && has_both, "{request}");
+    }
+}
+
 #[tokio::test]
 async fn the_other_codec_is_chosen_by_a_setting() {
     let settings = "start: boot, codec: session, ".to_owned();

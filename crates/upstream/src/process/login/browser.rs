@@ -46,9 +46,8 @@ pub(super) struct Visit<'a> {
     pub(super) ring: &'a Ring,
 }
 
-/// How long the driver may take to start, and a page to show what it is.
+/// How long the driver may take to start.
 const DRIVER_STARTS: Duration = Duration::from_secs(15);
-const PAGE_SHOWS: Duration = Duration::from_secs(30);
 /// How often a page is looked at.
 const GLANCE: Duration = Duration::from_millis(150);
 /// The longest answer of a driver's.
@@ -91,7 +90,7 @@ impl Visit<'_> {
             if !is_sent {
                 is_sent = self.send_form(session, username, password).await?;
             }
-            if began.elapsed() > PAGE_SHOWS {
+            if began.elapsed() > self.browser.page_timeout {
                 return Err(Trouble::Fault("the page shows nothing that is known".to_owned()));
             }
             tokio::time::sleep(GLANCE).await;
@@ -168,9 +167,10 @@ impl<'a> Driver<'a> {
         if let Some(program) = &visit.browser.program {
             options["binary"] = program.to_string_lossy().into();
         }
+        let page_timeout = u64::try_from(visit.browser.page_timeout.as_millis()).unwrap_or(u64::MAX);
         let wanted = json!({"capabilities": {"alwaysMatch": {
             "pageLoadStrategy": "normal",
-            "timeouts": {"pageLoad": 30_000, "implicit": 0},
+            "timeouts": {"pageLoad": page_timeout, "implicit": 0},
             "goog:chromeOptions": options,
         }}});
         let value = self.ask(Method::POST, "/session", Some(&wanted)).await?;

@@ -16,6 +16,13 @@ const LOGINS = { signed_in: 'good', needs_human: 'warn', failed: 'bad', running:
 /** @type {Record<string, string>} */
 const TONES = { ready: 'good', starting: 'accent', reconnecting: 'warn', failed: 'bad', stopped: '', closed: '' };
 
+/** Whether a login that has failed is tried again. @param {string | null} word */
+const again = (word) => {
+  if (word === 'never') return t('It is not tried again by itself.');
+  if (word === 'later') return t('It is tried again after a pause.');
+  return word === 'next_request' ? t('The next request has it tried again.') : '';
+};
+
 /** @param {{one: any}} props */
 export const StateBadge = ({ one }) => html`<${Badge} tone=${TONES[one.state]}>${say(one.state)}<//>`;
 
@@ -33,7 +40,7 @@ export function InstanceDetails({ one, onClose, onChanged }) {
     onChanged();
     return done !== undefined;
   };
-  const account = one.login.id ? `${one.login.name} (${one.login.id})` : say(one.login.reason);
+  const account = one.login.id ? `${one.login.name} (${one.login.id})` : [say(one.login.reason), again(one.login.retry)].filter(Boolean).join('. ');
   const rows = [
     [t('State'), html`<${StateBadge} one=${one} />`], [t('Login'), html`<${LoginBadge} one=${one} /> ${account}`],
     [t('In flight'), count(one.in_flight)], [t('Up for'), uptime(one)], [t('Restarts'), count(one.restarts)],
