@@ -23,6 +23,10 @@ SUMS = """count(*), sum(outcome = 'completed'), sum(outcome = 'failed'), sum(out
     sum(first_event_ms IS NOT NULL), sum(bytes_in), sum(bytes_out), sum(attempts), sum(attempts - 1), sum(input),
     sum(cached_input), sum(cache_write), sum(cache_write_1h), sum(output), sum(reasoning), sum(audio_input),
     sum(audio_output), sum(cost_micros), sum(cost_picos), sum(unpriced)"""
+ADDED = """sum(requests), sum(completed), sum(failed), sum(cancelled), sum(interrupted), sum(queue_ms), sum(total_ms),
+    sum(first_event_ms), sum(first_events), sum(bytes_in), sum(bytes_out), sum(attempts), sum(attempts_failed), sum(input),
+    sum(cached_input), sum(cache_write), sum(cache_write_1h), sum(output), sum(reasoning), sum(audio_input),
+    sum(audio_output), sum(cost_micros), sum(cost_picos), sum(unpriced)"""
 HOUR_MS = 3_600_000
 
 
@@ -110,7 +114,13 @@ def main():
         connection.execute(
             f"INSERT INTO tags_{table} SELECT {bucket}, 'app', 'shop', {SUMS} FROM receipts WHERE tags IS NOT NULL GROUP BY 1"
         )
+        for dimension in ("backend", "model", "key", "team"):
+            connection.execute(
+                f"INSERT INTO sums_{table} SELECT '{dimension}', bucket, {dimension}, {ADDED} FROM usage_{table} GROUP BY bucket, {dimension}"
+            )
         connection.commit()
+    connection.execute(f"INSERT INTO sums_ever SELECT dimension, 0, value, {ADDED} FROM sums_daily GROUP BY dimension, value")
+    connection.execute(f"INSERT INTO sums_ever SELECT 'tag:' || tag, 0, value, {ADDED} FROM tags_daily GROUP BY tag, value")
     for _, sql in indexes:
         connection.execute(sql)
     connection.commit()

@@ -40,7 +40,7 @@ pub(crate) struct Choice {
     /// Only these loads, and write no page; may be repeated
     #[arg(long, value_name = "LOAD", conflicts_with = "profile")]
     only: Vec<String>,
-    /// Only what the dashboard's pages take over a ledger of so many receipts, for its part of docs/benchmarks.md
+    /// Only what the dashboard's pages take over a ledger of so many receipts, for docs/scale.md
     #[arg(long, value_name = "RECEIPTS", conflicts_with_all = ["profile", "only", "without_lockgate"])]
     scale: Option<u32>,
     /// Only what deciding costs, by counted instructions, for docs/deciding.md

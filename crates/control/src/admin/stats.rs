@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use policy::{Status, Timestamp};
 use serde::{Deserialize, Serialize};
-use store::ledger::{Dimension, Grain, Range, UsageRow, UsageSums};
+use store::ledger::{Dimension, Grain, Range, TopSeries, UsageRow, UsageSums};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -219,10 +219,10 @@ async fn series(
     let mut groups = None;
     let rows = match (dimension(wanted.by.as_deref())?, page.top) {
         (Some(by), Some(top)) if (1..=TOP_MAX).contains(&top) => {
-            let mut all = state.ledger.grouped(grain, by.clone(), range).await?;
+            let TopSeries { rows, groups: mut all } = state.ledger.top_series(grain, by, range, top).await?;
             all.truncate(GROUPS_MAX);
             groups = Some(all);
-            state.ledger.top_series(grain, by, range, top).await?
+            rows
         }
         (Some(_), Some(_)) => return Err(Refusal::query("top", &format!("is from 1 to {TOP_MAX}"))),
         (None, Some(_)) => return Err(Refusal::field("top", "needs `by`")),

@@ -6,6 +6,8 @@ use store::ledger::{Dimension, Grain, Range};
 
 use super::Controls;
 
+const DAY_MS: i64 = 24 * 3_600_000;
+
 /// What the ledger knows of budgets that are not in force yet.
 pub(super) struct Spent(Vec<(Budget, Amount)>);
 
@@ -40,7 +42,11 @@ async fn in_window(controls: &Controls, budget: &Budget, now: Timestamp) -> Resu
         Payer::Team(team) => (Dimension::Team, Some(team)),
         Payer::Key(key) => (Dimension::Key, Some(key)),
     };
-    let rows = controls.ledger.grouped(Grain::Hour, by, range).await?;
+    // Years of hours take seconds to add up; nearly all windows are made of days.
+    let of_days =
+        window.start.0.rem_euclid(DAY_MS) == 0 && window.end.is_none_or(|end| end.0.rem_euclid(DAY_MS) == 0);
+    let grain = if of_days || range == Range::ALL { Grain::Day } else { Grain::Hour };
+    let rows = controls.ledger.grouped(grain, by, range).await?;
     let theirs = rows.iter().filter(|row| who.is_none_or(|who| row.group.as_deref() == Some(&**who)));
     Ok(theirs.map(|row| row.sums.cost).sum())
 }

@@ -9,7 +9,7 @@ use super::bindings;
 use super::ledger::{
     attempt_inserter, insert_attempt, insert_receipt, int, receipt_inserter, ticket_blob, uint,
 };
-use super::usage::Gathered;
+use super::rollups::Gathered;
 use crate::error::StoreError;
 use crate::journal::Position;
 use crate::ledger::AttemptLine;

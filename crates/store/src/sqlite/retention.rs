@@ -38,7 +38,7 @@ pub(crate) fn forget(connection: &mut Connection, retention: Retention) -> Resul
 /// How many receipts there are: as many as were ever counted, without those that were removed.
 fn kept(transaction: &Transaction<'_>) -> Result<u64, StoreError> {
     let kept: i64 = transaction.query_row(
-        "SELECT (SELECT coalesce(sum(requests), 0) FROM usage_daily) - removed FROM retention WHERE id = 1",
+        "SELECT (SELECT coalesce(sum(requests), 0) FROM sums_ever WHERE dimension = 'backend') - removed FROM retention WHERE id = 1",
         [],
         |row| row.get(0),
     )?;

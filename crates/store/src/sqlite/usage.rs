@@ -1,263 +1,154 @@
-//! Keeps the roll-ups in step with the lines, and answers sums from them; it never sums by floating point.
+//! Answers sums from the roll-ups, each from the smallest that has it; it never sums lines, nor by floating point.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
 
-use policy::{AttemptOutcome, Receipt, RequestOutcome, Timestamp};
+use policy::Timestamp;
 use protocol::Usage;
-use rusqlite::{Connection, Row, Transaction, params, params_from_iter, types::Value};
+use rusqlite::{Connection, Row, params};
 
-use super::ledger::{distinct, int, joined, split, uint};
+use super::ledger::{joined, uint};
+use super::rollups::{COLUMNS, NOTHING, Sums, USAGE_KEYS, add, tag_dimension};
 use crate::error::StoreError;
-use crate::ledger::{
-    AttemptLine, Dimension, Grain, Range, UsageLine, UsagePlace, UsageRow, UsageSums, Verdict,
-};
+use crate::ledger::{Dimension, Grain, Range, TopSeries, UsageLine, UsagePlace, UsageRow, UsageSums};
 
-const HOUR_MS: i64 = 3_600_000;
-const DAY_MS: i64 = 24 * HOUR_MS;
-
-/// The summed columns, in the order of [`Sums`].
-const COLUMNS: [&str; 24] = [
-    "requests",
-    "completed",
-    "failed",
-    "cancelled",
-    "interrupted",
-    "queue_ms",
-    "total_ms",
-    "first_event_ms",
-    "first_events",
-    "bytes_in",
-    "bytes_out",
-    "attempts",
-    "attempts_failed",
-    "input",
-    "cached_input",
-    "cache_write",
-    "cache_write_1h",
-    "output",
-    "reasoning",
-    "audio_input",
-    "audio_output",
-    "cost_micros",
-    "cost_picos",
-    "unpriced",
-];
-
-/// One value for each of [`COLUMNS`].
-type Sums = [i64; COLUMNS.len()];
-
-fn of_receipt(r: &Receipt) -> Sums {
-    let is = |outcome: RequestOutcome| i64::from(r.outcome == outcome);
-    let mut sums = [0; COLUMNS.len()];
-    let (own, _) = sums.split_at_mut(11);
-    own.copy_from_slice(&[
-        1,
-        is(RequestOutcome::Completed),
-        is(RequestOutcome::Failed),
-        is(RequestOutcome::Cancelled),
-        is(RequestOutcome::Interrupted),
-        int(r.queue_ms),
-        int(r.total_ms),
-        int(r.first_event_ms.unwrap_or(0)),
-        i64::from(r.first_event_ms.is_some()),
-        int(r.bytes_in),
-        int(r.bytes_out),
-    ]);
-    sums
+/// Where the sums by one dimension alone are.
+struct Source {
+    table: &'static str,
+    /// The column that says by which dimension.
+    by: &'static str,
+    dimension: String,
 }
 
-fn of_attempt(a: &AttemptLine) -> Sums {
-    let (micros, picos) = split(a.cost);
-    let mut sums = [0; COLUMNS.len()];
-    let (_, own) = sums.split_at_mut(11);
-    own.copy_from_slice(&[
-        1,
-        i64::from(a.outcome == AttemptOutcome::Failed),
-        int(a.usage.input),
-        int(a.usage.cached_input),
-        int(a.usage.cache_write),
-        int(a.usage.cache_write_1h),
-        int(a.usage.output),
-        int(a.usage.reasoning),
-        int(a.usage.audio_input),
-        int(a.usage.audio_output),
-        micros,
-        picos,
-        i64::from(a.unpriced),
-    ]);
-    sums
-}
-
-fn add(to: &mut Sums, more: &Sums) {
-    for (to, more) in to.iter_mut().zip(more) {
-        *to = to.saturating_add(*more);
-    }
-}
-
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Place {
-    hour: i64,
-    backend: Option<Arc<str>>,
-    model: Option<Arc<str>>,
-    key: Option<Arc<str>>,
-    team: Option<Arc<str>>,
-}
-
-/// What a batch adds to the roll-ups, gathered in memory first.
-#[derive(Debug, Default)]
-pub(crate) struct Gathered {
-    usage: HashMap<Place, Sums>,
-    tags: HashMap<(i64, String, String), Sums>,
-}
-
-impl Gathered {
-    pub(crate) fn receipt(&mut self, r: &Receipt) {
-        let sums = of_receipt(r);
-        let hour = r.at.0.div_euclid(HOUR_MS) * HOUR_MS;
-        let place = Place {
-            hour,
-            backend: r.backend.clone(),
-            model: r.model_served.clone(),
-            key: r.key.clone(),
-            team: r.team.clone(),
+impl Source {
+    fn in_time(grain: Grain, by: &Dimension) -> Self {
+        let (sums, tags) = match grain {
+            Grain::Hour => ("sums_hourly", "tags_hourly"),
+            Grain::Day => ("sums_daily", "tags_daily"),
         };
-        self.put(place, &r.tags, &sums);
-    }
-
-    pub(crate) fn attempt(&mut self, a: &AttemptLine) {
-        let sums = of_attempt(a);
-        let hour = a.at.0.div_euclid(HOUR_MS) * HOUR_MS;
-        let known = |text: &Arc<str>| (!text.is_empty()).then(|| Arc::clone(text));
-        let place = Place {
-            hour,
-            backend: known(&a.backend),
-            model: known(&a.model),
-            key: a.key.clone(),
-            team: a.team.clone(),
-        };
-        self.put(place, &a.tags, &sums);
-    }
-
-    fn put(&mut self, place: Place, tags: &[(String, String)], sums: &Sums) {
-        for (tag, value) in distinct(tags) {
-            let at = (place.hour, tag.clone(), value.clone());
-            add(self.tags.entry(at).or_insert([0; COLUMNS.len()]), sums);
+        match by {
+            Dimension::Tag(tag) => Self { table: tags, by: "tag", dimension: tag.clone() },
+            Dimension::Backend | Dimension::Model | Dimension::Key | Dimension::Team => {
+                Self { table: sums, by: "dimension", dimension: ever(by) }
+            }
         }
-        add(self.usage.entry(place).or_insert([0; COLUMNS.len()]), sums);
     }
 
-    /// Adds everything to the hours and days in the caller's transaction.
-    pub(crate) fn store(&self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
-        let text = |text: &Option<Arc<str>>| text.as_deref().unwrap_or("").to_owned();
-        let mut days: HashMap<(i64, [String; 4]), Sums> = HashMap::new();
-        let mut hourly = transaction.prepare_cached(&upsert("usage_hourly", USAGE_KEYS))?;
-        for (place, sums) in &self.usage {
-            let keys = [text(&place.backend), text(&place.model), text(&place.key), text(&place.team)];
-            hourly.execute(params_from_iter(row(place.hour, &keys, sums)))?;
-            let day = place.hour.div_euclid(DAY_MS) * DAY_MS;
-            add(days.entry((day, keys)).or_insert([0; COLUMNS.len()]), sums);
+    /// For sums that no bucket parts: all time needs no walk over its days.
+    fn in_sum(grain: Grain, by: &Dimension, range: Range) -> Self {
+        if range == Range::ALL {
+            return Self { table: "sums_ever", by: "dimension", dimension: ever(by) };
         }
-        let mut daily = transaction.prepare_cached(&upsert("usage_daily", USAGE_KEYS))?;
-        for ((day, keys), sums) in &days {
-            daily.execute(params_from_iter(row(*day, keys, sums)))?;
-        }
-        self.store_tags(transaction)
+        Self::in_time(grain, by)
     }
 
-    fn store_tags(&self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
-        let mut hourly = transaction.prepare_cached(&upsert("tags_hourly", TAG_KEYS))?;
-        let mut daily = transaction.prepare_cached(&upsert("tags_daily", TAG_KEYS))?;
-        for ((hour, tag, value), sums) in &self.tags {
-            let keys = [tag.clone(), value.clone()];
-            hourly.execute(params_from_iter(row(*hour, &keys, sums)))?;
-            daily.execute(params_from_iter(row(hour.div_euclid(DAY_MS) * DAY_MS, &keys, sums)))?;
+    /// Hands over each row with its bucket and value, in the order of both.
+    fn each(
+        &self,
+        connection: &Connection,
+        range: Range,
+        mut see: impl FnMut(i64, &str, &Sums),
+    ) -> Result<(), StoreError> {
+        let Self { table, by, dimension } = self;
+        let sql = format!(
+            "SELECT bucket, value, {} FROM {table} WHERE {by} = ?1 AND bucket >= ?2 AND bucket < ?3 \
+             ORDER BY bucket, value",
+            COLUMNS.join(", ")
+        );
+        let mut statement = connection.prepare_cached(&sql)?;
+        let mut rows = statement.query(params![dimension, range.from.0, range.to.0])?;
+        while let Some(row) = rows.next()? {
+            let value = row.get_ref(1)?.as_str().map_err(|_| StoreError::Unreadable("sum"))?;
+            see(row.get(0)?, value, &read(row, 2)?);
         }
         Ok(())
     }
 }
 
-const USAGE_KEYS: &[&str] = &["backend", "model", "key", "team"];
-const TAG_KEYS: &[&str] = &["tag", "value"];
-
-fn upsert(table: &str, keys: &[&str]) -> String {
-    let keys = keys.join(", ");
-    let columns = COLUMNS.join(", ");
-    let adds: Vec<_> = COLUMNS.iter().map(|name| format!("{name} = {name} + excluded.{name}")).collect();
-    let marks = vec!["?"; 1 + keys.split(", ").count() + COLUMNS.len()].join(", ");
-    format!(
-        "INSERT INTO {table} (bucket, {keys}, {columns}) VALUES ({marks}) \
-         ON CONFLICT (bucket, {keys}) DO UPDATE SET {}",
-        adds.join(", ")
-    )
+/// How a dimension is called among those of all time.
+fn ever(by: &Dimension) -> String {
+    match by {
+        Dimension::Backend => "backend".to_owned(),
+        Dimension::Model => "model".to_owned(),
+        Dimension::Key => "key".to_owned(),
+        Dimension::Team => "team".to_owned(),
+        Dimension::Tag(tag) => tag_dimension(tag),
+    }
 }
 
-fn row<'a>(bucket: i64, keys: &'a [String], sums: &'a Sums) -> impl Iterator<Item = Value> + 'a {
-    let keys = keys.iter().map(|key| Value::Text(key.clone()));
-    let sums = sums.iter().map(|sum| Value::Integer(*sum));
-    std::iter::once(Value::Integer(bucket)).chain(keys).chain(sums)
+/// The columns from `first` on.
+fn read(row: &Row<'_>, first: usize) -> Result<Sums, rusqlite::Error> {
+    let mut sums = NOTHING;
+    for (index, sum) in sums.iter_mut().enumerate() {
+        *sum = row.get(first + index)?;
+    }
+    Ok(sums)
 }
 
-fn summed() -> String {
-    let sums: Vec<_> = COLUMNS.iter().map(|name| format!("coalesce(sum({name}), 0) AS {name}")).collect();
-    sums.join(", ")
-}
-
-fn sums(row: &Row<'_>) -> Result<UsageSums, rusqlite::Error> {
-    let count = |name: &str| row.get(name).map(uint);
-    Ok(UsageSums {
-        requests: count("requests")?,
-        completed: count("completed")?,
-        failed: count("failed")?,
-        cancelled: count("cancelled")?,
-        interrupted: count("interrupted")?,
-        queue_ms: count("queue_ms")?,
-        total_ms: count("total_ms")?,
-        first_event_ms: count("first_event_ms")?,
-        first_events: count("first_events")?,
-        bytes_in: count("bytes_in")?,
-        bytes_out: count("bytes_out")?,
-        attempts: count("attempts")?,
-        attempts_failed: count("attempts_failed")?,
+fn told(sums: &Sums) -> UsageSums {
+    let [
+        requests,
+        completed,
+        failed,
+        cancelled,
+        interrupted,
+        queue_ms,
+        total_ms,
+        first_event_ms,
+        first_events,
+        bytes_in,
+        bytes_out,
+        attempts,
+        attempts_failed,
+        input,
+        cached_input,
+        cache_write,
+        cache_write_1h,
+        output,
+        reasoning,
+        audio_input,
+        audio_output,
+        cost_micros,
+        cost_picos,
+        unpriced,
+    ] = *sums;
+    UsageSums {
+        requests: uint(requests),
+        completed: uint(completed),
+        failed: uint(failed),
+        cancelled: uint(cancelled),
+        interrupted: uint(interrupted),
+        queue_ms: uint(queue_ms),
+        total_ms: uint(total_ms),
+        first_event_ms: uint(first_event_ms),
+        first_events: uint(first_events),
+        bytes_in: uint(bytes_in),
+        bytes_out: uint(bytes_out),
+        attempts: uint(attempts),
+        attempts_failed: uint(attempts_failed),
         usage: Usage {
-            input: count("input")?,
-            cached_input: count("cached_input")?,
-            cache_write: count("cache_write")?,
-            cache_write_1h: count("cache_write_1h")?,
-            output: count("output")?,
-            reasoning: count("reasoning")?,
-            audio_input: count("audio_input")?,
-            audio_output: count("audio_output")?,
+            input: uint(input),
+            cached_input: uint(cached_input),
+            cache_write: uint(cache_write),
+            cache_write_1h: uint(cache_write_1h),
+            output: uint(output),
+            reasoning: uint(reasoning),
+            audio_input: uint(audio_input),
+            audio_output: uint(audio_output),
             is_contradicted: false,
         },
-        cost: joined(row.get("cost_micros")?, row.get("cost_picos")?),
-        unpriced: count("unpriced")?,
-    })
+        cost: joined(cost_micros, cost_picos),
+        unpriced: uint(unpriced),
+    }
 }
 
 /// The sums of all days that begin in `range`.
 pub(crate) fn totals(connection: &mut Connection, range: Range) -> Result<UsageSums, StoreError> {
-    let sql = format!("SELECT {} FROM usage_daily WHERE bucket >= ?1 AND bucket < ?2", summed());
-    Ok(connection.prepare_cached(&sql)?.query_row([range.from.0, range.to.0], sums)?)
-}
-
-fn table(grain: Grain, by: &Dimension) -> (&'static str, &'static str) {
-    match (grain, by) {
-        (Grain::Hour, Dimension::Tag(_)) => ("tags_hourly", "value"),
-        (Grain::Day, Dimension::Tag(_)) => ("tags_daily", "value"),
-        (Grain::Hour, by) => ("usage_hourly", column(by)),
-        (Grain::Day, by) => ("usage_daily", column(by)),
-    }
-}
-
-fn column(by: &Dimension) -> &'static str {
-    match by {
-        Dimension::Backend => "backend",
-        Dimension::Model => "model",
-        Dimension::Key => "key",
-        Dimension::Team => "team",
-        Dimension::Tag(_) => "value",
-    }
+    let mut total = NOTHING;
+    // Every line has a backend, if only none: any dimension would do, and this one has the fewest rows.
+    let source = Source::in_sum(Grain::Day, &Dimension::Backend, range);
+    source.each(connection, range, |_, _, sums| add(&mut total, sums))?;
+    Ok(told(&total))
 }
 
 /// One row a bucket.
@@ -266,13 +157,14 @@ pub(crate) fn by_time(
     grain: Grain,
     range: Range,
 ) -> Result<Vec<UsageRow>, StoreError> {
-    let (table, _) = table(grain, &Dimension::Backend);
-    let sql = format!(
-        "SELECT bucket, NULL AS value, {} FROM {table} WHERE bucket >= ?1 AND bucket < ?2 \
-         GROUP BY bucket ORDER BY bucket",
-        summed()
-    );
-    rows(connection, &sql, range, None)
+    let mut rows: Vec<(i64, Sums)> = Vec::new();
+    Source::in_time(grain, &Dimension::Backend).each(connection, range, |bucket, _, sums| {
+        match rows.last_mut() {
+            Some((last, total)) if *last == bucket => add(total, sums),
+            Some(_) | None => rows.push((bucket, *sums)),
+        }
+    })?;
+    Ok(rows.into_iter().map(|(bucket, sums)| row(Some(bucket), None, &sums)).collect())
 }
 
 /// One row a value of the dimension, the dearest first.
@@ -282,14 +174,20 @@ pub(crate) fn grouped(
     by: &Dimension,
     range: Range,
 ) -> Result<Vec<UsageRow>, StoreError> {
-    let (table, column) = table(grain, by);
-    let sql = format!(
-        "SELECT NULL AS bucket, {column} AS value, {} FROM {table} WHERE bucket >= ?1 AND bucket < ?2 {} \
-         GROUP BY {column} ORDER BY sum(cost_micros) DESC, sum(requests) DESC, {column}",
-        summed(),
-        only(by)
-    );
-    rows(connection, &sql, range, Some(by))
+    let mut values: HashMap<String, Sums> = HashMap::new();
+    Source::in_sum(grain, by, range).each(connection, range, |_, value, sums| {
+        match values.get_mut(value) {
+            Some(total) => add(total, sums),
+            None => drop(values.insert(value.to_owned(), *sums)),
+        }
+    })?;
+    let mut rows: Vec<UsageRow> =
+        values.into_iter().map(|(value, sums)| row(None, Some(value), &sums)).collect();
+    rows.sort_by(|one, other| {
+        let rank = |row: &UsageRow| Reverse((row.sums.cost, row.sums.requests));
+        rank(one).cmp(&rank(other)).then_with(|| one.group.cmp(&other.group))
+    });
+    Ok(rows)
 }
 
 /// One row a bucket and value of the dimension, oldest first.
@@ -299,60 +197,48 @@ pub(crate) fn series(
     by: &Dimension,
     range: Range,
 ) -> Result<Vec<UsageRow>, StoreError> {
-    let (table, column) = table(grain, by);
-    let sql = format!(
-        "SELECT bucket, {column} AS value, {} FROM {table} WHERE bucket >= ?1 AND bucket < ?2 {} \
-         GROUP BY bucket, {column} ORDER BY bucket, {column}",
-        summed(),
-        only(by)
-    );
-    rows(connection, &sql, range, Some(by))
+    let mut rows = Vec::new();
+    Source::in_time(grain, by).each(connection, range, |bucket, value, sums| {
+        rows.push(row(Some(bucket), Some(value.to_owned()), sums));
+    })?;
+    Ok(rows)
 }
 
-/// The same for the dearest values; all others together are rows without a value.
+/// The same for the dearest values; all others together are rows without a value, each before those of its bucket.
 pub(crate) fn top_series(
     connection: &mut Connection,
     grain: Grain,
     by: &Dimension,
     (range, count): (Range, u8),
-) -> Result<Vec<UsageRow>, StoreError> {
-    let (table, column) = table(grain, by);
-    let (summed, only) = (summed(), only(by));
-    let sql = format!(
-        "WITH kept AS MATERIALIZED (SELECT {column} AS name FROM {table} WHERE bucket >= ?1 AND bucket < ?2 {only} \
-         GROUP BY {column} ORDER BY sum(cost_micros) DESC, sum(requests) DESC, {column} LIMIT {count}) \
-         SELECT bucket, CASE WHEN {column} IN (SELECT name FROM kept) THEN {column} END AS value, {summed} FROM {table} \
-         WHERE bucket >= ?1 AND bucket < ?2 {only} GROUP BY bucket, 2 ORDER BY bucket, 2"
-    );
-    rows(connection, &sql, range, Some(by))
-}
-
-fn only(by: &Dimension) -> &'static str {
-    match by {
-        Dimension::Tag(_) => "AND tag = ?3",
-        Dimension::Backend | Dimension::Model | Dimension::Key | Dimension::Team => "",
-    }
-}
-
-fn rows(
-    connection: &mut Connection,
-    sql: &str,
-    range: Range,
-    by: Option<&Dimension>,
-) -> Result<Vec<UsageRow>, StoreError> {
-    let mut bound = vec![Value::Integer(range.from.0), Value::Integer(range.to.0)];
-    if let Some(Dimension::Tag(tag)) = by {
-        bound.push(Value::Text(tag.clone()));
-    }
-    let mut statement = connection.prepare_cached(sql)?;
-    let rows = statement.query_map(params_from_iter(bound), |row| {
-        Ok(UsageRow {
-            bucket: row.get::<_, Option<i64>>("bucket")?.map(Timestamp),
-            group: row.get("value")?,
-            sums: sums(row)?,
-        })
+) -> Result<TopSeries, StoreError> {
+    // Walked twice rather than kept: a long range of many values is more than memory should hold.
+    let groups = grouped(connection, grain, by, range)?;
+    let kept: HashSet<&str> =
+        groups.iter().take(usize::from(count)).filter_map(|row| row.group.as_deref()).collect();
+    let mut rows: Vec<UsageRow> = Vec::new();
+    let mut others: Option<(i64, Sums)> = None;
+    let mut own: Vec<UsageRow> = Vec::new();
+    let mut present = None;
+    let mut close = |others: &mut Option<(i64, Sums)>, own: &mut Vec<UsageRow>| {
+        rows.extend(others.take().map(|(bucket, sums)| row(Some(bucket), None, &sums)));
+        rows.append(own);
+    };
+    Source::in_time(grain, by).each(connection, range, |bucket, value, sums| {
+        if present.replace(bucket).is_some_and(|before| before != bucket) {
+            close(&mut others, &mut own);
+        }
+        if kept.contains(value) {
+            own.push(row(Some(bucket), Some(value.to_owned()), sums));
+        } else {
+            add(&mut others.get_or_insert((bucket, NOTHING)).1, sums);
+        }
     })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    close(&mut others, &mut own);
+    Ok(TopSeries { rows, groups })
+}
+
+fn row(bucket: Option<i64>, group: Option<String>, sums: &Sums) -> UsageRow {
+    UsageRow { bucket: bucket.map(Timestamp), group, sums: told(sums) }
 }
 
 /// One page of a roll-up, in the order of its key.
@@ -362,7 +248,10 @@ pub(crate) fn lines(
     after: Option<UsagePlace>,
     limit: u32,
 ) -> Result<Vec<UsageLine>, StoreError> {
-    let (table, _) = table(grain, &Dimension::Backend);
+    let table = match grain {
+        Grain::Hour => "usage_hourly",
+        Grain::Day => "usage_daily",
+    };
     let keys = USAGE_KEYS.join(", ");
     // No place has a bucket before all time: that is where the first page begins.
     let sql = format!(
@@ -389,68 +278,7 @@ pub(crate) fn lines(
             key: row.get("key")?,
             team: row.get("team")?,
         };
-        Ok(UsageLine { place, sums: sums(row)? })
+        Ok(UsageLine { place, sums: told(&read(row, 1 + USAGE_KEYS.len())?) })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
-}
-
-/// Sums every line again, in SQL and not by the code that keeps the roll-ups, and counts the rows that differ.
-pub(crate) fn verify(connection: &mut Connection) -> Result<Verdict, StoreError> {
-    // One read transaction, so that all queries see one state.
-    let snapshot = connection.transaction()?;
-    let count =
-        |sql: &str| -> Result<u64, StoreError> { Ok(uint(snapshot.query_row(sql, [], |row| row.get(0))?)) };
-    let mut verdict = Verdict {
-        receipts: count("SELECT count(*) FROM receipts")?,
-        attempts: count("SELECT count(*) FROM attempts")?,
-        differences: 0,
-    };
-    for (table, width, keys, join) in [
-        ("usage_hourly", HOUR_MS, USAGE_KEYS, ""),
-        ("usage_daily", DAY_MS, USAGE_KEYS, ""),
-        ("tags_hourly", HOUR_MS, TAG_KEYS, TAGS_JOIN),
-        ("tags_daily", DAY_MS, TAG_KEYS, TAGS_JOIN),
-    ] {
-        let (fresh, columns) = (recomputed(width, keys, join), COLUMNS.join(", "));
-        let kept = format!("SELECT bucket, {}, {columns} FROM {table}", keys.join(", "));
-        // Lines that retention removed cannot be added up again: only what began after them is compared.
-        let whole = |rows: String| {
-            format!("SELECT * FROM ({rows}) WHERE bucket > (SELECT up_to FROM retention WHERE id = 1)")
-        };
-        let (fresh, kept) = (whole(fresh), whole(kept));
-        verdict.differences += count(&format!("SELECT count(*) FROM ({fresh} EXCEPT {kept})"))?;
-        verdict.differences += count(&format!("SELECT count(*) FROM ({kept} EXCEPT {fresh})"))?;
-    }
-    Ok(verdict)
-}
-
-/// One row for each tag pair of a line.
-const TAGS_JOIN: &str = ", json_each(line.tags) AS pair";
-const TAG_PAIR: &str = "json_extract(pair.value, '$[0]') AS tag, json_extract(pair.value, '$[1]') AS value";
-
-fn recomputed(width: i64, keys: &[&str], join: &str) -> String {
-    let keyed = |names: [&str; 4]| if join.is_empty() { names.join(", ") } else { TAG_PAIR.to_owned() };
-    let from_receipts = keyed([
-        "coalesce(backend, '') AS backend",
-        "coalesce(model_served, '') AS model",
-        "coalesce(key, '') AS key",
-        "coalesce(team, '') AS team",
-    ]);
-    let from_attempts = keyed(["backend", "model", "key", "team"]);
-    let keys = keys.join(", ");
-    format!(
-        "SELECT bucket, {keys}, {summed} FROM ( \
-         SELECT at - at % {width} AS bucket, {from_receipts}, 1 AS requests, outcome = 'completed' AS completed, \
-         outcome = 'failed' AS failed, outcome = 'cancelled' AS cancelled, outcome = 'interrupted' AS interrupted, \
-         queue_ms, total_ms, coalesce(first_event_ms, 0) AS first_event_ms, \
-         first_event_ms IS NOT NULL AS first_events, bytes_in, bytes_out, 0 AS attempts, 0 AS attempts_failed, \
-         0 AS input, 0 AS cached_input, 0 AS cache_write, 0 AS cache_write_1h, 0 AS output, 0 AS reasoning, \
-         0 AS audio_input, 0 AS audio_output, 0 AS cost_micros, 0 AS cost_picos, 0 AS unpriced \
-         FROM receipts AS line{join} \
-         UNION ALL \
-         SELECT at - at % {width}, {from_attempts}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, outcome = 'failed', input, \
-         cached_input, cache_write, cache_write_1h, output, reasoning, audio_input, audio_output, cost_micros, \
-         cost_picos, unpriced FROM attempts AS line{join}) GROUP BY bucket, {keys}",
-        summed = summed()
-    )
 }
