@@ -1,6 +1,7 @@
 //! Joins settings and directory into a snapshot and gives it to the data plane; a change that does not hold
 //! leaves the one in force standing, and is remembered.
 
+mod charging;
 mod gather;
 mod reload;
 mod spending;
@@ -16,6 +17,7 @@ use std::time::Instant;
 use policy::{BackendId, BackendSpec, Digester, Draft, Grant, Live, Snapshot, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
+use store::ledger::NamedPrice;
 use store::{Directory, Ledger, StoreError};
 use tokio::sync::Semaphore;
 
@@ -161,6 +163,7 @@ struct State {
     changes_at: Option<Timestamp>,
     last_problem: Option<LastProblem>,
     left_out: Vec<String>,
+    remembered: charging::Remembered,
 }
 
 impl Publisher {
@@ -178,6 +181,7 @@ impl Publisher {
             changes_at: None,
             last_problem: None,
             left_out: Vec::new(),
+            remembered: charging::Remembered::default(),
         };
         let inner = Inner {
             controls,
@@ -389,9 +393,11 @@ impl Publisher {
         let version = self.state().version + 1;
         let (draft, left_out) = self.draft(gathered, &loaded.settings);
         let live = &self.inner.controls.live;
+        let prices = charging::prices(&draft);
         let snapshot = Snapshot::build(draft, live, version, moment()).map_err(PublishError::Refused)?;
         let snapshot = Arc::new(snapshot);
         let now = self.now();
+        self.remember_prices(prices, now).await;
         let spent = spending::look_up(&self.inner.controls, &snapshot.budgets, now).await?;
         live.adopt_budgets(&snapshot.budgets, now, |budget, _window| spent.of(budget));
         {
@@ -406,6 +412,18 @@ impl Publisher {
         }
         self.inner.controls.audience.receive(snapshot);
         Ok(version)
+    }
+
+    /// Before they are charged. What cannot be remembered is charged all the same, and tried again with the next snapshot.
+    async fn remember_prices(&self, prices: Vec<NamedPrice>, now: Timestamp) {
+        let news = self.state().remembered.news(prices);
+        if news.is_empty() {
+            return;
+        }
+        match self.inner.controls.ledger.remember_prices(news.clone(), now).await {
+            Ok(()) => self.state().remembered.add(&news),
+            Err(error) => tracing::warn!(%error, "the prices in force cannot be remembered"),
+        }
     }
 
     fn draft(&self, gathered: &Gathered, settings: &Settings) -> (Draft, Vec<String>) {

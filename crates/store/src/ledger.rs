@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use policy::{Amount, AttemptId, AttemptOutcome, Receipt, Timestamp};
+use policy::{Amount, AttemptId, AttemptOutcome, Price, Receipt, Timestamp};
 use protocol::{Usage, UsageSource};
 use serde::{Deserialize, Serialize};
 
@@ -103,6 +103,15 @@ pub struct UsageRow {
     pub sums: UsageSums,
 }
 
+/// What the dearest values of a dimension come to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TopSeries {
+    /// One row for each bucket and each of them, oldest first; all others together are the rows without a value.
+    pub rows: Vec<UsageRow>,
+    /// The sums of every value, the dearest first.
+    pub groups: Vec<UsageRow>,
+}
+
 /// Which row of a roll-up: its time, and every dimension. "None" is an empty text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsagePlace {
@@ -178,6 +187,30 @@ pub struct ReceiptDetail {
     pub reasons: Option<String>,
 }
 
+/// A price as attempts name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedPrice {
+    /// `label/native` where its version is that of a whole table; empty where its version says all of it.
+    pub name: String,
+    /// What it is.
+    pub price: Arc<Price>,
+}
+
+/// By what the price of an attempt is found again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Charge {
+    pub(crate) version: Arc<str>,
+    pub(crate) name: String,
+    pub(crate) at: Timestamp,
+}
+
+impl Charge {
+    fn of(line: &AttemptLine) -> Option<Self> {
+        let version = Arc::clone(line.price_version.as_ref()?);
+        Some(Self { version, name: format!("{}/{}", line.label, line.native), at: line.at })
+    }
+}
+
 /// Where a page of receipts ended; pass it back for the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor(pub policy::TicketId);
@@ -239,14 +272,14 @@ impl Ledger {
         self.database.read(move |c| sqlite::usage::series(c, grain, &by, range)).await
     }
 
-    /// The same for the `count` dearest values in the range; all others together are the rows without a value.
+    /// The same for the `count` dearest values in the range, and the sums of each value.
     pub async fn top_series(
         &self,
         grain: Grain,
         by: Dimension,
         range: Range,
         count: u8,
-    ) -> Result<Vec<UsageRow>, StoreError> {
+    ) -> Result<TopSeries, StoreError> {
         self.database.read(move |c| sqlite::usage::top_series(c, grain, &by, (range, count))).await
     }
 
@@ -254,6 +287,17 @@ impl Ledger {
     pub async fn receipt(&self, request_id: &str) -> Result<Option<ReceiptDetail>, StoreError> {
         let request_id = request_id.to_owned();
         self.database.read(move |c| sqlite::ledger::detail(c, &request_id)).await
+    }
+
+    /// Remembers prices that are in force from now on, so that [`Self::charged`] knows them when they are no more.
+    pub async fn remember_prices(&self, prices: Vec<NamedPrice>, now: Timestamp) -> Result<(), StoreError> {
+        self.database.write(move |c| sqlite::prices::remember(c, &prices, now)).await
+    }
+
+    /// The price that each attempt was charged with, where it is remembered.
+    pub async fn charged(&self, attempts: &[AttemptLine]) -> Result<Vec<Option<Price>>, StoreError> {
+        let charges: Vec<Option<Charge>> = attempts.iter().map(Charge::of).collect();
+        self.database.read(move |c| sqlite::prices::charged(c, &charges)).await
     }
 
     /// Receipts, newest first, after `cursor`; at most 1,000.
@@ -301,6 +345,6 @@ impl Ledger {
 
     /// Adds up all lines again and compares with the roll-ups, for as far back as there are lines. Reads everything.
     pub async fn verify(&self) -> Result<Verdict, StoreError> {
-        self.database.read(sqlite::usage::verify).await
+        self.database.read(sqlite::verify::verify).await
     }
 }

@@ -197,7 +197,9 @@ pub(crate) async fn explain(
     State(state): State<AdminState>,
     Path(id): Path<String>,
 ) -> Result<Json<Told>, Refusal> {
-    Ok(Json(told::tell(&state, find(&state, &id).await?)))
+    let detail = find(&state, &id).await?;
+    let charged = state.ledger.charged(&detail.attempts).await?;
+    Ok(Json(told::tell(&state, detail, charged)))
 }
 
 async fn find(state: &AdminState, id: &str) -> Result<ReceiptDetail, Refusal> {

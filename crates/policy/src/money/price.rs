@@ -159,6 +159,11 @@ impl PriceBook {
         find(&self.overruled).or_else(|| find(&self.prices))
     }
 
+    /// Every price that was entered, under the name it was entered under; what overrules comes first.
+    pub fn entries(&self) -> impl Iterator<Item = (&str, &Arc<Price>)> {
+        self.overruled.iter().chain(&self.prices).map(|(name, price)| (&**name, price))
+    }
+
     /// How many models are priced.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -79,12 +79,12 @@ pub(crate) struct Line {
     cost: Amount,
 }
 
-pub(super) fn tell(state: &AdminState, detail: ReceiptDetail) -> Told {
+/// `charged` is the price behind each attempt, where it is remembered.
+pub(super) fn tell(state: &AdminState, detail: ReceiptDetail, charged: Vec<Option<Price>>) -> Told {
     let ReceiptDetail { receipt, attempts, reasons } = detail;
     let reasons = reasons.and_then(|text| serde_json::from_str(&text).ok());
     let timeline = timeline(&receipt, &attempts);
     let snapshot = state.publisher.snapshot();
-    let mut prices = Vec::new();
     let mut candidates_now = None;
     if let Some(snapshot) = &snapshot {
         let named = |key: &&std::sync::Arc<policy::Key>| receipt.key.as_ref() == Some(&key.id);
@@ -94,17 +94,14 @@ pub(super) fn tell(state: &AdminState, detail: ReceiptDetail) -> Told {
         };
         let route = key.and_then(|key| snapshot.catalog.resolve(&receipt.model_asked, key).ok());
         if let (Some(key), Some(route)) = (key, route) {
-            let candidates = route.tiers.iter().flat_map(|tier| tier.candidates.iter());
-            prices.extend(candidates.filter_map(|candidate| candidate.price.clone()));
             let want = Want::plain(route, key, moment() + snapshot.settings.queue_timeout);
             candidates_now = Some(state.live.explain(&want, moment()));
         }
     }
     let mut learned_now = state.live.status(moment()).backends;
     learned_now.retain(|backend| attempts.iter().any(|line| line.backend == backend.name));
-    let attempts = attempts.into_iter().map(|line| {
-        let price = prices.iter().find(|price| Some(&price.version) == line.price_version.as_ref());
-        let arithmetic = price.map(|price| arithmetic(price, &line));
+    let attempts = attempts.into_iter().zip(charged).map(|(line, price)| {
+        let arithmetic = price.map(|price| arithmetic(&price, &line));
         Attempt { line, arithmetic }
     });
     Told { timeline, attempts: attempts.collect(), reasons, candidates_now, learned_now, request: receipt }

@@ -158,8 +158,6 @@ async fn find(place: &Place, id: &str, arguments: &ExplainArguments) -> anyhow::
     {
         return Ok(told);
     }
-    // Prices are found by what would be in force.
-    desk.snapshot().await?;
     let mut told = desk.ask(Method::GET, &format!("/requests/{}/explain", segment(id)), &Value::Null).await?;
     // This process has called nobody: it knows nothing of now.
     if let Some(told) = told.as_object_mut() {
