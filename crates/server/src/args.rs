@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 pub(crate) use records::{
-    AuditCommand, BackupCommand, ExportArguments, ExportFormat, Exported, VaultCommand,
+    AuditCommand, BackupCommand, CapturesCommand, CapturesOf, ExportArguments, ExportFormat, Exported,
+    VaultCommand,
 };
 
 use clap::{Args, Parser, Subcommand, ValueHint};
@@ -76,6 +77,9 @@ pub(crate) enum Command {
     /// Who changed what, and whether the log of it holds
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Whole requests and answers that were captured: listed, shown, deleted
+    #[command(subcommand)]
+    Captures(CapturesCommand),
     /// Export requests, usage or changes as CSV or NDJSON
     Export(ExportArguments),
     /// The master key that stored secrets are under

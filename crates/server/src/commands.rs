@@ -3,6 +3,7 @@
 mod audit;
 mod backends;
 mod backup;
+mod captures;
 mod chat;
 mod check;
 mod config;
@@ -56,6 +57,7 @@ pub(crate) fn run(arguments: Arguments, environment: BTreeMap<String, String>) -
         Command::Doctor(arguments) => on_one_thread(doctor::run(&place, arguments)),
         Command::Explain(arguments) => on_one_thread(explain::run(&place, arguments)),
         Command::Audit(command) => on_one_thread(audit::run(&place, command)),
+        Command::Captures(command) => on_one_thread(captures::run(&place, command)),
         Command::Export(arguments) => on_one_thread(export::run(&place, arguments)),
         Command::Vault(command) => on_one_thread(vault::run(&place, command)),
         Command::Backup(command) => on_one_thread(backup::run(&place, command)),

@@ -9,10 +9,11 @@ mod rotation;
 mod tests;
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use policy::Secret;
 use serde::Serialize;
+use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 pub(crate) use envelope::{Proof, Sealed};
@@ -103,7 +104,7 @@ pub struct Rotated {
 pub struct Vault {
     database: Arc<Database>,
     ring: Ring,
-    rotation: Arc<Mutex<Option<RotationProgress>>>,
+    rotation: Arc<watch::Sender<Option<RotationProgress>>>,
 }
 
 /// How the vault stands.
@@ -146,7 +147,8 @@ impl Vault {
             database.write_blocking(move |connection| sqlite::secrets::found(connection, &proof))?;
         }
         let ring = Arc::new(Keys::new(found.key, found.next, found.file));
-        Ok((Self { database, ring, rotation: Arc::default() }, found.notice))
+        let rotation = Arc::new(watch::Sender::new(None));
+        Ok((Self { database, ring, rotation }, found.notice))
     }
 
     /// Whether the master key from `source` is the one that `proof` asks for.
@@ -232,7 +234,7 @@ impl Vault {
 
     /// How it stands.
     pub async fn status(&self) -> Result<VaultStatus, StoreError> {
-        let (ring, rotation) = (Arc::clone(&self.ring), *lock(&self.rotation));
+        let (ring, rotation) = (Arc::clone(&self.ring), *self.rotation.borrow());
         self.database
             .read(move |connection| {
                 let (key_id, secrets, under_key) = sqlite::secrets::counts(connection)?;
@@ -259,21 +261,22 @@ impl Vault {
         self.database
             .write(move |connection| {
                 let rotated = Rotation { ring: &ring, author: &author }.run(connection, new, |done, of| {
-                    *lock(&rotation) = Some(RotationProgress { done, of });
+                    rotation.send_replace(Some(RotationProgress { done, of }));
                     progress(done, of);
                 });
-                *lock(&rotation) = None;
+                rotation.send_replace(None);
                 rotated
             })
             .await
     }
 
+    /// Follows how far a rotation of this process has come; none while none is on.
+    #[must_use]
+    pub fn progress(&self) -> watch::Receiver<Option<RotationProgress>> {
+        self.rotation.subscribe()
+    }
+
     pub(crate) fn ring(&self) -> Ring {
         Arc::clone(&self.ring)
     }
-}
-
-/// Nobody leaves half a value behind.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

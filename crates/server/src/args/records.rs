@@ -77,6 +77,62 @@ pub(crate) enum VaultCommand {
 }
 
 #[derive(Debug, Subcommand)]
+pub(crate) enum CapturesCommand {
+    /// Captured requests, newest first; nothing of what was said
+    List {
+        #[command(flatten)]
+        of: CapturesOf,
+        /// Only those that were tried at this backend last
+        #[arg(long)]
+        backend: Option<String>,
+        /// Only those answered with this status, as in 503 or 5xx
+        #[arg(long)]
+        status: Option<String>,
+        /// How many at most
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
+        limit: u32,
+        #[command(flatten)]
+        shape: Shape,
+    },
+    /// What was said in one, credentials hidden. That you looked is entered in the audit log
+    Show {
+        /// Its id, or the id of its request
+        id: String,
+        #[command(flatten)]
+        shape: Shape,
+    },
+    /// Delete one, those of a key, a model or a time, or all. The requests' receipts stay
+    Delete {
+        /// Its id, or the id of its request
+        #[arg(required_unless_present_any = ["all", "key", "model", "from", "to"],
+            conflicts_with_all = ["all", "key", "model", "from", "to"])]
+        id: Option<String>,
+        #[command(flatten)]
+        of: CapturesOf,
+        /// All of them
+        #[arg(long, conflicts_with_all = ["key", "model", "from", "to"])]
+        all: bool,
+    },
+}
+
+/// Which captures.
+#[derive(Debug, Args)]
+pub(crate) struct CapturesOf {
+    /// Only those of this key, by its name or id
+    #[arg(long)]
+    pub(crate) key: Option<String>,
+    /// Only those that asked for this model
+    #[arg(long)]
+    pub(crate) model: Option<String>,
+    /// Only those from this moment on, as in 2026-11-01T00:00:00Z
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) from: Option<String>,
+    /// Only those before this moment
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) to: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
 pub(crate) enum BackupCommand {
     /// Copy the database as it is now, and prove the copy by opening it
     Create(Shape),

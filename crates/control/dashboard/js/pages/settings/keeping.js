@@ -4,7 +4,7 @@ import { call, may } from '../../state/api.js';
 import { useResource } from '../../state/resource.js';
 import { bytes, count, when } from '../../text/format.js';
 import { say, t } from '../../text/text.js';
-import { Button } from '../../ui/controls.js';
+import { Button, Meter } from '../../ui/controls.js';
 import { Confirm, Dialog } from '../../ui/dialog.js';
 import { TextField } from '../../ui/fields.js';
 import { Empty, Notice, Shown } from '../../ui/states.js';
@@ -64,6 +64,7 @@ export function Vault() {
 function Rotation({ source, onClose, onDone }) {
   const [key, setKey] = useState('');
   const [busy, setBusy] = useState(false);
+  const progress = useResource(busy ? '/admin/vault' : null, { everySeconds: 1 }).value?.rotation;
   const rotate = async () => {
     setBusy(true);
     const rotated = await attempt(() => call('POST', '/admin/vault/rotate', { body: key.trim() ? { new_key: key.trim() } : {} }), t('A new master key is in force'));
@@ -75,6 +76,8 @@ function Rotation({ source, onClose, onDone }) {
   const foot = html`<${Button} onClick=${onClose}>${t('Cancel')}<//><${Button} kind="primary" type="submit" busy=${busy}>${t('Rotate')}<//>`;
   return html`<${Dialog} title=${t('Rotate the master key')} kind="box small" onClose=${onClose} onSubmit=${rotate} foot=${foot}><div class="stack">
     <p class="soft">${t('All secrets are put under a new key while requests go on. Nothing has to be entered again.')}</p>
+    ${busy && progress && html`<div role="status"><p class="small soft">${t('{done} of {all} secrets are under the new key', { done: count(progress.done), all: count(progress.of) })}</p>
+      <${Meter} tone="calm" share=${progress.done / Math.max(1, progress.of)} label=${t('Rotate the master key')} /></div>`}
     ${source === 'environment' && html`<${TextField} label=${t('The new key')} type="password" value=${key} onChange=${setKey} hint=${t('64 hex characters that you have kept already.')} autocomplete="off" />`}
     <${Notice} tone="warn">${t('Keep the new key apart from the data folder: without it the credentials are lost.')}<//></div><//>`;
 }
