@@ -54,6 +54,7 @@ pub use accounts::assign;
 pub use acting::Records;
 pub(crate) use auth::authenticate;
 pub use auth::{ClientAddress, Gate, ensure_token};
+pub(crate) use events::at_time;
 pub use instances::{Begun, Doing, InstanceLogin, InstanceStatus, Instances, NoInstances};
 pub use probe::{Prober, TestReport, Testing};
 pub(crate) use refusal::Refusal;

@@ -2,6 +2,7 @@
 
 pub mod admin;
 pub mod alerts;
+pub mod chronicle;
 pub mod config;
 pub mod dashboard;
 pub mod import;

@@ -164,8 +164,10 @@ impl House {
             records: Records {
                 audit: store.audit.clone(),
                 backups: store.backups.clone(),
+                events: store.events.clone(),
                 captures: store.captures.clone(),
                 vault: store.vault.clone(),
+                backlog: Some(store.mover.backlog()),
                 operator: None,
             },
             instances: Arc::clone(&idle) as Arc<dyn Instances>,

@@ -166,6 +166,22 @@ impl Live {
         self.lock().board.event(EventKind::UsageContradicted, Some(backend), text, now);
     }
 
+    /// The database was found to be damaged.
+    pub fn note_damaged_database(&self, what: &str, now: Instant) {
+        self.lock().board.event(EventKind::DatabaseDamaged, None, what, now);
+    }
+
+    /// Numbers events behind `last`, the newest of earlier processes.
+    pub fn count_events_on(&self, last: u64) {
+        self.lock().board.count_on(last);
+    }
+
+    /// The events behind `number`, oldest first, as far as they are remembered.
+    #[must_use]
+    pub fn events_after(&self, number: u64, now: Instant) -> Vec<Event> {
+        self.lock().events_after(number, now)
+    }
+
     /// Takes one retry from a pool's budget, if there is one left.
     pub fn may_retry(&self, pool: &str, now: Instant) -> bool {
         self.lock().may_retry(pool, now)

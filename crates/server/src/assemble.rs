@@ -7,6 +7,7 @@ use axum::Router;
 use control::{
     admin::{self, AdminState, Records},
     alerts,
+    chronicle::Chronicle,
     config::{self, Loaded, Settings},
     dashboard::{self, Feed},
     publish::{Audience, Controls, Publisher, Reloader, Trigger, stored_settings},
@@ -18,8 +19,8 @@ use policy::{
 };
 use store::directory::Kind;
 use store::{
-    AuditLog, Backups, Captures, Directory, Durability, Journal, JournalSettings, KeptResponses, Mover,
-    MoverSettings, Recorder, Store, StoreOptions, Vault, VaultNotice,
+    Backups, Directory, Durability, Journal, JournalSettings, KeptResponses, Mover, MoverSettings, Recorder,
+    Store, StoreOptions, VaultNotice,
 };
 use tokio::sync::{mpsc, watch};
 
@@ -50,6 +51,8 @@ pub(crate) struct Assembled {
     pub(crate) mover: Mover,
     /// Local processes.
     pub(crate) fleet: Arc<upstream::process::Fleet>,
+    /// Writes events down.
+    pub(crate) chronicle: Chronicle,
     /// Everything that runs.
     pub(crate) tasks: Tasks,
     /// Turns true when no connection is to be accepted any more.
@@ -82,8 +85,9 @@ pub(crate) async fn assemble(sources: Arc<Sources>, loaded: Loaded, demo: Demo) 
     let extra_backends = demo_backends(demo, &tasks, &stop).await?;
 
     let live = Arc::new(Live::new());
+    let (chronicle, records) = write_down(&live, &store, &tasks).await?;
     let digester = Digester::new(&*store.vault.digest_key()?);
-    let (journal, directory) = (Arc::new(store.journal), store.directory);
+    let (journal, directory, checkup) = (Arc::new(store.journal), store.directory, store.checkup);
     let client = http_client(&tasks)?;
     let (crossings, crossed) = mpsc::channel(ALERTS_MAX);
     let fleet = instances::fleet(settings.processes.clone(), &directory, &client).await?;
@@ -113,11 +117,10 @@ pub(crate) async fn assemble(sources: Arc<Sources>, loaded: Loaded, demo: Demo) 
     publisher.publish(Trigger::Start).await?;
     instances::keep(&fleet, &gateway, &publisher, &tasks);
     let reloader = Reloader::new(publisher.clone(), sources.clone());
-    tasks.spawn("backups", backups::keep(store.backups.clone(), publisher.clone()));
-    look_out(&gateway, &publisher, &tasks);
+    look_out(&gateway, &publisher, store.backups, &tasks);
     tasks.spawn("alerts", alerts::deliver(crossed, publisher.clone(), Arc::new(Postman(client.clone()))));
     let (gate, minted) = admin::ensure_token(&directory, &digester, &settings).await?;
-    let health = health::State::new(gateway.clone(), live.clone(), publisher.clone(), fleet.clone());
+    let health = health::State::new(gateway.clone(), live.clone(), publisher.clone(), fleet.clone(), checkup);
     let admin = AdminState {
         publisher: publisher.clone(),
         reloader: reloader.clone(),
@@ -128,7 +131,7 @@ pub(crate) async fn assemble(sources: Arc<Sources>, loaded: Loaded, demo: Demo) 
         prober: Arc::new(Tester(Probe::new(client))),
         instances: Arc::new(instances::Kept(fleet.clone())),
         gate: Arc::new(gate),
-        records: records(store.audit, store.backups, store.captures, store.vault),
+        records,
     };
     Ok(Assembled {
         site: health::router(health.clone()).merge(control_site(admin, &tasks, &stop)),
@@ -140,6 +143,7 @@ pub(crate) async fn assemble(sources: Arc<Sources>, loaded: Loaded, demo: Demo) 
         reloader,
         mover: store.mover,
         fleet,
+        chronicle,
         tasks,
         stop,
         minted_admin_token: minted.map(|token| token.expose().to_owned()),
@@ -147,8 +151,25 @@ pub(crate) async fn assemble(sources: Arc<Sources>, loaded: Loaded, demo: Demo) 
 }
 
 /// What the admin API shows of what is kept, in the hands of whoever calls.
-fn records(audit: AuditLog, backups: Backups, captures: Captures, vault: Vault) -> Records {
-    Records { audit, backups, captures, vault, operator: None }
+fn records(store: &Store) -> Records {
+    Records {
+        audit: store.audit.clone(),
+        backups: store.backups.clone(),
+        events: store.events.clone(),
+        captures: store.captures.clone(),
+        vault: store.vault.clone(),
+        backlog: Some(store.mover.backlog()),
+        operator: None,
+    }
+}
+
+/// Writes down what happens from now on, tells what the look at the database comes to, and gives what is kept.
+async fn write_down(live: &Arc<Live>, store: &Store, tasks: &Tasks) -> anyhow::Result<(Chronicle, Records)> {
+    let clock = Arc::new(|| SystemClock.wall());
+    let chronicle = Chronicle::begin(live.clone(), store.events.clone(), clock).await?;
+    tasks.spawn("events", chronicle.clone().keep());
+    tasks.spawn("database check", health::tell(store.checkup.clone(), live.clone()));
+    Ok((chronicle, records(store)))
 }
 
 /// The client for all calls, whose idle connections are closed when their time has come.
@@ -159,8 +180,9 @@ fn http_client(tasks: &Tasks) -> anyhow::Result<upstream::Client> {
     Ok(client)
 }
 
-/// Looks after backends, and takes over the models that they list.
-fn look_out(gateway: &Arc<Gateway>, publisher: &Publisher, tasks: &Tasks) {
+/// Looks after backends, takes over the models that they list, and keeps backups.
+fn look_out(gateway: &Arc<Gateway>, publisher: &Publisher, backups: Backups, tasks: &Tasks) {
+    tasks.spawn("backups", backups::keep(backups, publisher.clone()));
     let (lookout, lists) = Lookout::new(gateway.clone());
     tasks.spawn("lookout", lookout.keep_looking());
     tasks.spawn("lists of models", probe::take_over(lists, publisher.clone()));

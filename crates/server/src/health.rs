@@ -16,6 +16,7 @@ use policy::{
     live::{BackendStatus, Health},
 };
 use serde_json::{Value, json};
+use store::{Checkup, Soundness};
 use tokio::time::Instant;
 use upstream::process::{Fleet, Standing};
 
@@ -26,6 +27,7 @@ pub(crate) struct State {
     live: Arc<Live>,
     publisher: Publisher,
     fleet: Arc<Fleet>,
+    checkup: Checkup,
     started: Instant,
 }
 
@@ -36,8 +38,9 @@ impl State {
         live: Arc<Live>,
         publisher: Publisher,
         fleet: Arc<Fleet>,
+        checkup: Checkup,
     ) -> Self {
-        Self { gateway, live, publisher, fleet, started: Instant::now() }
+        Self { gateway, live, publisher, fleet, checkup, started: Instant::now() }
     }
 
     fn status(&self) -> Status {
@@ -78,7 +81,40 @@ async fn liveness(Given(state): Given<State>) -> Json<Value> {
         "pool_ready": ready,
         "pools": pools(&status),
         "instances": instances(&state.fleet),
+        "database": word(&state.checkup.soundness()),
     }))
+}
+
+/// Where in the file it is damaged is the operator's business.
+fn word(soundness: &Soundness) -> &'static str {
+    match soundness {
+        Soundness::Unknown => "unknown",
+        Soundness::Checking => "checking",
+        Soundness::Sound => "sound",
+        Soundness::Damaged(_) => "damaged",
+    }
+}
+
+/// Says aloud what a look at the database came to that was still going on when the gateway began to serve. It goes on
+/// serving: requests need no database.
+pub(crate) async fn tell(checkup: Checkup, live: Arc<Live>) {
+    if checkup.soundness() == Soundness::Sound {
+        return;
+    }
+    match checkup.ended().await {
+        Soundness::Damaged(what) => {
+            tracing::error!(
+                what,
+                "the database is damaged; requests are served and journalled on. Stop the gateway, and restore the data \
+                 folder from a backup"
+            );
+            live.note_damaged_database(&what, Instant::now().into_std());
+        }
+        Soundness::Sound => tracing::info!("the database is sound"),
+        Soundness::Unknown | Soundness::Checking => {
+            tracing::warn!("whether the database is sound could not be looked at");
+        }
+    }
 }
 
 /// Each local process, and whether it takes turns.

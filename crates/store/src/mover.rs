@@ -92,6 +92,29 @@ impl RetentionDial {
     }
 }
 
+/// Shows how far the ledger is behind. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Backlog {
+    drain: Drain,
+    watched: Arc<Watched>,
+}
+
+impl Backlog {
+    /// How far the ledger is behind.
+    #[must_use]
+    pub fn lag(&self) -> Lag {
+        let behind = self.drain.lag();
+        let seen = self.watched.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        Lag {
+            entries: behind.entries,
+            bytes: behind.bytes,
+            since_success: seen.success.elapsed(),
+            trouble: seen.trouble.clone(),
+            damaged_bytes: self.watched.damaged_bytes.load(Ordering::Relaxed),
+        }
+    }
+}
+
 /// The mover's thread. Dropping it stops the thread after the transaction in progress.
 #[derive(Debug)]
 pub struct Mover {
@@ -135,15 +158,13 @@ impl Mover {
     /// How far the ledger is behind.
     #[must_use]
     pub fn lag(&self) -> Lag {
-        let behind = self.drain.lag();
-        let seen = self.watched.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        Lag {
-            entries: behind.entries,
-            bytes: behind.bytes,
-            since_success: seen.success.elapsed(),
-            trouble: seen.trouble.clone(),
-            damaged_bytes: self.watched.damaged_bytes.load(Ordering::Relaxed),
-        }
+        self.backlog().lag()
+    }
+
+    /// By which others can see how far it is.
+    #[must_use]
+    pub fn backlog(&self) -> Backlog {
+        Backlog { drain: self.drain.clone(), watched: Arc::clone(&self.watched) }
     }
 
     /// By which it can be told otherwise how long requests are kept.

@@ -13,10 +13,12 @@ use crate::bindings;
 use crate::captures::{Captures, Folder, Recorder};
 use crate::directory::Directory;
 use crate::error::StoreError;
+use crate::events::EventLog;
 use crate::journal::{self, Journal, JournalError, JournalLag, JournalSettings};
 use crate::ledger::Ledger;
 use crate::mover::{Mover, MoverSettings};
 use crate::shelf::{Cipher, KeptResponses, Shelf};
+use crate::sqlite::inspection::{Checkup, Inspection};
 use crate::sqlite::{self, Database, Place};
 use crate::vault::{MasterKeySource, Vault, VaultNotice};
 
@@ -24,6 +26,8 @@ pub(crate) const DATABASE_FILE: &str = "lockgate.db";
 pub(crate) const JOURNAL_FOLDER: &str = "journal";
 const BACKUP_FOLDER: &str = "backups";
 const CAPTURE_FOLDER: &str = "captures";
+/// A start that takes longer is noticed; databases of some hundred megabytes are looked through by then.
+const LOOK_MAX: Duration = Duration::from_secs(2);
 
 /// How to open the data folder.
 #[derive(Debug, Clone)]
@@ -38,6 +42,8 @@ pub struct StoreOptions {
     pub busy_timeout: Duration,
     /// Where backups go; left out: `backups` in the data folder.
     pub backup_dir: Option<PathBuf>,
+    /// Whether the database is sound.
+    pub inspection: Inspection,
 }
 
 impl Default for StoreOptions {
@@ -48,6 +54,7 @@ impl Default for StoreOptions {
             mover: MoverSettings::default(),
             busy_timeout: Duration::from_secs(5),
             backup_dir: None,
+            inspection: Inspection::Within(LOOK_MAX),
         }
     }
 }
@@ -75,10 +82,14 @@ pub struct Store {
     pub bindings: Vec<Bound>,
     /// Responses, of earlier processes and of this one.
     pub kept: KeptResponses,
+    /// What happened.
+    pub events: EventLog,
     /// Requests that were captured.
     pub captures: Captures,
     /// Captures more.
     pub recorder: Recorder,
+    /// Whether the database is sound.
+    pub checkup: Checkup,
     /// What the user should be told once.
     pub notice: Option<VaultNotice>,
 }
@@ -94,6 +105,8 @@ pub struct Tools {
     pub audit: AuditLog,
     /// Copies of the database.
     pub backups: Backups,
+    /// What happened.
+    pub events: EventLog,
     /// Requests that were captured.
     pub captures: Captures,
     /// Secrets.
@@ -108,8 +121,18 @@ impl Store {
     /// Opens everything; blocks, so call it before serving.
     pub fn open(data_dir: &Path, options: StoreOptions) -> Result<Self, StoreError> {
         let StoreOptions { journal, mover, .. } = options.clone();
-        let Tools { ledger, directory, audit, backups, captures, vault, notice, database, journal: folder } =
-            Tools::open(data_dir, options)?;
+        let Tools {
+            ledger,
+            directory,
+            audit,
+            backups,
+            events,
+            captures,
+            vault,
+            notice,
+            database,
+            journal: folder,
+        } = Tools::open(data_dir, options)?;
         let taken = database.write_blocking(sqlite::moving::position)?;
         let settings = JournalSettings { sequence_floor: taken.segment, ..journal };
         let journal = Journal::open(&folder, settings)?;
@@ -121,6 +144,7 @@ impl Store {
         })?;
         let kept = KeptResponses { remembered, shelf: Shelf::start(Arc::clone(&database), cipher)? };
         let recorder = captures.record()?;
+        let checkup = database.checkup();
         let mover = Mover::start(&journal, database, mover)?;
         Ok(Self {
             mover,
@@ -132,8 +156,10 @@ impl Store {
             vault,
             bindings,
             kept,
+            events,
             captures,
             recorder,
+            checkup,
             notice,
         })
     }
@@ -145,7 +171,7 @@ impl Tools {
         let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir);
         made.map_err(|error| StoreError::File { path: data_dir.display().to_string(), error })?;
         let place = Place { path: data_dir.join(DATABASE_FILE), busy_timeout: options.busy_timeout };
-        let database = Arc::new(Database::open(place)?);
+        let database = Arc::new(Database::open(place, options.inspection)?);
         let (vault, notice) = Vault::open(Arc::clone(&database), options.master_key, data_dir)?;
         let ledger = Ledger::new(Arc::clone(&database));
         let directory = Directory::new(Arc::clone(&database), &vault);
@@ -154,8 +180,15 @@ impl Tools {
         let backups = Backups::new(Arc::clone(&database), &data_dir.join(DATABASE_FILE), &folder);
         let captures =
             Captures::new(Arc::clone(&database), &vault, Folder::new(data_dir.join(CAPTURE_FOLDER)));
+        let events = EventLog::new(Arc::clone(&database));
         let journal = data_dir.join(JOURNAL_FOLDER);
-        Ok(Self { ledger, directory, audit, backups, captures, vault, notice, database, journal })
+        Ok(Self { ledger, directory, audit, backups, events, captures, vault, notice, database, journal })
+    }
+
+    /// What is known of the database file.
+    #[must_use]
+    pub fn checkup(&self) -> Checkup {
+        self.database.checkup()
     }
 
     /// Whether a gateway serves from this folder.

@@ -7,15 +7,20 @@ pub(crate) mod bindings;
 pub(crate) mod captures;
 pub(crate) mod directory;
 pub(crate) mod door;
+pub(crate) mod events;
+pub(crate) mod inspection;
 pub(crate) mod kept;
 pub(crate) mod ledger;
 pub(crate) mod migrate;
 pub(crate) mod moving;
+pub(crate) mod prices;
 pub(crate) mod retention;
+pub(crate) mod rollups;
 pub(crate) mod search;
 pub(crate) mod secrets;
 pub(crate) mod specs;
 pub(crate) mod usage;
+pub(crate) mod verify;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -26,6 +31,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tokio::sync::oneshot;
 
 use crate::error::StoreError;
+use inspection::{Checkup, Inspection, Inspector};
 
 /// Older versions can corrupt a database in WAL mode when two connections write and checkpoint at once.
 const VERSION_MIN: i32 = 3_051_003;
@@ -67,6 +73,7 @@ pub(crate) struct Database {
     writer: Queue,
     readers: Queue,
     threads: Vec<JoinHandle<()>>,
+    inspector: Inspector,
 }
 
 /// Where work for one kind of thread waits.
@@ -127,15 +134,15 @@ fn stopped() -> StoreError {
 }
 
 impl Database {
-    /// Opens (or makes) the database, checks it, and brings its schema up to date.
-    pub(crate) fn open(place: Place) -> Result<Self, StoreError> {
+    /// Opens (or makes) the database, looks at it as far as is asked, and brings its schema up to date.
+    pub(crate) fn open(place: Place, inspection: Inspection) -> Result<Self, StoreError> {
         let version = rusqlite::version_number();
         if version < VERSION_MIN {
             return Err(StoreError::Unsafe(rusqlite::version().to_owned()));
         }
         migrate::refuse_newer(&place)?;
         let mut connection = connect(&place, Role::Founder)?;
-        check(&connection)?;
+        let inspector = Inspector::begin(&place, &connection, inspection)?;
         migrate::run(&mut connection)?;
         let writer = Worker::new(place.clone(), Role::Writer, Some(connection));
         let (send, receive) = mpsc::sync_channel(JOBS_MAX);
@@ -146,7 +153,12 @@ impl Database {
             let reader = Worker::new(place.clone(), Role::Reader, None);
             threads.push(reader.spawn("store-reader", Arc::clone(&receive))?);
         }
-        Ok(Self { writer: Queue(Some(send)), readers: Queue(Some(send_read)), threads })
+        Ok(Self { writer: Queue(Some(send)), readers: Queue(Some(send_read)), threads, inspector })
+    }
+
+    /// What is known of the file.
+    pub(crate) fn checkup(&self) -> Checkup {
+        self.inspector.checkup.clone()
     }
 
     /// Runs `work` on the writing thread.
@@ -267,11 +279,6 @@ fn connect(place: &Place, role: Role) -> Result<Connection, StoreError> {
     }
     connection.pragma_update(None, "foreign_keys", "on")?;
     Ok(connection)
-}
-
-fn check(connection: &Connection) -> Result<(), StoreError> {
-    let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    if verdict == "ok" { Ok(()) } else { Err(StoreError::Corrupt(verdict)) }
 }
 
 impl From<rusqlite::Error> for StoreError {

@@ -6,7 +6,7 @@ mod tests;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use store::audit::{AuditLog, Author};
-use store::{Backups, Captures, Vault};
+use store::{Backlog, Backups, Captures, EventLog, Vault};
 
 use super::AdminState;
 use super::actor::Actor;
@@ -19,10 +19,14 @@ pub struct Records {
     pub audit: AuditLog,
     /// Copies of the database.
     pub backups: Backups,
+    /// What happened.
+    pub events: EventLog,
     /// Requests that were captured.
     pub captures: Captures,
     /// Secrets.
     pub vault: Vault,
+    /// How far the ledger is behind; none where nobody moves what the journal has.
+    pub backlog: Option<Backlog>,
     /// In whose hands every call is, where the API is called by function and not over a network.
     pub operator: Option<Author>,
 }

@@ -1,10 +1,13 @@
-//! Shows what happened lately to backends, queues and budgets; it keeps nothing itself: the data plane remembers the last
-//! 256 events, and forgets them when the process ends.
+//! Shows what happened to backends, queues and budgets, in this process and in earlier ones; it keeps nothing itself.
+
+use std::collections::BTreeSet;
 
 use axum::Json;
 use axum::extract::State;
 use policy::{Event, EventKind, Timestamp};
 use serde::{Deserialize, Serialize};
+use store::StoreError;
+use store::events::{EventFilter, StoredEvent};
 use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -41,8 +44,10 @@ pub(crate) struct Wanted {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Event)]
 struct EventView {
-    /// Grows with each event; begins again with the process.
+    /// Grows with each event.
     number: u64,
+    /// Its number when it happened first: what repeats itself is told once, with a new number.
+    first: u64,
     /// When.
     #[schema(value_type = i64)]
     at: Timestamp,
@@ -70,7 +75,7 @@ pub(super) fn routes() -> OpenApiRouter<AdminState> {
     Role::Viewer.may(OpenApiRouter::default().routes(routes!(list)))
 }
 
-/// Lists recent events, newest first: cooldowns, breakers, retreats, budgets, refusals.
+/// Lists events, newest first: cooldowns, breakers, retreats, budgets, refusals. Ten thousand are kept, for 90 days.
 #[utoipa::path(
     get, path = "/api/admin/events",
     params(Wanted),
@@ -81,32 +86,57 @@ async fn list(
     Asked(wanted): Asked<Wanted>,
 ) -> Result<Json<EventList>, Refusal> {
     let limit = Paging { limit: wanted.limit, cursor: None }.limit()?;
-    let before = wanted.cursor.as_deref().map(numbered).transpose()?;
-    let backend = bounded("backend", wanted.backend.as_deref())?;
-    let now = state.publisher.now();
-    let mut events = state.live.status(moment()).events;
-    events.retain(|event| {
-        before.is_none_or(|before| event.number < before)
-            && wanted.kind.is_none_or(|kind| event.kind == kind)
-            && backend.as_deref().is_none_or(|name| event.backend.as_deref() == Some(name))
-    });
+    let filter = EventFilter {
+        before: wanted.cursor.as_deref().map(numbered).transpose()?,
+        kind: wanted.kind,
+        backend: bounded("backend", wanted.backend.as_deref())?,
+    };
+    let remembered = remembered(&state);
+    let stored = match state.records.events.find(filter.clone(), room(limit, remembered.len())).await {
+        Ok(stored) => stored,
+        // What this process remembers is told without a database, too.
+        Err(StoreError::Unavailable(_) | StoreError::Corrupt(_)) => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
+    let mut events = joined(remembered, stored);
+    events.retain(|event| filter.wants(event.number, event.kind, event.backend.as_deref()));
     let more = events.len() > limit;
-    let page: Vec<EventView> =
-        events.into_iter().rev().take(limit).map(|event| EventView::of(event, now)).collect();
-    let next = page.last().filter(|_| more).map(|event| event.number.to_string());
-    Ok(Json(EventList { events: page, next }))
+    events.truncate(limit);
+    let next = events.last().filter(|_| more).map(|event| event.number.to_string());
+    Ok(Json(EventList { events: events.into_iter().map(EventView::from).collect(), next }))
 }
 
-impl EventView {
-    fn of(event: Event, now: Timestamp) -> Self {
-        let age = i64::try_from(event.age_ms).unwrap_or(i64::MAX);
-        Self {
-            number: event.number,
-            at: Timestamp(now.0.saturating_sub(age)),
-            kind: event.kind,
-            backend: event.backend.map(|name| name.to_string()),
-            text: event.text.into(),
-            times: event.times,
-        }
+/// One more than a page, also where all that is remembered stands for something that is stored.
+fn room(limit: usize, remembered: usize) -> u32 {
+    u32::try_from(limit.saturating_add(remembered).saturating_add(1)).unwrap_or(u32::MAX)
+}
+
+/// What this process remembers; the newest of it is not stored yet.
+fn remembered(state: &AdminState) -> Vec<StoredEvent> {
+    let now = state.publisher.now();
+    state.live.events_after(0, moment()).into_iter().map(|event| at_time(event, now)).collect()
+}
+
+/// An event with the moment at which it happened.
+pub(crate) fn at_time(event: Event, now: Timestamp) -> StoredEvent {
+    let Event { number, first, age_ms, kind, backend, text, times } = event;
+    let at = Timestamp(now.0.saturating_sub(i64::try_from(age_ms).unwrap_or(i64::MAX)));
+    StoredEvent { number, first, at, kind, backend, text, times }
+}
+
+/// Both, the newest first, each event once: what is remembered of it is newer than what is stored.
+fn joined(remembered: Vec<StoredEvent>, stored: Vec<StoredEvent>) -> Vec<StoredEvent> {
+    let known: BTreeSet<u64> = remembered.iter().map(|event| event.first).collect();
+    let mut events = remembered;
+    events.extend(stored.into_iter().filter(|event| !known.contains(&event.first)));
+    events.sort_by_key(|event| std::cmp::Reverse(event.number));
+    events
+}
+
+impl From<StoredEvent> for EventView {
+    fn from(event: StoredEvent) -> Self {
+        let StoredEvent { number, first, at, kind, backend, text, times } = event;
+        let backend = backend.map(|name| name.to_string());
+        Self { number, first, at, kind, backend, text: text.into(), times }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use policy::{Receipt, RequestOutcome, Status, Timestamp};
 use serde::Serialize;
+use store::Lag;
 use store::ledger::{Range, UsageSums};
 
 use crate::admin::AdminState;
@@ -27,7 +28,27 @@ pub(super) struct Picture {
     /// Since midnight, UTC; nothing while the database is not available.
     today: Option<UsageSums>,
     latency: Option<Latency>,
+    behind: Option<Behind>,
     point: Point,
+}
+
+/// How far the ledger, and with it every sum, is behind what happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Behind {
+    /// Lines of the journal that are not in the ledger yet.
+    entries: u64,
+    bytes: u64,
+    /// Since the ledger last had everything, or took some.
+    since_ms: u64,
+    /// What keeps the database from taking them.
+    trouble: Option<String>,
+}
+
+impl From<Lag> for Behind {
+    fn from(lag: Lag) -> Self {
+        let since_ms = u64::try_from(lag.since_success.as_millis()).unwrap_or(u64::MAX);
+        Self { entries: lag.entries, bytes: lag.bytes, since_ms, trouble: lag.trouble }
+    }
 }
 
 /// How long recent requests took.
@@ -158,7 +179,8 @@ impl Picture {
         let point = memory.add(&live, counted.today, at);
         let today = counted.today.map(|(_, sums)| sums);
         let version = state.publisher.standing().version;
-        Self { at, version, live, today, latency: counted.latency, point }
+        let behind = state.records.backlog.as_ref().map(|backlog| Behind::from(backlog.lag()));
+        Self { at, version, live, today, latency: counted.latency, behind, point }
     }
 }
 

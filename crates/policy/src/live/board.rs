@@ -49,6 +49,8 @@ pub(super) struct Record {
 #[derive(Debug)]
 pub(super) struct Noted {
     pub(super) number: u64,
+    /// Its number when it happened first.
+    pub(super) first: u64,
     pub(super) at: Instant,
     pub(super) kind: EventKind,
     pub(super) backend: Option<BackendId>,
@@ -100,8 +102,13 @@ impl Board {
         if self.events.len() == EVENTS_MAX {
             self.events.pop_front();
         }
-        let text = text.into();
-        self.events.push_back(Noted { number: self.last_event, at: now, kind, backend, text, times: 1 });
+        let (number, text) = (self.last_event, text.into());
+        self.events.push_back(Noted { number, first: number, at: now, kind, backend, text, times: 1 });
+    }
+
+    /// Goes on counting behind the events of earlier processes.
+    pub(super) fn count_on(&mut self, last: u64) {
+        self.last_event = self.last_event.max(last);
     }
 
     /// Someone was refused.
@@ -113,5 +120,23 @@ impl Board {
     /// Recent events, oldest first.
     pub(super) fn events(&self) -> impl Iterator<Item = &Noted> {
         self.events.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_that_repeats_itself_keeps_its_first_number_and_counting_goes_on() {
+        let (mut board, now) = (Board::default(), crate::testing::epoch());
+        board.count_on(40);
+        board.count_on(7);
+        for text in ["one", "two", "one", "three"] {
+            board.event(EventKind::Refused, None, text, now);
+        }
+        let told: Vec<_> =
+            board.events().map(|noted| (noted.first, noted.number, noted.times, &*noted.text)).collect();
+        assert_eq!(told, [(42, 42, 1, "two"), (41, 43, 2, "one"), (44, 44, 1, "three")]);
     }
 }

@@ -181,6 +181,8 @@ pub struct ModelStatus {
 pub struct Event {
     /// Grows with each event; tells a viewer which ones are new.
     pub number: u64,
+    /// Its number when it happened first: what repeats itself is told once, with a new number.
+    pub first: u64,
     /// How long ago.
     pub age_ms: u64,
     /// What.
@@ -229,6 +231,8 @@ pub enum EventKind {
     Passthrough,
     /// All backends were spent, and a request was started beyond a backend's rate.
     Emergency,
+    /// The database is damaged.
+    DatabaseDamaged,
 }
 
 impl State {
@@ -268,6 +272,12 @@ impl State {
         }
     }
 
+    /// The events behind `number`, oldest first.
+    pub(super) fn events_after(&self, number: u64, now: Instant) -> Vec<Event> {
+        let news = self.board.events().filter(|noted| noted.number > number);
+        news.map(|noted| self.event(noted, now)).collect()
+    }
+
     fn waiting(&self, class: Class) -> usize {
         self.admission.waiting(class) + self.routing.waiting(class)
     }
@@ -275,6 +285,7 @@ impl State {
     fn event(&self, noted: &Noted, now: Instant) -> Event {
         Event {
             number: noted.number,
+            first: noted.first,
             age_ms: millis(now.saturating_duration_since(noted.at)),
             kind: noted.kind,
             backend: noted.backend.and_then(|id| self.backend_names.name(at(id.0))).cloned(),

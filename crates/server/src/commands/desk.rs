@@ -17,7 +17,7 @@ use policy::{Digester, Grant, Live, Problem, Secret, Snapshot};
 use serde::Deserialize;
 use serde_json::Value;
 use store::audit::{Author, Via};
-use store::{Ledger, Tools, VaultNotice};
+use store::{Inspection, Ledger, StoreOptions, Tools, Vault, VaultNotice};
 use tower::ServiceExt;
 
 use super::outcome::advised;
@@ -33,6 +33,8 @@ const DATABASE_FILE: &str = "lockgate.db";
 pub(super) struct Desk {
     /// What requests used and cost.
     pub(super) ledger: Ledger,
+    /// Secrets.
+    pub(super) vault: Vault,
     publisher: Publisher,
     router: Router,
     token: Secret,
@@ -86,7 +88,9 @@ impl Desk {
         data_dir: &Path,
         scratch: Option<tempfile::TempDir>,
     ) -> anyhow::Result<Self> {
-        let tools = Tools::open(data_dir, store_options(&loaded.settings))
+        // Whoever serves looks whether the database is sound: a command is not to take longer for it.
+        let options = StoreOptions { inspection: Inspection::Skipped, ..store_options(&loaded.settings) };
+        let tools = Tools::open(data_dir, options)
             .with_context(|| format!("the data folder {} cannot be used", data_dir.display()))?;
         if let (Some(VaultNotice::Created(path)), None) = (&tools.notice, &scratch) {
             let path = path.display();
@@ -123,12 +127,15 @@ impl Desk {
             records: Records {
                 audit: tools.audit,
                 backups: tools.backups,
+                events: tools.events,
                 captures: tools.captures,
-                vault: tools.vault,
+                vault: tools.vault.clone(),
+                backlog: None,
                 operator: Some(operator(place)),
             },
         });
-        Ok(Self { ledger: tools.ledger, publisher, router, token, is_served, _scratch: scratch })
+        let (ledger, vault) = (tools.ledger, tools.vault);
+        Ok(Self { ledger, vault, publisher, router, token, is_served, _scratch: scratch })
     }
 
     /// What a gateway would have in force now.

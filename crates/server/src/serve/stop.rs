@@ -61,6 +61,10 @@ pub(super) async fn drain(assembled: Assembled, mut requests: Requests) -> anyho
     if tokio::time::timeout(PROCESSES_END, assembled.tasks.drained(instances::TASK)).await.is_err() {
         tracing::warn!("some local processes did not end in time; they end with this one");
     }
+    match tokio::time::timeout(FLUSH_LIMIT, assembled.chronicle.write_down()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(_)) | Err(_) => tracing::warn!("the last events were not written down"),
+    }
     let (mover, gateway) = (assembled.mover, assembled.gateway);
     let flushed = tokio::task::spawn_blocking(move || {
         if !gateway.kept_written(FLUSH_LIMIT) {

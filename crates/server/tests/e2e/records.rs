@@ -1,6 +1,8 @@
 //! What is kept of requests and of changes, for how long, and how it is given out, by the binary as it is.
 
+mod captures;
 mod commands;
+mod events;
 mod explain;
 mod export;
 mod retention;

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::*;
 use crate::sqlite::Place;
+use crate::sqlite::inspection::Inspection;
 use crate::vault::MasterKeySource;
 
 const CANARY: &str = "sk-canary-directory-0123456789";
@@ -14,7 +15,7 @@ const NOW: Timestamp = Timestamp(1_000);
 
 fn open(dir: &tempfile::TempDir) -> Directory {
     let place = Place { path: dir.path().join("lockgate.db"), busy_timeout: Duration::from_millis(200) };
-    let database = Arc::new(Database::open(place).expect("a database"));
+    let database = Arc::new(Database::open(place, Inspection::Skipped).expect("a database"));
     let (vault, _) =
         Vault::open(Arc::clone(&database), MasterKeySource::DataFolder, dir.path()).expect("a vault");
     Directory::new(database, &vault)

@@ -6,6 +6,7 @@ use std::time::Duration;
 use policy::Digester;
 
 use super::*;
+use crate::sqlite::inspection::Inspection;
 use crate::sqlite::{Database, Place};
 use crate::vault::{MasterKeySource, Vault};
 
@@ -14,7 +15,7 @@ const BOUNDS: SessionBounds =
 
 fn open(folder: &tempfile::TempDir) -> Directory {
     let place = Place { path: folder.path().join("lockgate.db"), busy_timeout: Duration::from_millis(200) };
-    let database = Arc::new(Database::open(place).expect("a database"));
+    let database = Arc::new(Database::open(place, Inspection::Skipped).expect("a database"));
     let (vault, _) =
         Vault::open(Arc::clone(&database), MasterKeySource::DataFolder, folder.path()).expect("a vault");
     Directory::new(database, &vault)

@@ -17,6 +17,9 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0007_door.sql"),
     include_str!("../../migrations/0008_reasons.sql"),
     include_str!("../../migrations/0009_captures.sql"),
+    include_str!("../../migrations/0010_sums_alone.sql"),
+    include_str!("../../migrations/0011_events.sql"),
+    include_str!("../../migrations/0012_charged_prices.sql"),
 ];
 
 /// The newest schema known here.
@@ -76,7 +79,11 @@ fn apply(connection: &mut Connection, migrations: &[&str]) -> Result<(), StoreEr
 
 #[cfg(test)]
 mod tests {
+    use super::super::inspection::Inspection;
     use super::*;
+
+    /// What was there before this migration is in the sums that it makes.
+    const SUMS_ALONE: usize = 10;
 
     fn place(dir: &tempfile::TempDir) -> Place {
         Place { path: dir.path().join("lockgate.db"), busy_timeout: std::time::Duration::from_millis(50) }
@@ -92,7 +99,8 @@ mod tests {
         connection.pragma_update(None, "user_version", newest() + 1).expect("a version");
         drop(connection);
         let before = std::fs::read(&place.path).expect("the file");
-        let refused = super::super::Database::open(place.clone()).expect_err("a newer schema");
+        let refused =
+            super::super::Database::open(place.clone(), Inspection::Skipped).expect_err("a newer schema");
         assert!(matches!(refused, StoreError::Newer { .. }), "{refused}");
         assert!(std::fs::read(&place.path).expect("the file") == before, "the file was touched");
     }
@@ -106,7 +114,8 @@ mod tests {
         owner.pragma_update(None, "user_version", newest() + 7).expect("a version");
         let wal = dir.path().join("lockgate.db-wal");
         let before = (std::fs::read(&place.path).expect("file"), std::fs::read(&wal).expect("log"));
-        let refused = super::super::Database::open(place.clone()).expect_err("a newer schema");
+        let refused =
+            super::super::Database::open(place.clone(), Inspection::Skipped).expect_err("a newer schema");
         assert!(matches!(refused, StoreError::Newer { .. }), "{refused}");
         assert!((std::fs::read(&place.path).expect("file"), std::fs::read(&wal).expect("log")) == before);
     }
@@ -149,6 +158,14 @@ mod tests {
                 )
                 .expect("what it held");
             assert_eq!(held, ("7".to_owned(), 3, 11), "from {known}");
+            let ever: i64 = connection
+                .query_row(
+                    "SELECT coalesce(sum(cost_picos), 0) FROM sums_ever WHERE dimension = 'team'",
+                    [],
+                    |row| row.get(0),
+                )
+                .expect("sums");
+            assert_eq!(ever, if known < SUMS_ALONE { 11 } else { 0 }, "from {known}");
         }
     }
 

@@ -7,13 +7,14 @@ use std::time::Duration;
 use super::master::KeyFile;
 use super::*;
 use crate::sqlite::Place;
+use crate::sqlite::inspection::Inspection;
 use rusqlite::Connection;
 
 const CANARY: &str = "sk-canary-1f2e3d4c5b6a79880123456789";
 
 fn open(dir: &Path, source: MasterKeySource) -> Result<(Vault, Option<VaultNotice>), StoreError> {
     let place = Place { path: dir.join("lockgate.db"), busy_timeout: Duration::from_millis(200) };
-    Vault::open(Arc::new(Database::open(place)?), source, dir)
+    Vault::open(Arc::new(Database::open(place, Inspection::Skipped)?), source, dir)
 }
 
 fn open_here(dir: &Path) -> Vault {

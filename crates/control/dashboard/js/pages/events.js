@@ -1,9 +1,10 @@
 // What the gateway thought worth telling: cooldowns, retreats, breakers, budgets; those that rest now come first.
 import { html, useState } from '../lib.js';
+import { useEvents } from '../state/events.js';
 import { picture } from '../state/live.js';
-import { count, since } from '../text/format.js';
+import { count, exactly, since } from '../text/format.js';
 import { say, t } from '../text/text.js';
-import { Badge, Choice } from '../ui/controls.js';
+import { Badge, Button, Choice } from '../ui/controls.js';
 import { PageHead } from '../ui/page.js';
 import { Empty, Loading } from '../ui/states.js';
 import { Table } from '../ui/table.js';
@@ -13,14 +14,19 @@ import { StateBadge, cooldownEnds } from './backends/state.js';
 const TONES = {
   cooldown_started: 'warn', cooldown_ended: 'good', retreat_started: 'warn', retreat_ending: 'accent', retreat_ended: 'good',
   alert: 'bad', breaker_opened: 'bad', breaker_closed: 'good', error_set: 'bad', error_cleared: 'good', reset: 'accent',
-  usage_contradicted: 'warn', budget_crossed: 'warn', refused: 'bad', passthrough: 'warn', emergency: 'warn',
+  usage_contradicted: 'warn', budget_crossed: 'warn', refused: 'bad', passthrough: 'warn', emergency: 'warn', database_damaged: 'bad',
 };
 
-/** @param {{events: any[], age: (ms: number) => string}} props */
-export function EventList({ events, age }) {
+/** How long ago, by the gateway's own clock. @param {{at: number}} props */
+function Age({ at }) {
+  return html`<span class="quiet" title=${exactly(at)}>${since(Math.max(0, (picture.value?.at ?? at) - at))}</span>`;
+}
+
+/** @param {{events: import('../state/events.js').Event[]}} props */
+export function EventList({ events }) {
   if (events.length === 0) return html`<${Empty} icon="check" title=${t('Nothing happened')}>${t('Cooldowns, retreats and alerts appear here.')}<//>`;
-  return html`<ul class="event-list">${events.map((event) => html`<li key=${event.number}>
-    <div class="row apart"><${Badge} tone=${TONES[event.kind]}>${say(event.kind)}<//><span class="quiet small">${age(event.age_ms)}</span></div>
+  return html`<ul class="event-list">${events.map((event) => html`<li key=${event.first}>
+    <div class="row apart"><${Badge} tone=${TONES[event.kind]}>${say(event.kind)}<//><span class="small"><${Age} at=${event.at} /></span></div>
     <p class="soft small wrap-anywhere">${event.backend && html`<span class="strong">${event.backend}</span> · `}${event.text}${event.times > 1 ? ` ×${count(event.times)}` : ''}</p></li>`)}</ul>`;
 }
 
@@ -28,7 +34,8 @@ export function Events() {
   const [kind, setKind] = useState('all');
   const seen = picture.value;
   const live = seen?.live;
-  const events = [...(live?.events ?? [])].reverse().filter((event) => kind === 'all' || group(event.kind) === kind);
+  const { events: all, older } = useEvents(200);
+  const events = all.filter((event) => kind === 'all' || group(event.kind) === kind);
   const resting = (live?.backends ?? []).filter((/** @type {any} */ backend) => backend.state !== 'healthy');
   const choices = [['all', t('All')], ['cooldown', t('Cooldowns')], ['retreat', t('Retreats')], ['breaker', t('Breakers')], ['other', t('Other')]];
   return html`<${PageHead} title=${t('Cooldowns & events')} about=${t('Backends that rest now, and what the gateway noticed.')} />
@@ -36,7 +43,8 @@ export function Events() {
       ${live ? html`<${Table} label=${t('Backends that cannot be used now')} rows=${resting} id=${(/** @type {any} */ one) => one.name} columns=${restingColumns()}
         empty=${html`<${Empty} icon="check" title=${t('All backends can be used')} />`} />` : html`<${Loading} />`}</section>
     <section class="card"><header><h2>${t('Events')}</h2><${Choice} label=${t('Kind')} value=${kind} onChange=${setKind} options=${choices.map(([value, text]) => ({ value, text }))} /></header>
-      ${live ? html`<${Table} label=${t('Events')} rows=${events} id=${(/** @type {any} */ event) => String(event.number)} columns=${eventColumns()} empty=${html`<${Empty} icon="events" title=${t('Nothing happened')}>${t('Cooldowns, retreats and alerts appear here.')}<//>`} />` : html`<${Loading} />`}</section>`;
+      ${live ? html`<${Table} label=${t('Events')} rows=${events} id=${(/** @type {any} */ event) => String(event.first)} columns=${eventColumns()} empty=${html`<${Empty} icon="events" title=${t('Nothing happened')}>${t('Cooldowns, retreats and alerts appear here.')}<//>`} />` : html`<${Loading} />`}
+      ${older && html`<div class="row more"><${Button} onClick=${older}>${t('Older')}<//></div>`}</section>`;
 }
 
 /** @param {string} kind */
@@ -59,6 +67,6 @@ function eventColumns() {
     { title: t('Kind'), cell: (/** @type {any} */ event) => html`<${Badge} tone=${TONES[event.kind]}>${say(event.kind)}<//>` },
     { title: t('Backend'), cell: (/** @type {any} */ event) => event.backend ?? '–' },
     { title: t('What'), cell: (/** @type {any} */ event) => html`<span class="wrap-anywhere">${event.text}${event.times > 1 ? ` ×${count(event.times)}` : ''}</span>` },
-    { title: t('When'), number: true, cell: (/** @type {any} */ event) => html`<span class="quiet">${since(event.age_ms)}</span>` },
+    { title: t('When'), number: true, cell: (/** @type {any} */ event) => html`<${Age} at=${event.at} />` },
   ];
 }

@@ -1,9 +1,10 @@
 // What is happening now: the day in figures, the last minutes in charts, each pool with its backends.
 import { html, useMemo } from '../lib.js';
+import { useEvents } from '../state/events.js';
 import { picture, points } from '../state/live.js';
 import { useResource } from '../state/resource.js';
 import { Link } from '../state/route.js';
-import { count, money, percent, short, since, span, tokensIn } from '../text/format.js';
+import { bytes, count, money, percent, short, span, tokensIn } from '../text/format.js';
 import { t } from '../text/text.js';
 import { Meter } from '../ui/controls.js';
 import { Chart } from '../ui/chart.js';
@@ -19,15 +20,18 @@ const CLASSES = [
   { id: 'low', name: 'Low', swatch: '8' },
 ];
 
+/** The ledger takes what there is each second. */
+const LATE_MS = 10_000;
+
 export function Overview() {
   const seen = picture.value;
   return html`<${PageHead} title=${t('Overview')} about=${t('Everything that passes through this gateway, each second.')} />
-    ${seen ? html`<${Figures} seen=${seen} /><${Charts} /><${Pools} seen=${seen} /><${Lower} seen=${seen} />` : html`<div class="card"><${Loading} lines=${8} /></div>`}`;
+    ${seen ? html`<${Figures} seen=${seen} /><${Charts} /><${Pools} seen=${seen} /><${Lower} />` : html`<div class="card"><${Loading} lines=${8} /></div>`}`;
 }
 
 /** @param {{seen: import('../state/live.js').Picture}} props */
 function Figures({ seen }) {
-  const { today, live, latency } = seen;
+  const { today, live, latency, behind } = seen;
   const recent = points.value.slice(-10);
   const perSecond = recent.reduce((sum, point) => sum + point.requests, 0) / Math.max(1, recent.length);
   const share = today && today.requests ? (100 * today.failed) / today.requests : 0;
@@ -37,10 +41,20 @@ function Figures({ seen }) {
     <${Figure} name=${t('Errors today')} value=${today ? percent(share) : '–'} tone=${share >= 5 ? 'bad' : share >= 1 ? 'warn' : ''} below=${t('{n} failed', { n: count(today?.failed) })} />
     <${Figure} name=${t('Tokens today')} value=${today ? short(tokensIn(today.usage) + today.usage.output) : '–'} below=${today ? t('{in} in, {out} out', { in: short(tokensIn(today.usage)), out: short(today.usage.output) }) : ''} />
     <${Figure} name=${t('Cost today')} value=${money(today?.cost)} below=${today?.unpriced ? t('{n} calls without a price', { n: short(today.unpriced) }) : t('all calls priced')} />
-    <${Figure} name=${t('First token, median')} value=${span(ttft?.p50)} below=${ttft ? `p90 ${span(ttft.p90)} · p99 ${span(ttft.p99)}` : t('no request in 15 minutes')} />
+    <${Figure} name=${t('First token, median')} value=${span(ttft?.p50)} below=${ttft ? `p99 ${span(ttft.p99)}` : t('no request in 15 minutes')} />
     <${Figure} name=${t('In flight')} value=${count(live.in_flight)} below=${t('of {n}', { n: count(live.in_flight_max) })} />
     <${Figure} name=${t('Waiting')} value=${count(live.queued)} tone=${live.queued > live.queue.max * 0.8 ? 'warn' : ''} below=${t('room for {n}', { n: count(live.queue.max) })} />
+    <${Figure} name=${t('Ledger')} ...${ledger(behind)} />
   </dl>`;
+}
+
+/** Lines on their way are as usual; it is late when none came through for a while. @param {import('../state/live.js').Picture['behind']} behind */
+function ledger(behind) {
+  if (!behind) return { value: '–', below: '' };
+  const waiting = behind.entries ? t('{n} lines behind', { n: short(behind.entries) }) : t('nothing waits');
+  if (behind.trouble) return { value: t('Behind'), tone: 'bad', below: t('{n} lines ({size}) are safe in the journal', { n: short(behind.entries), size: bytes(behind.bytes) }) };
+  const late = behind.entries > 0 && behind.since_ms > LATE_MS;
+  return { value: late ? t('Behind') : t('Up to date'), tone: late ? 'warn' : '', below: waiting };
 }
 
 /** @param {{name: string, value: string, below?: string, tone?: string, id?: string}} props */
@@ -65,7 +79,7 @@ function Charts() {
       series=${[{ name: t('In'), swatch: '5', values: of((point) => point.tokens_in) }, { name: t('Out'), swatch: '2', values: of((point) => point.tokens_out) }]} /></div>
     <div class="half"><${Chart} title=${t('In flight')} about=${t('Requests let in and not yet ended')} unit=${t('requests')} xs=${xs} grain="second" kind="area" format=${short} empty=${none}
       series=${[{ name: t('In flight'), swatch: '6', values: of((point) => point.in_flight) }]} /></div>
-    <div class="half"><${Chart} title=${html`<span data-testid="queue-title">${t('Queue: {n} waiting', { n: count(total) })}</span>`} about=${t('Requests that wait, by class')} unit=${t('requests')} xs=${xs} grain="second" kind="stack" height=${108} format=${short} empty=${none}
+    <div class="half"><${Chart} title=${html`<span data-testid="queue-title">${t('Queue: {n} waiting', { n: count(total) })}</span>`} about=${t('Requests that wait, by class')} unit=${t('requests')} xs=${xs} grain="second" kind="stack" height=${94} format=${short} empty=${none}
       series=${CLASSES.map((one, n) => ({ name: t(one.name), swatch: one.swatch, values: of((point) => point.queued?.[n] ?? null) }))} />
       <div class="card queue-bars"><div class="body bars">${CLASSES.map((one) => html`<div key=${one.id}><span class="soft">${t(one.name)}</span>
         <span class=${`swatch-${one.swatch} swatched`}><${Meter} share=${(queued?.[one.id] ?? 0) / longest} label=${t('Waiting, {class}', { class: t(one.name) })} /></span><span class="value">${count(queued?.[one.id])}</span></div>`)}</div></div></div>
@@ -108,12 +122,12 @@ function Tile({ backend }) {
     </dl></li>`;
 }
 
-/** @param {{seen: import('../state/live.js').Picture}} props */
-function Lower({ seen }) {
+function Lower() {
+  const { events } = useEvents(7);
   const hours = useResource('/admin/stats/hourly', { everySeconds: 30 });
   const rows = useMemo(() => (hours.value?.rows ?? []).slice(-48), [hours.value]);
   return html`<div class="grid"><div class="two-thirds"><${Chart} title=${t('Cost by hour')} about=${t('The last two days')} unit=${t('US dollars')} grain="hour" kind="bars" format=${money}
       xs=${rows.map((/** @type {any} */ row) => row.bucket)} series=${[{ name: t('Cost'), swatch: '1', values: rows.map((/** @type {any} */ row) => Number(row.sums.cost)) }]} empty=${t('Nothing was used in the last two days.')} /></div>
     <section class="card third"><header><h2>${t('Recent events')}</h2><${Link} to="/events" class="small">${t('All')}<//></header>
-      <${EventList} events=${[...seen.live.events].reverse().slice(0, 7)} age=${since} /></section></div>`;
+      <${EventList} events=${events.slice(0, 7)} /></section></div>`;
 }

@@ -6,6 +6,7 @@ import { resume } from './api.js';
  * @typedef {{at: number, requests: number, failed: number, tokens_in: number, tokens_out: number, in_flight: number | null, queued: number[] | null}} Point `null` where nobody watched.
  * @typedef {{p50: number, p90: number, p99: number}} Percentiles
  * @typedef {{at: number, version: number, live: any, today: any, point: Point,
+ *   behind: {entries: number, bytes: number, since_ms: number, trouble: string | null} | null,
  *   latency: {sampled: number, failed: number, first_event_ms: Percentiles | null, total_ms: Percentiles | null} | null}} Picture
  */
 

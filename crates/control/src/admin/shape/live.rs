@@ -262,12 +262,15 @@ pub(in crate::admin) enum EventKind {
     Passthrough,
     Emergency,
     UsageContradicted,
+    DatabaseDamaged,
 }
 
 /// An event as the data plane remembers it.
 #[derive(ToSchema)]
 pub(in crate::admin) struct LiveEvent {
     number: u64,
+    /// Its number when it happened first.
+    first: u64,
     age_ms: u64,
     kind: EventKind,
     backend: Option<String>,

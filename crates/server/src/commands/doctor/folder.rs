@@ -3,9 +3,10 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use control::config::Settings;
-use store::{MasterKeySource, StoreError, Tools};
+use store::{Inspection, MasterKeySource, Soundness, StoreError, Tools};
 
 use super::super::backends::watching;
 use super::super::desk::has_store;
@@ -32,7 +33,10 @@ pub(super) async fn look(settings: &Settings, depth: Depth) -> Vec<Finding> {
     if !has_store(folder) {
         return vec![empty(folder), disk(settings)];
     }
-    let options = store_options(settings);
+    let mut options = store_options(settings);
+    if depth == Depth::Whole {
+        options.inspection = Inspection::Within(Duration::MAX);
+    }
     let source = match &options.master_key {
         MasterKeySource::Value { .. } => "from LOCKGATE_MASTER_KEY".to_owned(),
         MasterKeySource::File(path) => format!("in {}", path.display()),
@@ -45,14 +49,29 @@ pub(super) async fn look(settings: &Settings, depth: Depth) -> Vec<Finding> {
             return vec![Finding::error(subject, &error.into()), disk(settings)];
         }
     };
-    let opened = format!("{} opens, and its database is sound", folder.display());
-    let mut findings = vec![Finding::ok("data folder", opened), vault(folder, &tools, &source)];
+    let mut findings = vec![opened(folder, &tools.checkup().soundness()), vault(folder, &tools, &source)];
     findings.push(journal(&tools).await);
     if depth == Depth::Whole {
         findings.push(ledger(&tools).await);
     }
     findings.push(disk(settings));
     findings
+}
+
+fn opened(folder: &Path, known: &Soundness) -> Finding {
+    let folder = folder.display();
+    match known {
+        Soundness::Sound => Finding::ok("data folder", format!("{folder} opens, and its database is sound")),
+        Soundness::Damaged(what) => Finding::fail(
+            "data folder",
+            format!("the database in {folder} is damaged: {what}"),
+            "restore the data folder from a backup",
+        ),
+        Soundness::Checking | Soundness::Unknown => Finding::ok(
+            "data folder",
+            format!("{folder} opens; its database is large, and only --deep looks at all of it"),
+        ),
+    }
 }
 
 fn empty(folder: &Path) -> Finding {
