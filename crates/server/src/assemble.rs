@@ -83,7 +83,6 @@ pub(crate) async fn assemble(sources: Arc<Sources>, loaded: Loaded, demo: Demo) 
     let settings = loaded.settings.clone();
     let (tasks, stop) = (Tasks::default(), watch::Sender::new(false));
     let extra_backends = demo_backends(demo, &tasks, &stop).await?;
-
     let live = Arc::new(Live::new());
     let (chronicle, records) = write_down(&live, &store, &tasks).await?;
     let digester = Digester::new(&*store.vault.digest_key()?);

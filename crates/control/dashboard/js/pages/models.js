@@ -4,7 +4,7 @@ import { call, may } from '../state/api.js';
 import { picture } from '../state/live.js';
 import { useResource } from '../state/resource.js';
 import { Link, ask, query } from '../state/route.js';
-import { count, when } from '../text/format.js';
+import { count, money, when } from '../text/format.js';
 import { say, t } from '../text/text.js';
 import { Badge, Button } from '../ui/controls.js';
 import { Confirm, Dialog } from '../ui/dialog.js';
@@ -55,7 +55,7 @@ function Mappings() {
     { title: t('Output, $/M'), number: true, cell: (/** @type {any} */ row) => prices(row.servers, 'output') },
     { title: t('Context'), number: true, cell: (/** @type {any} */ row) => count(Math.max(0, ...row.servers.map((/** @type {Server} */ one) => one.context ?? 0)) || null) },
   ];
-  return html`<section class="card"><header><div><h2>${t('Mappings')}</h2><p>${t('They are changed with their backends.')}</p></div><div class="narrow"><${TextField} label=${t('Find a model')} value=${wanted} onChange=${setWanted} type="search" /></div></header>
+  return html`<section class="card"><header><div><h2>${t('Mappings')}</h2><p>${t('They are changed with their backends.')}</p></div><div class="narrow"><${TextField} label=${t('Find a model')} placeholder=${t('Find a model')} value=${wanted} onChange=${setWanted} type="search" /></div></header>
     <${Shown} of=${list}>${() => html`<${Table} label=${t('Mappings')} rows=${rows} id=${(/** @type {any} */ row) => row.name} columns=${columns}
       empty=${html`<${Empty} icon="models" title=${t('No model')}>${t('Models come with backends.')} <${Link} to="/backends">${t('To the backends')}<//><//>`} />`}<//></section>`;
 }
@@ -64,7 +64,7 @@ function Mappings() {
 function prices(servers, field) {
   const all = [...new Set(servers.filter((one) => one.price).map((one) => Number(one.price[field])))].sort((one, other) => one - other);
   if (all.length === 0) return html`<span class="quiet">${t('by the table')}</span>`;
-  return all.length === 1 ? `$${all[0]}` : `$${all[0]} – $${all.at(-1)}`;
+  return all.length === 1 ? money(all[0]) : `${money(all[0])} – ${money(all.at(-1))}`;
 }
 
 function Aliases() {
@@ -142,7 +142,7 @@ function Prices() {
       ${row.id && html`<${Button} kind="small" icon="trash" label=${t('Remove {name}', { name: row.model })} onClick=${() => setLeaving(row)} />`}</span>` },
   ];
   return html`<section class="card"><header><div><h2>${t('Prices')}</h2><p>${t('In US dollars per million tokens. A receipt keeps the version it was charged with.')}</p></div>
-      <div class="row"><div class="narrow"><${TextField} label=${t('Find a model')} value=${wanted} onChange=${setWanted} type="search" /></div>${change && html`<${Button} kind="primary" icon="plus" onClick=${() => setEditing({})}>${t('Set a price')}<//>`}</div></header>
+      <div class="row"><div class="narrow"><${TextField} label=${t('Find a model')} placeholder=${t('Find a model')} value=${wanted} onChange=${setWanted} type="search" /></div>${change && html`<${Button} kind="primary" icon="plus" onClick=${() => setEditing({})}>${t('Set a price')}<//>`}</div></header>
     <${Shown} of=${list}>${(/** @type {any} */ value) => html`<${Table} label=${t('Prices')} rows=${value.prices ?? []} id=${(/** @type {any} */ row) => `${row.source}/${row.model}/${row.since ?? ''}/${row.version}`} columns=${columns}
       empty=${html`<${Empty} icon="usage" title=${t('No price found')} />`} />`}<//></section>
     ${leaving && html`<${Confirm} title=${t('Remove {name}', { name: leaving.model })} action=${t('Delete')} onYes=${remove} onClose=${() => setLeaving(null)}>${t('The price of the table or the file holds again.')}<//>`}

@@ -38,7 +38,7 @@ export function Requests() {
   return html`<${PageHead} title=${t('Requests')} about=${t('Every request leaves a receipt. Find one by its id, or by who, what and where.')}>
       <${Export} kind="requests" wanted=${wanted} /><//>
     <form class="card" onSubmit=${submit} role="search"><div class="body filters">
-      <${TextField} label=${t('Search')} ...${field('q')} placeholder=${t('Request id, or a part of it')} type="search" />
+      <${TextField} wide label=${t('Search')} ...${field('q')} placeholder=${t('Request id, or a part of it')} type="search" />
       <${TextField} label=${t('Model')} ...${field('model')} /><${TextField} label=${t('Backend')} ...${field('backend')} />
       <${TextField} label=${t('Key')} ...${field('key')} /><${TextField} label=${t('Team')} ...${field('team')} />
       <${SelectField} label=${t('Outcome')} ...${field('outcome')} options=${outcomes} />

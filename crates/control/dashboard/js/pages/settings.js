@@ -34,7 +34,7 @@ export function Settings() {
 function Standing({ config }) {
   const problem = config.last_problem;
   const lists = [[t('Left out, as they do not hold'), config.left_out, 'bad'], [t('These wait for a restart'), config.restart_needed, 'warn'], [t('Good to know'), config.notices, '']];
-  return html`${problem && html`<${Notice} tone="bad"><strong>${t('The last change did not hold; what was in force stays')}</strong><div class="wrap-anywhere">${typeof problem === 'string' ? problem : (problem.message ?? problem.problem ?? JSON.stringify(problem))}</div><//>`}
+  return html`${problem && html`<${Notice} tone="bad"><strong>${t('The last change did not hold; what was in force stays')}</strong><ul>${problem.problems.map((/** @type {string} */ line) => html`<li key=${line} class="wrap-anywhere">${line}</li>`)}</ul><p class="small">${say(problem.trigger)} · ${when(problem.at)}</p><//>`}
     ${lists.filter(([, list]) => list?.length).map(([title, list, tone]) => html`<${Notice} key=${title} tone=${tone}><strong>${title}</strong><ul>${list.map((/** @type {string} */ line) => html`<li key=${line} class="wrap-anywhere">${line}</li>`)}</ul><//>`)}
     <p class="quiet small">${t('Version {n}, in force since {when}', { n: config.version, when: when(config.published_at) })}</p>`;
 }

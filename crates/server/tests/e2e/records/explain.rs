@@ -66,7 +66,6 @@ async fn a_request_is_explained_as_it_was_decided_then() {
     assert!(ended.contains("cooling for") && !ended.contains("stand now"), "{ended}");
     // What it cost is told by the price of then, whatever a call costs now.
     let dearer = config(&first, &second).replace("input: 2", "input: 5");
-    assert_ne!(dearer, config(&first, &second), "the price is changed");
     std::fs::write(gateway.config_path(), dearer).expect("a dearer configuration");
     assert_eq!(alone.ok(&here).await, ended);
     let json = alone.json(&[&here[..], &["--json"]].concat()).await;
