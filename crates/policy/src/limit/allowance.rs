@@ -53,12 +53,19 @@ pub(crate) struct Rates {
     pub(crate) burst: u64,
     pub(crate) tokens: Rate,
     pub(crate) window: RateWindow,
+    /// How far apart requests go at least.
+    pub(crate) apart: Duration,
 }
 
 impl Rates {
     /// No limits.
-    pub(crate) const UNLIMITED: Self =
-        Self { requests: Rate::UNLIMITED, burst: 1, tokens: Rate::UNLIMITED, window: RateWindow::Minute };
+    pub(crate) const UNLIMITED: Self = Self {
+        requests: Rate::UNLIMITED,
+        burst: 1,
+        tokens: Rate::UNLIMITED,
+        window: RateWindow::Minute,
+        apart: Duration::ZERO,
+    };
 }
 
 /// What one request takes, and for whom.
@@ -85,6 +92,7 @@ pub(crate) struct Allowance {
     pub(crate) tokens: Meter,
     taken: Mark,
     window: RateWindow,
+    apart: Duration,
 }
 
 /// One thing that is limited: by us, and by what the provider says.
@@ -111,6 +119,7 @@ impl Allowance {
             tokens: Meter::of(rates.tokens, rates.tokens.a_minute(), now),
             taken: Mark { requests: 0, tokens: 0, at: now },
             window: rates.window,
+            apart: rates.apart,
         };
         allowance.count();
         allowance
@@ -120,7 +129,7 @@ impl Allowance {
     pub(crate) fn change(&mut self, rates: Rates, now: Instant) {
         self.requests.own.change(rates.requests, rates.burst, now);
         self.tokens.own.change(rates.tokens, rates.tokens.a_minute(), now);
-        self.window = rates.window;
+        (self.window, self.apart) = (rates.window, rates.apart);
         self.count();
     }
 
@@ -137,6 +146,7 @@ impl Allowance {
             burst: requests.capacity(),
             tokens: tokens.rate(),
             window: self.window,
+            apart: self.apart,
         }
     }
 
@@ -146,7 +156,8 @@ impl Allowance {
     }
 
     fn requests_ready_at(&self, portion: Portion, adaptive: Adaptive, now: Instant) -> Instant {
-        self.requests.ready_at(portion.class, 1, adaptive, now)
+        let ready_at = self.requests.ready_at(portion.class, 1, adaptive, now);
+        if self.apart.is_zero() { ready_at } else { ready_at.max(self.taken.at + self.apart) }
     }
 
     /// When its tokens fit, whatever is said of requests.

@@ -71,6 +71,12 @@ impl Rate {
         between / step.per_day.max(1)
     }
 
+    /// How long one takes to come; nothing where there is no limit.
+    pub(crate) fn time_of_one(self) -> Duration {
+        let nanos = ONE / u128::from(self.per_day.max(1));
+        u64::try_from(nanos).map_or(Duration::MAX, Duration::from_nanos)
+    }
+
     /// How many come in a time.
     pub(crate) fn in_time(self, time: Duration) -> u64 {
         let amount = u128::from(self.per_day).saturating_mul(time.as_nanos()) / ONE;

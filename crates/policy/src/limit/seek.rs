@@ -28,8 +28,16 @@ const MINUTE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_secs(50);
 /// A rate of which less than this is used tells nothing about what lies above it.
 const USED_PERCENT: u8 = 70;
-/// After a refusal, until the rate grows again, no more than this time's worth goes out at once.
+/// After a refusal, until the rate grows again, no more than this time's worth goes out at once: the refusal may have
+/// been meant for a burst.
 const BURST: Duration = Duration::from_secs(5);
+/// Where it was told when to come back it was not, and what others on the same account leave comes in bunches: so that
+/// these are not missed, this time's worth may go.
+const BURST_TOLD: Duration = Duration::from_secs(20);
+/// But one after the other, so many times as fast as its rate and not faster than a refusal takes, as a rule, to come
+/// back: then few are refused together.
+const HASTE: u32 = 5;
+const APART_MAX: Duration = Duration::from_millis(200);
 
 /// One backend's search: for what it takes when it refuses, and from time to time for a little more.
 #[derive(Debug)]
@@ -41,8 +49,17 @@ pub(crate) struct Seek {
     hold: Duration,
     step: Rate,
     grows_at: Option<Instant>,
-    /// Whether it refused since it last grew, so that little goes out at once.
-    is_careful: bool,
+    /// How it refused since it last grew, if it did: then little goes out at once.
+    lately: Option<Manner>,
+}
+
+/// How a provider refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    /// It says no more than that.
+    Silent,
+    /// It says when to come back.
+    Told,
 }
 
 /// How a limit follows from refusals.
@@ -88,7 +105,7 @@ impl Seek {
             hold: HOLD_MIN,
             step: Rate::per_minute(1),
             grows_at: None,
-            is_careful: false,
+            lately: None,
         }
     }
 
@@ -108,7 +125,10 @@ impl Seek {
         }
         let rate = if rate.is_unlimited() { taken } else { rate };
         let met = taken.min(rate).max(rate.percent(KEPT_PERCENT));
-        let learning = if told.is_some() { TOLD } else { SILENT };
+        let (manner, learning) = match told {
+            Some(_) => (Manner::Told, TOLD),
+            None => (Manner::Silent, SILENT),
+        };
         let is_same = self.limit.is_some_and(|limit| limit.is_near(met));
         let limit = match self.limit {
             Some(limit) => limit.met(met, learning),
@@ -116,13 +136,14 @@ impl Seek {
         };
         self.limit = Some(limit);
         // Refusals of one crowded minute are one, where its end is told.
-        let is_another = told.is_none() || self.grows_at.is_none_or(|at| at <= now) || !self.is_careful;
+        let is_another =
+            manner == Manner::Silent || self.grows_at.is_none_or(|at| at <= now) || self.lately.is_none();
         self.hold = match (is_same, is_another) {
             (true, true) => (self.hold * 2).min(HOLD_MAX),
             (true, false) => self.hold,
             (false, _) => HOLD_MIN,
         };
-        self.is_careful = true;
+        self.lately = Some(manner);
         self.step = Rate::per_minute(1);
         self.grows_at = Some(now + self.hold);
         let most = match told {
@@ -139,7 +160,7 @@ impl Seek {
         if self.grows_at.is_none_or(|at| now < at) {
             return;
         }
-        self.is_careful = false;
+        self.lately = None;
         let rate = self.rate.unwrap_or(base);
         let is_used = Rate::per_minute(taken) >= rate.percent(USED_PERCENT);
         // What nobody asks for tells nothing.
@@ -163,9 +184,21 @@ impl Seek {
         self.grows_at
     }
 
-    /// How much may go out at once, while a refusal is recent: it may have been meant for a burst.
+    /// How much may go out at once, while a refusal is recent.
     pub(crate) fn burst(&self) -> Option<u64> {
-        self.rate.filter(|_| self.is_careful).map(|rate| rate.in_time(BURST).max(1))
+        let time = match self.lately? {
+            Manner::Silent => BURST,
+            Manner::Told => BURST_TOLD,
+        };
+        self.rate.map(|rate| rate.in_time(time).max(1))
+    }
+
+    /// How far apart requests go, while a refusal is recent.
+    pub(crate) fn apart(&self) -> Duration {
+        match (self.lately, self.rate) {
+            (Some(Manner::Told), Some(rate)) => (rate.time_of_one() / HASTE).min(APART_MAX),
+            (Some(Manner::Told | Manner::Silent) | None, _) => Duration::ZERO,
+        }
     }
 }
 

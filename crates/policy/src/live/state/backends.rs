@@ -287,6 +287,7 @@ impl BackendState {
             burst: limits.burst.unwrap_or(limits.rpm).into(),
             tokens: limits.tpm.map_or(Rate::UNLIMITED, Rate::per_minute),
             window: settings.rate_window,
+            apart: Duration::ZERO,
         };
         self.adaptive = settings.adaptive.mode;
         self.alarm.obey(&settings.adaptive.retreat);
@@ -303,6 +304,7 @@ impl BackendState {
             burst: limits.rpm.unwrap_or(1).into(),
             tokens: limits.tpm.map_or(Rate::UNLIMITED, Rate::per_minute),
             window: self.base.window,
+            apart: Duration::ZERO,
         };
         match self.models.get_mut(at(id.0)) {
             Some(Some(model)) => model.change(rates, now),

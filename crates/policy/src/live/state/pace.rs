@@ -75,17 +75,17 @@ impl Pacer {
 
     /// What holds of what is configured.
     pub(super) fn rates(&self, base: Rates) -> Rates {
-        let (requests, burst) = match self {
-            Self::Off => (base.requests, None),
-            Self::Retreat(retreat) => (base.requests.min(retreat.rate()), None),
-            Self::Seek(seek) => (seek.rate().unwrap_or(base.requests), seek.burst()),
+        let (requests, burst, apart) = match self {
+            Self::Off => (base.requests, None, Duration::ZERO),
+            Self::Retreat(retreat) => (base.requests.min(retreat.rate()), None, Duration::ZERO),
+            Self::Seek(seek) => (seek.rate().unwrap_or(base.requests), seek.burst(), seek.apart()),
         };
         if requests == base.requests && burst.is_none() {
             return base;
         }
         let minute = requests.a_minute().max(1);
         let own = if base.requests.is_unlimited() || requests > base.requests { minute } else { base.burst };
-        Rates { requests, burst: own.min(burst.unwrap_or(minute)), ..base }
+        Rates { requests, burst: own.min(burst.unwrap_or(minute)), apart, ..base }
     }
 
     pub(super) fn reset(&mut self, rules: &RetreatRules) {
