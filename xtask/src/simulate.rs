@@ -6,6 +6,7 @@ mod picture;
 use std::path::Path;
 use std::sync::Mutex;
 use std::thread;
+use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
 use simulator::scenario::suite;
@@ -25,6 +26,9 @@ pub(crate) struct Choice {
     /// Play this many seeds from `--seed` on, and write no page
     #[arg(long, default_value_t = 1)]
     seeds: u64,
+    /// Let all of them last so long instead, and write no page
+    #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u64).range(1..=120))]
+    minutes: Option<u64>,
 }
 
 /// The seed of the page.
@@ -35,7 +39,10 @@ const SEED: u64 = 1;
 /// # Errors
 /// When a bar does not hold: the message says how to play that again.
 pub(crate) fn simulate(root: &Path, choice: &Choice) -> Result<()> {
-    let all = suite();
+    let mut all = suite();
+    if let Some(minutes) = choice.minutes {
+        all.iter_mut().for_each(|scenario| scenario.length = Duration::from_secs(minutes * 60));
+    }
     let unknown = choice.scenario.iter().find(|name| !all.iter().any(|one| one.name == **name));
     if let Some(name) = unknown {
         let names: Vec<&str> = all.iter().map(|one| one.name).collect();
@@ -53,7 +60,7 @@ pub(crate) fn simulate(root: &Path, choice: &Choice) -> Result<()> {
         println!("{}", page::plain(trial));
     }
     println!("{} trials in {:.1} s", trials.len(), watch.elapsed().as_secs_f64());
-    if choice.scenario.is_empty() && (choice.seed, choice.seeds) == (SEED, 1) {
+    if choice.scenario.is_empty() && (choice.seed, choice.seeds, choice.minutes) == (SEED, 1, None) {
         page::write(root, &all, &trials)?;
     }
     let broken: Vec<String> = trials.iter().flat_map(broken).collect();
