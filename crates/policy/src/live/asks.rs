@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use crate::backend::Dialects;
 use crate::catalog::Route;
 use crate::identity::{Class, Key};
-use crate::limit::{Mark, WaiterId};
+use crate::limit::{Beside, Mark, WaiterId};
 
 /// Where a backend's state is kept: an index, stable for the life of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -156,6 +156,8 @@ pub struct Slot {
     pub(crate) model: Option<ModelId>,
     /// Tells which calls an answer's headers know of.
     pub(crate) mark: Mark,
+    /// Tells what ran there beside it.
+    pub(crate) beside: Beside,
 }
 
 /// News for one who waits.

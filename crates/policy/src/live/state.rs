@@ -22,6 +22,7 @@ use crate::schedule::{Hedges, RetryBudget, mix};
 use crate::snapshot::{QueuePolicy, Snapshot, TrafficSettings};
 
 pub(super) use admission::AdmissionQueue;
+use backends::Taken;
 pub(super) use backends::{BackendState, Size};
 pub(super) use crowd::Comer;
 

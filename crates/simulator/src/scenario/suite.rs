@@ -30,6 +30,8 @@ pub fn suite() -> Vec<Scenario> {
         halved_silently(),
         doubled(),
         concurrency(),
+        hidden_places(),
+        fewer_places(),
         long_streams(),
         tokens(),
         heavy_tail(),
@@ -268,18 +270,53 @@ fn doubled() -> Scenario {
     )
 }
 
-fn concurrency() -> Scenario {
-    let providers = each((0..4).map(|number| account(format!("server-{number}"), 0)).collect(), |one| {
-        limited(one, Limits { concurrency: Some(4), ..Limits::default() });
-        one.told.concurrency = Some(4);
+/// Four servers that take so many calls at once, each as long as the other, and have no other limit.
+fn servers(places: u32) -> Vec<Provider> {
+    each((0..4).map(|number| account(format!("server-{number}"), 0)).collect(), |one| {
+        limited(one, at_once(places));
         one.pace.spread = 0.0;
-    });
-    let stream = Stream { output: Sizes { median: 200.0, spread: 0.0, max: 200 }, ..ordinary(480.0) };
+    })
+}
+
+fn at_once(places: u32) -> Limits {
+    Limits { concurrency: Some(places), ..Limits::default() }
+}
+
+/// Requests whose answers are all of the same length.
+fn alike(per_minute: f64) -> Stream {
+    Stream { output: Sizes { median: 200.0, spread: 0.0, max: 200 }, ..ordinary(per_minute) }
+}
+
+fn concurrency() -> Scenario {
+    let providers = each(servers(4), |one| one.told.concurrency = Some(4));
     scenario(
         "concurrency",
         "four servers of four places each, a quarter more asked of them",
         providers,
-        vec![stream],
+        vec![alike(480.0)],
+    )
+}
+
+fn hidden_places() -> Scenario {
+    let providers = each(servers(4), |one| one.says = Says::Nothing);
+    scenario(
+        "hidden-places",
+        "the same, but nobody is told of the places: only 429s",
+        providers,
+        vec![alike(480.0)],
+    )
+}
+
+fn fewer_places() -> Scenario {
+    let providers = each(servers(8), |one| {
+        one.says = Says::Nothing;
+        one.limits.push((minutes(10), at_once(5)));
+    });
+    scenario(
+        "fewer-places",
+        "four servers of eight places each, of five from the tenth minute on; only 429s tell",
+        providers,
+        vec![alike(700.0)],
     )
 }
 

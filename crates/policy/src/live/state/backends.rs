@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use protocol::Quota;
 
-use super::super::asks::{ModelId, Slot};
+use super::super::asks::{FailureSummary, ModelId, Slot};
 use super::super::names::Names;
 use super::super::routing::{Bounds, Later};
 use super::pace::Pacer;
@@ -15,7 +15,8 @@ use super::{State, at};
 use crate::backend::{Backend, BackendKind, Dialects, ModelLimits};
 use crate::identity::Class;
 use crate::limit::{
-    Adaptive, Alarm, Allowance, InFlight, Mark, Pace, Portion, Rate, Rates, Reserve, RetreatRules, Usual,
+    Adaptive, Alarm, Allowance, Beside, InFlight, Mark, Pace, Portion, Rate, Rates, Reserve, RetreatRules,
+    Usual,
 };
 use crate::schedule::{Bid, Breaker, Cooldown, Load, Paces, Permit, Standing, Trust};
 use crate::snapshot::TrafficSettings;
@@ -34,6 +35,8 @@ pub(in crate::live) struct BackendState {
     /// Whether its credential was refused, and nobody has cleared that yet.
     pub(in crate::live) trust: Trust,
     pub(in crate::live) in_flight: InFlight,
+    /// How many calls may run at once by the configuration.
+    concurrency: Option<u32>,
     /// What the account may be sent.
     pub(in crate::live) allowance: Allowance,
     /// What single models on it may be sent; each is made when it is first limited or leased.
@@ -63,6 +66,17 @@ pub(in crate::live) struct Size {
     pub(in crate::live) portion: Portion,
 }
 
+/// What a lease took.
+#[derive(Debug)]
+pub(super) struct Taken {
+    /// Tells later which calls an answer's headers know of.
+    pub(super) mark: Mark,
+    /// How many tokens are reserved.
+    pub(super) tokens: u64,
+    /// Tells later what ran beside it.
+    pub(super) beside: Beside,
+}
+
 impl BackendState {
     /// One that no snapshot holds yet.
     pub(super) fn absent(name: &str, now: Instant) -> Self {
@@ -74,6 +88,7 @@ impl BackendState {
             is_present: true,
             trust: Trust::default(),
             in_flight: InFlight::up_to(None),
+            concurrency: None,
             allowance: Allowance::of(Rates::UNLIMITED, now),
             models: Vec::new(),
             cooldown: Cooldown::default(),
@@ -205,11 +220,11 @@ impl BackendState {
         }
     }
 
-    /// A lease is taken. What is returned tells later which calls an answer's headers know of, and how many
-    /// tokens are reserved.
-    pub(super) fn lease(&mut self, number: u64, size: Size, now: Instant) -> (Mark, u64) {
+    /// A lease is taken.
+    pub(super) fn lease(&mut self, number: u64, size: Size, now: Instant) -> Taken {
         let size = self.reserved(size);
-        (self.take(number, size, now), size.portion.tokens)
+        let beside = self.pacer.called(self.in_flight.count());
+        Taken { mark: self.take(number, size, now), tokens: size.portion.tokens, beside }
     }
 
     fn take(&mut self, number: u64, size: Size, now: Instant) -> Mark {
@@ -257,6 +272,23 @@ impl BackendState {
         if self.allowance.rates() != rates {
             self.allowance.change(rates, now);
         }
+        self.cap();
+    }
+
+    /// Whether a call that was refused found no place there, so that the next can go when one of those ends that run.
+    fn wants_a_place(&mut self, slot: &Slot, failure: &FailureSummary, now: Instant) -> bool {
+        // What refuses a probe, or began the rest that is not over, was not that.
+        let is_open = !slot.probe && self.cooldown.permit(now) == Permit::Free;
+        let wants = is_open
+            && failure.retry_after.is_none()
+            && self.pacer.refused_beside(slot.beside, self.in_flight.count(), now);
+        self.cap();
+        wants
+    }
+
+    /// Puts in force how many calls may run: as configured, and no more than were found to be taken.
+    fn cap(&mut self) {
+        self.in_flight.cap(self.concurrency.into_iter().chain(self.pacer.places()).min());
     }
 
     /// The models that have something to show.
@@ -281,7 +313,7 @@ impl BackendState {
         self.counts = backend.counts();
         self.enabled = backend.enabled;
         self.weight = backend.weight;
-        self.in_flight.cap(limits.concurrency);
+        self.concurrency = limits.concurrency;
         self.base = Rates {
             requests: Rate::per_minute_or_unlimited(limits.rpm.into()),
             burst: limits.burst.unwrap_or(limits.rpm).into(),
@@ -293,6 +325,7 @@ impl BackendState {
         self.alarm.obey(&settings.adaptive.retreat);
         self.pacer.adopt(settings.adaptive.mode, &settings.adaptive.retreat);
         self.allowance.change(self.pacer.rates(self.base), now);
+        self.cap();
         for (id, limits) in &backend.model_limits {
             self.limit_model(*id, *limits, now);
         }
@@ -322,6 +355,7 @@ impl BackendState {
         self.pacer.reset(rules);
         self.alarm = Alarm::new(rules);
         self.allowance.change(self.base, now);
+        self.cap();
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::super::asks::{BackendId, Grant, Granted, Leased, Refused, RefusedReason, Slot, Want};
 use super::super::board::EventKind;
 use super::super::routing::{Bounds, Choice, Demand, Later, Moment, Pick, Waiting, choose};
-use super::{Comer, Newcomer, Queue, RETRY_AFTER_GUESS, Size, State, at, draw};
+use super::{Comer, Newcomer, Queue, RETRY_AFTER_GUESS, Size, State, Taken, at, draw};
 use crate::limit::WaiterId;
 use crate::schedule::Standing;
 use crate::snapshot::QueuePolicy;
@@ -202,8 +202,8 @@ impl State {
     pub(super) fn start(&mut self, pick: Pick, demand: &Demand, waiting: &Waiting, now: Instant) -> Slot {
         self.leases += 1;
         let backend = self.backends.get_mut(at(pick.backend.0)).expect("it was chosen from these");
-        let (mark, tokens) =
-            backend.lease(self.leases, Size { model: pick.model, portion: waiting.portion() }, now);
+        let size = Size { model: pick.model, portion: waiting.portion() };
+        let Taken { mark, tokens, beside } = backend.lease(self.leases, size, now);
         match pick.bounds {
             Bounds::All => {}
             Bounds::Unrated => {
@@ -244,6 +244,7 @@ impl State {
             lease: self.leases,
             model: pick.model,
             mark,
+            beside,
         }
     }
 

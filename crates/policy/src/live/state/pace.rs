@@ -6,7 +6,7 @@ use super::super::asks::BackendId;
 use super::super::board::EventKind;
 use super::State;
 use super::backends::BackendState;
-use crate::limit::{Adaptive, Pace, Rate, Rates, Retreat, RetreatRules, Seek};
+use crate::limit::{Adaptive, Beside, Pace, Places, Rate, Rates, Retreat, RetreatRules, Seek};
 
 /// How one backend's request rate follows its refusals.
 #[derive(Debug, Default)]
@@ -16,8 +16,21 @@ pub(in crate::live) enum Pacer {
     Off,
     /// By the rules of retreat.
     Retreat(Box<Retreat>),
-    /// By a search.
-    Seek(Box<Seek>),
+    /// By a search, also for how many calls it takes at once.
+    Seek(Box<Search>),
+}
+
+/// What is searched for.
+#[derive(Debug)]
+pub(in crate::live) struct Search {
+    rate: Seek,
+    places: Places,
+}
+
+impl Search {
+    fn new() -> Self {
+        Self { rate: Seek::new(), places: Places::new() }
+    }
 }
 
 impl Pacer {
@@ -29,7 +42,7 @@ impl Pacer {
             (Adaptive::Retreat, Self::Off | Self::Seek(_)) => {
                 *self = Self::Retreat(Box::new(Retreat::new(rules)));
             }
-            (Adaptive::Learned, Self::Off | Self::Retreat(_)) => *self = Self::Seek(Box::new(Seek::new())),
+            (Adaptive::Learned, Self::Off | Self::Retreat(_)) => *self = Self::Seek(Box::new(Search::new())),
         }
     }
 
@@ -37,7 +50,47 @@ impl Pacer {
         match self {
             Self::Off => {}
             Self::Retreat(retreat) => retreat.answered(now),
-            Self::Seek(seek) => seek.answered(now),
+            Self::Seek(search) => search.rate.answered(now),
+        }
+    }
+
+    /// A call goes where so many run.
+    pub(super) fn called(&mut self, running: u32) -> Beside {
+        match self {
+            Self::Off | Self::Retreat(_) => Beside::default(),
+            Self::Seek(search) => search.places.called(running),
+        }
+    }
+
+    /// A call was taken, and so many others run.
+    pub(super) fn taken(&mut self, beside: Beside, running: u32, now: Instant) {
+        match self {
+            Self::Off | Self::Retreat(_) => {}
+            Self::Seek(search) => search.places.taken(beside, running, now),
+        }
+    }
+
+    /// A call that had been taken ended.
+    pub(super) fn ended(&mut self) {
+        match self {
+            Self::Off | Self::Retreat(_) => {}
+            Self::Seek(search) => search.places.ended(),
+        }
+    }
+
+    /// A call was refused without another word, and so many others run. Whether that was for want of a place.
+    pub(super) fn refused_beside(&mut self, beside: Beside, running: u32, now: Instant) -> bool {
+        match self {
+            Self::Off | Self::Retreat(_) => false,
+            Self::Seek(search) => search.places.refused(beside, running, now),
+        }
+    }
+
+    /// How many calls it was found to take at once.
+    pub(super) fn places(&self) -> Option<u32> {
+        match self {
+            Self::Off | Self::Retreat(_) => None,
+            Self::Seek(search) => search.places.most(),
         }
     }
 
@@ -53,7 +106,10 @@ impl Pacer {
     pub(super) fn refused(&mut self, base: Rate, taken: u64, told: Option<Duration>, now: Instant) {
         match self {
             Self::Off | Self::Retreat(_) => {}
-            Self::Seek(seek) => seek.refused(base, taken, told, now),
+            Self::Seek(search) => {
+                search.rate.refused(base, taken, told, now);
+                search.places.rested();
+            }
         }
     }
 
@@ -69,7 +125,10 @@ impl Pacer {
         match self {
             Self::Off => {}
             Self::Retreat(retreat) => retreat.evaluate(base, rules, now, tell),
-            Self::Seek(seek) => seek.evaluate(base, taken, now),
+            Self::Seek(search) => {
+                search.rate.evaluate(base, taken, now);
+                search.places.evaluate(now);
+            }
         }
     }
 
@@ -78,7 +137,10 @@ impl Pacer {
         let (requests, burst, apart) = match self {
             Self::Off => (base.requests, None, Duration::ZERO),
             Self::Retreat(retreat) => (base.requests.min(retreat.rate()), None, Duration::ZERO),
-            Self::Seek(seek) => (seek.rate().unwrap_or(base.requests), seek.burst(), seek.apart()),
+            Self::Seek(search) => {
+                let Search { rate, .. } = &**search;
+                (rate.rate().unwrap_or(base.requests), rate.burst(), rate.apart())
+            }
         };
         if requests == base.requests && burst.is_none() {
             return base;
@@ -92,7 +154,7 @@ impl Pacer {
         match self {
             Self::Off => {}
             Self::Retreat(retreat) => retreat.reset(rules),
-            Self::Seek(seek) => **seek = Seek::new(),
+            Self::Seek(search) => **search = Search::new(),
         }
     }
 
@@ -101,7 +163,7 @@ impl Pacer {
         match self {
             Self::Off => None,
             Self::Retreat(retreat) => retreat.due(),
-            Self::Seek(seek) => seek.due(),
+            Self::Seek(search) => search.rate.due().into_iter().chain(search.places.due()).min(),
         }
     }
 

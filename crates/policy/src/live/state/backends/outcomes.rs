@@ -21,6 +21,9 @@ impl State {
         // Otherwise nothing changed for those who wait: not what they can have, nor when.
         let freed = !had_room || slot.probe || spent < slot.tokens;
         let concerns_others = paced || freed || matches!(outcome, Outcome::Failed(_));
+        if !matches!(&outcome, Outcome::Failed(failure) if failure.rate_limited) {
+            backend.pacer.ended();
+        }
         match outcome {
             Outcome::Success { tokens } => {
                 if let Some(used) = tokens {
@@ -47,6 +50,7 @@ impl State {
 
     pub(in crate::live) fn accepted(&mut self, slot: &Slot, now: Instant) -> Vec<Grant> {
         let Some(backend) = self.backends.get_mut(at(slot.backend.0)) else { return Vec::new() };
+        backend.pacer.taken(slot.beside, backend.in_flight.count().saturating_sub(1), now);
         if !backend.cooldown.succeeded(slot.lease) || self.waiters.is_empty() {
             return Vec::new();
         }
@@ -78,7 +82,11 @@ impl State {
                 let text = format!("{percent} % of its answers are 429s");
                 self.board.event(EventKind::Alert, Some(id), &text, now);
             }
-            let length = backend.cooldown.limited(lease, failure.retry_after, &self.settings.cooldown, now);
+            let length = if backend.wants_a_place(slot, &failure, now) {
+                None
+            } else {
+                backend.cooldown.limited(lease, failure.retry_after, &self.settings.cooldown, now)
+            };
             if backend.adaptive == Adaptive::Learned {
                 backend.allowance.refused(slot.mark, now);
             }
