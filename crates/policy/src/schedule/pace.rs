@@ -8,6 +8,8 @@ use smallvec::SmallVec;
 const UNMEASURED: Duration = Duration::from_millis(250);
 /// How fast what was measured is forgotten.
 const DECAY: Duration = Duration::from_secs(10);
+/// What a measurement counts for against all before it, where a single one is not to be believed.
+const SHARE: u32 = 8;
 /// Models whose pace a backend keeps; the one not measured for the longest time makes room.
 const MODELS_MAX: usize = 32;
 
@@ -22,6 +24,8 @@ pub(crate) struct Paces {
 #[derive(Debug, Clone, Copy)]
 struct Pace {
     average: Duration,
+    /// The plain moving average.
+    usual: Duration,
     at: Instant,
 }
 
@@ -29,7 +33,8 @@ impl Paces {
     /// The first event of an answer came after so long.
     pub(crate) fn note(&mut self, model: u64, took: Duration, now: Instant) {
         if let Some((_, pace)) = self.of.iter_mut().find(|(theirs, _)| *theirs == model) {
-            *pace = Pace { average: pace.with(took, now), at: now };
+            let usual = (pace.usual * (SHARE - 1) + took) / SHARE;
+            *pace = Pace { average: pace.with(took, now), usual, at: now };
             return;
         }
         if self.of.len() >= MODELS_MAX
@@ -37,7 +42,7 @@ impl Paces {
         {
             self.of.swap_remove(oldest);
         }
-        self.of.push((model, Pace { average: took, at: now }));
+        self.of.push((model, Pace { average: took, usual: took, at: now }));
     }
 
     /// How long one more request is expected to wait for its first event, behind `ahead` others.
@@ -45,10 +50,18 @@ impl Paces {
         self.measured(model, now).unwrap_or(UNMEASURED).saturating_mul(ahead.saturating_add(1))
     }
 
+    /// How long a request usually waits for its first event: one slow answer is no reason to leave a warm cache.
+    pub(crate) fn usual(&self, model: u64, now: Instant) -> Duration {
+        self.of(model).map_or(UNMEASURED, |pace| pace.usual.mul_f64(pace.kept(now)))
+    }
+
     /// What was measured, as it counts now.
     pub(crate) fn measured(&self, model: u64, now: Instant) -> Option<Duration> {
-        let pace = self.of.iter().find(|(theirs, _)| *theirs == model).map(|(_, pace)| pace);
-        pace.map(|pace| pace.with(Duration::ZERO, now))
+        self.of(model).map(|pace| pace.with(Duration::ZERO, now))
+    }
+
+    fn of(&self, model: u64) -> Option<&Pace> {
+        self.of.iter().find(|(theirs, _)| *theirs == model).map(|(_, pace)| pace)
     }
 }
 
@@ -58,8 +71,12 @@ impl Pace {
         if age.is_zero() || took >= self.average {
             return took.max(self.average);
         }
-        let kept = (-age.as_secs_f64() / DECAY.as_secs_f64()).exp();
-        took + (self.average - took).mul_f64(kept)
+        took + (self.average - took).mul_f64(self.kept(now))
+    }
+
+    /// The share of it that is not forgotten yet.
+    fn kept(&self, now: Instant) -> f64 {
+        (-now.saturating_duration_since(self.at).as_secs_f64() / DECAY.as_secs_f64()).exp()
     }
 }
 
@@ -85,6 +102,18 @@ mod tests {
         assert!((wait - (1.0 + 4.0 / std::f64::consts::E)).abs() < 0.001, "{wait}");
         assert!(paces.wait(1, 0, later + 10 * DECAY) < Duration::from_millis(1), "the past is forgotten");
         assert_eq!(paces.measured(2, later), None);
+    }
+
+    #[test]
+    fn one_slow_answer_is_not_usual() {
+        let mut paces = Paces::default();
+        assert_eq!(paces.usual(1, epoch()), UNMEASURED);
+        paces.note(1, SECOND, epoch());
+        paces.note(1, 9 * SECOND, epoch());
+        assert_eq!((paces.usual(1, epoch()), paces.wait(1, 0, epoch())), (2 * SECOND, 9 * SECOND));
+        (0..40).for_each(|_| paces.note(1, 9 * SECOND, epoch()));
+        assert!(paces.usual(1, epoch()) > 8 * SECOND, "many are");
+        assert!(paces.usual(1, epoch() + 10 * DECAY) < Duration::from_millis(1), "the past is forgotten");
     }
 
     #[test]

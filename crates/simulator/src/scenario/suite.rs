@@ -514,7 +514,8 @@ fn cold_caches() -> Scenario {
     };
     let about = "three hundred conversations; what an account has seen lately costs two fifths there, and begins sooner";
     let also = vec![Contender::Roaming, Contender::Sticky];
-    Scenario { also, ..scenario("cold-caches", about, providers, vec![stream]) }
+    let bars = Bars { spend_max: Some(1.15), ..Bars::default() };
+    Scenario { also, bars, ..scenario("cold-caches", about, providers, vec![stream]) }
 }
 
 fn unequal_accounts() -> Scenario {

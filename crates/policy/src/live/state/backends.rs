@@ -127,9 +127,9 @@ impl BackendState {
         self.paces.wait(model, self.in_flight.count() / self.weight.max(1), now)
     }
 
-    /// How soon it began lately.
+    /// How soon it usually begins.
     pub(in crate::live) fn pace(&self, model: u64, now: Instant) -> Duration {
-        self.paces.wait(model, 0, now)
+        self.paces.usual(model, now)
     }
 
     /// Whether it is below its concurrency.
