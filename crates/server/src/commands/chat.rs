@@ -16,7 +16,7 @@ use upstream::Answer;
 
 use super::outcome::{FAILED, advised};
 use super::place::Place;
-use super::running::{Running, request_id};
+use super::running::{Held, Running, request_id};
 use crate::args::ChatArguments;
 use crate::output;
 use stream::{Fault, Stream, Usage};
@@ -59,7 +59,8 @@ enum Showing {
 }
 
 pub(super) async fn run(place: &Place, arguments: ChatArguments) -> anyhow::Result<ExitCode> {
-    let running = Running::find(place, &arguments.target)?;
+    let running =
+        Running::find(place, arguments.target.url.as_deref(), Held::Key(&arguments.target.key_env))?;
     let is_terminal = io::stdout().is_terminal();
     let showing = match (arguments.shape.json, is_terminal) {
         (true, _) => Showing::Later,

@@ -8,7 +8,8 @@ use std::process::ExitCode;
 
 use super::outcome::advised;
 use super::place::Place;
-use crate::args::{ExplainArguments, TargetArguments};
+use super::running::{Held, Running};
+use crate::args::ExplainArguments;
 
 pub(super) async fn run(place: &Place, arguments: ExplainArguments) -> anyhow::Result<ExitCode> {
     match (&arguments.model, &arguments.request) {
@@ -21,8 +22,8 @@ pub(super) async fn run(place: &Place, arguments: ExplainArguments) -> anyhow::R
     Ok(ExitCode::SUCCESS)
 }
 
-fn target(arguments: &ExplainArguments) -> TargetArguments {
-    TargetArguments { url: arguments.url.clone(), key_env: arguments.token_env.clone() }
+fn running(place: &Place, arguments: &ExplainArguments) -> anyhow::Result<Running> {
+    Running::find(place, arguments.url.as_deref(), Held::Token(&arguments.token_env))
 }
 
 fn encoded(text: &str) -> percent_encoding::PercentEncode<'_> {

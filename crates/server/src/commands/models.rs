@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::desk::Desk;
 use super::place::Place;
-use super::running::Running;
+use super::running::{Held, Running};
 use crate::args::ModelsArguments;
 use crate::output;
 
@@ -79,7 +79,8 @@ pub(super) async fn run(place: &Place, arguments: ModelsArguments) -> anyhow::Re
 
 /// What the running gateway lists; none when there is none, unless one was named.
 async fn ask(place: &Place, arguments: &ModelsArguments) -> anyhow::Result<Option<Vec<Listed>>> {
-    let running = Running::find(place, &arguments.target)?;
+    let running =
+        Running::find(place, arguments.target.url.as_deref(), Held::Key(&arguments.target.key_env))?;
     let is_named = arguments.target.url.is_some() || place.variable("LOCKGATE_URL").is_some();
     match running.get("/models").await {
         Ok(told) if told.status.is_success() => {

@@ -12,7 +12,6 @@ use upstream::{Answer, Auth, Call, CallBody, Client, ClientSettings, Deadlines, 
 
 use super::outcome::advised;
 use super::place::Place;
-use crate::args::TargetArguments;
 use crate::output;
 
 /// Longer than any answer that is read whole here.
@@ -24,6 +23,32 @@ const PATIENCE: Deadlines = Deadlines {
     idle: Duration::from_secs(900),
     total: Duration::from_secs(3600),
 };
+
+/// What opens a gateway, by the variable that holds it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Held<'a> {
+    /// A gateway key. Callers on its machine may be served without one, unless a variable was named.
+    Key(&'a str),
+    /// An admin token. Nothing is told without one.
+    Token(&'a str),
+}
+
+impl<'a> Held<'a> {
+    fn of(self, place: &'a Place) -> anyhow::Result<Option<&'a str>> {
+        let (name, help) = match self {
+            Self::Key(name) => (name, "export the gateway key under that name, or leave --key-env out"),
+            Self::Token(name) => {
+                (name, "export an admin token of that gateway under that name; its first start printed one")
+            }
+        };
+        match place.variable(name) {
+            None if !matches!(self, Self::Key("LOCKGATE_KEY")) => {
+                Err(advised(format!("the variable {name} is not set"), help))
+            }
+            found => Ok(found),
+        }
+    }
+}
 
 /// A gateway that somebody runs.
 pub(super) struct Running {
@@ -45,19 +70,13 @@ pub(super) struct Told {
 
 impl Running {
     /// The gateway that was named, else the one that a start in this place makes.
-    pub(super) fn find(place: &Place, target: &TargetArguments) -> anyhow::Result<Self> {
-        let named = target.url.as_deref().or_else(|| place.variable("LOCKGATE_URL"));
+    pub(super) fn find(place: &Place, url: Option<&str>, held: Held<'_>) -> anyhow::Result<Self> {
+        let named = url.or_else(|| place.variable("LOCKGATE_URL"));
         let address = match named {
             Some(url) => url.trim().to_owned(),
             None => format!("http://{}", reachable(place.load()?.settings.listen)),
         };
-        let key = place.variable(&target.key_env);
-        if key.is_none() && target.key_env != "LOCKGATE_KEY" {
-            return Err(advised(
-                format!("the variable {} is not set", target.key_env),
-                "export the gateway key under that name, or leave --key-env out",
-            ));
-        }
+        let key = held.of(place)?;
         let endpoint = |url: &str| {
             Endpoint::new(url, key.map_or(Auth::None, Auth::Bearer))
                 .map_err(|error| advised(format!("{address}: {error}"), "write it as http://127.0.0.1:9190"))

@@ -4,7 +4,6 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use super::super::place::Place;
-use super::super::running::Running;
 use super::encoded;
 use crate::args::ExplainArguments;
 use crate::output;
@@ -32,7 +31,7 @@ struct Candidate {
 }
 
 pub(super) async fn run(place: &Place, model: &str, arguments: &ExplainArguments) -> anyhow::Result<()> {
-    let running = Running::find(place, &super::target(arguments))?;
+    let running = super::running(place, arguments)?;
     let mut path = format!("/explain?model={}", encoded(model));
     for (name, value) in
         [("key", &arguments.key), ("session", &arguments.session), ("class", &arguments.priority)]

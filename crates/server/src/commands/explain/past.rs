@@ -147,14 +147,13 @@ pub(super) async fn run(place: &Place, id: &str, arguments: &ExplainArguments) -
 /// A gateway that was named, or one that serves from here to whoever has its token, also tells how its backends stand now.
 /// Everybody else who may read the data folder reads what is recorded there.
 async fn find(place: &Place, id: &str, arguments: &ExplainArguments) -> anyhow::Result<Value> {
-    let target = super::target(arguments);
-    if target.url.is_some() || place.variable("LOCKGATE_URL").is_some() {
-        return ask(&Running::find(place, &target)?, id).await;
+    if arguments.url.is_some() || place.variable("LOCKGATE_URL").is_some() {
+        return ask(&super::running(place, arguments)?, id).await;
     }
     let desk = Desk::look(place)?;
     if desk.is_served
-        && place.variable(&target.key_env).is_some()
-        && let Ok(told) = ask(&Running::find(place, &target)?, id).await
+        && place.variable(&arguments.token_env).is_some()
+        && let Ok(told) = ask(&super::running(place, arguments)?, id).await
     {
         return Ok(told);
     }

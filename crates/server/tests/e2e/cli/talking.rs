@@ -65,7 +65,8 @@ async fn what_goes_wrong_is_told_with_its_code_its_request_and_what_to_do() {
     )
     .await;
     check(&["chat", "m", " "], &["there is nothing to say"]).await;
-    check(&["chat", "m", "hi", "--key-env", "ABSENT"], &["ABSENT is not set"]).await;
+    check(&["chat", "m", "hi", "--key-env", "ABSENT"], &["ABSENT is not set", "the gateway key"]).await;
+    check(&["explain", "--model", "m"], &["LOCKGATE_ADMIN_TOKEN is not set", "an admin token"]).await;
     check(&["chat", "m", "hi", "--url", "ftp://x"], &["http://"]).await;
     let (nobody, _held) = testkit::refused_address().expect("an address");
     let nobody = format!("http://{nobody}");
