@@ -42,18 +42,18 @@ impl Source {
         Self::in_time(grain, by)
     }
 
-    /// Hands over each row with its bucket and value, in the order of both.
-    fn each(
+    /// Hands over some columns of each row with its bucket and value, in the order of both.
+    fn each<const N: usize>(
         &self,
         connection: &Connection,
-        range: Range,
-        mut see: impl FnMut(i64, &str, &Sums),
+        (columns, range): ([&str; N], Range),
+        mut see: impl FnMut(i64, &str, &[i64; N]),
     ) -> Result<(), StoreError> {
         let Self { table, by, dimension } = self;
         let sql = format!(
             "SELECT bucket, value, {} FROM {table} WHERE {by} = ?1 AND bucket >= ?2 AND bucket < ?3 \
              ORDER BY bucket, value",
-            COLUMNS.join(", ")
+            columns.join(", ")
         );
         let mut statement = connection.prepare_cached(&sql)?;
         let mut rows = statement.query(params![dimension, range.from.0, range.to.0])?;
@@ -77,8 +77,8 @@ fn ever(by: &Dimension) -> String {
 }
 
 /// The columns from `first` on.
-fn read(row: &Row<'_>, first: usize) -> Result<Sums, rusqlite::Error> {
-    let mut sums = NOTHING;
+fn read<const N: usize>(row: &Row<'_>, first: usize) -> Result<[i64; N], rusqlite::Error> {
+    let mut sums = [0; N];
     for (index, sum) in sums.iter_mut().enumerate() {
         *sum = row.get(first + index)?;
     }
@@ -147,7 +147,7 @@ pub(crate) fn totals(connection: &mut Connection, range: Range) -> Result<UsageS
     let mut total = NOTHING;
     // Every line has a backend, if only none: any dimension would do, and this one has the fewest rows.
     let source = Source::in_sum(Grain::Day, &Dimension::Backend, range);
-    source.each(connection, range, |_, _, sums| add(&mut total, sums))?;
+    source.each(connection, (COLUMNS, range), |_, _, sums| add(&mut total, sums))?;
     Ok(told(&total))
 }
 
@@ -158,11 +158,10 @@ pub(crate) fn by_time(
     range: Range,
 ) -> Result<Vec<UsageRow>, StoreError> {
     let mut rows: Vec<(i64, Sums)> = Vec::new();
-    Source::in_time(grain, &Dimension::Backend).each(connection, range, |bucket, _, sums| {
-        match rows.last_mut() {
-            Some((last, total)) if *last == bucket => add(total, sums),
-            Some(_) | None => rows.push((bucket, *sums)),
-        }
+    let source = Source::in_time(grain, &Dimension::Backend);
+    source.each(connection, (COLUMNS, range), |bucket, _, sums| match rows.last_mut() {
+        Some((last, total)) if *last == bucket => add(total, sums),
+        Some(_) | None => rows.push((bucket, *sums)),
     })?;
     Ok(rows.into_iter().map(|(bucket, sums)| row(Some(bucket), None, &sums)).collect())
 }
@@ -175,19 +174,48 @@ pub(crate) fn grouped(
     range: Range,
 ) -> Result<Vec<UsageRow>, StoreError> {
     let mut values: HashMap<String, Sums> = HashMap::new();
-    Source::in_sum(grain, by, range).each(connection, range, |_, value, sums| {
-        match values.get_mut(value) {
-            Some(total) => add(total, sums),
-            None => drop(values.insert(value.to_owned(), *sums)),
-        }
-    })?;
+    Source::in_sum(grain, by, range)
+        .each(connection, (COLUMNS, range), |_, value, sums| gather(&mut values, value, sums))?;
+    Ok(ranked(values))
+}
+
+/// Adds to what a value has.
+fn gather(values: &mut HashMap<String, Sums>, value: &str, sums: &Sums) {
+    match values.get_mut(value) {
+        Some(total) => add(total, sums),
+        None => drop(values.insert(value.to_owned(), *sums)),
+    }
+}
+
+/// The dearest first, then the busiest.
+fn ranked(values: HashMap<String, Sums>) -> Vec<UsageRow> {
     let mut rows: Vec<UsageRow> =
         values.into_iter().map(|(value, sums)| row(None, Some(value), &sums)).collect();
     rows.sort_by(|one, other| {
         let rank = |row: &UsageRow| Reverse((row.sums.cost, row.sums.requests));
         rank(one).cmp(&rank(other)).then_with(|| one.group.cmp(&other.group))
     });
-    Ok(rows)
+    rows
+}
+
+/// The `count` first of these, found without their other sums: a row has many.
+fn dearest(
+    connection: &Connection,
+    (source, range): (&Source, Range),
+    count: usize,
+) -> Result<HashSet<String>, StoreError> {
+    let mut values: HashMap<String, [i64; 3]> = HashMap::new();
+    let columns = ["cost_micros", "cost_picos", "requests"];
+    source.each(connection, (columns, range), |_, value, own| match values.get_mut(value) {
+        Some(total) => total.iter_mut().zip(own).for_each(|(to, more)| *to = to.saturating_add(*more)),
+        None => drop(values.insert(value.to_owned(), *own)),
+    })?;
+    let mut all: Vec<_> = values
+        .into_iter()
+        .map(|(value, [micros, picos, requests])| (Reverse((joined(micros, picos), requests)), value))
+        .collect();
+    all.sort();
+    Ok(all.into_iter().take(count).map(|(_, value)| value).collect())
 }
 
 /// One row a bucket and value of the dimension, oldest first.
@@ -198,7 +226,7 @@ pub(crate) fn series(
     range: Range,
 ) -> Result<Vec<UsageRow>, StoreError> {
     let mut rows = Vec::new();
-    Source::in_time(grain, by).each(connection, range, |bucket, value, sums| {
+    Source::in_time(grain, by).each(connection, (COLUMNS, range), |bucket, value, sums| {
         rows.push(row(Some(bucket), Some(value.to_owned()), sums));
     })?;
     Ok(rows)
@@ -212,9 +240,9 @@ pub(crate) fn top_series(
     (range, count): (Range, u8),
 ) -> Result<TopSeries, StoreError> {
     // Walked twice rather than kept: a long range of many values is more than memory should hold.
-    let groups = grouped(connection, grain, by, range)?;
-    let kept: HashSet<&str> =
-        groups.iter().take(usize::from(count)).filter_map(|row| row.group.as_deref()).collect();
+    let source = Source::in_time(grain, by);
+    let kept = dearest(connection, (&source, range), usize::from(count))?;
+    let mut values: HashMap<String, Sums> = HashMap::new();
     let mut rows: Vec<UsageRow> = Vec::new();
     let mut others: Option<(i64, Sums)> = None;
     let mut own: Vec<UsageRow> = Vec::new();
@@ -223,7 +251,8 @@ pub(crate) fn top_series(
         rows.extend(others.take().map(|(bucket, sums)| row(Some(bucket), None, &sums)));
         rows.append(own);
     };
-    Source::in_time(grain, by).each(connection, range, |bucket, value, sums| {
+    source.each(connection, (COLUMNS, range), |bucket, value, sums| {
+        gather(&mut values, value, sums);
         if present.replace(bucket).is_some_and(|before| before != bucket) {
             close(&mut others, &mut own);
         }
@@ -234,7 +263,7 @@ pub(crate) fn top_series(
         }
     })?;
     close(&mut others, &mut own);
-    Ok(TopSeries { rows, groups })
+    Ok(TopSeries { rows, groups: ranked(values) })
 }
 
 fn row(bucket: Option<i64>, group: Option<String>, sums: &Sums) -> UsageRow {

@@ -44,17 +44,18 @@ function Figures({ seen }) {
     <${Figure} name=${t('First token, median')} value=${span(ttft?.p50)} below=${ttft ? `p99 ${span(ttft.p99)}` : t('no request in 15 minutes')} />
     <${Figure} name=${t('In flight')} value=${count(live.in_flight)} below=${t('of {n}', { n: count(live.in_flight_max) })} />
     <${Figure} name=${t('Waiting')} value=${count(live.queued)} tone=${live.queued > live.queue.max * 0.8 ? 'warn' : ''} below=${t('room for {n}', { n: count(live.queue.max) })} />
-    <${Figure} name=${t('Ledger')} ...${ledger(behind)} />
+    <${Figure} name=${t('Ledger behind by')} ...${ledger(behind)} />
   </dl>`;
 }
 
-/** Lines on their way are as usual; it is late when none came through for a while. @param {import('../state/live.js').Picture['behind']} behind */
+/** Some lines are always on their way; the ledger is late when it took none for a while. @param {import('../state/live.js').Picture['behind']} behind */
 function ledger(behind) {
   if (!behind) return { value: '–', below: '' };
-  const waiting = behind.entries ? t('{n} lines behind', { n: short(behind.entries) }) : t('nothing waits');
-  if (behind.trouble) return { value: t('Behind'), tone: 'bad', below: t('{n} lines ({size}) are safe in the journal', { n: short(behind.entries), size: bytes(behind.bytes) }) };
+  const value = short(behind.entries);
+  const size = bytes(behind.bytes);
+  if (behind.trouble) return { value, tone: 'bad', below: t('lines, {size}, safe in the journal', { size }) };
   const late = behind.entries > 0 && behind.since_ms > LATE_MS;
-  return { value: late ? t('Behind') : t('Up to date'), tone: late ? 'warn' : '', below: waiting };
+  return { value, tone: late ? 'warn' : '', below: late ? t('lines, {size}, for {time}', { size, time: span(behind.since_ms) }) : t('lines: up to date') };
 }
 
 /** @param {{name: string, value: string, below?: string, tone?: string, id?: string}} props */

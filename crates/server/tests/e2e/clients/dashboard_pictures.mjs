@@ -158,7 +158,7 @@ for (const name of ["inst-1", "inst-2"]) {
 provider(9481, { first: 350, between: 30 });
 provider(9482, { first: 500, between: 36, limitedFrom: WARM_MS - 12_000 });
 provider(9483, { first: 700, between: 26 });
-const gateway = spawn(LOCKGATE, ["serve", "--config", `${data}/lockgate.yaml`], { cwd: data, env: { LOCKGATE_DATA_DIR: `${data}/data` }, stdio: ["ignore", "inherit", "inherit"] });
+const gateway = spawn(LOCKGATE, ["serve", "--config", "lockgate.yaml"], { cwd: data, env: { LOCKGATE_DATA_DIR: `${data}/data` }, stdio: ["ignore", "inherit", "inherit"] });
 let going = true;
 try {
   await sleep(2500);
