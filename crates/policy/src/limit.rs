@@ -20,7 +20,7 @@ pub(crate) use alarm::Alarm;
 pub use allowance::Adaptive;
 pub(crate) use allowance::{Allowance, Mark, Portion, Rates};
 pub(crate) use inflight::InFlight;
-pub(crate) use lineup::{Entry, Lineup, Rank};
+pub(crate) use lineup::{Entry, Lineup, Rank, Turn};
 pub(crate) use places::{Beside, Places};
 pub use queue::WaiterId;
 pub(crate) use queue::{Place, Waiters};

@@ -12,10 +12,12 @@ use crate::identity::Class;
 use crate::live::KeySlot;
 
 mod ahead;
+mod early;
 mod flow;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use early::Turn;
 use flow::Flow;
 
 /// What being served once costs a caller of weight 1, in virtual time: the least common weights divide it.
@@ -25,7 +27,8 @@ const TURN: u64 = 5040 << 20;
 ///
 /// * Between classes the better one is first, and whoever has waited for the ageing time is lifted by one.
 /// * Between callers of a class it is start-time fair queueing: each has a virtual time that grows by
-///   1/weight whenever one of its waiters is served, and the one with the least is next.
+///   1/weight whenever one of its waiters is served, and the one with the least is next. Who would leave otherwise
+///   may take a turn of its caller's in advance.
 /// * Among the waiters of one caller the oldest is next.
 ///
 /// A line is *open* when its first may be able to start, and *closed* when it was found that it cannot.
@@ -93,6 +96,7 @@ pub(crate) struct Next<'a, D, T> {
     pub(crate) class: Class,
     pub(crate) caller: KeySlot,
     pub(crate) what: &'a T,
+    pub(crate) turn: Turn,
 }
 
 type FlowId = (Class, KeySlot);
@@ -174,16 +178,12 @@ impl<D: Hash + Eq + Clone, T> Lineup<D, T> {
 
     /// Takes out one who starts: its caller's next turn comes after everyone else's.
     pub(crate) fn serve(&mut self, id: WaiterId) -> Option<(D, T)> {
-        let (class, caller) = self.waiters.get(&id).map(|waiter| (waiter.class, waiter.caller))?;
-        let clock = &mut self.classes[place(class)].clock;
-        if let Some(flow) = self.flows.get(&(class, caller)) {
-            *clock = (*clock).max(flow.turn);
+        let flow = self.waiters.get(&id).map(|waiter| (waiter.class, waiter.caller))?;
+        if let Some(served) = self.flows.get(&flow) {
+            let clock = &mut self.classes[place(flow.0)].clock;
+            *clock = (*clock).max(served.turn);
         }
-        let now = *clock;
-        self.relist((class, caller), |flow| flow.turn = flow.turn.max(now).saturating_add(flow.step));
-        let gone = self.remove(id);
-        self.forget_until(class, now);
-        gone
+        self.serve_in_advance(id)
     }
 
     /// Takes out one who leaves; its caller's next one takes its turn.
@@ -331,7 +331,8 @@ impl<D: Hash + Eq + Clone, T> Lineup<D, T> {
     fn view(&self, id: WaiterId, line: LineId) -> Option<Next<'_, D, T>> {
         let demand = &self.lines.get(&line)?.demand;
         let waiter = self.waiters.get(&id)?;
-        Some(Next { id, line, demand, class: waiter.class, caller: waiter.caller, what: &waiter.what })
+        let Waiter { class, caller, what, .. } = waiter;
+        Some(Next { id, line, demand, class: *class, caller: *caller, what, turn: Turn::Due })
     }
 
     fn line_for(&mut self, demand: &D) -> LineId {

@@ -324,3 +324,32 @@ fn the_worst_is_the_last_of_the_longest() {
     }
     assert_eq!(order, [4, 2, 3, 1, 5]);
 }
+
+/// Two callers wait, the first with far more than the second; all leave in a second. The first so many served are of
+/// these callers.
+#[test]
+fn who_leaves_goes_before_its_turn_but_not_for_ever() {
+    let mut lineup = Lineup::default();
+    let now = epoch();
+    let soon = |caller, wait| Entry { deadline: now + wait, ..entry(0, Class::Normal, caller, now) };
+    for id in 1..=80 {
+        lineup.push(WaiterId(id), soon(0, SECOND));
+    }
+    for id in 81..=120 {
+        lineup.push(WaiterId(id), soon(1, 2 * SECOND));
+    }
+    lineup.open_demand(&0);
+    let mut served = [0; 2];
+    for _ in 0..72 {
+        let next = lineup.next_at(now).expect("many wait");
+        let (id, turn, caller) = (next.id, next.turn, next.caller.0);
+        served[usize::from(caller == 1)] += 1;
+        let gone = match turn {
+            Turn::Due => lineup.serve(id),
+            Turn::InAdvance => lineup.serve_in_advance(id),
+        };
+        assert!(gone.is_some());
+    }
+    let [greedy, modest] = served;
+    assert!((50..=54).contains(&greedy), "32 in advance, then by turns: {greedy} and {modest}");
+}

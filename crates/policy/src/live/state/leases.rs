@@ -6,7 +6,7 @@ use super::super::asks::{BackendId, Grant, Granted, Leased, Refused, RefusedReas
 use super::super::board::EventKind;
 use super::super::routing::{Bounds, Choice, Demand, Later, Moment, Pick, Waiting, choose};
 use super::{Comer, Newcomer, Queue, RETRY_AFTER_GUESS, Size, State, Taken, at, draw};
-use crate::limit::WaiterId;
+use crate::limit::{Turn, WaiterId};
 use crate::schedule::Standing;
 use crate::snapshot::QueuePolicy;
 
@@ -93,12 +93,12 @@ impl State {
         }
         self.routing.open_due(now);
         self.routing.age(now);
-        while let Some(next) = self.routing.next() {
-            let (id, line) = (next.id, next.line);
+        while let Some(next) = self.routing.next_at(now) {
+            let (id, line, turn) = (next.id, next.line, next.turn);
             let waiting = next.what.lifted(next.class);
             let moment = Moment::new(&self.settings, draw(&mut self.lots), &waiting, now);
             match choose(&self.backends, next.demand, moment) {
-                Choice::Start(pick) => grants.extend(self.give(id, pick, now)),
+                Choice::Start(pick) => grants.extend(self.give((id, turn), pick, now)),
                 Choice::Later(later) => {
                     self.routing.close(line, later.wake_at);
                     for id in self.routing.leaving_by(line, later.possible_at) {
@@ -131,7 +131,7 @@ impl State {
         let waiting = found.what.lifted(found.class);
         let moment = Moment::new(&self.settings, draw(&mut self.lots), &waiting, now);
         let later = match choose(&self.backends, found.demand, moment) {
-            Choice::Start(pick) => return self.give(id, pick, now),
+            Choice::Start(pick) => return self.give((id, Turn::Due), pick, now),
             Choice::Later(later) if later.possible_at < deadline => {
                 self.routing.wake_by(id, later.wake_at);
                 return None;
@@ -162,8 +162,11 @@ impl State {
     }
 
     /// One who waits gets a backend, and waits no longer.
-    fn give(&mut self, id: WaiterId, pick: Pick, now: Instant) -> Option<Grant> {
-        let (demand, waiting) = self.routing.serve(id)?;
+    fn give(&mut self, (id, turn): (WaiterId, Turn), pick: Pick, now: Instant) -> Option<Grant> {
+        let (demand, waiting) = match turn {
+            Turn::Due => self.routing.serve(id)?,
+            Turn::InAdvance => self.routing.serve_in_advance(id)?,
+        };
         self.waiters.leave(id);
         Some(Grant { waiter: id, what: Granted::Slot(self.start(pick, &demand, &waiting, now)) })
     }
