@@ -9,6 +9,14 @@ use super::Permit;
 /// A provider that asks for more than a day is taken to mean a day; a clock must not overflow.
 const RETRY_AFTER_MAX: Duration = Duration::from_hours(24);
 
+/// So many refusals in a row a provider is believed without doubt that says when to come back: somebody else may have
+/// been there first.
+const BELIEVED: u32 = 3;
+
+/// How long after a probe others may follow before its answer came, where the provider named the time: as a rule, a refusal
+/// is heard sooner than that.
+const HEAD_START: Duration = Duration::from_millis(200);
+
 /// How long cooldowns are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CooldownRules {
@@ -29,7 +37,7 @@ pub struct CooldownRules {
 #[serde(rename_all = "snake_case")]
 pub enum RetryAfter {
     /// It is believed, also where it is shorter than a cooldown of ours; less so the more often the backend
-    /// refused again after the time that it named: then the cooldown is at least our own of one 429 fewer.
+    /// refused again after the time that it named: then the cooldown is at least our own of three 429s fewer.
     #[default]
     Provider,
     /// It is kept to where it is longer than a cooldown of ours.
@@ -77,7 +85,7 @@ impl CooldownRules {
             return self.own(strikes);
         };
         match self.retry_after {
-            RetryAfter::Provider => asked.max(self.own(strikes.saturating_sub(1))),
+            RetryAfter::Provider => asked.max(self.own(strikes.saturating_sub(BELIEVED))),
             RetryAfter::Longest => asked.max(self.own(strikes)),
         }
     }
@@ -93,7 +101,8 @@ impl CooldownRules {
     }
 }
 
-/// One backend's cooldown: clear, cooling until a time, then one probe whose outcome decides.
+/// One backend's cooldown: clear, cooling until a time, then one probe whose outcome decides. Where the provider named
+/// that time and is believed, others follow the probe before its answer comes, which is after a whole first event.
 ///
 /// Leases are numbered as they are given, so the outcome of a call made before a cooldown began is told
 /// from that of a later one, however late it comes.
@@ -108,6 +117,8 @@ pub(crate) struct Cooldown {
     outdated: u64,
     /// Whether the end of the present one was told.
     end_is_told: bool,
+    /// Whether its end is what the provider said, and is believed.
+    is_named: bool,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -116,8 +127,8 @@ enum Phase {
     Clear,
     /// After `until` a probe is due.
     Cooling { until: Instant },
-    /// The lease `probe` is out; `until` is when the cooldown had ended.
-    Probing { until: Instant, probe: u64 },
+    /// The lease `probe` is out, and was given at `since`; `until` is when the cooldown had ended.
+    Probing { until: Instant, probe: u64, since: Instant },
 }
 
 impl Cooldown {
@@ -127,15 +138,19 @@ impl Cooldown {
             Phase::Clear => Permit::Free,
             Phase::Cooling { until } if now < until => Permit::NotBefore(until),
             Phase::Cooling { .. } => Permit::AsProbe,
+            Phase::Probing { since, .. } if self.is_named => match since + HEAD_START {
+                from if now < from => Permit::NotBefore(from),
+                _ => Permit::Free,
+            },
             Phase::Probing { .. } => Permit::WhileProbed,
         }
     }
 
     /// A lease was given. While a cooldown is over but not yet proved so, it is the probe.
-    pub(crate) fn leased(&mut self, lease: u64) {
+    pub(crate) fn leased(&mut self, lease: u64, now: Instant) {
         self.latest = self.latest.max(lease);
         if let Phase::Cooling { until } = self.phase {
-            self.phase = Phase::Probing { until, probe: lease };
+            self.phase = Phase::Probing { until, probe: lease, since: now };
         }
     }
 
@@ -151,6 +166,8 @@ impl Cooldown {
     ) -> Option<Duration> {
         let asked = retry_after.map(|wait| now + wait.min(RETRY_AFTER_MAX));
         match self.phase {
+            // The probe was not refused, as far as is known.
+            Phase::Probing { probe, .. } if probe != lease && self.follows(lease) => self.strikes = 0,
             Phase::Probing { probe, .. } if probe != lease => return None,
             Phase::Cooling { until } if now < until => {
                 self.phase = Phase::Cooling { until: asked.map_or(until, |asked| asked.max(until)) };
@@ -166,14 +183,15 @@ impl Cooldown {
         self.strikes = self.strikes.saturating_add(1);
         let length = rules.length(self.strikes, retry_after);
         self.begin(now + length);
+        self.is_named = retry_after.is_some() && rules.retry_after == RetryAfter::Provider;
         Some(length)
     }
 
-    /// An answer came. That of the probe clears all strikes; that of a call made before the cooldown says
-    /// nothing about now. True when a cooldown ended.
+    /// An answer came. That of the probe, or of one that followed it, clears all strikes; that of a call made before the
+    /// cooldown says nothing about now. True when a cooldown ended.
     pub(crate) fn succeeded(&mut self, lease: u64) -> bool {
         match self.phase {
-            Phase::Probing { probe, .. } if probe == lease => {
+            Phase::Probing { probe, .. } if probe == lease || self.follows(lease) => {
                 self.phase = Phase::Clear;
                 self.strikes = 0;
                 true
@@ -184,7 +202,7 @@ impl Cooldown {
 
     /// The call ended without telling whether the provider would still refuse: the next one probes.
     pub(crate) fn inconclusive(&mut self, lease: u64) {
-        if let Phase::Probing { until, probe } = self.phase
+        if let Phase::Probing { until, probe, .. } = self.phase
             && probe == lease
         {
             self.phase = Phase::Cooling { until };
@@ -224,6 +242,11 @@ impl Cooldown {
     /// 429s in a row.
     pub(crate) fn strikes(&self) -> u32 {
         self.strikes
+    }
+
+    /// Whether a call was made after the probe, which is out.
+    fn follows(&self, lease: u64) -> bool {
+        self.is_named && lease > self.outdated
     }
 
     fn begin(&mut self, until: Instant) {
@@ -269,8 +292,9 @@ mod tests {
             (4, None, 8),
             (1, Some(0), 0),
             (1, Some(17), 17),
-            (2, Some(0), 1),
-            (4, Some(3), 4),
+            (3, Some(0), 0),
+            (4, Some(0), 1),
+            (6, Some(3), 4),
             (40, Some(3), 600),
             (1, Some(u64::MAX), 86_400),
         ] {
@@ -286,7 +310,7 @@ mod tests {
     fn a_burst_of_refusals_is_one_strike_however_late_they_come() {
         let rules = half_a_minute();
         let mut cooldown = Cooldown::default();
-        (1..=12).for_each(|lease| cooldown.leased(lease));
+        (1..=12).for_each(|lease| cooldown.leased(lease, epoch()));
         assert!(cooldown.limited(1, None, &rules, epoch()).is_some());
         for lease in 2..=9 {
             assert!(cooldown.limited(lease, None, &rules, epoch()).is_none());
@@ -307,25 +331,52 @@ mod tests {
     fn one_probe_follows_and_its_outcome_decides() {
         let rules = half_a_minute();
         let mut cooldown = Cooldown::default();
-        (1..=2).for_each(|lease| cooldown.leased(lease));
+        (1..=2).for_each(|lease| cooldown.leased(lease, epoch()));
         cooldown.limited(1, None, &rules, epoch());
         let over = epoch() + 30 * SECOND;
         assert_eq!(cooldown.permit(over - Duration::from_nanos(1)), Permit::NotBefore(over));
         assert!(!cooldown.tell_end(over - Duration::from_nanos(1)));
         assert!(cooldown.tell_end(over) && !cooldown.tell_end(over), "told once");
         assert_eq!(cooldown.permit(over), Permit::AsProbe);
-        cooldown.leased(3);
+        cooldown.leased(3, epoch());
         assert_eq!(cooldown.permit(over), Permit::WhileProbed);
         cooldown.inconclusive(2);
         assert!(!cooldown.succeeded(2) && cooldown.limited(2, None, &rules, over).is_none());
         assert_eq!(cooldown.permit(over), Permit::WhileProbed, "others do not decide");
         cooldown.inconclusive(3);
         assert_eq!(cooldown.permit(over), Permit::AsProbe);
-        cooldown.leased(4);
+        cooldown.leased(4, epoch());
         assert_eq!(cooldown.limited(4, None, &rules, over), Some(60 * SECOND));
         let over = over + 60 * SECOND;
-        cooldown.leased(5);
+        cooldown.leased(5, epoch());
         assert!(cooldown.succeeded(5));
+        assert_eq!((cooldown.permit(over), cooldown.strikes()), (Permit::Free, 0));
+    }
+
+    #[test]
+    fn others_follow_the_probe_where_the_time_was_named() {
+        let rules = CooldownRules::default();
+        let mut cooldown = Cooldown::default();
+        let soon = Some(SECOND);
+        cooldown.leased(1, epoch());
+        assert_eq!(cooldown.limited(1, soon, &rules, epoch()), soon);
+        let over = epoch() + SECOND;
+        assert_eq!(cooldown.permit(over), Permit::AsProbe);
+        cooldown.leased(2, over);
+        assert_eq!(cooldown.permit(over), Permit::NotBefore(over + HEAD_START));
+        let later = over + HEAD_START;
+        assert_eq!(cooldown.permit(later), Permit::Free);
+        cooldown.leased(3, later);
+        assert_eq!(cooldown.limited(1, soon, &rules, later), None, "it was made before the rest");
+        assert_eq!(cooldown.limited(3, soon, &rules, later), soon, "the follower met the limit again");
+        assert_eq!(cooldown.strikes(), 1, "the probe was taken, as far as is known");
+        let over = later + SECOND;
+        cooldown.leased(4, over);
+        assert_eq!(cooldown.limited(4, soon, &rules, over), soon);
+        assert_eq!(cooldown.strikes(), 2, "the time was wrong");
+        cooldown.leased(5, over + SECOND);
+        cooldown.leased(6, over + 2 * SECOND);
+        assert!(cooldown.succeeded(6), "a follower's answer tells as much as the probe's");
         assert_eq!((cooldown.permit(over), cooldown.strikes()), (Permit::Free, 0));
     }
 
@@ -333,12 +384,12 @@ mod tests {
     fn what_an_operator_ended_no_older_call_brings_back() {
         let rules = half_a_minute();
         let mut cooldown = Cooldown::default();
-        (1..=3).for_each(|lease| cooldown.leased(lease));
+        (1..=3).for_each(|lease| cooldown.leased(lease, epoch()));
         cooldown.limited(1, None, &rules, epoch());
         cooldown.reset();
         assert_eq!(cooldown.limited(2, None, &rules, epoch()), None);
         assert_eq!((cooldown.permit(epoch()), cooldown.strikes()), (Permit::Free, 0));
-        cooldown.leased(4);
+        cooldown.leased(4, epoch());
         assert_eq!(cooldown.limited(4, None, &rules, epoch()), Some(30 * SECOND));
     }
 
@@ -415,7 +466,7 @@ mod tests {
                 if may_lease && step >= 2 {
                     naive.probe = naive.until.map(|_| lease);
                     naive.out.push((lease, naive.cooldowns));
-                    cooldown.leased(lease);
+                    cooldown.leased(lease, now);
                 }
             }
         }

@@ -230,7 +230,7 @@ impl BackendState {
     fn take(&mut self, number: u64, size: Size, now: Instant) -> Mark {
         self.in_flight.started();
         self.last_lease = number;
-        self.cooldown.leased(number);
+        self.cooldown.leased(number, now);
         self.breaker.leased(number);
         let mark = self.allowance.take(size.portion, now);
         let Some(model) = size.model.and_then(|model| self.models.get_mut(at(model.0))) else { return mark };
