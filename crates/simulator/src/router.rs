@@ -2,6 +2,7 @@
 
 mod baseline;
 mod lockgate;
+mod seer;
 
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use crate::traffic::Request;
 
 use baseline::Baseline;
 use lockgate::Lockgate;
+use seer::Seer;
 
 /// Something that leads requests to providers.
 pub(crate) trait Router {
@@ -89,6 +91,10 @@ pub enum Contender {
     Usage,
     /// One backend after the other, whatever they say.
     Unlimited,
+    /// Whoever has room, as one sees who knows what every backend has counted, but not what is to come.
+    Seer,
+    /// Whoever has not said to come back later, one call after the other.
+    Asker,
 }
 
 impl Contender {
@@ -116,6 +122,8 @@ impl Contender {
             Self::Shuffle => "shuffle",
             Self::Usage => "usage",
             Self::Unlimited => "no limiter",
+            Self::Seer => "all-seeing",
+            Self::Asker => "ever-asking",
         }
     }
 
@@ -131,7 +139,9 @@ impl Contender {
             | Self::Sticky
             | Self::Shuffle
             | Self::Usage
-            | Self::Unlimited => false,
+            | Self::Unlimited
+            | Self::Seer
+            | Self::Asker => false,
         }
     }
 
@@ -146,6 +156,8 @@ impl Contender {
             Self::Shuffle => Box::new(Baseline::shuffle(scenario, seed)),
             Self::Usage => Box::new(Baseline::usage(scenario, seed)),
             Self::Unlimited => Box::new(Baseline::unlimited(scenario, seed)),
+            Self::Seer => Box::new(Seer::of_counts(scenario, seed)),
+            Self::Asker => Box::new(Seer::of_refusals(scenario, seed)),
         }
     }
 }

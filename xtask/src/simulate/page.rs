@@ -140,6 +140,9 @@ as the gateway probes them.
   one backend, as sticky sessions do.
 - **usage**: the backend used least in this minute of the clock, while what was written down allows; retries likewise.
 - **no limiter**: one backend after the other, no retry.
+- **all-seeing**, **ever-asking** (where others use the accounts as well): one who sees what every account has counted, whoever asked, and calls it
+  at the moment at which it has room; and one who calls all of them, one call after the other, but for as long as they said not to. Neither
+  knows what is to come: more can hardly be asked of one who sees, and of one who sees nothing and does as the providers say.
 
 ## The bars
 
