@@ -1,6 +1,7 @@
 //! Runs a promise's proofs at length; which they are, docs/promises.md says, so the page and the command cannot differ.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -45,6 +46,22 @@ fn filter_of(test: &str) -> String {
     format!("test(/(^|::){}$/)", test.replace('*', ".*"))
 }
 
+/// The packages that the proofs are in, and what they start: an optimised build of all others would take longer than most proofs.
+fn packages_of(root: &Path, promise: &Promise<'_>) -> Result<BTreeSet<String>> {
+    let mut packages = BTreeSet::new();
+    for (path, _) in &promise.proofs {
+        let folder = path.split('/').take(2).collect::<PathBuf>();
+        let manifest = std::fs::read_to_string(root.join(&folder).join("Cargo.toml"))
+            .with_context(|| folder.display().to_string())?;
+        let name = manifest.lines().find_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
+        packages.insert(name.with_context(|| format!("{} has no name", folder.display()))?.to_owned());
+    }
+    if packages.contains("lockgate") {
+        packages.insert("fake-lingma".to_owned());
+    }
+    Ok(packages)
+}
+
 /// Runs the proofs of one promise in their long form, optimised.
 ///
 /// # Errors
@@ -62,15 +79,30 @@ pub(crate) fn prove(root: &Path, choice: &Choice) -> Result<()> {
         choice.rounds.or(promise.rounds).with_context(|| format!("{} has no rounds", promise.number))?;
     testenv::TestEnv::under(root).ready()?;
     let filter = tests.join(" | ");
-    let args =
-        ["nextest", "run", "--locked", "--workspace", "--release", "--profile", "prove", "-E", &filter];
+    let packages = packages_of(root, promise)?;
+    let mut args = vec!["nextest", "run", "--locked", "--release", "--profile", "prove", "-E", &filter];
+    args.extend(packages.iter().flat_map(|package| ["-p", package]));
     let rounds = rounds.to_string();
     run::pass(run::cargo(root, &args).env("LOCKGATE_PROVE_ROUNDS", &rounds).env("PROPTEST_CASES", &rounds))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::filter_of;
+    use std::path::Path;
+
+    use super::{PROMISES, Promise, filter_of, packages_of};
+
+    #[test]
+    fn every_promise_is_proved_in_packages_that_there_are() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("it is in the workspace");
+        let page = std::fs::read_to_string(root.join(PROMISES)).expect("the page");
+        for promise in page.lines().filter_map(Promise::read) {
+            let packages = packages_of(root, &promise).expect(promise.number);
+            assert!(!packages.is_empty(), "{}", promise.number);
+            let of_program = packages.contains("lockgate");
+            assert_eq!(packages.contains("fake-lingma"), of_program, "{}: {packages:?}", promise.number);
+        }
+    }
 
     #[test]
     fn a_star_stands_for_the_rest_of_a_name() {
