@@ -260,6 +260,9 @@ impl Import {
             _ => return self.unknown(field, path),
         };
         match scalar(&field.node).as_deref().and_then(per_million) {
+            Some(_) if deployment.price.holds(kind) => {
+                self.unsupported(field, path, "is said in `litellm_params`, too, which goes before");
+            }
             Some(price) => {
                 deployment.price.raw(kind, price);
                 self.kept(field, path, "a price, in dollars per million tokens");

@@ -106,6 +106,20 @@ fn fate(imported: &Imported, setting: &str) -> Vec<Fate> {
 }
 
 #[test]
+fn a_price_that_is_said_twice_is_the_one_that_litellm_takes() {
+    let imported = imported(
+        "model_list:\n  - model_name: m\n    model_info: {input_cost_per_token: 2e-06, output_cost_per_token: 3e-06}\n    \
+         litellm_params: {model: openai/m, input_cost_per_token: 1e-06}\n",
+    );
+    let backends = held(&imported).settings.backends;
+    let price = backends[0].models.as_ref().expect("listed")["m"].price.clone().expect("a price");
+    let price = (price.input.to_string(), price.output.to_string());
+    assert_eq!(price, ("0.000001".to_owned(), "0.000003".to_owned()));
+    let said = "model_list[0].model_info.input_cost_per_token";
+    assert_eq!(fate(&imported, said), [Fate::Unsupported], "{:?}", imported.items);
+}
+
+#[test]
 fn a_proxy_comes_over() {
     let imported = imported(PROXY);
     let settings = held(&imported).settings;
