@@ -268,7 +268,18 @@ impl Checker<'_> {
 
     /// Checks one account of a local process, from a file or from an API call.
     pub(crate) fn account(&mut self, account: &file::ProcessAccount, path: &Path) {
-        if process::account(account).is_none() {
+        let file::ProcessAccount { username, password, token, access_key, secret_key, .. } = account;
+        let read = [
+            ("username", username),
+            ("password", password),
+            ("token", token),
+            ("access_key", access_key),
+            ("secret_key", secret_key),
+        ];
+        // A part that could not be read, such as a variable that is not set, has its own problem already.
+        let is_read =
+            |(field, part): &(&str, &Option<_>)| part.is_some() || self.tree.at(&path.then(*field)).is_none();
+        if process::account(account).is_none() && read.iter().all(is_read) {
             let message = "an account is a username and a password, or a token, or an access_key and a secret_key; \
                            the last two may have an organization";
             self.refuse(path, message, None);

@@ -196,7 +196,7 @@ pub(super) fn account(typed: &file::ProcessAccount) -> Option<ProcessAccount> {
     let organization = organization.as_ref().map(|text| text.0.clone());
     match (username, password, token, access_key, secret_key) {
         (Some(name), Some(password), None, None, None) if organization.is_none() => {
-            Some(ProcessAccount::Password(name.0.clone(), password.0.clone()))
+            Some(ProcessAccount::Password(name.0.expose().to_owned(), password.0.clone()))
         }
         (None, None, Some(token), None, None) => Some(ProcessAccount::Token(token.0.clone(), organization)),
         (None, None, None, Some(key), Some(secret)) => {

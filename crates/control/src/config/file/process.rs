@@ -80,8 +80,8 @@ choice! {
 shape! {
     /// Who a local process is signed in as.
     pub struct ProcessAccount {
-        /// The account's name.
-        pub username: Option<Text>,
+        /// The account's name; it may stand in a variable, as the password does.
+        pub username: Option<SecretText>,
         /// Its password.
         pub password: Option<SecretText>,
         /// A personal token instead of both.
