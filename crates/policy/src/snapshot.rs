@@ -182,8 +182,8 @@ fn served(spec: BackendSpec, live: &Live, now: Instant) -> Served {
         deadlines: spec.deadlines,
         headers: spec.headers,
         drain_on_disconnect: spec.drain_on_disconnect,
-        // What Azure lists is what could be deployed, not what is.
-        lists_models: spec.models.is_none() && vendor.name != "azure",
+        // What Azure lists is what could be deployed, not what is; a local process tells by itself, once it runs.
+        lists_models: spec.models.is_none() && !matches!(vendor.name, "azure" | "process"),
         health_path,
         ca_file: spec.ca_file.map(Arc::from),
         source: spec.source,

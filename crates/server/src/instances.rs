@@ -77,7 +77,11 @@ fn settings(pool: &ProcessPool, launcher: &std::path::Path) -> anyhow::Result<Pr
     Ok(ProcessSettings {
         profile,
         codec: pool.codec.and_then(Codec::named).unwrap_or(profile.codec),
-        program: pool.program.clone(),
+        // It starts in its own folder, from which a relative path would lead elsewhere; a bare name is looked for along PATH.
+        program: match pool.program.components().count() {
+            0 | 1 => pool.program.clone(),
+            _ => std::path::absolute(&pool.program).unwrap_or_else(|_| pool.program.clone()),
+        },
         environment: pool
             .environment
             .iter()

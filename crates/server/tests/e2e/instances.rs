@@ -31,6 +31,10 @@ const SCENARIOS: &[(&str, &str)] = &[
         "a_turn_that_ends_for_want_of_a_login_moves_on_and_the_instance_is_no_candidate",
     ),
     ("a question waits for a login", "a_question_waits_for_a_login_that_is_under_way"),
+    (
+        "a login delays no first question",
+        "a_first_question_goes_to_whoever_is_ready_while_another_is_signed_in",
+    ),
     ("captcha", "a_browser_stops_at_what_only_a_person_may_do"),
     ("wrong password", "a_wrong_password_is_tried_once"),
     ("headless login", "a_browser_fills_in_the_page_and_the_gateway_serves"),

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::select_all;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use protocol::agent_rpc::Turn;
 use protocol::{Failure, FailureKind};
@@ -313,7 +314,7 @@ impl Instance {
         };
         let counted = Counted::new(&self.shared.in_flight);
         siblings.iter().for_each(Instance::wake);
-        let (rpc, models) = self.ready(started + deadlines.total).await?;
+        let (rpc, models) = self.ready(started + deadlines.total, siblings).await?;
         let folder = self.shared.work_dir.to_string_lossy();
         let turn = Turn { model: self.model(turn.model, &models), ..turn };
         let settings = &self.shared.settings;
@@ -324,23 +325,32 @@ impl Instance {
         Ok(Answer::of_turn(StatusCode::OK, headers, inflow))
     }
 
-    /// Waits until it can be spoken to, as long as that can be expected.
-    async fn ready(&self, end: Instant) -> Result<(Rpc, Arc<[Model]>), Failure> {
+    /// Waits until it can be spoken to, as long as that can be expected and no other of its pool can be instead. `siblings` are
+    /// the whole pool, this one among them.
+    async fn ready(&self, end: Instant, siblings: &[Instance]) -> Result<(Rpc, Arc<[Model]>), Failure> {
         let settings = &self.shared.settings;
-        let mut changes = self.changes();
+        let mut changes: Vec<_> = siblings.iter().map(Instance::changes).collect();
         let began = Instant::now();
+        let mut spared_since = None;
         loop {
-            let picture = changes.borrow_and_update().clone();
+            let mut is_spared = false;
+            for one in &mut changes {
+                // Each is looked at, or its change would be told of again at once.
+                is_spared |= one.borrow_and_update().standing() == Standing::Ready;
+            }
+            let picture = self.picture();
             let patience = match (picture.standing(), picture.rpc, &picture.login) {
                 (Standing::Ready, Some(rpc), _) => return Ok((rpc, picture.models)),
                 (Standing::Away, ..) => return Err(not_ready()),
                 (_, _, Login::Running { .. }) => settings.login_timeout + LOGIN_GRACE,
                 (Standing::Ready | Standing::Soon, ..) => settings.startup_timeout + settings.rpc_timeout,
             };
-            let until = (began + patience).min(end);
-            match tokio::time::timeout_at(until, changes.changed()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(_)) | Err(_) => return Err(not_ready()),
+            spared_since = is_spared.then(|| spared_since.unwrap_or_else(Instant::now));
+            let until = spared_since.map_or(began + patience, |since| since + HANDOVER).min(end);
+            let changed = select_all(changes.iter_mut().map(|one| Box::pin(one.changed())));
+            match tokio::time::timeout_at(until, changed).await {
+                Ok((Ok(()), ..)) => {}
+                Ok((Err(_), ..)) | Err(_) => return Err(not_ready()),
             }
         }
     }
@@ -386,6 +396,8 @@ impl Instance {
     }
 }
 
+/// Those that start together need not be ready together: for so long nobody is sent to another.
+const HANDOVER: Duration = Duration::from_secs(1);
 /// What a turn waits beyond the time that signing in may take.
 const LOGIN_GRACE: Duration = Duration::from_secs(20);
 
@@ -457,8 +469,34 @@ mod tests {
             let what = format!("{state:?}, {login:?}");
             instance.shared.show(|picture| (picture.state, picture.login) = (state, login));
             let began = Instant::now();
-            let failure = instance.ready(began + own).await.err().expect("nobody makes it ready");
+            let pool = std::slice::from_ref(&instance);
+            let failure = instance.ready(began + own, pool).await.err().expect("nobody makes it ready");
             assert_eq!((failure.kind, began.elapsed().as_secs()), (FailureKind::NotReady, seconds), "{what}");
+        }
+    }
+
+    /// Whoever waits for one is told to go to another that has become ready, with a moment for the two to start together.
+    #[tokio::test(start_paused = true)]
+    async fn a_turn_does_not_wait_where_another_can_be_had() {
+        let hour = Duration::from_secs(3600);
+        for (other, login, seconds) in [
+            (State::Starting, Login::Unknown, 320),
+            (State::Ready, Login::SignedOut { reason: "signed_out" }, 320),
+            (State::Ready, Login::SignedIn { id: "a".into(), name: "a".into() }, 1),
+        ] {
+            let (own, sibling) = (instance(), instance());
+            own.shared.show(|picture| {
+                (picture.state, picture.login) = (State::Ready, Login::Running { step: "page" });
+            });
+            sibling.shared.show(|picture| (picture.state, picture.login) = (other, login));
+            let began = Instant::now();
+            let pool = [own.clone(), sibling];
+            let failure = own.ready(began + hour, &pool).await.err().expect("nobody makes it ready");
+            assert_eq!(
+                (failure.kind, began.elapsed().as_secs()),
+                (FailureKind::NotReady, seconds),
+                "{other:?}"
+            );
         }
     }
 

@@ -37,7 +37,8 @@ pub fn become_child(arguments: &[OsString]) -> io::Error {
     #[cfg(target_os = "linux")]
     // The gateway does without huge pages, which is inherited; a model that runs here may be glad of them.
     let _refused = rustix::thread::disable_transparent_huge_pages(false);
-    std::process::Command::new(program).args(rest).exec()
+    let error = std::process::Command::new(program).args(rest).exec();
+    io::Error::new(error.kind(), format!("{}: {error}", Path::new(program).display()))
 }
 
 /// The arguments of [`become_child`], if the process was started as one.

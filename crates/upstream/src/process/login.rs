@@ -292,6 +292,7 @@ impl Run<'_> {
                 // Another try would lock the account.
                 Err(Trouble::WrongPassword) => return Err(Obstacle::Refused("wrong_password")),
                 Err(Trouble::Fault(why)) => {
+                    self.shared.ring.push(&format!("the sign-in page could not be used: {why}"));
                     tracing::warn!(instance = &*self.shared.name, why, "the sign-in page could not be used");
                     last = Obstacle::Passing("page_fault");
                 }

@@ -1,6 +1,7 @@
 //! Decides with what a program is started: its folder, its ports, its arguments and what it sees of the environment; never
 //! when.
 
+use std::io;
 use std::net::Ipv4Addr;
 
 use super::child::{self, Child};
@@ -8,8 +9,15 @@ use super::instance::Shared;
 use super::launch::{self, Spawner};
 
 /// Starts the process.
-pub(super) async fn start(shared: &Shared, spawner: &Spawner) -> std::io::Result<Child> {
+pub(super) async fn start(shared: &Shared, spawner: &Spawner) -> io::Result<Child> {
     let settings = &shared.settings;
+    if settings.program.components().count() > 1 {
+        // What starts it could say so only in what it prints.
+        let named = |error: io::Error| {
+            io::Error::new(error.kind(), format!("{}: {error}", settings.program.display()))
+        };
+        tokio::fs::metadata(&settings.program).await.map_err(named)?;
+    }
     tokio::fs::create_dir_all(&shared.work_dir).await?;
     if child::end_stale(&shared.work_dir).await {
         tracing::warn!(
@@ -58,7 +66,7 @@ const PASSED_ON: &[&str] = &[
 ];
 
 /// Ports that nobody else has now, where none are fixed.
-fn ports((socket, http): (u16, u16)) -> std::io::Result<(u16, u16)> {
+fn ports((socket, http): (u16, u16)) -> io::Result<(u16, u16)> {
     // Held together, so that they differ.
     let held = [socket, http].map(|port| {
         std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, if port == 0 { 0 } else { return Ok(None) }))

@@ -1,8 +1,11 @@
-//! Looks at the machine: its clock and how many files a process may open; never changes either.
+//! Looks at the machine: its clock, how many files a process may open, and the programs of local processes; never changes any.
+
+use std::path::Path;
 
 use control::config::Settings;
 use gateway::{Clock, SystemClock};
 use policy::Timestamp;
+use rustix::fs::{Access, access};
 use rustix::process::{Resource, getrlimit};
 
 use super::super::desk::{Desk, has_store};
@@ -18,7 +21,29 @@ const SKEW_MS: i64 = 5 * 60_000;
 const FILES_OWN: u64 = 128;
 
 pub(super) async fn look(place: &Place, settings: &Settings) -> Vec<Finding> {
-    vec![clock(newest_receipt(place, settings).await, SystemClock.wall()), files(settings)]
+    let mut findings =
+        vec![clock(newest_receipt(place, settings).await, SystemClock.wall()), files(settings)];
+    findings.extend(settings.processes.iter().map(|pool| program(&pool.name, &pool.program)));
+    findings
+}
+
+/// Whether a program of a pool can be started, as far as that can be seen.
+fn program(pool: &str, program: &Path) -> Finding {
+    let shown = program.display();
+    let advice = format!("name its program under `process:` of the backend `{pool}`, by its whole path");
+    if program.components().count() == 1 {
+        return Finding::ok(pool, format!("{shown} is looked for along PATH when it is started"));
+    }
+    match std::fs::metadata(program) {
+        Err(error) => Finding::fail(pool, format!("{shown}: {error}"), advice),
+        Ok(found) if !found.is_file() => Finding::fail(pool, format!("{shown} is no file"), advice),
+        Ok(_) => match access(program, Access::EXEC_OK) {
+            Ok(()) => Finding::ok(pool, format!("{shown} can be started")),
+            Err(error) => {
+                Finding::fail(pool, format!("{shown} cannot be executed: {error}"), "`chmod +x` makes it so")
+            }
+        },
+    }
 }
 
 async fn newest_receipt(place: &Place, settings: &Settings) -> Option<Timestamp> {
@@ -68,6 +93,21 @@ fn files_finding(limit: Option<u64>, needed: u64) -> Finding {
 mod tests {
     use super::super::Verdict;
     use super::*;
+
+    #[test]
+    fn a_program_that_cannot_be_started_is_told_before_anybody_asks_for_it() {
+        for (path, verdict, says) in [
+            ("/bin/sh", Verdict::Ok, "can be started"),
+            ("sh", Verdict::Ok, "along PATH"),
+            ("/nowhere/at/all", Verdict::Fail, "No such file"),
+            ("/usr", Verdict::Fail, "is no file"),
+            ("/proc/version", Verdict::Fail, "cannot be executed"),
+        ] {
+            let finding = program("local", Path::new(path));
+            assert_eq!(finding.verdict, verdict, "{path}: {}", finding.says);
+            assert!(finding.says.contains(says), "{path}: {}", finding.says);
+        }
+    }
 
     #[test]
     fn a_clock_is_judged_by_what_must_lie_behind_it() {

@@ -66,7 +66,9 @@ async fn one_that_is_never_ready_or_ends_at_once_is_left_alone_in_the_end() {
 async fn a_program_that_is_none_fails_and_serves_nobody() {
     let program = "/nowhere/at/all".into();
     let stage = Pool { program, ..Pool::default() }.start().await;
-    stage.instance("inst-1", |one| one["state"] == "failed").await;
+    let failed = stage.instance("inst-1", |one| one["state"] == "failed").await;
+    let error = failed["last_error"].as_str().unwrap_or_default();
+    assert!(error.contains("/nowhere/at/all: No such file"), "{failed}");
     assert_eq!(stage.ask("hi").await.0, StatusCode::SERVICE_UNAVAILABLE);
 }
 

@@ -169,6 +169,29 @@ async fn a_token_or_a_key_that_is_not_taken_is_a_failure_that_says_so() {
     }
 }
 
+/// Before any has started nobody knows which of them will be ready first.
+#[tokio::test]
+async fn a_first_question_goes_to_whoever_is_ready_while_another_is_signed_in() {
+    let settings = "rpc_timeout: 60s, endpoint: \"https://tenant.example.test\", login: {automatic: true}, \
+                    accounts: [{token: t}, {token: t}], ";
+    for signed_in in [1, 2] {
+        let scenario = json!({"update_endpoint": "hang"});
+        let settings = settings.to_owned();
+        let pool = Pool { settings, scenario, instances: 2, is_signed_in: false, ..Pool::default() };
+        let stage = pool.start().await;
+        let user = stage.work_dir(signed_in).join("cache/user");
+        std::fs::write(user, "fake-lingma: logged in").expect("written");
+        assert_eq!(stage.told("hi").await, "echo:[user] hi");
+        let other = format!("inst-{}", 3 - signed_in);
+        let waits = stage.instance(&other, |one| one["login"]["state"] == "running").await;
+        assert_eq!(
+            (&waits["login"]["reason"], &waits["in_flight"]),
+            (&json!("endpoint"), &json!(0)),
+            "{waits}"
+        );
+    }
+}
+
 /// A chat that comes while somebody is being signed in waits for that, and no longer than signing in may take.
 #[tokio::test]
 async fn a_question_waits_for_a_login_that_is_under_way() {

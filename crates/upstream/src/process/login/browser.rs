@@ -68,7 +68,7 @@ impl Visit<'_> {
     }
 
     async fn fill_in(&self, session: &Session<'_>, username: &str, password: &str) -> Result<(), Trouble> {
-        session.go(self.url).await?;
+        session.go(self.url).await.map_err(|error| format!("it could not be opened: {error}"))?;
         let began = Instant::now();
         let mut is_sent = false;
         loop {
@@ -200,7 +200,11 @@ impl<'a> Driver<'a> {
         let value = said.get("value").cloned().unwrap_or_default();
         // Messages may quote what was typed; the name of an error does not.
         match value.get("error").and_then(Value::as_str) {
-            Some(error) => Err(error.to_owned()),
+            Some(error) => {
+                let message = value.get("message").and_then(Value::as_str).unwrap_or_default();
+                Err(network_error(message)
+                    .map_or_else(|| error.to_owned(), |code| format!("{error} ({code})")))
+            }
             None if answer.status.is_success() => Ok(value),
             None => Err(format!("the WebDriver server answered {}", answer.status.as_u16())),
         }
@@ -260,6 +264,16 @@ impl Session<'_> {
     }
 }
 
+/// Chromium's own name for what went wrong on the way to a page, all that is told of a message.
+fn network_error(message: &str) -> Option<&str> {
+    const PREFIX: &str = "net::ERR_";
+    let at = message.find(PREFIX)?;
+    let named = message.get(at..)?;
+    let rest = named.get(PREFIX.len()..)?;
+    let end = rest.find(|letter: char| !(letter.is_ascii_uppercase() || letter == '_')).unwrap_or(rest.len());
+    named.get(..PREFIX.len() + end)
+}
+
 /// What is not there, or not there any more, is nothing; everything else is a fault.
 fn tolerant(said: Result<Value, String>) -> Result<Option<Value>, String> {
     const ABSENT: [&str; 5] = [
@@ -279,6 +293,22 @@ fn tolerant(said: Result<Value, String>) -> Result<Option<Value>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_message_only_the_name_of_a_network_error_is_told() {
+        for (message, want) in [
+            (
+                "unknown error: net::ERR_NAME_NOT_RESOLVED\n  (Session info: secret)",
+                Some("net::ERR_NAME_NOT_RESOLVED"),
+            ),
+            ("net::ERR_FAILED", Some("net::ERR_FAILED")),
+            ("net::ERR_é", Some("net::ERR_")),
+            ("could not type `secret`", None),
+            ("", None),
+        ] {
+            assert_eq!(network_error(message), want, "{message}");
+        }
+    }
 
     #[test]
     fn a_browser_is_back_only_on_this_machine() {
