@@ -23,7 +23,7 @@ mod waiters;
 
 use std::{net::IpAddr, sync::Arc};
 
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use protocol::Dialect;
 
@@ -43,7 +43,12 @@ pub use view::{Unusable, UnusableBackend, View};
 /// What a URL that nobody serves is answered, in the shape that clients of the data plane read.
 pub fn not_found(gateway: &Gateway, request: &Request<Incoming>) -> Response<Body> {
     let stamp = Stamp::new(request.headers(), gateway.ids.ticket());
-    let message = format!("{} {} is not served here.", request.method(), request.uri().path());
+    let (method, path) = (request.method(), request.uri().path());
+    let others = [Method::GET, Method::POST, Method::DELETE];
+    let message = match others.into_iter().find(|other| routes::find(other, path).is_some()) {
+        Some(other) => format!("{method} {path} is not served here; {other} is."),
+        None => format!("{method} {path} is not served here."),
+    };
     let dialect = match request.headers().contains_key("anthropic-version") {
         true => Dialect::AnthropicMessages,
         false => routes::dialect_of(request.uri().path()),

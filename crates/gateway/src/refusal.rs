@@ -128,7 +128,7 @@ impl Refusal {
 
     /// What the caller reads, in its own dialect, for an answer that has not begun.
     pub(crate) fn into_response(mut self, dialect: Dialect, stamp: &Stamp) -> http::Response<Body> {
-        if self.passed.as_ref().is_some_and(|passed| passed.dialect != dialect) {
+        if self.passed.as_ref().is_some_and(|passed| passed.dialect != dialect || passed.body.is_empty()) {
             self = self.in_own_words();
         }
         let (status, content_type, body) = match self.passed {

@@ -339,6 +339,8 @@ fn demo_backend(base_url: &str) -> BackendSpec {
     let models = demo::MODELS.iter().map(|model| ((*model).to_owned(), ModelSpec::default())).collect();
     BackendSpec {
         models: Some(models),
+        dialects: Some(demo::DIALECTS.to_vec()),
+        keeps_responses: Some(false),
         source: Source::Demo,
         ..BackendSpec::new("demo", BackendKind::Demo, base_url)
     }

@@ -15,6 +15,7 @@ use axum::{
 };
 use futures_util::stream::{self, StreamExt};
 use gateway::{ConnectionLimits, Tasks, listen};
+use protocol::Dialect;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::watch};
@@ -23,6 +24,10 @@ use crate::site::Site;
 
 /// The models of the simulated provider.
 pub(crate) const MODELS: &[&str] = &["demo/chat", "demo/echo", "demo/embedding"];
+
+/// What it speaks. Other dialects are translated, and what it answers is kept by the gateway.
+pub(crate) const DIALECTS: &[Dialect] =
+    &[Dialect::OpenAiChat, Dialect::OpenAiResponses, Dialect::OpenAiCompletions, Dialect::OpenAiEmbeddings];
 
 /// About the pace of a small local model.
 const WORD_INTERVAL: Duration = Duration::from_millis(40);

@@ -5,15 +5,19 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use policy::{
-    BackendId, Candidate, Failures, Granted, Leased, Outcome, Refused, Route, Slot, Tier, Want,
-    reasons::Course,
+    BackendId, Candidate, Failures, Granted, Leased, Outcome, Refused, RefusedReason, Route, Slot, Tier,
+    Want, reasons::Course,
 };
 use protocol::{Dialect, Quota, Quotas};
 use smallvec::SmallVec;
 use tokio::time::Instant;
 use upstream::Endpoint;
 
-use super::{admit::Ticket, decode::Ask, settle::Facts};
+use super::{
+    admit::Ticket,
+    decode::{Ask, speech},
+    settle::Facts,
+};
 use crate::{
     gateway::Gateway,
     refusal::{Code, Refusal},
@@ -52,7 +56,7 @@ pub(super) async fn route(ask: &Ask, ticket: &mut Ticket) -> Result<Lease, Refus
     let asked_at = Instant::now();
     let slot = match decide(ask, facts) {
         Entry::Slot(slot) => slot,
-        Entry::Refused(refused) => return Err(refused.into()),
+        Entry::Refused(refused) => return Err(refusal(ask, refused)),
         Entry::Waiting(place) => match place.granted().await {
             Granted::Slot(slot) => slot,
             Granted::Refused(refused) => {
@@ -60,7 +64,7 @@ pub(super) async fn route(ask: &Ask, ticket: &mut Ticket) -> Result<Lease, Refus
                 if let Some(seen) = facts.weigh(&want(ask, &facts.tries)) {
                     facts.decided(Course::Refused(refused.reason), seen);
                 }
-                return Err(refused.into());
+                return Err(refusal(ask, refused));
             }
             Granted::Admitted(key) => {
                 gateway.give_back(Granted::Admitted(key));
@@ -291,6 +295,13 @@ fn without(said: &[u8], secret: &[u8]) -> Option<Vec<u8>> {
         clean.extend_from_slice(rest);
         clean
     })
+}
+
+fn refusal(ask: &Ask, refused: Refused) -> Refusal {
+    match refused.reason == RefusedReason::Unsupported {
+        true => speech::unsupported(ask),
+        false => refused.into(),
+    }
 }
 
 fn no_backend() -> Refusal {

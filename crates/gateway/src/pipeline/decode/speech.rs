@@ -3,7 +3,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
-use policy::{Backend, BackendId, Candidate, Dialects, Route};
+use policy::{Backend, BackendId, Candidate, Carries, Dialects, Route};
 use protocol::{
     Dialect, Target,
     conversation::{
@@ -281,6 +281,40 @@ fn target<'a>(candidate: &'a Candidate, backend: &Backend) -> Target<'a> {
         max_output_tokens: candidate.max_output.unwrap_or(OUTPUT_TOKENS_DEFAULT),
         manner: backend.manner,
     }
+}
+
+/// Says what it is of an ask that no backend on its route takes.
+pub(in super::super) fn unsupported(ask: &Ask) -> Refusal {
+    if spoken(&ask.view, &ask.route, Backend::dialects).common(ask.dialects).is_empty() {
+        let path = ask.path.split('?').next().unwrap_or_default();
+        return Refusal::new(Code::UNSUPPORTED, format!("No backend for this model serves `{path}`."));
+    }
+    let needs = ask.needs();
+    let candidates = || ask.route.tiers.iter().flat_map(|tier| &tier.candidates);
+    if candidates().any(|candidate| candidate.carries.all(&needs)) {
+        let fitting = candidates().filter(|candidate| candidate.carries.all(&needs));
+        let longest = fitting.filter_map(|candidate| candidate.context).max().unwrap_or_default();
+        let tokens = ask.estimate.total();
+        return Refusal::new(
+            Code::UNSUPPORTED,
+            format!(
+                "This request is too long for this model: about {tokens} tokens, its answer included, of {longest}."
+            ),
+        );
+    }
+    let is_taken = |takes: fn(&Carries) -> bool| candidates().any(|candidate| takes(&candidate.carries));
+    let needed = [
+        (needs.tools, is_taken(|takes| takes.tools), "tools"),
+        (needs.images, is_taken(|takes| takes.images), "pictures"),
+        (needs.audio, is_taken(|takes| takes.audio), "sound"),
+        (needs.files, is_taken(|takes| takes.files), "files"),
+        (needs.json_schema, is_taken(|takes| takes.json_schema), "a JSON schema"),
+    ];
+    // Where each is taken somewhere, it is all of them together that nobody takes.
+    let is_refused = needed.iter().any(|(is_needed, is_taken, _)| *is_needed && !is_taken);
+    let named = needed.iter().filter(|(is_needed, is_taken, _)| *is_needed && !(is_refused && *is_taken));
+    let named: Vec<&str> = named.map(|(_, _, name)| *name).collect();
+    Refusal::new(Code::UNSUPPORTED, format!("No backend for this model takes {}.", named.join(" and ")))
 }
 
 fn losing(lost: &[String]) -> Refusal {

@@ -3,7 +3,7 @@
 use http::Method;
 use policy::{BackendKind, Secret};
 use serde_json::{Value, json};
-use testkit::{Received, ScriptedProvider, TestAnswer};
+use testkit::{Behaviour, Received, ScriptedProvider, TestAnswer};
 
 use crate::scene::{MODEL, Plan, Scene, key};
 
@@ -106,7 +106,7 @@ async fn anthropics_headers_go_to_it_and_a_version_is_never_missing() {
     assert_eq!(request.header("anthropic-version"), Some("2023-06-01"));
     assert_eq!(request.header("anthropic-beta"), Some("a,b"));
     assert_eq!(answer.header("request-id"), answer.header("x-request-id"));
-    assert_eq!(answer.json().await.expect("JSON")["content"][0]["text"], testkit::Behaviour::healthy().text);
+    assert_eq!(answer.json().await.expect("JSON")["content"][0]["text"], Behaviour::healthy().text);
     let client = client.with_header("anthropic-version", "2026-10-21");
     let answer = client.post("/v1/messages", &messages()).await.expect("an answer");
     assert_eq!(received(&provider, &answer).await.header("anthropic-version"), Some("2026-10-21"));
@@ -138,7 +138,7 @@ async fn geminis_streams_come_as_events_or_as_a_list() {
     let listed = parts.as_array().expect("a list").iter();
     let listed: String =
         listed.filter_map(|part| part["candidates"][0]["content"]["parts"][0]["text"].as_str()).collect();
-    assert_eq!((text.as_str(), listed.as_str()), (&*testkit::Behaviour::healthy().text, text.as_str()));
+    assert_eq!((text.as_str(), listed.as_str()), (&*Behaviour::healthy().text, text.as_str()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -224,9 +224,77 @@ async fn what_no_backend_speaks_and_nobody_can_translate_is_refused() {
     ] {
         let mut answer = client.post(path, &body).await.expect("an answer");
         assert_eq!(answer.status, 400, "{path}");
-        assert_eq!(answer.json().await.expect("JSON")["error"]["code"], "unsupported_for_backend", "{path}");
+        let error = answer.json().await.expect("JSON")["error"].clone();
+        assert_eq!(error["code"], "unsupported_for_backend", "{path}");
+        let said = error["message"].as_str().expect("a message");
+        let tail = path.trim_start_matches("/v1");
+        assert!(said.contains("compacted") || said.contains(&format!("`{tail}`")), "{said}");
     }
     assert_eq!(provider.count().accepted, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_names_what_no_backend_takes() {
+    let provider = ScriptedProvider::start().await;
+    let tool = json!([{"type": "function", "function": {"name": "f", "parameters": {}}}]);
+    let picture = json!([{"type": "image_url", "image_url": {"url": "https://h.test/a.png"}}]);
+    let asked = |content: &Value, more: Value| {
+        let mut body = json!({"model": MODEL, "messages": [{"role": "user", "content": content}]});
+        for (name, value) in more.as_object().expect("fields") {
+            body[name] = value.clone();
+        }
+        body
+    };
+    let scene = Plan::before(&[&provider, &provider])
+        .backends(|spec| {
+            let model = spec.models.as_mut().expect("models").get_mut(MODEL).expect("the model");
+            model.context = Some(100);
+            model.carries.images = false;
+            model.carries.json_schema = spec.name == "b0";
+            model.carries.tools = spec.name == "b1";
+        })
+        .start()
+        .await;
+    let format = json!({"type": "json_schema", "json_schema": {"name": "n", "schema": {}}});
+    for (body, said) in [
+        (asked(&picture, json!({})), "No backend for this model takes pictures."),
+        (asked(&picture, json!({"tools": tool})), "No backend for this model takes pictures."),
+        (
+            asked(&json!("x"), json!({"tools": tool, "response_format": format})),
+            "No backend for this model takes tools and a JSON schema.",
+        ),
+    ] {
+        let mut answer = scene.client().post("/v1/chat/completions", &body).await.expect("an answer");
+        let error = answer.json().await.expect("JSON")["error"].clone();
+        assert_eq!(
+            (answer.status, &error["message"]),
+            (http::StatusCode::BAD_REQUEST, &json!(said)),
+            "{body}"
+        );
+    }
+    assert_eq!(provider.count().accepted, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upstream_that_says_nothing_is_spoken_for() {
+    let (provider, scene) = stage("openai", "/v1").await;
+    provider.otherwise(Behaviour::empty().status(404));
+    let mut answer = scene.client().with_key("lg-1").get("/v1/files/f").await.expect("an answer");
+    let error = answer.json().await.expect("an error of the gateway's")["error"].clone();
+    assert_eq!((answer.status, &error["code"]), (http::StatusCode::NOT_FOUND, &json!("upstream_rejected")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wrong_method_is_told_the_right_one() {
+    let (_provider, scene) = stage("openai", "/v1").await;
+    for (method, path, said) in [
+        (Method::GET, "/v1/chat/completions", "GET /v1/chat/completions is not served here; POST is."),
+        (Method::POST, "/v1/models", "POST /v1/models is not served here; GET is."),
+        (Method::POST, "/v1/nothing", "POST /v1/nothing is not served here."),
+    ] {
+        let mut answer = scene.client().send(method, path, "".into()).await.expect("an answer");
+        assert_eq!(answer.json().await.expect("JSON")["error"]["message"], said);
+    }
 }
 
 #[tokio::test(start_paused = true)]

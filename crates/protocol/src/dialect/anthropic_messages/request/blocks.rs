@@ -133,7 +133,7 @@ fn source(fields: &mut Fields<'_>, losses: &mut Vec<Loss>) -> Result<Source, Dec
             Source::Text(required(&mut source, "data")?)
         }
         Some("content") => Source::Text(inline(&mut source, losses)?),
-        Some(_) | None => return Err(missing(&source, "type", "the type of a source")),
+        Some(_) | None => return Err(missing(&source, "type", "one of base64, url, file, text, content")),
     };
     source.leave(losses);
     Ok(read)
