@@ -287,7 +287,7 @@ fn target<'a>(candidate: &'a Candidate, backend: &Backend) -> Target<'a> {
 pub(in super::super) fn unsupported(ask: &Ask) -> Refusal {
     if spoken(&ask.view, &ask.route, Backend::dialects).common(ask.dialects).is_empty() {
         let path = ask.path.split('?').next().unwrap_or_default();
-        return Refusal::new(Code::UNSUPPORTED, format!("No backend for this model serves `{path}`."));
+        return Refusal::new(Code::UNSUPPORTED, format!("No backend for this request serves `{path}`."));
     }
     let needs = ask.needs();
     let candidates = || ask.route.tiers.iter().flat_map(|tier| &tier.candidates);

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::conversation::answer::AnswerPlan;
 use crate::conversation::event::{Delta, Event, Opening};
-use crate::conversation::part::{Takes, characters};
+use crate::conversation::part::{Citation, Takes, characters};
 use crate::conversation::seal::Seal;
 use crate::conversation::usage::Usage;
 use crate::dialect::error::{StreamPlace, WireError};
@@ -33,6 +33,9 @@ pub(crate) struct Writer {
     calls: u64,
     thoughts: u64,
     pictures: u64,
+    /// The sources of the text that is being said.
+    cited: Vec<Citation>,
+    /// How many were told.
     citations: u64,
     has_refusal: bool,
     /// Which characters of the content the text has that is being said.
@@ -98,6 +101,7 @@ impl Writer {
             calls: 0,
             thoughts: 0,
             pictures: 0,
+            cited: Vec::new(),
             citations: 0,
             has_refusal: false,
             text: 0..0,
@@ -193,11 +197,7 @@ impl Writer {
                 self.said(b"\"content\":", text, out);
                 self.text.end += characters(text);
             }
-            (Kind::Text, Delta::Citation(citation)) => {
-                let annotation = wire::Annotation::of(citation, self.text.clone()).numbered(self.citations);
-                self.delta(out, |out| field("annotations", &[annotation], out));
-                self.citations += 1;
-            }
+            (Kind::Text, Delta::Citation(citation)) => self.cited.push(citation.clone()),
             (Kind::Refusal, Delta::Text(text)) => {
                 self.said(b"\"refusal\":", text, out);
                 self.has_refusal = true;
@@ -225,6 +225,20 @@ impl Writer {
                 Delta::Text(_) | Delta::Seal(_) | Delta::Citation(_),
             ) => {}
         }
+    }
+
+    /// Tells the sources of the text that ends here: some come before it, and are of all of it.
+    fn cite(&mut self, out: &mut Vec<u8>) {
+        let cited = std::mem::take(&mut self.cited);
+        if cited.is_empty() {
+            return;
+        }
+        let numbered = cited.iter().zip(self.citations..);
+        let annotations: Vec<_> = numbered
+            .map(|(citation, number)| wire::Annotation::of(citation, self.text.clone()).numbered(number))
+            .collect();
+        self.delta(out, |out| field("annotations", &annotations, out));
+        self.citations += cited.len() as u64;
     }
 
     fn said(&self, name: &[u8], text: &str, out: &mut Vec<u8>) {
@@ -298,7 +312,8 @@ impl Writer {
                 Kind::Call { index, words: Words::Arguments { has_some: false }, .. } => {
                     self.arguments(index, Takes::Object, "{}", out);
                 }
-                Kind::Call { .. } | Kind::Text | Kind::Refusal | Kind::Thinking { .. } | Kind::Silent => {}
+                Kind::Text => self.cite(out),
+                Kind::Call { .. } | Kind::Refusal | Kind::Thinking { .. } | Kind::Silent => {}
             }
         }
     }
