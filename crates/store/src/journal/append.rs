@@ -172,10 +172,13 @@ impl Core {
             return Ok(());
         }
         loop {
-            self.make_segment(Patience::Pause)?;
-            if self.room.take(bytes).is_some() {
+            let made = self.make_segment(Patience::Pause);
+            // The maker may have made the last that the limit allows in between: its room is as good as ours.
+            let is_usable = made.is_ok() || !self.failed.load(Ordering::Relaxed);
+            if is_usable && self.room.take(bytes).is_some() {
                 return Ok(());
             }
+            made?;
         }
     }
 

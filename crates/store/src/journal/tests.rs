@@ -216,6 +216,17 @@ fn at_the_limit_admission_refuses_and_what_was_admitted_is_still_written() {
     assert_eq!(read_all(&mut journal.tail()).0.len() as u64, written);
 }
 
+/// The last segment that the limit allows may be made by the maker or by whoever needs room, whoever is first.
+#[test]
+fn all_room_is_found_whoever_makes_it() {
+    for round in 0..100 {
+        let dir = tempfile::tempdir().expect("a folder");
+        let journal = Journal::open(dir.path(), small(&dir, 3)).expect("a journal");
+        let held: Vec<_> = std::iter::repeat_with(|| journal.reserve()).map_while(Result::ok).collect();
+        assert_eq!(held.len(), 3 * (3 * LINE_BYTES_MAX - 16) / TICKET_ROOM_BYTES as usize, "round {round}");
+    }
+}
+
 #[test]
 fn unused_room_returns_and_segments_that_go_make_room_again() {
     let dir = tempfile::tempdir().expect("a folder");
