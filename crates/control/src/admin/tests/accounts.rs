@@ -126,7 +126,9 @@ async fn an_account_that_serves_no_instance_is_told_kept_and_can_be_removed() {
     }
 
     let path = |place: &str| format!("/api/admin/instance-accounts/{}", place.replace('/', "%2F"));
-    for (place, status) in [("gone/1", 204), ("gone/1", 404), ("written/1", 204), ("local", 404), ("../x", 404)] {
+    for (place, status) in
+        [("gone/1", 204), ("gone/1", 404), ("written/1", 204), ("local", 404), ("../x", 404)]
+    {
         house.call("DELETE", &path(place), "").await.expect(status);
     }
     let handed = || house.idle.0.lock().expect("no test panics here").clone();
