@@ -80,7 +80,8 @@ pub(crate) fn prove(root: &Path, choice: &Choice) -> Result<()> {
     testenv::TestEnv::under(root).ready()?;
     let filter = tests.join(" | ");
     let packages = packages_of(root, promise)?;
-    let mut args = vec!["nextest", "run", "--locked", "--release", "--profile", "prove", "-E", &filter];
+    let mut args =
+        vec!["nextest", "run", "--locked", "--cargo-profile", "proof", "--profile", "prove", "-E", &filter];
     args.extend(packages.iter().flat_map(|package| ["-p", package]));
     let rounds = rounds.to_string();
     run::pass(run::cargo(root, &args).env("LOCKGATE_PROVE_ROUNDS", &rounds).env("PROPTEST_CASES", &rounds))

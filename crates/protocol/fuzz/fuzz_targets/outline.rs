@@ -14,11 +14,11 @@ fuzz_target!(|input: &[u8]| {
             assert!(valid);
             // A key with half a surrogate pair has no name in Rust; such bodies are not comparable.
             let Some(fields) = Fields::read(body) else { return };
-            for known in ["model", "stream", "stream_options", "max_tokens", "messages"] {
-                assert!(fields.0.iter().filter(|(key, _)| key == known).count() <= 1, "{known} twice");
-            }
-            // Google writes it in the path.
+            // Google writes both in the path, and knows none of these names.
             if dialect != Dialect::Gemini {
+                for known in ["model", "stream", "stream_options", "max_tokens", "messages"] {
+                    assert!(fields.0.iter().filter(|(key, _)| key == known).count() <= 1, "{known} twice");
+                }
                 assert_eq!(found.stream, fields.get("stream") == Some("true"));
             }
             if let Some(model) = &found.model {
