@@ -161,15 +161,7 @@ impl House {
             gate: Arc::new(Gate::new(Some(digester.digest(TOKEN)))),
             digester,
             prober: Arc::new(Scripted(report)),
-            records: Records {
-                audit: store.audit.clone(),
-                backups: store.backups.clone(),
-                events: store.events.clone(),
-                captures: store.captures.clone(),
-                vault: store.vault.clone(),
-                backlog: Some(store.mover.backlog()),
-                operator: None,
-            },
+            records: Records::of(&store),
             instances: Arc::clone(&idle) as Arc<dyn Instances>,
         };
         let router = admin::router(admin.clone());

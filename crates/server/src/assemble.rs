@@ -149,26 +149,13 @@ pub(crate) async fn assemble(sources: Arc<Sources>, loaded: Loaded, demo: Demo) 
     })
 }
 
-/// What the admin API shows of what is kept, in the hands of whoever calls.
-fn records(store: &Store) -> Records {
-    Records {
-        audit: store.audit.clone(),
-        backups: store.backups.clone(),
-        events: store.events.clone(),
-        captures: store.captures.clone(),
-        vault: store.vault.clone(),
-        backlog: Some(store.mover.backlog()),
-        operator: None,
-    }
-}
-
 /// Writes down what happens from now on, tells what the look at the database comes to, and gives what is kept.
 async fn write_down(live: &Arc<Live>, store: &Store, tasks: &Tasks) -> anyhow::Result<(Chronicle, Records)> {
     let clock = Arc::new(|| SystemClock.wall());
     let chronicle = Chronicle::begin(live.clone(), store.events.clone(), clock).await?;
     tasks.spawn("events", chronicle.clone().keep());
     tasks.spawn("database check", health::tell(store.checkup.clone(), live.clone()));
-    Ok((chronicle, records(store)))
+    Ok((chronicle, Records::of(store)))
 }
 
 /// The client for all calls, whose idle connections are closed when their time has come.

@@ -6,7 +6,7 @@ mod tests;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use store::audit::{AuditLog, Author};
-use store::{Backlog, Backups, Captures, EventLog, Vault};
+use store::{Backlog, Backups, Captures, EventLog, Store, Vault};
 
 use super::AdminState;
 use super::actor::Actor;
@@ -29,6 +29,21 @@ pub struct Records {
     pub backlog: Option<Backlog>,
     /// In whose hands every call is, where the API is called by function and not over a network.
     pub operator: Option<Author>,
+}
+
+impl Records {
+    /// What an open store keeps, in the hands of whoever calls.
+    pub fn of(store: &Store) -> Self {
+        Self {
+            audit: store.audit.clone(),
+            backups: store.backups.clone(),
+            events: store.events.clone(),
+            captures: store.captures.clone(),
+            vault: store.vault.clone(),
+            backlog: Some(store.mover.backlog()),
+            operator: None,
+        }
+    }
 }
 
 /// The state in the hands of whoever calls: every handler that changes something takes this one.
