@@ -96,10 +96,15 @@ impl Places {
     /// It was refused without another word, and so many others run now. Whether that was for want of a place.
     pub(crate) fn refused(&mut self, beside: Beside, running: u32, now: Instant) -> bool {
         // Of those beside it some may have been refused meanwhile; others were taken and have ended.
-        let held = running.saturating_add(self.ended.wrapping_sub(beside.ended)).min(beside.running);
-        if held == 0 || self.taken.reached(now).is_some_and(|taken| taken >= held) {
+        let present = running.saturating_add(self.ended.wrapping_sub(beside.ended));
+        let held = present.min(beside.running);
+        // The next one may have overtaken it on its way, and have had the last place.
+        let possible = present.min(beside.running.saturating_add(1));
+        let witnessed = self.taken.reached(now);
+        if held == 0 || witnessed.is_some_and(|taken| taken >= possible) {
             return false;
         }
+        let held = witnessed.map_or(held, |taken| held.max(taken.saturating_add(1)));
         // The refusals of one moment are one: the least of what they say.
         let is_news = self.has_grown || self.most.is_none_or(|most| held < most);
         if is_news {
@@ -298,6 +303,20 @@ mod tests {
         let later = epoch() + 2 * HALF;
         assert!(places.refused(three, 3, later), "that was long ago");
         assert_eq!(places.most(), Some(3));
+    }
+
+    #[test]
+    fn one_that_was_overtaken_had_one_more_beside_it() {
+        let mut places = Places::new();
+        let two = places.called(2);
+        (0..WITNESSES).for_each(|_| places.taken(two, 2, epoch()));
+        assert!(places.refused(two, 3, epoch()), "the third beside it came later, and was there first");
+        assert_eq!(places.most(), Some(3), "no fewer than were taken");
+        assert!(!places.refused(two, 2, epoch()), "nobody came later");
+        assert!(
+            !places.refused(Beside { running: 1, ..two }, 5, epoch()),
+            "that more than one overtook it is not believed"
+        );
     }
 
     #[test]
