@@ -61,6 +61,12 @@ impl Claims {
         *taken = taken.saturating_add(amount);
     }
 
+    /// Whether better classes have any.
+    pub(crate) fn are_before(&self, class: Class) -> bool {
+        let has_any = |taken: &Taken| taken_before(class, taken) > 0;
+        has_any(&self.newer) || self.older.as_ref().is_some_and(has_any)
+    }
+
     /// From when on what is left is more than better classes will need until more becomes free, if they take nothing
     /// before: what they took lately weighs less from moment to moment.
     pub(crate) fn spare_at(&self, class: Class, left: Left, now: Instant) -> Instant {

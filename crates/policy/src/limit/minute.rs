@@ -66,11 +66,12 @@ impl Minute {
     /// When no more than `most` will have been taken, an amount included.
     pub(crate) fn room_at(&self, amount: u64, most: u64, now: Instant) -> Instant {
         let (room, ever) = (most.saturating_sub(amount), self.ever());
+        if ever.wrapping_sub(self.gone) <= room {
+            return now;
+        }
         // The first with no more than the room taken after it: it must be a minute old.
         let place = self.taken.partition_point(|taken| ever.wrapping_sub(taken.upto) > room);
-        let is_free = ever.wrapping_sub(self.gone) <= room;
-        let oldest = self.taken.get(place).filter(|_| !is_free);
-        oldest.map_or(now, |taken| now.max(taken.last + LENGTH))
+        self.taken.get(place).map_or(now, |taken| now.max(taken.last + LENGTH))
     }
 
     /// How much may be taken by a time with no more than `most` in any minute.

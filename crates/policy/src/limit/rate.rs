@@ -279,7 +279,7 @@ impl Bucket {
         let counted = self.minute.as_ref().filter(|_| self.window == RateWindow::Minute);
         let Some(Counted { minute, claims }) = counted.map(|counted| &**counted) else { return now };
         let room_at = minute.room_at(amount, most, now);
-        if room_at > now || class == Class::Urgent {
+        if room_at > now || !claims.are_before(class) {
             return room_at;
         }
         let Some(frees_at) = minute.frees_at(now) else { return now };

@@ -306,32 +306,66 @@ impl<'a> Search<'a> {
     /// The backend of a tier that its strategy picks of those that can start now; or, where it is expected to
     /// begin about as soon, the one that is home to what the request belongs to.
     fn pick(&self, index: usize, tier: &'a Tier, repeats: Repeats) -> Option<Pick> {
-        let now = self.moment.now;
+        let Moment { now, bounds, .. } = self.moment;
+        let starts = |candidate: &Candidate, backend: &BackendState| {
+            backend.start_within(bounds, self.size(candidate), now)
+        };
+        // Rates are what costs most to look at, and mostly allow it: so they are looked at where they decide, and
+        // everywhere only when one of those that would win is held up by its own.
+        let contests = self.contests((index, tier), repeats, |_, backend| backend.well(now));
+        let hopeful = |leader: &Leader<'_>| starts(leader.candidate, leader.backend).is_some();
+        if contests.leaders().all(hopeful) {
+            return contests.winner(tier.mark, now);
+        }
+        self.contests((index, tier), repeats, starts).winner(tier.mark, now)
+    }
+
+    /// Who wins among those of a tier that can start.
+    fn contests(
+        &self,
+        (index, tier): (usize, &'a Tier),
+        repeats: Repeats,
+        starts: impl Fn(&Candidate, &BackendState) -> Option<Standing>,
+    ) -> Contests<'a> {
         let mut contests = Contests::new(tier.strategy, &self.moment);
         for (number, candidate) in tier.candidates.iter().enumerate() {
-            let Ok(backend) = self.eligible(candidate, repeats) else { continue };
-            // Comparing is cheaper than asking whether it could start, so that is only asked of one that leads; but
-            // where all are full nobody leads, and looking for room is cheaper than comparing.
-            if !backend.has_room() || !contests.has_leader_in(candidate, backend) {
+            let Some(backend) = self.backend(candidate) else { continue };
+            // Few lead. To compare costs less than all other questions but the one for room; and where all are full
+            // that one is enough.
+            if !backend.has_room()
+                || !contests.has_leader_in(candidate, backend)
+                || self.bar(candidate, backend, repeats).is_some()
+            {
                 continue;
             }
-            let Moment { now, bounds, .. } = self.moment;
-            if let Some(standing) = backend.start_within(bounds, self.size(candidate), now) {
-                let Candidate { backend: id, model, .. } = *candidate;
-                let pick = Pick { tier: index, candidate: number, backend: id, model, standing, bounds };
+            if let Some(standing) = starts(candidate, backend) {
+                let pick = Pick {
+                    tier: index,
+                    candidate: number,
+                    backend: candidate.backend,
+                    model: candidate.model,
+                    standing,
+                    bounds: self.moment.bounds,
+                };
                 contests.accept(Leader { pick, candidate, backend });
             }
         }
-        contests.winner(tier.mark, now)
+        contests
     }
 
     fn later(&self, tier: &Tier, repeats: Repeats) -> Option<Later> {
-        let candidates = tier.candidates.iter();
-        let eligible =
-            candidates.filter_map(|candidate| Some((candidate, self.eligible(candidate, repeats).ok()?)));
-        let later =
-            |(candidate, backend): (_, &BackendState)| backend.later(self.size(candidate), self.moment.now);
-        eligible.map(later).reduce(Later::or)
+        let now = self.moment.now;
+        let mut soonest: Option<Later> = None;
+        for candidate in &tier.candidates {
+            let Some(backend) = self.backend(candidate) else { continue };
+            // What is full is not ready by time, nor sooner than now.
+            let adds_nothing = !backend.has_room() && soonest.is_some_and(|later| later.possible_at <= now);
+            if !adds_nothing && self.bar(candidate, backend, repeats).is_none() {
+                let later = backend.later(self.size(candidate), now);
+                soonest = Some(soonest.map_or(later, |soonest| soonest.or(later)));
+            }
+        }
+        soonest
     }
 
     /// How much of a candidate's limits it takes.
@@ -341,29 +375,37 @@ impl<'a> Search<'a> {
 
     /// The state of a candidate, unless it is not to be considered.
     pub(super) fn eligible(&self, candidate: &Candidate, repeats: Repeats) -> Result<&'a BackendState, Bar> {
+        let backend = self.backend(candidate).ok_or(Bar::Disabled)?;
+        self.bar(candidate, backend, repeats).map_or(Ok(backend), Err)
+    }
+
+    fn backend(&self, candidate: &Candidate) -> Option<&'a BackendState> {
+        self.backends.get(usize::try_from(candidate.backend.0).ok()?)
+    }
+
+    /// What keeps a candidate from being considered.
+    fn bar(&self, candidate: &Candidate, backend: &BackendState, repeats: Repeats) -> Option<Bar> {
         let demand = self.demand;
         if demand.bound.is_some_and(|bound| bound != candidate.backend) {
-            return Err(Bar::NotBound);
+            return Some(Bar::NotBound);
         }
         if repeats == Repeats::Avoided && demand.tried.contains(&candidate.backend) {
-            return Err(Bar::Tried);
+            return Some(Bar::Tried);
         }
-        let index = usize::try_from(candidate.backend.0).ok();
-        let backend = index.and_then(|index| self.backends.get(index)).ok_or(Bar::Disabled)?;
         if !backend.usable() {
-            return Err(match (backend.enabled, backend.is_present) {
+            return Some(match (backend.enabled, backend.is_present) {
                 (false, _) => Bar::Disabled,
                 (true, false) => Bar::Absent,
                 (true, true) => Bar::InError,
             });
         }
         if !demand.is_understood_by(backend) {
-            return Err(Bar::Dialect);
+            return Some(Bar::Dialect);
         }
         if !demand.suits(candidate) {
-            return Err(if demand.fits(candidate) { Bar::Incapable } else { Bar::Window });
+            return Some(if demand.fits(candidate) { Bar::Incapable } else { Bar::Window });
         }
-        Ok(backend)
+        None
     }
 
     /// How many attempts like this one the backends that it may go to could start by a time, at their best; once it

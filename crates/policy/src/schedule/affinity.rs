@@ -24,22 +24,25 @@ impl Default for AffinityRules {
 pub(crate) struct Bid(f64);
 
 impl Bid {
+    /// Below every other.
+    pub(crate) const NONE: Self = Self(f64::NEG_INFINITY);
+
     /// The bid of the backend marked `salt`, unless it is not above `leading`. Over many keys a backend wins
     /// in proportion to its weight.
     ///
     /// The exact bid is ln(u) / weight for a number u drawn evenly from 0 to 1 by hashing. Since
     /// ln(u) <= u - 1, most losers are known without the logarithm.
-    pub(crate) fn above(leading: Option<Self>, key: u64, salt: u64, weight: u32) -> Option<Self> {
+    pub(crate) fn above(leading: Self, key: u64, salt: u64, weight: u32) -> Option<Self> {
         /// 2 to the power of 32: what 32 bits are divided by to give a number from 0 to 1.
         const DRAWS: f64 = 4_294_967_296.0;
         let bits = u32::try_from(mix(key ^ salt) >> 32).expect("half of 64 bits are 32");
-        let drawn = (f64::from(bits) + 0.5) / DRAWS;
-        let weight = f64::from(weight.max(1));
-        if leading.is_some_and(|Self(leading)| (drawn - 1.0) / weight <= leading) {
+        let (bits, weight) = (f64::from(bits), f64::from(weight.max(1)));
+        // Half a draw less, so that rounding cannot make a loser of one who wins.
+        if bits < (1.0 + leading.0 * weight) * DRAWS - 1.0 {
             return None;
         }
-        let bid = Self(drawn.ln() / weight);
-        leading.is_none_or(|leading| leading < bid).then_some(bid)
+        let bid = Self(((bits + 0.5) / DRAWS).ln() / weight);
+        (leading < bid).then_some(bid)
     }
 }
 
@@ -57,11 +60,11 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn home(key: u64, backends: &[(u64, u32)]) -> u64 {
-        let mut leading = None;
+        let mut leading = Bid::NONE;
         let mut home = 0;
         for (salt, weight) in backends {
             if let Some(bid) = Bid::above(leading, key, *salt, *weight) {
-                leading = Some(bid);
+                leading = bid;
                 home = *salt;
             }
         }

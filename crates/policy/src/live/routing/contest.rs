@@ -8,12 +8,13 @@ use smallvec::SmallVec;
 use super::super::state::BackendState;
 use super::{Moment, Pick};
 use crate::catalog::Candidate;
-use crate::schedule::{Bid, Strategy, mix};
+use crate::schedule::{Bid, Load, Strategy, mix};
 
 /// The contests that one walk over a tier's candidates decides: the strategy's own, a second one where the
 /// strategy compares two, and the one for home.
 pub(super) struct Contests<'a> {
-    of: SmallVec<[Contest<'a>; 2]>,
+    one: Contest<'a>,
+    other: Option<Contest<'a>>,
     homes: Option<Homes<'a>>,
     cold_cache: Duration,
 }
@@ -22,8 +23,10 @@ pub(super) struct Contests<'a> {
 struct Homes<'a> {
     key: u64,
     first: Option<(Bid, Leader<'a>)>,
-    second: Option<(Bid, Leader<'a>)>,
-    /// What the one looked at bids, if it would be one of the two.
+    second: Option<Leader<'a>>,
+    /// What must be outbid to be one of the two.
+    least: Bid,
+    /// What the one looked at bids, if it would be one of them.
     offered: Option<Bid>,
 }
 
@@ -38,10 +41,12 @@ pub(super) struct Leader<'a> {
 struct Contest<'a> {
     measure: Measure,
     leader: Option<Leader<'a>>,
+    /// Where the leader stands.
+    load: Load,
     /// What the leader bid, where bids are compared.
-    bid: Option<Bid>,
+    bid: Bid,
     /// What the one looked at bids, if it would lead.
-    offered: Option<Bid>,
+    offered: Bid,
     leads: bool,
 }
 
@@ -57,40 +62,47 @@ enum Measure {
 
 impl<'a> Contests<'a> {
     pub(super) fn new(strategy: Strategy, moment: &Moment) -> Self {
-        let mut of = SmallVec::new();
-        match strategy {
-            Strategy::LeastInFlight => of.push(Contest::by(Measure::Load)),
-            Strategy::RoundRobin => of.push(Contest::by(Measure::Turn)),
-            Strategy::Weighted => of.push(Contest::by(Measure::Lot(moment.lot))),
-            Strategy::Latency => {
-                of.push(Contest::by(Measure::Lot(moment.lot)));
-                of.push(Contest::by(Measure::Lot(mix(moment.lot))));
-            }
-            Strategy::Cost => of.push(Contest::by(Measure::Cost)),
-            Strategy::Priority => of.push(Contest::by(Measure::Order)),
+        let (one, other) = match strategy {
+            Strategy::LeastInFlight => (Measure::Load, None),
+            Strategy::RoundRobin => (Measure::Turn, None),
+            Strategy::Weighted => (Measure::Lot(moment.lot), None),
+            Strategy::Latency => (Measure::Lot(moment.lot), Some(Measure::Lot(mix(moment.lot)))),
+            Strategy::Cost => (Measure::Cost, None),
+            Strategy::Priority => (Measure::Order, None),
+        };
+        Self {
+            one: Contest::by(one),
+            other: other.map(Contest::by),
+            homes: moment.affinity.map(Homes::of),
+            cold_cache: moment.cold_cache,
         }
-        let homes = moment.affinity.map(|key| Homes { key, first: None, second: None, offered: None });
-        Self { of, homes, cold_cache: moment.cold_cache }
     }
 
     /// Whether this one would lead any of them.
     pub(super) fn has_leader_in(&mut self, candidate: &Candidate, backend: &BackendState) -> bool {
-        let mut any = self.homes.as_mut().is_some_and(|homes| homes.look(backend));
-        for contest in &mut self.of {
-            any |= contest.look(candidate, backend);
-        }
-        any
+        let is_home = self.homes.as_mut().is_some_and(|homes| homes.look(backend));
+        let leads_other = self.other.as_mut().is_some_and(|other| other.look(candidate, backend));
+        self.one.look(candidate, backend) | leads_other | is_home
     }
 
     /// The one last looked at can start: it leads where it would.
     pub(super) fn accept(&mut self, leader: Leader<'a>) {
-        for contest in self.of.iter_mut().filter(|contest| contest.leads) {
-            contest.leader = Some(leader);
-            contest.bid = contest.offered;
+        for contest in std::iter::once(&mut self.one).chain(&mut self.other).filter(|contest| contest.leads) {
+            (contest.leader, contest.load, contest.bid) =
+                (Some(leader), leader.backend.load(), contest.offered);
         }
         if let Some(homes) = &mut self.homes {
             homes.accept(leader);
         }
+    }
+
+    /// All that lead one of them.
+    pub(super) fn leaders(&self) -> impl Iterator<Item = &Leader<'a>> {
+        let homes = self.homes.iter().flat_map(Homes::both);
+        std::iter::once(&self.one)
+            .chain(&self.other)
+            .filter_map(|contest| contest.leader.as_ref())
+            .chain(homes)
     }
 
     /// Who gets the attempt: home, or the second home, unless it began later of late than another by more than a
@@ -99,14 +111,13 @@ impl<'a> Contests<'a> {
     pub(super) fn winner(self, model: u64, now: Instant) -> Option<Pick> {
         let wait = |leader: &Leader<'a>| leader.backend.wait(model, now);
         let pace = |leader: &Leader<'a>| leader.backend.pace(model, now);
-        let mut leaders = self.of.iter().filter_map(|contest| contest.leader);
-        let best = match (leaders.next(), leaders.next()) {
+        let best = match (self.one.leader, self.other.and_then(|other| other.leader)) {
             (Some(one), Some(other)) if wait(&other) < wait(&one) => other,
             (one, _) => one?,
         };
-        let homes = self.homes.iter().flat_map(|homes| homes.first.iter().chain(&homes.second));
+        let homes = self.homes.iter().flat_map(Homes::both);
         let homes: SmallVec<[(Duration, Pick); 2]> =
-            homes.map(|(_, leader)| (pace(leader), leader.pick)).collect();
+            homes.map(|leader| (pace(leader), leader.pick)).collect();
         let Some(soonest) = homes.iter().map(|(pace, _)| *pace).min() else { return Some(best.pick) };
         let worth = soonest.min(pace(&best)).saturating_add(self.cold_cache);
         let home = homes.into_iter().find(|(pace, _)| *pace <= worth);
@@ -115,38 +126,48 @@ impl<'a> Contests<'a> {
 }
 
 impl<'a> Homes<'a> {
+    fn of(key: u64) -> Self {
+        Self { key, first: None, second: None, least: Bid::NONE, offered: None }
+    }
+
     fn look(&mut self, backend: &BackendState) -> bool {
-        self.offered = backend.bid(self.second.map(|(bid, _)| bid), self.key);
+        self.offered = backend.bid(self.least, self.key);
         self.offered.is_some()
     }
 
     fn accept(&mut self, leader: Leader<'a>) {
         let Some(bid) = self.offered.take() else { return };
-        if self.first.is_none_or(|(first, _)| first < bid) {
-            self.second = self.first.replace((bid, leader));
-        } else {
-            self.second = Some((bid, leader));
-        }
+        let second = match self.first {
+            Some((first, _)) if first >= bid => Some((bid, leader)),
+            Some(_) | None => self.first.replace((bid, leader)),
+        };
+        (self.least, self.second) = second.map_or((Bid::NONE, None), |(bid, leader)| (bid, Some(leader)));
+    }
+
+    fn both(&self) -> impl Iterator<Item = &Leader<'a>> {
+        self.first.iter().map(|(_, first)| first).chain(&self.second)
     }
 }
 
 impl Contest<'_> {
     fn by(measure: Measure) -> Self {
-        Self { measure, leader: None, bid: None, offered: None, leads: false }
+        let load = Load { in_flight: 0, weight: 1, last_lease: 0 };
+        Self { measure, leader: None, load, bid: Bid::NONE, offered: Bid::NONE, leads: false }
     }
 
     fn look(&mut self, candidate: &Candidate, backend: &BackendState) -> bool {
         self.leads = match (self.measure, &self.leader) {
             (Measure::Lot(key), _) => {
-                self.offered = backend.bid(self.bid, key);
-                self.offered.is_some()
+                let offered = backend.bid(self.bid, key);
+                self.offered = offered.unwrap_or(Bid::NONE);
+                offered.is_some()
             }
             (Measure::Load | Measure::Turn | Measure::Cost | Measure::Order, None) => true,
-            (Measure::Load, Some(leader)) => backend.load().is_less_than(leader.backend.load()),
-            (Measure::Turn, Some(leader)) => backend.load().waited_longer_than(leader.backend.load()),
+            (Measure::Load, Some(_)) => backend.load().is_less_than(self.load),
+            (Measure::Turn, Some(_)) => backend.load().waited_longer_than(self.load),
             (Measure::Cost, Some(leader)) => match candidate.cost_place.cmp(&leader.candidate.cost_place) {
                 std::cmp::Ordering::Less => true,
-                std::cmp::Ordering::Equal => backend.load().is_less_than(leader.backend.load()),
+                std::cmp::Ordering::Equal => backend.load().is_less_than(self.load),
                 std::cmp::Ordering::Greater => false,
             },
             (Measure::Order, Some(_)) => false,

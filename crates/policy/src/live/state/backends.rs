@@ -118,7 +118,7 @@ impl BackendState {
     }
 
     /// What it bids for a key, if that is more than the leading bid.
-    pub(in crate::live) fn bid(&self, leading: Option<Bid>, key: u64) -> Option<Bid> {
+    pub(in crate::live) fn bid(&self, leading: Bid, key: u64) -> Option<Bid> {
         Bid::above(leading, key, self.mark, self.weight)
     }
 
@@ -149,7 +149,7 @@ impl BackendState {
     }
 
     /// As what a lease could be taken now if it had no rate.
-    fn well(&self, now: Instant) -> Option<Standing> {
+    pub(in crate::live) fn well(&self, now: Instant) -> Option<Standing> {
         if !self.has_room() {
             return None;
         }
