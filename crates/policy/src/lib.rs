@@ -30,10 +30,10 @@ pub use identity::{
 };
 pub use limit::{Adaptive, Pace, RateWindow, RetreatRules, WaiterId};
 pub use live::{
-    Admission, Admitted, BackendId, BackendStatus, CandidateVerdict, Decision, Event, EventKind, Explanation,
-    FailureSummary, Grant, Granted, Health, KeyRate, KeySlot, KeyTokens, Leased, Live, ModelId, ModelStatus,
-    Outcome, ProbeResult, ProbeStatus, Probed, Purpose, QueueStatus, Reach, Refused, RefusedReason, Slot,
-    Status, Told, Verdict, WaitingByClass, Want,
+    Admission, Admitted, BackendId, BackendStatus, CandidateVerdict, Decision, Event, EventFields, EventKind,
+    Explanation, FailureSummary, Grant, Granted, Health, KeyRate, KeySlot, KeyTokens, Leased, Live, ModelId,
+    ModelStatus, Outcome, ProbeResult, ProbeStatus, Probed, Purpose, QueueStatus, Reach, Refused,
+    RefusedReason, Slot, Status, Told, Verdict, WaitingByClass, Want,
 };
 pub use money::{
     Amount, AmountError, Budget, BudgetBook, BudgetSlot, BudgetStatus, Crossed, Exceeded, Hold, Payer,

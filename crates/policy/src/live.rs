@@ -4,6 +4,7 @@
 mod asks;
 mod board;
 mod budgets;
+mod event;
 mod explain;
 mod names;
 mod probes;
@@ -26,11 +27,10 @@ pub use asks::{
     Admission, Admitted, BackendId, FailureSummary, Grant, Granted, KeyRate, KeySlot, KeyTokens, Leased,
     ModelId, Outcome, ProbeResult, Probed, Purpose, Refused, RefusedReason, Slot, Want,
 };
+pub use event::{Event, EventFields, EventKind};
 pub use explain::{CandidateVerdict, Decision, Explanation, Verdict};
 pub use probes::{ProbeStatus, Reach};
-pub use status::{
-    BackendStatus, Event, EventKind, Health, ModelStatus, QueueStatus, Status, Told, WaitingByClass,
-};
+pub use status::{BackendStatus, Health, ModelStatus, QueueStatus, Status, Told, WaitingByClass};
 
 use crate::catalog::Tier;
 use crate::limit::WaiterId;
@@ -162,13 +162,12 @@ impl Live {
 
     /// A backend said of an answer what it used, in parts that do not make up its own whole.
     pub fn note_contradicted_usage(&self, backend: BackendId, now: Instant) {
-        let text = "what it says was used does not add up";
-        self.lock().board.event(EventKind::UsageContradicted, Some(backend), text, now);
+        self.lock().board.event(EventKind::UsageContradicted, Some(backend), EventFields::default(), now);
     }
 
     /// The database was found to be damaged.
     pub fn note_damaged_database(&self, what: &str, now: Instant) {
-        self.lock().board.event(EventKind::DatabaseDamaged, None, what, now);
+        self.lock().board.event(EventKind::DatabaseDamaged, None, EventFields::said(what), now);
     }
 
     /// Numbers events behind `last`, the newest of earlier processes.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use policy::{EventKind, Timestamp};
+use policy::{EventFields, EventKind, Timestamp};
 
 use crate::error::StoreError;
 use crate::sqlite::{self, Database};
@@ -27,6 +27,8 @@ pub struct StoredEvent {
     pub kind: EventKind,
     /// To which backend, by name.
     pub backend: Option<Arc<str>>,
+    /// Its particulars; none for what an earlier release wrote down.
+    pub fields: EventFields,
     /// In words.
     pub text: Box<str>,
     /// How often in a row.

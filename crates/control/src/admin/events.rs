@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use axum::Json;
 use axum::extract::State;
-use policy::{Event, EventKind, Timestamp};
+use policy::{Event, EventFields, EventKind, Timestamp};
 use serde::{Deserialize, Serialize};
 use store::StoreError;
 use store::events::{EventFilter, StoredEvent};
@@ -56,7 +56,10 @@ struct EventView {
     kind: EventKind,
     /// To which backend.
     backend: Option<String>,
-    /// In words.
+    /// Its particulars, exact and in no language; which there are goes by its kind.
+    #[schema(value_type = shape::EventFields)]
+    fields: EventFields,
+    /// Kind and fields in English words, money rounded.
     text: String,
     /// How often in a row.
     times: u64,
@@ -119,9 +122,9 @@ fn remembered(state: &AdminState) -> Vec<StoredEvent> {
 
 /// An event with the moment at which it happened.
 pub(crate) fn at_time(event: Event, now: Timestamp) -> StoredEvent {
-    let Event { number, first, age_ms, kind, backend, text, times } = event;
+    let Event { number, first, age_ms, kind, backend, fields, text, times } = event;
     let at = Timestamp(now.0.saturating_sub(i64::try_from(age_ms).unwrap_or(i64::MAX)));
-    StoredEvent { number, first, at, kind, backend, text, times }
+    StoredEvent { number, first, at, kind, backend, fields, text, times }
 }
 
 /// Both, the newest first, each event once: what is remembered of it is newer than what is stored.
@@ -135,8 +138,8 @@ fn joined(remembered: Vec<StoredEvent>, stored: Vec<StoredEvent>) -> Vec<StoredE
 
 impl From<StoredEvent> for EventView {
     fn from(event: StoredEvent) -> Self {
-        let StoredEvent { number, first, at, kind, backend, text, times } = event;
+        let StoredEvent { number, first, at, kind, backend, fields, text, times } = event;
         let backend = backend.map(|name| name.to_string());
-        Self { number, first, at, kind, backend, text: text.into(), times }
+        Self { number, first, at, kind, backend, fields, text: text.into(), times }
     }
 }

@@ -14,7 +14,7 @@ use super::span::MOMENT_MAX;
 
 pub(super) use kept::{AuditEntry, AuditVerdict, BackupFile, BackupVerdict, Rotated, VaultStatus, Via};
 pub(super) use ledger::{AttemptLine, Receipt, RequestOutcome, UsageRow, UsageSums};
-pub(super) use live::{BackendStatus, Class, EventKind, Explanation, Health, Limits, Status};
+pub(super) use live::{BackendStatus, Class, EventFields, EventKind, Explanation, Health, Limits, Status};
 
 /// A moment as queries say it: RFC 3339, or milliseconds since 1970.
 pub(super) struct Moment;

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::asks::{BackendId, RefusedReason};
+use super::event::{EventFields, EventKind};
 use super::probes::Probes;
 use super::state::at;
 use crate::backend::Backend;
-
-pub(super) use super::status::EventKind;
 
 /// Events kept; older ones are forgotten.
 const EVENTS_MAX: usize = 256;
@@ -54,6 +53,8 @@ pub(super) struct Noted {
     pub(super) at: Instant,
     pub(super) kind: EventKind,
     pub(super) backend: Option<BackendId>,
+    pub(super) fields: EventFields,
+    /// Both in words, made once.
     pub(super) text: Box<str>,
     pub(super) times: u64,
 }
@@ -86,9 +87,15 @@ impl Board {
 
     /// Notes an event. One that repeats a recent one is counted there, so that a flood of refusals, even
     /// for two or three reasons by turns, cannot push everything else off the board.
-    pub(super) fn event(&mut self, kind: EventKind, backend: Option<BackendId>, text: &str, now: Instant) {
+    pub(super) fn event(
+        &mut self,
+        kind: EventKind,
+        backend: Option<BackendId>,
+        fields: EventFields,
+        now: Instant,
+    ) {
         self.last_event += 1;
-        let same = |noted: &Noted| (noted.kind, noted.backend, &*noted.text) == (kind, backend, text);
+        let same = |noted: &Noted| (noted.kind, noted.backend, &noted.fields) == (kind, backend, &fields);
         let recent = self.events.len().saturating_sub(REPEATS_WITHIN);
         let repeated =
             (recent..self.events.len()).rev().find(|index| self.events.get(*index).is_some_and(same));
@@ -102,8 +109,17 @@ impl Board {
         if self.events.len() == EVENTS_MAX {
             self.events.pop_front();
         }
-        let (number, text) = (self.last_event, text.into());
-        self.events.push_back(Noted { number, first: number, at: now, kind, backend, text, times: 1 });
+        let (number, text) = (self.last_event, fields.words(kind).into());
+        self.events.push_back(Noted {
+            number,
+            first: number,
+            at: now,
+            kind,
+            backend,
+            fields,
+            text,
+            times: 1,
+        });
     }
 
     /// Goes on counting behind the events of earlier processes.
@@ -114,7 +130,7 @@ impl Board {
     /// Someone was refused.
     pub(super) fn refused(&mut self, reason: RefusedReason, now: Instant) {
         self.rejected_total += 1;
-        self.event(EventKind::Refused, None, reason.name(), now);
+        self.event(EventKind::Refused, None, EventFields::because(reason.name()), now);
     }
 
     /// Recent events, oldest first.
@@ -133,7 +149,7 @@ mod tests {
         board.count_on(40);
         board.count_on(7);
         for text in ["one", "two", "one", "three"] {
-            board.event(EventKind::Refused, None, text, now);
+            board.event(EventKind::Refused, None, EventFields::because(text), now);
         }
         let told: Vec<_> =
             board.events().map(|noted| (noted.first, noted.number, noted.times, &*noted.text)).collect();

@@ -4,7 +4,7 @@ use std::sync::{MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::Live;
-use super::board::EventKind;
+use super::event::{EventFields, EventKind};
 use crate::money::{Amount, Budget, BudgetBook, BudgetSlot, BudgetStatus, Crossed, Exceeded, Hold, Window};
 use crate::timestamp::Timestamp;
 
@@ -46,9 +46,8 @@ impl Live {
     /// returned.
     pub fn settle(&self, hold: Hold, cost: Amount, at: Timestamp, now: Instant) -> Vec<Crossed> {
         let crossed = self.budgets().settle(hold, cost, at);
-        for Crossed { budget, percent, spent, amount } in &crossed {
-            let text = format!("{budget}: {percent} % is spent (${spent} of ${amount})");
-            self.lock().board.event(EventKind::BudgetCrossed, None, &text, now);
+        for share in &crossed {
+            self.lock().board.event(EventKind::BudgetCrossed, None, EventFields::crossed(share), now);
         }
         crossed
     }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::asks::BackendId;
 use super::board::{Noted, Record};
+use super::event::Event;
 use super::probes::ProbeStatus;
 use super::state::{BackendState, State, at};
 use crate::backend::Source;
@@ -176,65 +177,6 @@ pub struct ModelStatus {
     pub told: Told,
 }
 
-/// Something an operator may want to know.
-#[derive(Debug, Clone, Serialize)]
-pub struct Event {
-    /// Grows with each event; tells a viewer which ones are new.
-    pub number: u64,
-    /// Its number when it happened first: what repeats itself is told once, with a new number.
-    pub first: u64,
-    /// How long ago.
-    pub age_ms: u64,
-    /// What.
-    pub kind: EventKind,
-    /// To which backend.
-    pub backend: Option<Arc<str>>,
-    /// In words.
-    pub text: Box<str>,
-    /// How often in a row.
-    pub times: u64,
-}
-
-/// What an [`Event`] tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EventKind {
-    /// A backend said 429 and rests.
-    CooldownStarted,
-    /// Its rest is over; a probe goes first.
-    CooldownEnded,
-    /// A backend said 429 too often and is asked less.
-    RetreatStarted,
-    /// It was calm for long enough; its rate comes back.
-    RetreatEnding,
-    /// Its rate is back.
-    RetreatEnded,
-    /// So many of its answers are 429s that somebody should look.
-    Alert,
-    /// A backend kept failing and is left alone.
-    BreakerOpened,
-    /// It answered again.
-    BreakerClosed,
-    /// A backend refused its credential.
-    ErrorSet,
-    /// That is over.
-    ErrorCleared,
-    /// An operator cleared everything.
-    Reset,
-    /// The parts of what a backend says an answer used do not make up its own whole.
-    UsageContradicted,
-    /// A share of a budget is spent.
-    BudgetCrossed,
-    /// A request was refused by us.
-    Refused,
-    /// The queue was full, and a request was started beyond a backend's rate.
-    Passthrough,
-    /// All backends were spent, and a request was started beyond a backend's rate.
-    Emergency,
-    /// The database is damaged.
-    DatabaseDamaged,
-}
-
 impl State {
     pub(super) fn status(&mut self, now: Instant) -> Status {
         // Where somebody waits, whoever ticks does it in time, and serves them then.
@@ -289,6 +231,7 @@ impl State {
             age_ms: millis(now.saturating_duration_since(noted.at)),
             kind: noted.kind,
             backend: noted.backend.and_then(|id| self.backend_names.name(at(id.0))).cloned(),
+            fields: noted.fields.clone(),
             text: noted.text.clone(),
             times: noted.times,
         }
@@ -374,6 +317,6 @@ fn told(allowance: &Allowance, now: Instant) -> Told {
     }
 }
 
-fn millis(time: Duration) -> u64 {
+pub(super) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -72,6 +72,30 @@ impl Amount {
     pub fn checked_sub(self, other: Self) -> Option<Self> {
         self.0.checked_sub(other.0).map(Self)
     }
+
+    /// As people say it: dollars to the cent, and less than a cent to two digits that count.
+    #[must_use]
+    pub fn rounded(self) -> impl fmt::Display {
+        Rounded(self)
+    }
+}
+
+/// An amount for the eye only; what it leaves out is lost.
+struct Rounded(Amount);
+
+impl fmt::Display for Rounded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(Amount(exact)) = *self;
+        let units = exact.unsigned_abs();
+        let digits = units.checked_ilog10().map_or(0, |log| usize::try_from(log).unwrap_or(0) + 1);
+        let is_below_a_cent = (1..DECIMALS - 1).contains(&digits);
+        let places = if is_below_a_cent { (DECIMALS + 2 - digits).min(DECIMALS) } else { 2 };
+        let step = 10_u128.pow(u32::try_from(DECIMALS - places).unwrap_or(0));
+        let steps = units.saturating_add(step / 2) / step;
+        let in_dollar = UNITS.unsigned_abs() / step;
+        let sign = if exact < 0 { "-" } else { "" };
+        write!(f, "{sign}${}.{:0places$}", steps / in_dollar, steps % in_dollar)
+    }
 }
 
 /// Reads a decimal as a whole number of units, `decimals` digits after the point being one unit.
@@ -189,6 +213,25 @@ mod tests {
         assert_eq!(Amount::per_million("1.25"), Ok(Amount(1_250_000)));
         assert_eq!(Amount::per_million("0.000001"), Ok(Amount(1)));
         assert_eq!(Amount::per_million("0.0000001"), Err(AmountError::TooPrecise(6)));
+    }
+
+    #[test]
+    fn people_are_told_cents_and_small_amounts_by_the_digits_that_count() {
+        let check = |exact: &str, said: &str| {
+            assert_eq!(exact.parse::<Amount>().expect("an amount").rounded().to_string(), said, "{exact}");
+        };
+        check("0", "$0.00");
+        check("10", "$10.00");
+        check("5.016000000001", "$5.02");
+        check("1234.994999999999", "$1234.99");
+        check("0.995", "$1.00");
+        check("0.01", "$0.01");
+        check("0.042", "$0.04");
+        check("0.0042", "$0.0042");
+        check("0.00999", "$0.0100");
+        check("0.000000000001", "$0.000000000001");
+        check("-2.5", "-$2.50");
+        assert!(Amount(i128::MAX).rounded().to_string().starts_with("$170141183460469231731687303.7"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use policy::{EventKind, Timestamp};
+use policy::{EventFields, EventKind, Timestamp};
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, TransactionBehavior, params, params_from_iter};
 
@@ -16,13 +16,15 @@ pub(crate) fn keep(connection: &mut Connection, events: &[StoredEvent]) -> Resul
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     {
         let mut write = transaction.prepare_cached(
-            "INSERT OR REPLACE INTO events (first, number, at, kind, backend, text, times) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT OR REPLACE INTO events (first, number, at, kind, backend, fields, text, times) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?;
         for event in events {
-            let StoredEvent { number, first, at, kind, backend, text, times } = event;
+            let StoredEvent { number, first, at, kind, backend, fields, text, times } = event;
             let (first, number, times) = (int(*first), int(*number), int(*times));
-            write.execute(params![first, number, at.0, word(*kind), backend.as_deref(), &**text, times])?;
+            let fields = serde_json::to_string(fields).expect("texts and numbers are always JSON");
+            let (kind, backend) = (word(*kind), backend.as_deref());
+            write.execute(params![first, number, at.0, kind, backend, fields, &**text, times])?;
         }
         transaction
             .prepare_cached("DELETE FROM events WHERE at < ?1")?
@@ -75,6 +77,7 @@ fn event(row: &Row<'_>) -> Result<StoredEvent, StoreError> {
         at: Timestamp(row.get("at")?),
         kind: kind(row.get("kind")?)?,
         backend: row.get::<_, Option<String>>("backend")?.map(Arc::from),
+        fields: fields(&row.get::<_, String>("fields")?)?,
         text: row.get::<_, String>("text")?.into(),
         times: uint(row.get("times")?),
     })
@@ -84,6 +87,10 @@ fn event(row: &Row<'_>) -> Result<StoredEvent, StoreError> {
 fn word(kind: EventKind) -> String {
     let word = serde_json::to_value(kind).ok().and_then(|word| word.as_str().map(str::to_owned));
     word.expect("a kind without fields is always a word")
+}
+
+fn fields(stored: &str) -> Result<EventFields, StoreError> {
+    serde_json::from_str(stored).map_err(|_| StoreError::Unreadable("event"))
 }
 
 fn kind(word: String) -> Result<EventKind, StoreError> {
@@ -104,6 +111,7 @@ mod tests {
             at: Timestamp(at),
             kind,
             backend,
+            fields: EventFields { lasts_ms: Some(first), ..EventFields::default() },
             text: format!("event {first}").into(),
             times: 1,
         }
@@ -141,6 +149,18 @@ mod tests {
         check(&connection, &EventFilter { backend: Some("main".to_owned()), ..all }, 10, &[7, 6]);
         let newest = find(&connection, &EventFilter::default(), 1).expect("found");
         assert_eq!(newest, [StoredEvent { times: 2, ..told(7, 3, 200) }]);
+    }
+
+    #[test]
+    fn what_an_earlier_release_wrote_down_has_words_and_no_fields() {
+        let connection = database();
+        connection
+            .execute_batch(
+                "INSERT INTO events (first, number, at, kind, text, times) VALUES (1, 1, 5, 'alert', '23 %', 1)",
+            )
+            .expect("a row");
+        let found = find(&connection, &EventFilter::default(), 1).expect("found");
+        assert_eq!((&found[0].fields, &*found[0].text), (&EventFields::default(), "23 %"));
     }
 
     #[test]

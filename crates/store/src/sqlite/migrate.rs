@@ -20,6 +20,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0010_sums_alone.sql"),
     include_str!("../../migrations/0011_events.sql"),
     include_str!("../../migrations/0012_charged_prices.sql"),
+    include_str!("../../migrations/0013_event_fields.sql"),
 ];
 
 /// The newest schema known here.

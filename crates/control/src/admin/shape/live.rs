@@ -2,6 +2,8 @@
 
 use utoipa::ToSchema;
 
+use super::Money;
+
 /// What would be done with a request that came now.
 #[derive(ToSchema)]
 #[schema(rename_all = "snake_case")]
@@ -274,7 +276,30 @@ pub(in crate::admin) struct LiveEvent {
     age_ms: u64,
     kind: EventKind,
     backend: Option<String>,
+    fields: EventFields,
+    /// Kind and fields in English words, money rounded.
     text: String,
     /// How often in a row.
     times: u64,
+}
+
+/// The particulars of an event. Each is there where its kind has it; what an earlier release wrote down has none.
+#[derive(ToSchema)]
+pub(in crate::admin) struct EventFields {
+    /// How long it lasts at least: `cooldown_started`, `breaker_opened`.
+    lasts_ms: Option<u64>,
+    /// The share that was reached: `alert`, `budget_crossed`.
+    #[schema(maximum = 100)]
+    percent: Option<u8>,
+    /// Which budget: `budget_crossed`.
+    budget: Option<String>,
+    /// What is spent of it, exactly.
+    spent: Option<Money>,
+    /// Of how much.
+    amount: Option<Money>,
+    /// Why, in a word: of `refused` the refusal's reason, of `breaker_opened` `probe_missed`, of `error_cleared` one of
+    /// `probe`, `operator`, `restart`, `change`.
+    reason: Option<String>,
+    /// What a provider or the database said, in its own words.
+    said: Option<String>,
 }

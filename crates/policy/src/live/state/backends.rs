@@ -377,7 +377,7 @@ impl State {
             if renewed {
                 // What was learned belongs to the old credential or address.
                 state.forget(&self.settings.adaptive.retreat, now);
-                self.clear_error(backend.id, now);
+                self.clear_error(backend.id, "change", now);
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::super::asks::{BackendId, Grant, Granted, Leased, Refused, RefusedReason, Slot, Want};
-use super::super::board::EventKind;
+use super::super::event::{EventFields, EventKind};
 use super::super::routing::{Bounds, Choice, Demand, Later, Moment, Pick, Waiting, choose};
 use super::{Comer, Newcomer, Queue, RETRY_AFTER_GUESS, Size, State, Taken, at, draw};
 use crate::limit::{Turn, WaiterId};
@@ -211,14 +211,12 @@ impl State {
             Bounds::All => {}
             Bounds::Unrated => {
                 self.board.fallback_total += 1;
-                let text = "the queue is full: beyond its rate";
-                self.board.event(EventKind::Passthrough, Some(pick.backend), text, now);
+                self.board.event(EventKind::Passthrough, Some(pick.backend), EventFields::default(), now);
             }
             Bounds::Reserve => {
                 backend.reserve.take(now);
                 self.board.emergency_total += 1;
-                let text = "all backends are spent: beyond its rate";
-                self.board.event(EventKind::Emergency, Some(pick.backend), text, now);
+                self.board.event(EventKind::Emergency, Some(pick.backend), EventFields::default(), now);
             }
         }
         let record = self.board.record(pick.backend);

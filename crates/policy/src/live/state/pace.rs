@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::super::asks::BackendId;
-use super::super::board::EventKind;
+use super::super::event::{EventFields, EventKind};
 use super::State;
 use super::backends::BackendState;
 use crate::limit::{Adaptive, Beside, Pace, Places, Rate, Rates, Retreat, RetreatRules, Seek};
@@ -188,11 +188,10 @@ impl State {
             let id = BackendId(id);
             let board = &mut self.board;
             backend.evaluate(&self.settings.adaptive.retreat, now, |pace| {
-                let (kind, text) = described(pace);
-                board.event(kind, Some(id), text, now);
+                board.event(told(pace), Some(id), EventFields::default(), now);
             });
             if backend.cooldown.tell_end(now) {
-                board.event(EventKind::CooldownEnded, Some(id), "one probe goes first", now);
+                board.event(EventKind::CooldownEnded, Some(id), EventFields::default(), now);
             }
             next = next.into_iter().chain(backend.pace_due()).min();
         }
@@ -208,10 +207,10 @@ impl State {
     }
 }
 
-fn described(pace: Pace) -> (EventKind, &'static str) {
+fn told(pace: Pace) -> EventKind {
     match pace {
-        Pace::Normal => (EventKind::RetreatEnded, "at its own rate again"),
-        Pace::Retreat => (EventKind::RetreatStarted, "too many 429s"),
-        Pace::Recover => (EventKind::RetreatEnding, "its rate recovers"),
+        Pace::Normal => EventKind::RetreatEnded,
+        Pace::Retreat => EventKind::RetreatStarted,
+        Pace::Recover => EventKind::RetreatEnding,
     }
 }

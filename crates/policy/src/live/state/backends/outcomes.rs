@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use protocol::{Quota, Taint};
 
 use super::super::super::asks::{BackendId, FailureSummary, Grant, Outcome, ProbeResult, Probed, Slot};
-use super::super::super::board::EventKind;
+use super::super::super::event::{EventFields, EventKind};
+use super::super::super::status::millis;
 use super::super::{State, at};
 use crate::limit::Adaptive;
 use crate::schedule::Permit;
@@ -64,7 +65,7 @@ impl State {
         backend.cooldown.succeeded(slot.lease);
         backend.trust.succeeded();
         if backend.breaker.succeeded(slot.lease, now) {
-            self.board.event(EventKind::BreakerClosed, Some(slot.backend), "its probe was answered", now);
+            self.board.event(EventKind::BreakerClosed, Some(slot.backend), EventFields::default(), now);
         }
         self.board.record(slot.backend).successes += 1;
         if self.pace_due.is_none() {
@@ -79,8 +80,7 @@ impl State {
         if failure.rate_limited {
             backend.pacer.limited(now);
             if let Some(percent) = backend.alarm.limited(&self.settings.adaptive.retreat, now) {
-                let text = format!("{percent} % of its answers are 429s");
-                self.board.event(EventKind::Alert, Some(id), &text, now);
+                self.board.event(EventKind::Alert, Some(id), EventFields::share(percent), now);
             }
             let length = if backend.wants_a_place(slot, &failure, now) {
                 None
@@ -113,11 +113,10 @@ impl State {
         }
         self.watch_pace(id);
         if failure.unauthorized {
-            self.board.event(EventKind::ErrorSet, Some(id), &failure.detail, now);
+            self.board.event(EventKind::ErrorSet, Some(id), EventFields::said(&failure.detail), now);
         }
         if let Some((kind, length)) = began {
-            let text = format!("for {:.1} s: {}", length.as_secs_f64(), failure.detail);
-            self.board.event(kind, Some(id), &text, now);
+            self.board.event(kind, Some(id), EventFields::lasting(length, &failure.detail), now);
         }
         let record = self.board.record(id);
         record.failures += 1;
@@ -130,8 +129,8 @@ impl State {
         backend.cooldown.reset();
         backend.breaker.reset();
         backend.forget(&self.settings.adaptive.retreat, now);
-        self.clear_error(id, now);
-        self.board.event(EventKind::Reset, Some(id), "by an operator", now);
+        self.clear_error(id, "operator", now);
+        self.board.event(EventKind::Reset, Some(id), EventFields::default(), now);
         self.serve_those_who_want(id, now)
     }
 
@@ -140,7 +139,7 @@ impl State {
         let Some(backend) = self.backends.get_mut(at(id.0)) else { return Vec::new() };
         if !std::mem::replace(&mut backend.is_present, true) {
             backend.breaker.reset();
-            self.clear_error(id, now);
+            self.clear_error(id, "restart", now);
         }
         self.serve_those_who_want(id, now)
     }
@@ -162,15 +161,16 @@ impl State {
                     backend.breaker.reset();
                 }
                 if is_cleared {
-                    self.board.event(EventKind::ErrorCleared, Some(id), "by a probe", now);
+                    self.board.event(EventKind::ErrorCleared, Some(id), EventFields::because("probe"), now);
                 }
             }
             ProbeResult::Unclear => {}
             ProbeResult::Missed => {
                 let length = backend.breaker.missed(&self.settings.breaker, now);
                 if let Some(length) = length {
-                    let text = format!("for {:.1} s: active probe missed", length.as_secs_f64());
-                    self.board.event(EventKind::BreakerOpened, Some(id), &text, now);
+                    let missed = EventFields::because("probe_missed");
+                    let fields = EventFields { lasts_ms: Some(millis(length)), ..missed };
+                    self.board.event(EventKind::BreakerOpened, Some(id), fields, now);
                 }
             }
         }
@@ -204,10 +204,10 @@ impl State {
         }
     }
 
-    pub(super) fn clear_error(&mut self, id: BackendId, now: Instant) {
+    pub(super) fn clear_error(&mut self, id: BackendId, by: &'static str, now: Instant) {
         let Some(backend) = self.backends.get_mut(at(id.0)) else { return };
         if backend.trust.restore() {
-            self.board.event(EventKind::ErrorCleared, Some(id), "", now);
+            self.board.event(EventKind::ErrorCleared, Some(id), EventFields::because(by), now);
         }
     }
 }
