@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use policy::{Amount, AttemptId, AttemptOutcome, Price, Receipt, Timestamp};
+use policy::{Amount, AttemptId, AttemptOutcome, Price, Receipt, RequestOutcome, Timestamp};
 use protocol::{Usage, UsageSource};
 use serde::{Deserialize, Serialize};
 
@@ -211,6 +211,23 @@ impl Charge {
     }
 }
 
+/// What a live view wants to know of a receipt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Glimpse {
+    /// When its request came.
+    pub at: Timestamp,
+    /// How it ended.
+    pub outcome: RequestOutcome,
+    /// From its arrival to its first event.
+    pub first_event_ms: Option<u64>,
+    /// From its arrival to its end.
+    pub total_ms: u64,
+    /// Tokens in, of every kind.
+    pub tokens_in: u64,
+    /// Tokens out.
+    pub tokens_out: u64,
+}
+
 /// Where a page of receipts ended; pass it back for the next one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor(pub policy::TicketId);
@@ -303,6 +320,11 @@ impl Ledger {
     /// Receipts, newest first, after `cursor`; at most 1,000.
     pub async fn recent(&self, after: Option<Cursor>, limit: u32) -> Result<Vec<Receipt>, StoreError> {
         self.database.read(move |c| sqlite::ledger::recent(c, after, limit.min(1000))).await
+    }
+
+    /// What a live view wants to know of the newest receipts, newest first; a fifth of the work of reading them whole.
+    pub async fn glimpses(&self, limit: u32) -> Result<Vec<Glimpse>, StoreError> {
+        self.database.read(move |c| sqlite::ledger::glimpses(c, limit.min(1000))).await
     }
 
     /// Receipts whose tickets were made in `range`, newest first, after `cursor`; at most 1,000.

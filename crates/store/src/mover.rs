@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::error::StoreError;
 use crate::journal::{Drain, Journal, Met, Position, Tail, entry};
-use crate::sqlite::moving::{self, Batch};
+use crate::sqlite::moving::{self, Batch, Manners};
 use crate::sqlite::{self, Database};
 use pending::{Due, Pending};
 
@@ -227,6 +227,7 @@ struct Gathered {
     entries: u64,
     bytes: u64,
     lines: usize,
+    manners: Manners,
     /// Segments that are read to their end.
     finished: Vec<u64>,
 }
@@ -316,9 +317,16 @@ impl Work {
         Ok(())
     }
 
+    /// More than a batch waits only where the mover does not keep up.
+    fn manners(&self) -> Manners {
+        let fits = usize::try_from(self.drain.lag().entries)
+            .is_ok_and(|behind| behind <= self.settings.batch_entries);
+        if fits { Manners::Polite } else { Manners::InHurry }
+    }
+
     /// Reads lines for one transaction. Also says whether more is waiting.
     fn gather(&mut self) -> (Gathered, bool) {
-        let mut gathered = Gathered::default();
+        let mut gathered = Gathered { manners: self.manners(), ..Gathered::default() };
         let taken = self.taken.unwrap_or_default();
         while gathered.lines < self.settings.batch_entries {
             let before = self.tail.position().segment;
@@ -344,7 +352,7 @@ impl Work {
 
     /// Takes over what was gathered, then lets go of the segments it came from.
     fn hand_over(&mut self, gathered: Gathered, finished: &mut Vec<u64>) -> bool {
-        let Gathered { due, entries, bytes, finished: newly, .. } = gathered;
+        let Gathered { due, entries, bytes, finished: newly, manners, .. } = gathered;
         let position = self.tail.position();
         finished.extend(newly);
         // Tickets whose open lines go with their segments are remembered by the database instead.
@@ -358,6 +366,7 @@ impl Work {
             remember,
             forget: due.forget,
             position: self.taken.unwrap_or_default().max(position),
+            manners,
         });
         if !moved_on && batch.is_empty() {
             self.succeeded();
@@ -424,6 +433,7 @@ fn read(tail: &mut Tail, reader: Reader<'_>, gathered: &mut Gathered) -> std::io
             gathered.entries += 1;
             gathered.bytes += bytes;
             gathered.lines += 1;
+            gathered.manners.step_aside(gathered.lines);
             match entry::decode(payload) {
                 Some(entry) if position > taken => pending.take(entry, &mut gathered.due),
                 // The ledger has it; what is still open counts all the same.

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use policy::{Receipt, RequestOutcome, Status, Timestamp};
+use policy::{RequestOutcome, Status, Timestamp};
 use serde::Serialize;
 use store::Lag;
-use store::ledger::{Range, UsageSums};
+use store::ledger::{Glimpse, Range, UsageSums};
 
 use crate::admin::AdminState;
 use crate::publish::moment;
@@ -13,7 +13,7 @@ use crate::publish::moment;
 const DAY_MS: i64 = 24 * 3_600_000;
 /// Latency is told of requests that came within this time.
 const LATENCY_WINDOW_MS: i64 = 15 * 60_000;
-/// Of so many of the newest; enough for a 99th percentile, and read in a few milliseconds.
+/// Of so many of the newest; enough for a 99th percentile, and read in less than a millisecond.
 const SAMPLE: u32 = 500;
 /// How far a newly opened dashboard can look back.
 const HISTORY_MS: i64 = 10 * 60_000;
@@ -108,9 +108,9 @@ impl Memory {
     }
 
     /// Fills the seconds that nobody watched with what `recent` receipts tell of them, newest first.
-    pub(super) fn recall(&mut self, recent: &[Receipt], now: Timestamp) {
+    pub(super) fn recall(&mut self, recent: &[Glimpse], now: Timestamp) {
         let second = |at: i64| at.div_euclid(1000);
-        let end = |receipt: &Receipt| receipt.at.0.saturating_add_unsigned(receipt.total_ms);
+        let end = |receipt: &Glimpse| receipt.at.0.saturating_add_unsigned(receipt.total_ms);
         // A full sample says nothing of what was before its oldest.
         let told_from = match recent.last() {
             Some(oldest) if recent.len() >= SAMPLE as usize => end(oldest),
@@ -123,8 +123,8 @@ impl Memory {
             let Some(point) = seconds.get_mut(&second(end(receipt))) else { continue };
             point.requests += 1;
             point.failed += u64::from(receipt.outcome == RequestOutcome::Failed);
-            point.tokens_in += receipt.usage.input_total();
-            point.tokens_out += receipt.usage.output;
+            point.tokens_in += receipt.tokens_in;
+            point.tokens_out += receipt.tokens_out;
         }
         for watched in self.points.drain(..) {
             seconds.insert(second(watched.at), watched);
@@ -185,8 +185,8 @@ impl Picture {
 }
 
 /// The newest receipts; none while the database is not available.
-pub(super) async fn recent(state: &AdminState) -> Option<Vec<Receipt>> {
-    state.ledger.recent(None, SAMPLE).await.ok()
+pub(super) async fn recent(state: &AdminState) -> Option<Vec<Glimpse>> {
+    state.ledger.glimpses(SAMPLE).await.ok()
 }
 
 async fn latency(state: &AdminState, now: Timestamp) -> Option<Latency> {

@@ -8,7 +8,7 @@ use protocol::{Dialect, Usage, UsageSource};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, Transaction, params};
 
 use crate::error::StoreError;
-use crate::ledger::{AttemptLine, Cursor, Range, ReceiptDetail};
+use crate::ledger::{AttemptLine, Cursor, Glimpse, Range, ReceiptDetail};
 
 /// Picodollars in a microdollar: money is kept as both, so that SQL adds it up exactly.
 const PICOS: i128 = 1_000_000;
@@ -227,6 +227,29 @@ pub(crate) fn recent(
     page(connection, [0; 16], before(after), limit)
 }
 
+/// A little of the newest receipts, newest first.
+pub(crate) fn glimpses(connection: &Connection, limit: u32) -> Result<Vec<Glimpse>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT at, outcome, first_event_ms, total_ms, output, input, cached_input, cache_write, cache_write_1h \
+         FROM receipts ORDER BY ticket DESC LIMIT ?1",
+    )?;
+    let mut rows = statement.query([limit])?;
+    let mut glimpses = Vec::new();
+    while let Some(row) = rows.next()? {
+        let outcome = row.get_ref(1)?.as_str().map_err(|_| StoreError::Unreadable("word"))?;
+        glimpses.push(Glimpse {
+            at: Timestamp(row.get(0)?),
+            outcome: word(OUTCOMES, request_text, outcome)?,
+            first_event_ms: row.get::<_, Option<i64>>(2)?.map(uint),
+            total_ms: uint(row.get(3)?),
+            tokens_in: (5..=8)
+                .try_fold(0_u64, |sum, at| Ok::<_, StoreError>(sum.saturating_add(uint(row.get(at)?))))?,
+            tokens_out: uint(row.get(4)?),
+        });
+    }
+    Ok(glimpses)
+}
+
 /// One page of receipts of tickets made in `range`, newest first.
 pub(crate) fn between(
     connection: &Connection,
@@ -264,6 +287,13 @@ fn page(
 fn word<T: Copy>(all: &[T], text: fn(T) -> &'static str, stored: &str) -> Result<T, StoreError> {
     all.iter().copied().find(|one| text(*one) == stored).ok_or(StoreError::Unreadable("word"))
 }
+
+const OUTCOMES: &[RequestOutcome] = &[
+    RequestOutcome::Completed,
+    RequestOutcome::Failed,
+    RequestOutcome::Cancelled,
+    RequestOutcome::Interrupted,
+];
 
 const SOURCES: &[UsageSource] =
     &[UsageSource::Provider, UsageSource::Contradicted, UsageSource::Counted, UsageSource::Estimated];
@@ -303,12 +333,6 @@ fn ticket(row: &Row<'_>) -> Result<TicketId, StoreError> {
 
 pub(super) fn receipt(row: &Row<'_>) -> Result<Receipt, StoreError> {
     let dialect_out: Option<String> = row.get("dialect_out")?;
-    let outcomes = [
-        RequestOutcome::Completed,
-        RequestOutcome::Failed,
-        RequestOutcome::Cancelled,
-        RequestOutcome::Interrupted,
-    ];
     Ok(Receipt {
         ticket: ticket(row)?,
         request_id: text(row, "request_id")?,
@@ -324,7 +348,7 @@ pub(super) fn receipt(row: &Row<'_>) -> Result<Receipt, StoreError> {
         dialect_out: dialect_out.map(|stored| word(Dialect::ALL, Dialect::name, &stored)).transpose()?,
         stream: row.get("stream")?,
         status: row.get("status")?,
-        outcome: word(&outcomes, request_text, &row.get::<_, String>("outcome")?)?,
+        outcome: word(OUTCOMES, request_text, &row.get::<_, String>("outcome")?)?,
         error_code: row.get::<_, Option<String>>("error_code")?.map(Cow::Owned),
         attempts: row.get("attempts")?,
         at: Timestamp(row.get("at")?),

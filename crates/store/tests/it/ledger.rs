@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use policy::{Amount, AttemptOutcome, Receipt, RequestOutcome, Timestamp};
-use store::ledger::{Cursor, Dimension, Grain, Range, UsageRow, Verdict};
+use store::ledger::{Cursor, Dimension, Glimpse, Grain, Range, UsageRow, Verdict};
 
 use crate::scene::{self, flush, open, request};
 
@@ -75,6 +75,17 @@ async fn hours_and_days_are_cut_where_they_begin() {
     assert_eq!(days.iter().map(|row| row.sums.requests).sum::<u64>(), numbers.len() as u64);
 }
 
+fn glimpse(receipt: &Receipt) -> Glimpse {
+    Glimpse {
+        at: receipt.at,
+        outcome: receipt.outcome,
+        first_event_ms: receipt.first_event_ms,
+        total_ms: receipt.total_ms,
+        tokens_in: receipt.usage.input_total(),
+        tokens_out: receipt.usage.output,
+    }
+}
+
 #[tokio::test]
 async fn a_receipt_is_found_by_request_id_by_time_and_by_page() {
     let dir = tempfile::tempdir().expect("a folder");
@@ -98,6 +109,9 @@ async fn a_receipt_is_found_by_request_id_by_time_and_by_page() {
         seen.extend(page.iter().map(|receipt| scene::number_of(receipt.ticket)));
     }
     assert_eq!(seen, (0..50).rev().collect::<Vec<_>>());
+    let whole = store.ledger.recent(None, 20).await.expect("a page");
+    let seen: Vec<Glimpse> = whole.iter().map(glimpse).collect();
+    assert_eq!(store.ledger.glimpses(20).await.expect("the same"), seen);
     let range = Range { from: scene::at(10), to: scene::at(20) };
     let between = store.ledger.between(range, None, 100).await.expect("a page");
     assert_eq!(between.len(), 10);

@@ -1,8 +1,5 @@
 //! What a picture tells of times that were taken, and of seconds that nobody watched.
 
-use policy::receipt::TicketId;
-use protocol::{Dialect, Usage, UsageSource};
-
 use super::*;
 
 #[test]
@@ -21,41 +18,18 @@ fn percentiles_are_times_that_were_taken() {
 const NOW: i64 = 1_780_272_000_500;
 
 /// A request that ended so many milliseconds ago, after a second.
-fn ended(ago_ms: i64, outcome: RequestOutcome) -> Receipt {
-    Receipt {
-        ticket: TicketId(1),
-        request_id: "req-1".into(),
-        key: None,
-        team: None,
-        tags: Vec::new(),
-        client_addr: None,
-        model_asked: "m".into(),
-        model_served: None,
-        backend: None,
-        pool: None,
-        dialect_in: Dialect::OpenAiChat,
-        dialect_out: None,
-        stream: true,
-        status: 200,
-        outcome,
-        error_code: None,
-        attempts: 1,
+fn ended(ago_ms: i64, outcome: RequestOutcome) -> Glimpse {
+    Glimpse {
         at: Timestamp(NOW - ago_ms - 1000),
-        queue_ms: 0,
+        outcome,
         first_event_ms: Some(10),
         total_ms: 1000,
-        bytes_in: 1,
-        bytes_out: 1,
-        usage: Usage { input: 3, cached_input: 2, output: 7, ..Usage::default() },
-        usage_source: UsageSource::Provider,
-        cost: policy::Amount::ZERO,
-        unpriced: false,
-        price_version: None,
-        keepalive_committed: false,
+        tokens_in: 5,
+        tokens_out: 7,
     }
 }
 
-fn recalled(watched: &[i64], recent: &[Receipt]) -> Memory {
+fn recalled(watched: &[i64], recent: &[Glimpse]) -> Memory {
     let points =
         watched.iter().map(|ago| Point { at: NOW - ago, requests: 99, ..Point::default() }).collect();
     let mut memory = Memory { counted: None, points };
@@ -86,7 +60,7 @@ fn a_second_that_was_watched_stays_as_it_was_seen() {
 
 #[test]
 fn a_full_sample_says_nothing_of_what_was_before() {
-    let recent: Vec<Receipt> =
+    let recent: Vec<Glimpse> =
         (0..i64::from(SAMPLE)).map(|n| ended(2000 + n * 10, RequestOutcome::Completed)).collect();
     let memory = recalled(&[], &recent);
     assert_eq!(memory.points.len(), 7, "from the oldest's end, not quite seven seconds ago");
