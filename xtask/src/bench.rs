@@ -6,6 +6,7 @@ mod origin;
 mod report;
 mod scale;
 mod subject;
+mod watchers;
 mod wire;
 
 use std::path::{Path, PathBuf};
