@@ -115,20 +115,31 @@ function Tile({ backend }) {
   return html`<li class="tile"><div class="row apart"><${Link} to=${`/backends?open=${encodeURIComponent(backend.name)}`} class="strong wrap-anywhere">${backend.name}<//><${StateBadge} status=${backend} ends=${cooldownEnds(backend)} /></div>
     <dl class="tile-lines">
       <div><dt>${t('In flight')}</dt><dd>${count(running)}${concurrency === null ? '' : ` / ${count(concurrency)}`}</dd>
-        <dd class="bar"><${Meter} share=${concurrency ? running / concurrency : running ? 0.5 : 0} label=${t('In flight, {name}', { name: backend.name })} /></dd></div>
+        <dd class="bar"><${Meter} share=${concurrency ? running / concurrency : 0} label=${t('In flight, {name}', { name: backend.name })} /></dd></div>
       <div><dt>${t('Bucket')}</dt><dd>${level === null ? t('no limit') : `${count(level)} / ${count(capacity)}`}</dd>
-        <dd class="bar"><${Meter} tone=${level === null ? 'calm' : level === 0 ? 'bad' : level < capacity * 0.2 ? 'warn' : 'good'} share=${level === null ? 1 : level / Math.max(1, capacity)} label=${t('Bucket, {name}', { name: backend.name })} /></dd></div>
+        <dd class="bar"><${Meter} tone=${level === 0 ? 'bad' : level < capacity * 0.2 ? 'warn' : 'good'} share=${level === null ? 0 : level / Math.max(1, capacity)} label=${t('Bucket, {name}', { name: backend.name })} /></dd></div>
       <div><dt>${t('Rate')}</dt><dd>${rpm === null ? t('no limit') : rpm < base ? t('{n} of {base}/min', { n: count(rpm), base: count(base) }) : t('{n}/min', { n: count(rpm) })}</dd>
-        <dd class="bar"><${Meter} tone=${rpm !== null && rpm < base ? 'warn' : 'calm'} share=${rpm === null ? 1 : rpm / Math.max(1, base)} label=${t('Effective against base rate, {name}', { name: backend.name })} /></dd></div>
+        <dd class="bar"><${Meter} tone=${rpm !== null && rpm < base ? 'warn' : 'calm'} share=${rpm === null ? 0 : rpm / Math.max(1, base)} label=${t('Effective against base rate, {name}', { name: backend.name })} /></dd></div>
     </dl></li>`;
+}
+
+const HOUR_MS = 3_600_000;
+const HOURS = 48;
+
+/** What each of the last hours cost, also those in which nothing was asked. @param {any[]} rows @returns {[number, number][]} */
+function byHour(rows) {
+  if (rows.length === 0) return [];
+  const costs = new Map(rows.map((row) => [row.bucket, Number(row.sums.cost)]));
+  const now = Math.floor(Date.now() / HOUR_MS) * HOUR_MS;
+  return Array.from({ length: HOURS }, (_, n) => now - (HOURS - 1 - n) * HOUR_MS).map((at) => [at, costs.get(at) ?? 0]);
 }
 
 function Lower() {
   const { events } = useEvents(7);
   const hours = useResource('/admin/stats/hourly', { everySeconds: 30 });
-  const rows = useMemo(() => (hours.value?.rows ?? []).slice(-48), [hours.value]);
+  const bars = useMemo(() => byHour(hours.value?.rows ?? []), [hours.value]);
   return html`<div class="grid"><div class="two-thirds"><${Chart} title=${t('Cost by hour')} about=${t('The last two days')} unit=${t('US dollars')} grain="hour" kind="bars" format=${money}
-      xs=${rows.map((/** @type {any} */ row) => row.bucket)} series=${[{ name: t('Cost'), swatch: '1', values: rows.map((/** @type {any} */ row) => Number(row.sums.cost)) }]} empty=${t('Nothing was used in the last two days.')} /></div>
+      xs=${bars.map(([at]) => at)} series=${[{ name: t('Cost'), swatch: '1', values: bars.map(([, cost]) => cost) }]} empty=${t('Nothing was used in the last two days.')} /></div>
     <section class="card third"><header><h2>${t('Recent events')}</h2><${Link} to="/events" class="small">${t('All')}<//></header>
       <${EventList} events=${events.slice(0, 7)} /></section></div>`;
 }

@@ -21,12 +21,12 @@ const SERIES_MAX = 7;
 /** @type {Record<string, {grain: 'hour' | 'day', span: number}>} */
 const RANGES = { '24h': { grain: 'hour', span: 24 * HOUR }, '7d': { grain: 'hour', span: 7 * DAY }, '30d': { grain: 'day', span: 30 * DAY }, '90d': { grain: 'day', span: 90 * DAY } };
 
-/** @type {Record<string, {name: string, unit: string, of: (sums: any) => number, format: (value: number) => string}>} */
+/** @type {Record<string, {name: string, title?: string, unit: string, of: (sums: any) => number, format: (value: number) => string}>} */
 const MEASURES = {
   cost: { name: 'Cost', unit: 'US dollars', of: (sums) => Number(sums.cost), format: money },
   tokens: { name: 'Tokens', unit: 'tokens', of: (sums) => tokensIn(sums.usage) + sums.usage.output, format: short },
   requests: { name: 'Requests', unit: 'requests', of: (sums) => sums.requests, format: short },
-  failed: { name: 'Failed', unit: 'requests', of: (sums) => sums.failed, format: short },
+  failed: { name: 'Failed', title: 'Failed requests', unit: 'requests', of: (sums) => sums.failed, format: short },
 };
 
 /** What a request to the API asks for. @param {string} range @param {string} grain @param {string} by */
@@ -54,11 +54,11 @@ export function Usage() {
     if (whole) save(usageCsv(whole.rows), `usage-${by.replace(/\W/g, '-')}-${known}.csv`);
   };
   const setBy = (/** @type {string} */ value) => ask({ by: value === 'tag' ? `tag:${tag}` : value });
-  const ranges = Object.keys(RANGES).map((value) => ({ value, text: value }));
+  const ranges = Object.keys(RANGES).map((value) => ({ value, text: t(value) }));
   const split = [['none', t('Nothing')], ['backend', t('Backend')], ['model', t('Model')], ['key', t('Key')], ['team', t('Team')], ['tag', t('Tag')]];
   const columns = groupColumns(by, groups);
   return html`<${PageHead} title=${t('Usage')} about=${t('From the ledger: every attempt that may have cost something is in it.')}>
-      <${Button} icon="download" disabled=${rows.length === 0} onClick=${download}>CSV<//><//>
+      <${Button} icon="download" disabled=${rows.length === 0} onClick=${download}>${t('Export CSV')}<//><//>
     <div class="toolbar">
       <${Choice} label=${t('Range')} value=${known} options=${ranges} onChange=${(/** @type {string} */ value) => ask({ range: value, grain: undefined })} />
       <${Choice} label=${t('Grain')} value=${grain} options=${[{ value: 'hour', text: t('By hour') }, { value: 'day', text: t('By day') }]} onChange=${(/** @type {string} */ value) => ask({ grain: value })} />
@@ -113,7 +113,7 @@ function UsageChart({ rows, groups, asked, grain, measure, onMeasure }) {
   const { xs, series } = useMemo(() => charted(rows, groups, asked, chosen), [rows, groups, asked, measure]);
   const named = series.map((one) => ({ ...one, name: one.name === '' ? t('none') : one.name === 'rest' ? t('All others') : one.name === 'all' ? t(chosen.name) : one.name }));
   const options = Object.entries(MEASURES).map(([value, one]) => ({ value, text: t(one.name) }));
-  return html`<${Chart} title=${t(chosen.name)} about=${t(chosen.unit)} unit=${t(chosen.unit)} xs=${xs} series=${named} grain=${grain} kind="bars" height=${260} format=${chosen.format}
+  return html`<${Chart} title=${t(chosen.title ?? chosen.name)} unit=${t(chosen.unit)} xs=${xs} series=${named} grain=${grain} kind="bars" height=${260} format=${chosen.format}
     empty=${t('Nothing was used in this range')} actions=${html`<${Choice} label=${t('Measure')} value=${measure} options=${options} onChange=${onMeasure} />`} />`;
 }
 

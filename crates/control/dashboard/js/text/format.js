@@ -50,21 +50,28 @@ export function money(value) {
   const amount = Number(value);
   if (!Number.isFinite(amount)) return String(value);
   const small = amount !== 0 && Math.abs(amount) < 0.1;
-  const digits = small ? { maximumSignificantDigits: 3 } : { minimumFractionDigits: 2, maximumFractionDigits: 2 };
+  const digits = small ? { minimumSignificantDigits: 3, maximumSignificantDigits: 3 } : { minimumFractionDigits: 2, maximumFractionDigits: 2 };
   const text = number(digits).format(Math.abs(amount));
   return `${amount < 0 ? '−' : ''}$${text}`;
+}
+
+/** US dollars to the last digit: for a price, and beside what was rounded. @param {string | number | null | undefined} value */
+export function exactMoney(value) {
+  if (value === null || value === undefined) return NONE;
+  const amount = Number(value);
+  return Number.isFinite(amount) ? `$${number({ minimumFractionDigits: 2, maximumFractionDigits: 15 }).format(amount)}` : String(value);
 }
 
 /** @param {number | null | undefined} ms */
 export function span(ms) {
   if (ms === null || ms === undefined) return NONE;
-  const one = (/** @type {number} */ value) => number({ maximumFractionDigits: value < 10 ? 1 : 0 }).format(value);
-  if (ms < 1000) return `${number({ maximumFractionDigits: 0 }).format(ms)} ms`;
-  if (ms < 60_000) return `${one(ms / 1000)} s`;
-  const minutes = Math.floor(ms / 60_000);
-  if (minutes < 60) return `${minutes} min ${Math.round((ms % 60_000) / 1000)} s`;
-  const hours = Math.floor(minutes / 60);
-  return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} d ${hours % 24} h`;
+  if (ms < 999.5) return `${number({ maximumFractionDigits: 0 }).format(ms)} ms`;
+  const seconds = ms / 1000;
+  if (seconds < 59.95) return `${number(seconds < 9.95 ? { minimumFractionDigits: 1, maximumFractionDigits: 1 } : { maximumFractionDigits: 0 }).format(seconds)} s`;
+  const whole = Math.round(seconds);
+  if (whole < 3600) return t('{m} min {s} s', { m: Math.floor(whole / 60), s: whole % 60 });
+  const hours = Math.floor(whole / 3600);
+  return hours < 48 ? t('{h} h {m} min', { h: hours, m: Math.floor((whole % 3600) / 60) }) : t('{d} d {h} h', { d: Math.floor(hours / 24), h: hours % 24 });
 }
 
 /** @param {number | null | undefined} value */
@@ -89,9 +96,11 @@ export function moment(value) {
 export function when(value) {
   const ms = moment(value);
   if (ms === null) return NONE;
-  const sameDay = new Date(ms).toDateString() === new Date().toDateString();
+  const [at, now] = [new Date(ms), new Date()];
   const clock = /** @type {const} */ ({ hour: '2-digit', minute: '2-digit', second: '2-digit', hour12: false });
-  return date(sameDay ? clock : { month: 'short', day: 'numeric', ...clock }).format(ms);
+  if (at.toDateString() === now.toDateString()) return date(clock).format(ms);
+  const year = at.getFullYear() === now.getFullYear() ? undefined : /** @type {const} */ ('numeric');
+  return date({ year, month: 'short', day: 'numeric', ...clock }).format(ms);
 }
 
 /** With everything, for a tooltip or a detail. @param {number | string | null | undefined} value */

@@ -49,7 +49,7 @@ function options(props, stacked) {
     legend: { show: false },
     cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
     scales: {
-      x: { time: true, range: (/** @type {any} */ _, /** @type {number} */ min, /** @type {number} */ max) => widened(min, max, props) },
+      x: { time: true, range: (/** @type {uPlot} */ own) => widened(own.data[0], props) },
       y: { range: (/** @type {any} */ _, /** @type {number} */ __, /** @type {number} */ max) => /** @type {[number, number]} */ ([0, max > 0 ? max * 1.12 : 1]) },
     },
     axes: [
@@ -75,8 +75,9 @@ const LIVE_MIN_S = 60;
 const BUCKETS_MIN = 12;
 
 /** A few seconds are not drawn as wide as ten minutes, and the last bar has room of its own.
- * @param {number} min @param {number} max @param {ChartProps} props @returns {[number, number]} */
-function widened(min, max, { grain, kind }) {
+ * @param {ArrayLike<number>} xs @param {ChartProps} props @returns {[number, number]} */
+function widened(xs, { grain, kind }) {
+  const [min = 0, max = 0] = [xs[0], xs[xs.length - 1]];
   if (grain === 'second') return [Math.min(min, max - LIVE_MIN_S), max];
   const bucket = grain === 'day' ? 86_400 : 3600;
   const first = Math.min(min, max - bucket * (BUCKETS_MIN - 1));
