@@ -3,6 +3,7 @@ import { html, useState } from '../lib.js';
 import { useEvents } from '../state/events.js';
 import { picture } from '../state/live.js';
 import { count, exactly, since } from '../text/format.js';
+import { exact, told } from '../text/events.js';
 import { say, t } from '../text/text.js';
 import { Badge, Button, Choice } from '../ui/controls.js';
 import { PageHead } from '../ui/page.js';
@@ -22,12 +23,17 @@ function Age({ at }) {
   return html`<span class="quiet" title=${exactly(at)}>${since(Math.max(0, (picture.value?.at ?? at) - at))}</span>`;
 }
 
+/** @param {{event: import('../state/events.js').Event}} props */
+function Words({ event }) {
+  return html`<span title=${exact(event)}>${told(event)}</span>${event.times > 1 && html` <span class="quiet">×${count(event.times)}</span>`}`;
+}
+
 /** @param {{events: import('../state/events.js').Event[]}} props */
 export function EventList({ events }) {
   if (events.length === 0) return html`<${Empty} icon="check" title=${t('Nothing happened')}>${t('Cooldowns, retreats and alerts appear here.')}<//>`;
   return html`<ul class="event-list">${events.map((event) => html`<li key=${event.first}>
     <div class="row apart"><${Badge} tone=${TONES[event.kind]}>${say(event.kind)}<//><span class="small"><${Age} at=${event.at} /></span></div>
-    <p class="soft small wrap-anywhere">${event.backend && html`<span class="strong">${event.backend}</span> · `}${event.text}${event.times > 1 ? ` ×${count(event.times)}` : ''}</p></li>`)}</ul>`;
+    <p class="soft small wrap-anywhere">${event.backend && html`<span class="strong">${event.backend}</span> · `}<${Words} event=${event} /></p></li>`)}</ul>`;
 }
 
 export function Events() {
@@ -55,18 +61,18 @@ function group(kind) {
 function restingColumns() {
   return [
     { title: t('Backend'), cell: (/** @type {any} */ one) => html`<span class="name">${one.name}</span>` },
-    { title: t('State'), cell: (/** @type {any} */ one) => html`<${StateBadge} status=${one} ends=${cooldownEnds(one)} />` },
-    { title: t('Reason'), cell: (/** @type {any} */ one) => say(one.reason) || '–' },
+    { title: t('State'), lead: true, cell: (/** @type {any} */ one) => html`<${StateBadge} status=${one} ends=${cooldownEnds(one)} />` },
+    { title: t('Reason'), short: true, cell: (/** @type {any} */ one) => say(one.reason) || '–' },
     { title: t('429s in a row'), number: true, cell: (/** @type {any} */ one) => count(one.consecutive_rate_limited) },
-    { title: t('Last error'), cell: (/** @type {any} */ one) => html`<span class="wrap-anywhere">${one.last_error ?? '–'}</span>` },
+    { title: t('Last error'), prose: true, cell: (/** @type {any} */ one) => one.last_error && html`<span class="wrap-anywhere">${one.last_error}</span>` },
   ];
 }
 
 function eventColumns() {
   return [
     { title: t('Kind'), cell: (/** @type {any} */ event) => html`<${Badge} tone=${TONES[event.kind]}>${say(event.kind)}<//>` },
-    { title: t('Backend'), cell: (/** @type {any} */ event) => event.backend ?? '–' },
-    { title: t('What'), cell: (/** @type {any} */ event) => html`<span class="wrap-anywhere">${event.text}${event.times > 1 ? ` ×${count(event.times)}` : ''}</span>` },
-    { title: t('When'), number: true, cell: (/** @type {any} */ event) => html`<${Age} at=${event.at} />` },
+    { title: t('Backend'), minor: true, cell: (/** @type {any} */ event) => event.backend ?? '–' },
+    { title: t('What'), prose: true, cell: (/** @type {any} */ event) => html`<span class="wrap-anywhere"><${Words} event=${event} /></span>` },
+    { title: t('When'), number: true, lead: true, cell: (/** @type {any} */ event) => html`<${Age} at=${event.at} />` },
   ];
 }

@@ -4,23 +4,22 @@ import { may } from '../state/api.js';
 import { useResource } from '../state/resource.js';
 import { ask, query } from '../state/route.js';
 import { ago, count, money, moment, percent, when } from '../text/format.js';
+import { PERIODS } from '../text/events.js';
 import { say, t } from '../text/text.js';
 import { Badge, Button, Meter } from '../ui/controls.js';
 import { PageHead } from '../ui/page.js';
 import { Empty, Shown } from '../ui/states.js';
 import { Table } from '../ui/table.js';
+import { Tabs } from '../ui/tabs.js';
 import { BudgetEditor, TeamEditor } from './keys/money.js';
 import { KeyDetails } from './keys/details.js';
 import { KeyEditor } from './keys/editor.js';
 import { SecretOnce } from './keys/secret.js';
 
 export function Keys() {
-  const tab = query.value.get('tab') ?? 'keys';
-  const tabs = [['keys', t('Keys')], ['teams', t('Teams')], ['budgets', t('Budgets')]];
+  const tabs = [{ id: 'keys', name: t('Keys'), view: KeyList }, { id: 'teams', name: t('Teams'), view: Teams }, { id: 'budgets', name: t('Budgets'), view: Budgets }];
   return html`<${PageHead} title=${t('Keys & teams')} about=${t('A key is what a client presents. Its secret is shown once and kept as a digest only.')} />
-    <div class="tabs" role="tablist" aria-label=${t('Keys & teams')}>${tabs.map(([id, name]) => html`<button key=${id} type="button" role="tab" id=${`tab-${id}`} aria-selected=${String(tab === id)} aria-controls="tab-panel"
-      onClick=${() => ask({ tab: id === 'keys' ? undefined : id, open: undefined })}>${name}</button>`)}</div>
-    <div role="tabpanel" id="tab-panel" aria-labelledby=${`tab-${tab}`}>${tab === 'teams' ? html`<${Teams} />` : tab === 'budgets' ? html`<${Budgets} />` : html`<${KeyList} />`}</div>`;
+    <${Tabs} label=${t('Keys & teams')} tabs=${tabs} />`;
 }
 
 function KeyList() {
@@ -57,13 +56,13 @@ function keyColumns() {
   const limits = (/** @type {any} */ key) => [key.rpm && t('{n} req/min', { n: count(key.rpm) }), key.tpm && t('{n} tok/min', { n: count(key.tpm) }), key.concurrency && t('{n} at once', { n: count(key.concurrency) })].filter(Boolean).join(' · ');
   return [
     { title: t('Key'), cell: (/** @type {any} */ key) => html`<div><button class="name" onClick=${() => ask({ open: key.id })}>${key.name}</button><div class="quiet small"><code>${key.key}</code></div></div>` },
-    { title: t('State'), cell: (/** @type {any} */ key) => html`<${KeyState} entry=${key} />` },
-    { title: t('Team'), cell: (/** @type {any} */ key) => key.team ?? html`<span class="quiet">${t('none')}</span>` },
+    { title: t('State'), lead: true, cell: (/** @type {any} */ key) => html`<${KeyState} entry=${key} />` },
+    { title: t('Team'), short: true, cell: (/** @type {any} */ key) => key.team ?? html`<span class="quiet">${t('none')}</span>` },
     { title: t('Limits'), cell: (/** @type {any} */ key) => limits(key) || html`<span class="quiet">${t('none')}</span>` },
     { title: t('Models'), cell: (/** @type {any} */ key) => html`<span class="wrap-anywhere">${(key.models ?? []).join(', ') || t('all')}</span>` },
     { title: t('Last used'), number: true, cell: (/** @type {any} */ key) => html`<span class="soft">${key.source === 'api' ? ago(key.last_used) : '–'}</span>` },
-    { title: t('Expires'), number: true, cell: (/** @type {any} */ key) => (key.expires ? when(key.expires) : html`<span class="quiet">${t('never')}</span>`) },
-    { title: t('Source'), cell: (/** @type {any} */ key) => html`<${Badge}>${say(key.source)}<//>` },
+    { title: t('Expires'), number: true, cell: (/** @type {any} */ key) => (key.expires ? when(key.expires) : html`<span class="quiet">${t('no end')}</span>`) },
+    { title: t('Source'), short: true, cell: (/** @type {any} */ key) => html`<${Badge}>${say(key.source)}<//>` },
   ];
 }
 
@@ -77,7 +76,7 @@ function Teams() {
     { title: t('Limits'), cell: (/** @type {any} */ team) => [team.rpm && t('{n} req/min', { n: count(team.rpm) }), team.tpm && t('{n} tok/min', { n: count(team.tpm) }), team.concurrency && t('{n} at once', { n: count(team.concurrency) })].filter(Boolean).join(' · ') || html`<span class="quiet">${t('none')}</span>` },
     { title: t('Keys'), cell: (/** @type {any} */ team) => html`<span class="wrap-anywhere">${(team.keys ?? []).join(', ') || html`<span class="quiet">${t('none')}</span>`}</span>` },
     { title: t('Models'), cell: (/** @type {any} */ team) => (team.models ?? []).join(', ') || t('all') },
-    { title: t('Source'), cell: (/** @type {any} */ team) => html`<${Badge}>${say(team.source)}<//>` },
+    { title: t('Source'), minor: true, cell: (/** @type {any} */ team) => html`<${Badge}>${say(team.source)}<//>` },
     { title: t('Change'), tools: true, hidden: !change, cell: (/** @type {any} */ team) => team.source === 'api' && html`<${Button} kind="small" icon="edit" label=${t('Edit {name}', { name: team.name })} onClick=${() => setEditing(team)} />` },
   ];
   return html`<section class="card"><header><h2>${t('Teams')}</h2>${change && html`<${Button} kind="primary" icon="plus" onClick=${() => setEditing({})}>${t('Create team')}<//>`}</header>
@@ -97,8 +96,8 @@ function Budgets() {
     { title: t('Used'), cell: (/** @type {any} */ budget) => html`<${Spent} budget=${budget} />` },
     { title: t('Held'), number: true, cell: (/** @type {any} */ budget) => money(budget.reserved) },
     { title: t('Left'), number: true, cell: (/** @type {any} */ budget) => money(budget.left) },
-    { title: t('Begins anew'), number: true, cell: (/** @type {any} */ budget) => (budget.resets_at ? when(budget.resets_at) : html`<span class="quiet">${t('never')}</span>`) },
-    { title: t('Source'), cell: (/** @type {any} */ budget) => html`<${Badge}>${say(budget.source)}<//>` },
+    { title: t('Begins anew'), number: true, cell: (/** @type {any} */ budget) => (budget.resets_at ? when(budget.resets_at) : html`<span class="quiet">${t('not at all')}</span>`) },
+    { title: t('Source'), minor: true, cell: (/** @type {any} */ budget) => html`<${Badge}>${say(budget.source)}<//>` },
     { title: t('Change'), tools: true, hidden: !change, cell: (/** @type {any} */ budget) => budget.source === 'api' && html`<${Button} kind="small" icon="edit" label=${t('Edit {name}', { name: holder(budget) })} onClick=${() => setEditing(budget)} />` },
   ];
   return html`<section class="card"><header><h2>${t('Budgets')}</h2>${change && html`<${Button} kind="primary" icon="plus" onClick=${() => setEditing({})}>${t('Create budget')}<//>`}</header>
@@ -116,7 +115,7 @@ function holder(budget) {
 /** @param {string | null} per */
 function period(per) {
   if (!per) return '';
-  return t({ hour: 'an hour', day: 'a day', week: 'a week', month: 'a month', total: 'in all' }[per] ?? per);
+  return t(PERIODS[per] ?? per);
 }
 
 /** @param {{budget: any}} props */

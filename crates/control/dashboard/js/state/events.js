@@ -5,7 +5,7 @@ import { call } from './api.js';
 import { picture } from './live.js';
 
 /**
- * @typedef {{first: number, number: number, at: number, kind: string, backend: string | null, text: string, times: number}} Event
+ * @typedef {{first: number, number: number, at: number, kind: string, backend: string | null, fields?: any, text: string, times: number}} Event
  */
 
 /** The newest first. @param {number} limit Of one page. @returns {{events: Event[], older: (() => void) | null}} */

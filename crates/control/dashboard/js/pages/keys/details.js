@@ -38,7 +38,7 @@ export function KeyDetails({ entry, onClose, onChanged, onGiven, onEdit }) {
     [t('Models'), (entry.models ?? []).join(', ') || t('all')], [t('Best class'), say(entry.priority_max)], [t('Share'), count(entry.weight)],
     [t('Addresses'), (entry.ip_allow ?? []).join(', ') || t('any')], [t('Default model'), entry.default_model ?? t('none')], [t('Aliases'), aliases.join('; ') || t('none')],
     [t('Endpoints'), (entry.endpoints ?? []).join(', ') || t('all')], [t('Tags'), Object.entries(entry.metadata ?? {}).map((pair) => pair.join('=')).join(', ') || t('none')],
-    [t('Note'), entry.note ?? t('none')], [t('Strict'), entry.strict ? t('yes') : t('no')], [t('Expires'), entry.expires ? exactly(entry.expires) : t('never')],
+    [t('Note'), entry.note ?? t('none')], [t('Strict'), entry.strict ? t('yes') : t('no')], [t('Expires'), entry.expires ? exactly(entry.expires) : t('no end')],
     [t('Created'), entry.created ? exactly(entry.created) : '–'], [t('Last used'), own ? ago(entry.last_used) : '–'],
   ];
   return html`<${Dialog} title=${entry.name} kind="sheet" onClose=${onClose} foot=${foot || undefined}><div class="stack">
