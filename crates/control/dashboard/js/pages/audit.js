@@ -1,39 +1,28 @@
 // Who changed what, and when; each line is chained to the one before, so that a gap would show.
-import { html, useEffect, useState } from '../lib.js';
-import { Problem, call } from '../state/api.js';
+import { html, useState } from '../lib.js';
+import { call } from '../state/api.js';
+import { usePages } from '../state/pages.js';
 import { count, exactly, when } from '../text/format.js';
 import { say, t } from '../text/text.js';
 import { Badge, Button } from '../ui/controls.js';
 import { Dialog } from '../ui/dialog.js';
-import { TextField } from '../ui/fields.js';
-import { PageHead } from '../ui/page.js';
-import { Empty, Failed, Loading, Notice } from '../ui/states.js';
-import { Table } from '../ui/table.js';
 import { Export } from '../ui/export.js';
+import { SelectField, TextField } from '../ui/fields.js';
+import { Filters, useFilters } from '../ui/filters.js';
+import { PageHead } from '../ui/page.js';
+import { Empty, Notice } from '../ui/states.js';
+import { Paged } from '../ui/table.js';
 import { attempt } from '../ui/toasts.js';
 import { Pairs } from './backends/details.js';
 
 const FILTERS = ['actor', 'action', 'kind', 'subject'];
+const ACTIONS = ['change', 'create', 'delete', 'import', 'login', 'mint', 'reload', 'reset', 'rotate', 'view'];
+const KINDS = ['account', 'admin token', 'alias', 'backend', 'backup', 'budget', 'capture', 'capture_rule', 'captures', 'configuration', 'key', 'price', 'session', 'setting', 'team', 'token', 'vault'];
 
 export function Audit() {
-  const [state, setState] = useState(/** @type {{rows: any[] | null, next: string | null, problem: Problem | null}} */ ({ rows: null, next: null, problem: null }));
-  const [form, setForm] = useState(/** @type {Record<string, string>} */ ({}));
+  const filters = useFilters(FILTERS);
+  const pages = usePages('/admin/audit', filters.wanted, { limit: 100 });
   const [open, setOpen] = useState(/** @type {any} */ (null));
-  const load = async (/** @type {string | null} */ cursor) => {
-    const wanted = new URLSearchParams(Object.entries(form).filter(([, value]) => value.trim()));
-    wanted.set('limit', '100');
-    if (cursor) wanted.set('cursor', cursor);
-    try {
-      const page = await call('GET', `/admin/audit?${wanted}`);
-      const rows = page.entries;
-      setState((before) => ({ rows: cursor ? [...(before.rows ?? []), ...rows] : rows, next: page.next ?? null, problem: null }));
-    } catch (problem) {
-      setState((before) => ({ ...before, problem: /** @type {Problem} */ (problem) }));
-    }
-  };
-  useEffect(() => {
-    load(null);
-  }, []);
   const [verdict, setVerdict] = useState(/** @type {any} */ (null));
   const [verifying, setVerifying] = useState(false);
   const verify = async () => {
@@ -41,21 +30,16 @@ export function Audit() {
     setVerdict(await attempt(() => call('GET', '/admin/audit/verify')));
     setVerifying(false);
   };
-  const submit = (/** @type {Event} */ event) => {
-    event.preventDefault();
-    load(null);
-  };
-  const names = { actor: t('Who'), action: t('What'), kind: t('On what'), subject: t('Its name') };
+  const { field } = filters;
+  const some = (/** @type {string[]} */ words) => [{ value: '', text: t('Any') }, ...words.map((value) => ({ value, text: say(value) }))];
   return html`<${PageHead} title=${t('Audit')} about=${t('Every change, chained to the one before: a missing or altered line would show.')}>
-      ${state.rows !== null && html`<${Button} icon="check" busy=${verifying} onClick=${verify}>${t('Verify the chain')}<//><${Export} kind="audit" wanted=${form} />`}<//>
+      ${pages.rows !== null && html`<${Button} icon="check" busy=${verifying} onClick=${verify}>${t('Verify the chain')}<//><${Export} kind="audit" wanted=${filters.wanted} />`}<//>
     ${verdict && html`<${Notice} tone=${verdict.breaks.length ? 'bad' : 'good'}>${verdict.breaks.length ? t('The chain is broken in {n} places', { n: count(verdict.breaks.length) }) : t('The chain holds: {n} entries', { n: count(verdict.entries) })}<//>`}
-    ${!(state.problem && state.rows === null) && html`<form class="card" role="search" onSubmit=${submit}><div class="body filters">
-      ${FILTERS.map((name) => html`<${TextField} key=${name} label=${/** @type {any} */ (names)[name]} value=${form[name] ?? ''} onChange=${(/** @type {string} */ value) => setForm((now) => ({ ...now, [name]: value }))} />`)}
-      <div class="row filter-tools"><${Button} type="submit" icon="search">${t('Search')}<//></div></div></form>`}
-    <section class="card">${state.problem && state.rows === null ? html`<${Failed} problem=${state.problem} onAgain=${() => load(null)} />` : state.rows === null ? html`<${Loading} lines=${8} />`
-      : html`<${Table} label=${t('Audit')} rows=${state.rows} id=${(/** @type {any} */ row) => String(row.number)} columns=${columns(setOpen)} onOpen=${setOpen}
-        empty=${html`<${Empty} icon="audit" title=${t('No change yet')}>${t('What is changed through the API, the command line or the file appears here.')}<//>`} />`}
-      ${state.next && html`<div class="row more"><${Button} onClick=${() => load(state.next)}>${t('Older')}<//></div>`}</section>
+    ${pages.problem?.status !== 403 && html`<${Filters} of=${filters} onSearch=${pages.reload}>
+      <${TextField} label=${t('Who')} ...${field('actor')} /><${SelectField} label=${t('What')} ...${field('action')} options=${some(ACTIONS)} />
+      <${SelectField} label=${t('On what')} ...${field('kind')} options=${some(KINDS)} /><${TextField} label=${t('Its name')} ...${field('subject')} /><//>`}
+    <section class="card"><${Paged} of=${pages} label=${t('Audit')} id=${(/** @type {any} */ row) => String(row.number)} columns=${columns(setOpen)} onOpen=${setOpen}
+      empty=${html`<${Empty} icon="audit" title=${t('No change yet')}>${t('What is changed through the API, the command line or the file appears here.')}<//>`} /></section>
     ${open && html`<${Entry} row=${open} onClose=${() => setOpen(null)} />`}`;
 }
 
@@ -65,7 +49,7 @@ function columns(onOpen) {
     { title: t('When'), cell: (/** @type {any} */ row) => html`<button class="name number" title=${exactly(row.at)} onClick=${() => onOpen(row)}>${when(row.at)}</button>` },
     { title: t('Who'), cell: (/** @type {any} */ row) => html`<span class="wrap-anywhere">${row.actor}</span>` },
     { title: t('From'), cell: (/** @type {any} */ row) => html`<span class="soft">${[say(row.via), row.address].filter(Boolean).join(' · ')}</span>` },
-    { title: t('What'), cell: (/** @type {any} */ row) => html`<${Badge} tone="accent">${say(row.action)}<//>` },
+    { title: t('What'), lead: true, cell: (/** @type {any} */ row) => html`<${Badge} tone="accent">${say(row.action)}<//>` },
     { title: t('On what'), cell: (/** @type {any} */ row) => html`<span class="wrap-anywhere">${say(row.kind)} ${row.subject}</span>` },
   ];
 }

@@ -54,15 +54,15 @@ function columns() {
   return [
     { title: t('Backend'), cell: (/** @type {any} */ one) => html`<div><button class="name" onClick=${() => ask({ open: one.name })}>${one.name}</button>
         <div class="quiet small">${one.kind ?? '–'}${one.problem ? html` · <span class="bad">${t('cannot be used')}</span>` : ''}</div></div>` },
-    { title: t('State'), cell: (/** @type {any} */ one) => html`<${StateBadge} status=${one.status} ends=${cooldownEnds(one.status)} />` },
-    { title: t('Pool'), cell: (/** @type {any} */ one) => one.pool ?? '–' },
+    { title: t('State'), lead: true, cell: (/** @type {any} */ one) => html`<${StateBadge} status=${one.status} ends=${cooldownEnds(one.status)} />` },
+    { title: t('Pool'), short: true, cell: (/** @type {any} */ one) => one.pool ?? '–' },
     { title: t('In flight'), number: true, cell: (/** @type {any} */ one) => html`${count(of(one).in_flight ?? null)}${of(one).concurrency ? html`<span class="quiet"> / ${count(of(one).concurrency)}</span>` : ''}` },
     { title: t('Bucket'), cell: (/** @type {any} */ one) => bucket(of(one), one.name) },
     { title: t('Rate'), number: true, cell: (/** @type {any} */ one) => rate(of(one)) },
-    { title: t('Retreat'), cell: (/** @type {any} */ one) => html`<${PaceBadge} pace=${of(one).pace} />` },
+    { title: t('Retreat'), short: true, cell: (/** @type {any} */ one) => html`<${PaceBadge} pace=${of(one).pace} />` },
     { title: t('Calls'), number: true, cell: (/** @type {any} */ one) => count(of(one).requests ?? null) },
     { title: t('Failed'), number: true, cell: (/** @type {any} */ one) => (of(one).requests ? html`<span title=${count(of(one).failures)}>${percent((100 * of(one).failures) / of(one).requests)}</span>` : '–') },
-    { title: t('Source'), cell: (/** @type {any} */ one) => html`<${Badge}>${say(one.source)}<//>` },
+    { title: t('Source'), minor: true, cell: (/** @type {any} */ one) => html`<${Badge}>${say(one.source)}<//>` },
   ];
 }
 

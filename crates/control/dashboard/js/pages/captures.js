@@ -1,6 +1,7 @@
 // Captures: whole requests and answers, kept for a while for those who look for a fault; off until a rule says whose.
-import { html, useEffect, useState } from '../lib.js';
-import { Problem, call, may } from '../state/api.js';
+import { html, useState } from '../lib.js';
+import { call, may } from '../state/api.js';
+import { usePages } from '../state/pages.js';
 import { useResource } from '../state/resource.js';
 import { ask, query } from '../state/route.js';
 import { bytes, count, exactly, when } from '../text/format.js';
@@ -8,19 +9,21 @@ import { t } from '../text/text.js';
 import { Badge, Button } from '../ui/controls.js';
 import { Confirm } from '../ui/dialog.js';
 import { TextField } from '../ui/fields.js';
+import { Filters, useFilters } from '../ui/filters.js';
 import { PageHead } from '../ui/page.js';
-import { Empty, Failed, Loading, Notice } from '../ui/states.js';
-import { Table } from '../ui/table.js';
+import { Empty, Notice } from '../ui/states.js';
+import { Paged } from '../ui/table.js';
 import { attempt } from '../ui/toasts.js';
 import { Capture, ended } from './captures/details.js';
 import { RuleEditor, Rules } from './captures/rules.js';
 
 const FILTERS = ['key', 'model', 'backend', 'status'];
+const REFRESH_S = 5;
 
 export function Captures() {
   const rules = useResource('/admin/captures/rules', { everySeconds: 15 });
-  const wanted = Object.fromEntries(FILTERS.map((name) => [name, query.value.get(name) ?? '']));
-  const pages = usePages(wanted);
+  const filters = useFilters(FILTERS);
+  const pages = usePages('/admin/captures', filters.wanted, { everySeconds: REFRESH_S });
   const opened = query.value.get('open');
   const [ruling, setRuling] = useState(false);
   const [leaving, setLeaving] = useState(/** @type {any} */ (null));
@@ -36,12 +39,12 @@ export function Captures() {
         <${Button} kind="primary" icon="plus" onClick=${() => setRuling(true)}>${t('Capture something')}<//>`}<//>
     <${Rules} rules=${rules.value?.rules ?? []} onChanged=${rules.reload} />
     ${page?.lost > 0 && html`<${Notice} tone="warn">${t('{n} captures were left out since the start, for want of room. No request was.', { n: count(page.lost) })}<//>`}
-    ${!pages.problem && html`<${Filters} wanted=${wanted} onSearch=${pages.reload} />`}
-    <section class="card">${pages.problem ? html`<${Failed} problem=${pages.problem} onAgain=${pages.reload} />` : pages.rows === null ? html`<${Loading} lines=${6} />`
-      : html`<${Table} label=${t('Captures')} rows=${pages.rows} id=${(/** @type {any} */ one) => one.id} columns=${columns(isAdmin, setLeaving)} onOpen=${isAdmin && ((/** @type {any} */ one) => ask({ open: one.id }))}
-        empty=${html`<${Empty} icon="captures" title=${t('Nothing is captured')}>${t('A rule names a key, a model or everything, and an end.')}<//>`} />`}
-      ${page?.count > 0 && html`<div class="row more apart"><span class="soft small">${t('{n} captures take {size}', { n: count(page.count), size: bytes(page.file_bytes) })}</span>
-        ${page.next && html`<${Button} busy=${pages.loading} onClick=${pages.more}>${t('Older')}<//>`}</div>`}</section>
+    ${pages.problem?.status !== 403 && html`<${Filters} of=${filters} onSearch=${pages.reload}>
+      <${TextField} label=${t('Key')} ...${filters.field('key')} /><${TextField} label=${t('Model')} ...${filters.field('model')} />
+      <${TextField} label=${t('Backend')} ...${filters.field('backend')} /><${TextField} label=${t('Status')} ...${filters.field('status')} placeholder="5xx" /><//>`}
+    <section class="card"><${Paged} of=${pages} label=${t('Captures')} id=${(/** @type {any} */ one) => one.id} columns=${columns(isAdmin, setLeaving)} onOpen=${isAdmin && ((/** @type {any} */ one) => ask({ open: one.id }))}
+      empty=${html`<${Empty} icon="captures" title=${t('Nothing is captured')}>${t('A rule names a key, a model or everything, and an end.')}<//>`}
+      foot=${page?.count > 0 && html`<span class="soft small">${t('{n} captures take {size}', { n: count(page.count), size: bytes(page.file_bytes) })}</span>`} /></section>
     ${ruling && html`<${RuleEditor} onClose=${() => setRuling(false)} onSaved=${rules.reload} />`}
     ${opened && html`<${Capture} id=${opened} onClose=${() => ask({ open: undefined })} />`}
     ${leaving && html`<${Confirm} title=${leaving.id ? t('Delete the capture?') : t('Delete all captures?')} action=${t('Delete')} onYes=${remove} onClose=${() => setLeaving(null)}>
@@ -56,50 +59,8 @@ function columns(isAdmin, onLeave) {
     { title: t('Model'), cell: (/** @type {any} */ one) => html`<span class="wrap-anywhere">${one.model ?? '–'}</span>` },
     { title: t('Backend'), minor: true, cell: (/** @type {any} */ one) => one.backend ?? '–' },
     { title: t('Key'), cell: (/** @type {any} */ one) => html`<span class="wrap-anywhere">${one.key_name ?? one.key ?? t('none')}</span>` },
-    { title: t('Status'), cell: (/** @type {any} */ one) => html`<${Badge} tone=${one.status >= 400 ? 'bad' : one.ended === 'whole' ? 'good' : 'warn'}>${one.status}${one.ended === 'whole' ? '' : ` · ${ended(one.ended)}`}<//>` },
+    { title: t('Status'), lead: true, cell: (/** @type {any} */ one) => html`<${Badge} tone=${one.status >= 400 ? 'bad' : one.ended === 'whole' ? 'good' : 'warn'}>${one.status}${one.ended === 'whole' ? '' : ` · ${ended(one.ended)}`}<//>` },
     { title: t('Size'), number: true, cell: (/** @type {any} */ one) => html`<span>${bytes(one.request_bytes)} → ${bytes(one.response_bytes)}</span>` },
     { title: t('Delete'), tools: true, hidden: !isAdmin, cell: (/** @type {any} */ one) => html`<${Button} kind="small" icon="trash" label=${t('Delete the capture')} onClick=${() => onLeave(one)} />` },
   ];
-}
-
-/** @param {{wanted: Record<string, string>, onSearch: () => void}} props */
-function Filters({ wanted, onSearch }) {
-  const [form, setForm] = useState(wanted);
-  const names = /** @type {Record<string, string>} */ ({ key: t('Key'), model: t('Model'), backend: t('Backend'), status: t('Status') });
-  const submit = (/** @type {Event} */ event) => {
-    event.preventDefault();
-    ask(Object.fromEntries(FILTERS.map((name) => [name, form[name]?.trim() || undefined])));
-    onSearch();
-  };
-  return html`<form class="card" role="search" onSubmit=${submit}><div class="body filters">
-    ${FILTERS.map((name) => html`<${TextField} key=${name} label=${names[name]} value=${form[name]} placeholder=${name === 'status' ? '5xx' : undefined} onChange=${(/** @type {string} */ value) => setForm((now) => ({ ...now, [name]: value }))} />`)}
-    <div class="row filter-tools"><${Button} type="submit" icon="search">${t('Search')}<//></div></div></form>`;
-}
-
-/** Pages of captures; the first is looked at again now and then, while nobody reads further. @param {Record<string, string>} wanted */
-function usePages(wanted) {
-  const [state, setState] = useState(/** @type {{rows: any[] | null, page: any, problem: Problem | null, loading: boolean, further: boolean}} */ ({ rows: null, page: null, problem: null, loading: true, further: false }));
-  const [turn, setTurn] = useState(0);
-  const filters = new URLSearchParams(Object.entries(wanted).filter(([, value]) => value)).toString();
-  const load = (/** @type {string} */ cursor) => call('GET', `/admin/captures?limit=50${filters && `&${filters}`}${cursor && `&cursor=${cursor}`}`);
-  useEffect(() => {
-    let wantedStill = true;
-    load('').then(
-      (page) => wantedStill && setState({ rows: page.captures, page, problem: null, loading: false, further: false }),
-      (problem) => wantedStill && setState({ rows: null, page: null, problem, loading: false, further: false }),
-    );
-    return () => {
-      wantedStill = false;
-    };
-  }, [filters, turn]);
-  useEffect(() => {
-    const timer = setInterval(() => document.hidden || state.further || setTurn((n) => n + 1), 5000);
-    return () => clearInterval(timer);
-  }, [state.further]);
-  const more = async () => {
-    setState((before) => ({ ...before, loading: true, further: true }));
-    const page = await load(state.page.next).catch(() => null);
-    setState((before) => (page ? { ...before, rows: [...(before.rows ?? []), ...page.captures], page, loading: false } : { ...before, loading: false }));
-  };
-  return { ...state, more, reload: () => setTurn((n) => n + 1) };
 }

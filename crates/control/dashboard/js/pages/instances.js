@@ -18,7 +18,7 @@ export function Instances() {
   const show = (/** @type {any} */ one) => ask({ open: one.id });
   const columns = [
     { title: t('Instance'), cell: (/** @type {any} */ one) => html`<button class="name" onClick=${() => show(one)}>${one.id}</button>` },
-    { title: t('State'), cell: (/** @type {any} */ one) => html`<${StateBadge} one=${one} />` },
+    { title: t('State'), lead: true, cell: (/** @type {any} */ one) => html`<${StateBadge} one=${one} />` },
     { title: t('Login'), cell: (/** @type {any} */ one) => html`<${LoginBadge} one=${one} />` },
     { title: t('In flight'), number: true, cell: (/** @type {any} */ one) => count(one.in_flight) },
     { title: t('Up for'), number: true, cell: uptime },

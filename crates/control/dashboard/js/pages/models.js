@@ -2,28 +2,26 @@
 import { html, useState } from '../lib.js';
 import { call, may } from '../state/api.js';
 import { picture } from '../state/live.js';
+import { useDelayed, usePages } from '../state/pages.js';
 import { useResource } from '../state/resource.js';
-import { Link, ask, query } from '../state/route.js';
-import { count, money, when } from '../text/format.js';
+import { Link } from '../state/route.js';
+import { count, exactMoney, when } from '../text/format.js';
 import { say, t } from '../text/text.js';
 import { Badge, Button } from '../ui/controls.js';
 import { Confirm, Dialog } from '../ui/dialog.js';
 import { NumberField, TextField, listed, sorted } from '../ui/fields.js';
 import { PageHead } from '../ui/page.js';
 import { Empty, Notice, Shown } from '../ui/states.js';
-import { Table } from '../ui/table.js';
+import { Paged, Table } from '../ui/table.js';
+import { Tabs } from '../ui/tabs.js';
 import { attempt, tell } from '../ui/toasts.js';
 
 /** @type {Record<string, string>} */
 const TONES = { healthy: 'good', cooling: 'warn', error: 'bad', disabled: '' };
 
 export function Models() {
-  const tab = query.value.get('tab') ?? 'models';
-  const tabs = [['models', t('Models')], ['aliases', t('Aliases')], ['prices', t('Prices')]];
-  return html`<${PageHead} title=${t('Models')} about=${t('What clients can ask for, and who answers.')} />
-    <div class="tabs" role="tablist" aria-label=${t('Models')}>${tabs.map(([id, name]) => html`<button key=${id} type="button" role="tab" id=${`tab-${id}`} aria-selected=${String(tab === id)} aria-controls="tab-panel"
-      onClick=${() => ask({ tab: id === 'models' ? undefined : id })}>${name}</button>`)}</div>
-    <div role="tabpanel" id="tab-panel" aria-labelledby=${`tab-${tab}`}>${tab === 'aliases' ? html`<${Aliases} />` : tab === 'prices' ? html`<${Prices} />` : html`<${Mappings} />`}</div>`;
+  const tabs = [{ id: 'models', name: t('Models'), view: Mappings }, { id: 'aliases', name: t('Aliases'), view: Aliases }, { id: 'prices', name: t('Prices'), view: Prices }];
+  return html`<${PageHead} title=${t('Models')} about=${t('What clients can ask for, and who answers.')} /><${Tabs} label=${t('Models')} tabs=${tabs} />`;
 }
 
 /** @typedef {{backend: string, native: string, price: any, context: number | null}} Server */
@@ -64,26 +62,22 @@ function Mappings() {
 function prices(servers, field) {
   const all = [...new Set(servers.filter((one) => one.price).map((one) => Number(one.price[field])))].sort((one, other) => one - other);
   if (all.length === 0) return html`<span class="quiet">${t('by the table')}</span>`;
-  return all.length === 1 ? money(all[0]) : `${money(all[0])} – ${money(all.at(-1))}`;
+  return all.length === 1 ? exactMoney(all[0]) : `${exactMoney(all[0])} – ${exactMoney(all.at(-1))}`;
 }
 
 function Aliases() {
-  const list = useResource('/admin/aliases', { everySeconds: 30 });
-  const config = useResource(list.problem ? '/admin/config' : null);
+  const list = useResource('/admin/aliases', { whole: true, everySeconds: 30 });
   const [editing, setEditing] = useState(/** @type {any} */ (null));
-  const fallback = (config.value?.effective ?? []).filter((/** @type {any} */ one) => one.path.startsWith('aliases.')).map((/** @type {any} */ one) => ({ name: one.path.slice(8), targets: one.value, source: one.origin }));
-  const given = list.value?.aliases;
-  const rows = Array.isArray(given) ? given : given ? Object.entries(given).map(([name, targets]) => ({ name, targets })) : fallback;
   const change = may('operator') && list.value !== undefined;
   const columns = [
     { title: t('Alias'), cell: (/** @type {any} */ row) => html`<span class="name wrap-anywhere">${row.name}</span>` },
-    { title: t('Leads to, in this order'), cell: (/** @type {any} */ row) => html`<span class="wrap-anywhere">${[row.targets ?? row.models ?? row.target].flat().join(' → ')}</span>` },
-    { title: t('Source'), cell: (/** @type {any} */ row) => (row.source ? html`<${Badge}>${say(row.source)}<//>` : '–') },
+    { title: t('Leads to, in this order'), cell: (/** @type {any} */ row) => html`<span class="wrap-anywhere">${row.targets.join(' → ')}</span>` },
+    { title: t('Source'), cell: (/** @type {any} */ row) => html`<${Badge}>${say(row.source)}<//>` },
     { title: t('Change'), tools: true, hidden: !change, cell: (/** @type {any} */ row) => row.source === 'api' && html`<${Button} kind="small" icon="edit" label=${t('Edit {name}', { name: row.name })} onClick=${() => setEditing(row)} />` },
   ];
-  const table = html`<${Table} label=${t('Aliases')} rows=${rows} id=${(/** @type {any} */ row) => row.name} columns=${columns} empty=${html`<${Empty} icon="models" title=${t('No alias')}>${t('An alias is another name for a model, or for several that are tried in turn.')}<//>`} />`;
   return html`<section class="card"><header><h2>${t('Aliases')}</h2>${change && html`<${Button} icon="plus" kind="primary" onClick=${() => setEditing({})}>${t('Add alias')}<//>`}</header>
-    ${list.problem?.status === 404 ? table : html`<${Shown} of=${list}>${() => table}<//>`}</section>
+    <${Shown} of=${list}>${(/** @type {any} */ value) => html`<${Table} label=${t('Aliases')} rows=${value.aliases} id=${(/** @type {any} */ row) => row.name} columns=${columns}
+      empty=${html`<${Empty} icon="models" title=${t('No alias')}>${t('An alias is another name for a model, or for several that are tried in turn.')}<//>`} />`}<//></section>
     ${editing && html`<${AliasEditor} alias=${editing} onClose=${() => setEditing(null)} onSaved=${list.reload} />`}`;
 }
 
@@ -122,14 +116,13 @@ function AliasEditor({ alias, onClose, onSaved }) {
 function Prices() {
   const [wanted, setWanted] = useState('');
   const [editing, setEditing] = useState(/** @type {any} */ (null));
-  const list = useResource(`/admin/prices?limit=200${wanted ? `&search=${encodeURIComponent(wanted)}` : ''}`);
+  const pages = usePages('/admin/prices', { search: useDelayed(wanted) });
   const [leaving, setLeaving] = useState(/** @type {any} */ (null));
-  const change = may('operator') && list.value !== undefined;
-  const dollars = (/** @type {any} */ value) => (value === null || value === undefined ? '–' : `$${Number(value)}`);
-  const of = (/** @type {any} */ row, /** @type {string} */ field) => dollars(row[field]);
+  const change = may('operator') && pages.rows !== null;
+  const of = (/** @type {any} */ row, /** @type {string} */ field) => exactMoney(row[field]);
   const remove = async () => {
     await attempt(() => call('DELETE', `/admin/prices/${encodeURIComponent(leaving.id)}`, { revision: leaving.revision }), t('{name} is deleted', { name: leaving.model }));
-    list.reload();
+    pages.reload();
   };
   const columns = [
     { title: t('Model'), cell: (/** @type {any} */ row) => html`<span class="name wrap-anywhere">${row.model}</span>` },
@@ -137,16 +130,16 @@ function Prices() {
     { title: t('Cached, $/M'), number: true, cell: (/** @type {any} */ row) => of(row, 'cached_input') },
     { title: t('Output, $/M'), number: true, cell: (/** @type {any} */ row) => of(row, 'output') },
     { title: t('Since'), number: true, cell: (/** @type {any} */ row) => (row.since ? when(row.since) : '–') },
-    { title: t('Source'), cell: (/** @type {any} */ row) => (row.source ? html`<${Badge}>${say(row.source)}<//>` : '–') },
+    { title: t('Source'), short: true, cell: (/** @type {any} */ row) => (row.source ? html`<${Badge}>${say(row.source)}<//>` : '–') },
     { title: t('Change'), tools: true, hidden: !change, cell: (/** @type {any} */ row) => html`<span class="row"><${Button} kind="small" icon="edit" label=${t('Edit {name}', { name: row.model })} onClick=${() => setEditing(row)} />
       ${row.id && html`<${Button} kind="small" icon="trash" label=${t('Remove {name}', { name: row.model })} onClick=${() => setLeaving(row)} />`}</span>` },
   ];
   return html`<section class="card"><header><div><h2>${t('Prices')}</h2><p>${t('In US dollars per million tokens. A receipt keeps the version it was charged with.')}</p></div>
       <div class="row"><div class="narrow"><${TextField} label=${t('Find a model')} placeholder=${t('Find a model')} value=${wanted} onChange=${setWanted} type="search" /></div>${change && html`<${Button} kind="primary" icon="plus" onClick=${() => setEditing({})}>${t('Set a price')}<//>`}</div></header>
-    <${Shown} of=${list}>${(/** @type {any} */ value) => html`<${Table} label=${t('Prices')} rows=${value.prices ?? []} id=${(/** @type {any} */ row) => `${row.source}/${row.model}/${row.since ?? ''}/${row.version}`} columns=${columns}
-      empty=${html`<${Empty} icon="usage" title=${t('No price found')} />`} />`}<//></section>
+    <${Paged} of=${pages} label=${t('Prices')} id=${(/** @type {any} */ row) => `${row.source}/${row.model}/${row.since ?? ''}/${row.version}`} columns=${columns}
+      empty=${html`<${Empty} icon="usage" title=${t('No price found')} />`} more=${t('More')} /></section>
     ${leaving && html`<${Confirm} title=${t('Remove {name}', { name: leaving.model })} action=${t('Delete')} onYes=${remove} onClose=${() => setLeaving(null)}>${t('The price of the table or the file holds again.')}<//>`}
-    ${editing && html`<${PriceEditor} row=${editing} onClose=${() => setEditing(null)} onSaved=${list.reload} />`}`;
+    ${editing && html`<${PriceEditor} row=${editing} onClose=${() => setEditing(null)} onSaved=${pages.reload} />`}`;
 }
 
 /** @param {{row: any, onClose: () => void, onSaved: () => void}} props */

@@ -7,6 +7,7 @@ import { count, money, span, tokensIn } from '../text/format.js';
 import { t } from '../text/text.js';
 import { Badge, Button } from '../ui/controls.js';
 import { AreaField, NumberField, TextField, numeric } from '../ui/fields.js';
+import { Fold } from '../ui/fold.js';
 import { PageHead } from '../ui/page.js';
 import { Empty, Notice } from '../ui/states.js';
 import { Refused, answer, models } from './playground/speak.js';
@@ -22,6 +23,7 @@ export function Playground() {
   const set = (/** @type {Partial<typeof state>} */ changes) => (kept.value = { ...kept.value, ...changes });
   const [names, setNames] = useState(/** @type {string[]} */ ([]));
   const [refused, setRefused] = useState('');
+  const [shown, setShown] = useState(!state.model);
   const [text, setText] = useState('');
   const running = useRef(/** @type {AbortController | null} */ (null));
   const keys = useResource('/admin/keys', { whole: true });
@@ -64,13 +66,14 @@ export function Playground() {
           <${AreaField} label=${t('Your message')} value=${text} onChange=${setText} rows=${2} onKeyDown=${typed} placeholder=${t('Enter sends, Shift and Enter begin a line')} />
           ${busy ? html`<${Button} icon="stop" kind="danger" onClick=${() => running.current?.abort()}>${t('Stop')}<//>` : html`<${Button} icon="play" kind="primary" type="submit" disabled=${!text.trim() || !state.model.trim()}>${t('Send')}<//>`}
         </form></section>
-      <section class="card"><header><h2>${t('With')}</h2></header><div class="body stack">
+      <section class="card"><${Fold} icon="settings" title=${state.model ? html`${t('Parameters')} <${Badge}>${state.model}<//>` : t('Parameters')} open=${shown} onToggle=${() => setShown(!shown)}>
+        <header class="on-wide"><h2>${t('Parameters')}</h2></header><div class="body stack">
         <${KeyField} open=${open} value=${state.key} onChange=${(/** @type {string} */ key) => set({ key })} refused=${refused} />
         <${TextField} label=${t('Model')} value=${state.model} list=${names} onChange=${(/** @type {string} */ model) => set({ model })} hint=${names.length ? t('{n} models to choose from', { n: count(names.length) }) : undefined} />
         <${AreaField} label=${t('Instructions')} value=${state.system} rows=${3} onChange=${(/** @type {string} */ system) => set({ system })} />
         <div class="row pair"><${NumberField} label=${t('Temperature')} value=${state.temperature} onChange=${(/** @type {string} */ temperature) => set({ temperature })} />
           <${NumberField} label=${t('At most, tokens')} value=${state.max} onChange=${(/** @type {string} */ max) => set({ max })} /></div>
-      </div></section></div>`;
+      </div><//></section></div>`;
 }
 
 /** @param {{open: boolean, value: string, onChange: (value: string) => void, refused: string}} props */

@@ -4,11 +4,12 @@ import { call, may } from '../state/api.js';
 import { useResource } from '../state/resource.js';
 import { when } from '../text/format.js';
 import { say, t } from '../text/text.js';
-import { Badge, Button } from '../ui/controls.js';
+import { Badge, Button, Choice } from '../ui/controls.js';
 import { CheckField, NumberField, SelectField, TextField, numeric, sorted } from '../ui/fields.js';
 import { PageHead } from '../ui/page.js';
-import { Notice, Shown } from '../ui/states.js';
+import { Empty, Notice, Shown } from '../ui/states.js';
 import { Table } from '../ui/table.js';
+import { Tabs } from '../ui/tabs.js';
 import { attempt, tell } from '../ui/toasts.js';
 import { HOT } from './settings/hot.js';
 import { Backups, Vault } from './settings/keeping.js';
@@ -17,18 +18,24 @@ import { Tokens } from './settings/tokens.js';
 const CHANGEABLE = ['default', 'stored by API'];
 
 export function Settings() {
-  const config = useResource('/admin/config');
-  const reload = async () => {
-    const done = await attempt(() => call('POST', '/admin/reload'), t('Everything was read again'));
-    if (done) config.reload();
-  };
+  const tabs = [{ id: 'hot', name: t('Acts at once'), view: Hot }, ...(may('admin') ? [{ id: 'tokens', name: t('Admin tokens'), view: Tokens }] : []),
+    { id: 'keeping', name: t('Vault and backups'), view: Keeping }, { id: 'all', name: t('Everything else'), view: Rest }];
   return html`<${PageHead} title=${t('Settings')} about=${t('What is changed here is stored, acts at once and outlives a restart. What the file or the environment says stands above it.')}>
-      ${may('operator') && html`<${Button} icon="refresh" onClick=${reload}>${t('Read the file again')}<//>`}<//>
-    <${Shown} of=${config} lines=${12}>${(/** @type {any} */ value) => html`<${Standing} config=${value} />
-      ${HOT.map((group) => html`<${Group} key=${group.title} group=${group} effective=${value.effective} onSaved=${config.reload} />`)}
-      ${may('admin') && html`<${Tokens} /><${Vault} />`}<${Backups} />
-      <${Rest} effective=${value.effective} />`}<//>`;
+      ${may('operator') && html`<${Reload} />`}<//><${Tabs} label=${t('Settings')} tabs=${tabs} />`;
 }
+
+function Reload() {
+  const reload = () => attempt(() => call('POST', '/admin/reload'), t('Everything was read again'));
+  return html`<${Button} icon="refresh" onClick=${reload}>${t('Read the file again')}<//>`;
+}
+
+function Hot() {
+  const config = useResource('/admin/config', { everySeconds: 10 });
+  return html`<${Shown} of=${config} lines=${12}>${(/** @type {any} */ value) => html`<${Standing} config=${value} />
+    ${HOT.map((group) => html`<${Group} key=${group.title} group=${group} effective=${value.effective} onSaved=${config.reload} />`)}`}<//>`;
+}
+
+const Keeping = () => html`${may('admin') && html`<${Vault} />`}<${Backups} />`;
 
 /** @param {{config: any}} props */
 function Standing({ config }) {
@@ -86,7 +93,7 @@ function Group({ group, effective, onSaved }) {
 function Setting({ one, entry, value, wrong, onChange, onDefault }) {
   const free = CHANGEABLE.includes(entry.origin) && may('operator');
   const stored = entry.origin === 'stored by API';
-  const hint = CHANGEABLE.includes(entry.origin) ? undefined : t('Set by {origin}', { origin: entry.origin });
+  const hint = CHANGEABLE.includes(entry.origin) ? undefined : t('Set by {origin}', { origin: origin(entry.origin) });
   const common = { label: t(one.label), value, onChange, wrong, disabled: !free, hint: hint ?? (one.hint && t(one.hint)) };
   const field = one.kind === 'yes' ? html`<${CheckField} ...${common} />`
     : Array.isArray(one.kind) ? html`<${SelectField} ...${common} options=${one.kind.map((/** @type {string} */ word) => ({ value: word, text: say(word) }))} />`
@@ -116,15 +123,27 @@ function nested(entries) {
   return whole;
 }
 
-/** @param {{effective: any[]}} props */
-function Rest({ effective }) {
+/** What else holds, and where it comes from: what somebody set, or the defaults as well. */
+function Rest() {
+  const [wanted, setWanted] = useState('');
+  const [which, setWhich] = useState('set');
+  const config = useResource('/admin/config');
   const hot = new Set(HOT.flatMap((group) => group.settings.map((one) => one.path)));
-  const rows = effective.filter((one) => !hot.has(one.path));
+  const rows = (config.value?.effective ?? []).filter((/** @type {any} */ one) => !hot.has(one.path) && one.path.toLowerCase().includes(wanted.trim().toLowerCase()) && (which === 'all' || one.origin !== 'default'));
   const columns = [
     { title: t('Setting'), cell: (/** @type {any} */ one) => html`<code>${one.path}</code>` },
     { title: t('Value'), cell: (/** @type {any} */ one) => html`<span class="wrap-anywhere">${one.value}</span>` },
-    { title: t('Where from'), cell: (/** @type {any} */ one) => html`<${Badge}>${one.origin}<//>` },
+    { title: t('Where from'), cell: (/** @type {any} */ one) => html`<${Badge}>${origin(one.origin)}<//>` },
   ];
-  return html`<section class="card"><header><div><h2>${t('Everything else')}</h2><p>${t('Changed in the file, by the environment or on the command line. Secrets are masked.')}</p></div></header>
-    <${Table} label=${t('Everything else')} rows=${rows} id=${(/** @type {any} */ one) => one.path} columns=${columns} /></section>`;
+  const choices = [{ value: 'set', text: t('What was set') }, { value: 'all', text: t('All') }];
+  return html`<section class="card"><header><div><h2>${t('Everything else')}</h2><p>${t('Changed in the file, by the environment or on the command line. Secrets are masked.')}</p></div>
+      <div class="row"><${Choice} label=${t('Which')} value=${which} options=${choices} onChange=${setWhich} />
+        <div class="narrow"><${TextField} label=${t('Find a setting')} placeholder=${t('Find a setting')} value=${wanted} onChange=${setWanted} type="search" /></div></div></header>
+    <${Shown} of=${config} lines=${12}>${() => html`<${Table} label=${t('Everything else')} rows=${rows} id=${(/** @type {any} */ one) => one.path} columns=${columns} empty=${html`<${Empty} icon="settings" title=${t('No setting found')} />`} />`}<//></section>`;
+}
+
+/** Where a setting comes from; the gateway names places in English. @param {string} text */
+function origin(text) {
+  const [, kind = '', name] = /^(environment variable|command line) (.+)$/.exec(text) ?? [];
+  return name ? `${t(kind)} ${name}` : t(text);
 }

@@ -105,15 +105,17 @@ export async function logout() {
 
 const PAGES_MAX = 20;
 
+/** The rows of a page, whatever the API calls them. @param {any} page @returns {any[]} */
+export const listIn = (page) => /** @type {any[]} */ (Object.values(page).find(Array.isArray) ?? []);
+
 /** All of a list that comes in pages, up to twenty of them. @param {string} path @param {{signal?: AbortSignal}} [more] @returns {Promise<any>} */
 export async function callAll(path, more) {
   const first = await call('GET', path, more);
-  const field = Object.keys(first).find((name) => Array.isArray(first[name]));
   let next = first.next;
-  for (let page = 1; field && next && page < PAGES_MAX; page += 1) {
+  for (let page = 1; next && page < PAGES_MAX; page += 1) {
     const joint = path.includes('?') ? '&' : '?';
     const further = await call('GET', `${path}${joint}cursor=${encodeURIComponent(next)}`, more);
-    first[field].push(...further[field]);
+    listIn(first).push(...listIn(further));
     next = further.next;
   }
   return first;

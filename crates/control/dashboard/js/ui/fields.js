@@ -35,6 +35,18 @@ export function NumberField(props) {
   return html`<${TextField} type="number" min=${0} step="any" inputmode="decimal" ...${props} />`;
 }
 
+/** A moment in this place's time; its value is written in UTC. @param {FieldProps} props */
+export function MomentField({ value, onChange, ...rest }) {
+  const put = (/** @type {string} */ text) => onChange(text ? new Date(text).toISOString() : '');
+  return html`<${TextField} type="datetime-local" value=${local(value)} onChange=${put} ...${rest} />`;
+}
+
+/** As a browser's field for a moment wants it: without a zone. @param {string | null | undefined} moment */
+function local(moment) {
+  const at = new Date(moment ?? '');
+  return Number.isNaN(at.getTime()) ? '' : new Date(at.getTime() - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+}
+
 /** @param {FieldProps & {options: {value: string, text: string}[]}} props */
 export function SelectField({ label, value, onChange, hint, wrong, wide, options, disabled }) {
   const id = useId();

@@ -37,6 +37,8 @@ const SHAPES = {
   download: 'M12 4v11M7 11l5 5 5-5M5 20h14',
   empty: 'M4 13l3-8h10l3 8v6H4zM4 13h5l1 2h4l1-2h5',
   arrow: 'M9 6l6 6-6 6',
+  down: 'M6 9l6 6 6-6',
+  filter: 'M4 6h16M7 12h10M10 18h4',
 };
 
 /** @param {{name: string}} props */

@@ -1,15 +1,20 @@
 // A table that folds into cards on a narrow screen; which rows there are is the page's business.
 import { html } from '../lib.js';
+import { t } from '../text/text.js';
+import { Button } from './controls.js';
+import { Failed, Loading } from './states.js';
 
 /**
- * @typedef {{title: string, cell: (row: any) => any, number?: boolean, tools?: boolean, hidden?: boolean, minor?: boolean}} Column `minor`: not on a narrow screen.
+ * @typedef {{title: string, cell: (row: any) => any, number?: boolean, tools?: boolean, hidden?: boolean, minor?: boolean, short?: boolean,
+ *   lead?: boolean, prose?: boolean}} Column On a narrow screen `minor` is left out, `lead` stands beside the name, numbers and
+ *   what is `short` stand two by two, and `prose` takes lines of its own.
  * @param {{label: string, columns: Column[], rows: any[], id: (row: any) => string, empty?: any,
  *   dim?: (row: any) => boolean, onOpen?: (row: any) => void}} props
  */
 export function Table({ label, columns, rows, id, empty, dim, onOpen }) {
   if (rows.length === 0 && empty) return empty;
   const seen = columns.filter((column) => !column.hidden);
-  const kind = (/** @type {Column} */ column) => [column.number && 'number', column.tools && 'tools', column.minor && 'minor'].filter(Boolean).join(' ') || undefined;
+  const kind = (/** @type {Column} */ column) => ['number', 'tools', 'minor', 'short', 'lead', 'prose'].filter((name) => column[/** @type {keyof Column} */ (name)]).join(' ') || undefined;
   // The first cell holds a button, so the keyboard reaches what a click on the row does.
   const open = (/** @type {any} */ row) => (/** @type {any} */ event) => {
     if (!event.target.closest('button, a, input, select')) onOpen?.(row);
@@ -22,4 +27,15 @@ export function Table({ label, columns, rows, id, empty, dim, onOpen }) {
       onClick=${onOpen && open(row)}>
       ${seen.map((column, n) => html`<td key=${n} class=${kind(column)} data-label=${column.title}><div>${column.cell(row)}</div></td>`)}</tr>`)}
     </tbody></table></div>`;
+}
+
+/**
+ * A table whose rows come in pages, with what stands for it before and instead.
+ * @param {Omit<Parameters<typeof Table>[0], 'rows'> & {of: ReturnType<typeof import('../state/pages.js').usePages>, foot?: any, more?: string}} props
+ */
+export function Paged({ of, foot, more = t('Older'), ...table }) {
+  if (of.problem) return html`<${Failed} problem=${of.problem} onAgain=${of.reload} />`;
+  if (of.rows === null) return html`<${Loading} lines=${8} />`;
+  return html`<${Table} ...${table} rows=${of.rows} />
+    ${(foot || of.more) && html`<div class=${`row more ${foot ? 'apart' : ''}`}>${foot}${of.more && html`<${Button} busy=${of.loading} onClick=${of.more}>${more}<//>`}</div>`}`;
 }

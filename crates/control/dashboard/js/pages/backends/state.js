@@ -23,7 +23,7 @@ export function StateBadge({ status, ends }) {
 }
 
 /** @type {Record<string, string>} */
-const PACES = { normal: '', retreat: 'warn', recovering: 'accent' };
+const PACES = { normal: '', retreat: 'warn', recover: 'accent' };
 
 /** @param {{pace: any}} props */
 export function PaceBadge({ pace }) {

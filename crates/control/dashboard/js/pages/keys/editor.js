@@ -4,7 +4,7 @@ import { call } from '../../state/api.js';
 import { say, t } from '../../text/text.js';
 import { Button } from '../../ui/controls.js';
 import { Dialog } from '../../ui/dialog.js';
-import { CheckField, NumberField, PairLines, SelectField, SomeField, TextField, entriesOf, listed, numeric, pairsOf, sorted } from '../../ui/fields.js';
+import { CheckField, MomentField, NumberField, PairLines, SelectField, SomeField, TextField, entriesOf, listed, numeric, pairsOf, sorted } from '../../ui/fields.js';
 import { Notice } from '../../ui/states.js';
 import { tell } from '../../ui/toasts.js';
 
@@ -16,16 +16,9 @@ function formOf(key) {
   return {
     name: key.name ?? '', team: key.team ?? '', rpm: key.rpm ?? '', tpm: key.tpm ?? '', concurrency: key.concurrency ?? '',
     models: (key.models ?? []).join(', '), ip_allow: (key.ip_allow ?? []).join(', '), priority_max: key.priority_max ?? 'high',
-    weight: key.weight ?? 1, default_model: key.default_model ?? '', expires: local(key.expires), strict: key.strict ?? false,
+    weight: key.weight ?? 1, default_model: key.default_model ?? '', expires: key.expires ?? '', strict: key.strict ?? false,
     endpoints: key.endpoints ?? [], metadata: pairsOf(key.metadata), note: key.note ?? '',
   };
-}
-
-/** As a browser's field for a moment wants it: in this place's time, without a zone. @param {string | null | undefined} moment */
-function local(moment) {
-  if (!moment) return '';
-  const at = new Date(moment);
-  return new Date(at.getTime() - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
 }
 
 /** @param {any} form @param {any} key */
@@ -35,7 +28,7 @@ function meant(form, key) {
   return {
     name: text(form.name), team: text(form.team), rpm: numeric(form.rpm), tpm: numeric(form.tpm), concurrency: numeric(form.concurrency),
     models: many(form.models), ip_allow: many(form.ip_allow), priority_max: form.priority_max, weight: numeric(form.weight),
-    default_model: text(form.default_model), expires: form.expires ? new Date(form.expires).toISOString() : null, strict: form.strict,
+    default_model: text(form.default_model), expires: form.expires || null, strict: form.strict,
     endpoints: form.endpoints.length ? form.endpoints : null, metadata: entriesOf(form.metadata, key.metadata), note: text(form.note),
   };
 }
@@ -81,7 +74,7 @@ export function KeyEditor({ entry, teams, onClose, onSaved, onGiven }) {
       <${TextField} wide=${true} label=${t('Models')} ...${field('models')} placeholder="demo/*, gpt-4o" hint=${t('A comma between two; * stands for anything. Empty: all.')} />
       <${TextField} wide=${true} label=${t('Addresses')} ...${field('ip_allow')} placeholder="10.0.0.0/8" hint=${t('It may be used from these only. Empty: any.')} />
       <${SelectField} label=${t('Best class')} ...${field('priority_max')} options=${classes} /><${TextField} label=${t('Default model')} ...${field('default_model')} />
-      <${TextField} label=${t('Expires')} type="datetime-local" ...${field('expires')} hint=${t('Empty: never.')} />
+      <${MomentField} label=${t('Expires')} ...${field('expires')} hint=${t('Empty: never.')} />
       <${CheckField} label=${t('Strict')} value=${form.strict} onChange=${(/** @type {boolean} */ strict) => setForm((now) => ({ ...now, strict }))} hint=${t('Refuse what a dialect cannot carry.')} />
       <${SomeField} legend=${t('Endpoints')} ...${field('endpoints')} options=${ENDPOINTS} hint=${t('None of them: all.')} />
     </div></fieldset>

@@ -1,22 +1,24 @@
 // Asks what would become of a request that came now, and shows for each backend why or why not.
 import { html, useState } from '../../lib.js';
 import { call } from '../../state/api.js';
+import { useNames } from '../../state/names.js';
 import { count, span } from '../../text/format.js';
 import { say, t } from '../../text/text.js';
 import { Badge, Button } from '../../ui/controls.js';
+import { Dialog } from '../../ui/dialog.js';
 import { NumberField, SelectField, TextField } from '../../ui/fields.js';
 import { Notice } from '../../ui/states.js';
 
 const CLASSES = ['urgent', 'high', 'normal', 'low'];
 
-export function ExplainCard() {
+/** @param {{onClose: () => void}} props */
+export function ExplainDialog({ onClose }) {
   const [form, setForm] = useState({ model: '', key: '', class: '', tokens: '' });
   const [answer, setAnswer] = useState(/** @type {any} */ (null));
   const [problem, setProblem] = useState(/** @type {any} */ (null));
   const [busy, setBusy] = useState(false);
   const field = (/** @type {keyof typeof form} */ name) => ({ value: form[name], onChange: (/** @type {string} */ value) => setForm((now) => ({ ...now, [name]: value })) });
-  const submit = async (/** @type {Event} */ event) => {
-    event.preventDefault();
+  const submit = async () => {
     setBusy(true);
     const wanted = new URLSearchParams(Object.entries(form).filter(([, value]) => value !== ''));
     try {
@@ -29,13 +31,13 @@ export function ExplainCard() {
     setBusy(false);
   };
   const classes = [{ value: '', text: t('Normal') }, ...CLASSES.map((value) => ({ value, text: say(value) }))];
-  return html`<section class="card"><header><div><h2>${t('Explain')}</h2><p>${t('What would become of a request that came now? Nothing is sent.')}</p></div></header>
-    <div class="body stack"><form class="filters" onSubmit=${submit}>
-      <${TextField} label=${t('Model')} ...${field('model')} required=${true} /><${TextField} label=${t('Key, by name')} ...${field('key')} />
-      <${SelectField} label=${t('Class')} ...${field('class')} options=${classes} /><${NumberField} label=${t('Tokens')} ...${field('tokens')} />
-      <div class="row filter-tools"><${Button} type="submit" busy=${busy}>${t('Explain')}<//></div></form>
+  const foot = html`<${Button} onClick=${onClose}>${t('Close')}<//><${Button} type="submit" kind="primary" busy=${busy} disabled=${!form.model.trim()}>${t('Explain')}<//>`;
+  return html`<${Dialog} title=${t('Explain')} about=${t('What would become of a request that came now? Nothing is sent.')} kind="sheet" onClose=${onClose} onSubmit=${submit} foot=${foot}>
+    <div class="stack"><div class="form">
+      <${TextField} label=${t('Model')} ...${field('model')} list=${useNames('models')} required=${true} autofocus=${true} /><${TextField} label=${t('Key, by name')} ...${field('key')} list=${useNames('keys')} />
+      <${SelectField} label=${t('Class')} ...${field('class')} options=${classes} /><${NumberField} label=${t('Tokens')} ...${field('tokens')} /></div>
       ${problem && html`<${Notice} tone="bad">${problem.errors?.map((/** @type {any} */ one) => one.message).join('; ') || problem.message}<//>`}
-      ${answer && html`<${Explanation} of=${answer} />`}</div></section>`;
+      ${answer && html`<${Explanation} of=${answer} />`}</div><//>`;
 }
 
 /** Whatever is explained, in words: lists of candidates as a list, all else as pairs. @param {{of: any}} props */
@@ -53,12 +55,15 @@ function Candidate({ of }) {
     ${Object.entries(rest).filter(([, value]) => value !== null && value !== false).map(([field, value]) => html`<span key=${field}>${say(field)}: ${plain(value, field)}</span>`)}</span></div>`;
 }
 
+/** What bears a name that somebody gave it. */
+const NAMED = ['backend', 'pool', 'model', 'native', 'name', 'key', 'team', 'label'];
+
 /** @param {any} value @param {string} [field] @returns {string} */
 function plain(value, field = '') {
   if (value === null || value === undefined) return '–';
   if (typeof value === 'number') return field.endsWith('_ms') ? span(value) : count(value);
   if (typeof value === 'boolean') return value ? t('yes') : t('no');
-  if (typeof value === 'string') return say(value);
-  if (Array.isArray(value)) return value.map((one) => plain(one)).join(', ') || '–';
+  if (typeof value === 'string') return NAMED.includes(field) ? value : say(value);
+  if (Array.isArray(value)) return value.map((one) => plain(one, field)).join(', ') || '–';
   return Object.entries(value).map(([name, inner]) => `${say(name)} ${plain(inner, name)}`).join(', ');
 }

@@ -23,9 +23,9 @@ export function Tokens() {
   };
   const columns = [
     { title: t('Token'), cell: (/** @type {any} */ one) => html`<span class="name">${one.name}</span>` },
-    { title: t('Role'), cell: (/** @type {any} */ one) => html`<${Badge} tone="accent">${say(one.role)}<//>` },
+    { title: t('Role'), lead: true, cell: (/** @type {any} */ one) => html`<${Badge} tone="accent">${say(one.role)}<//>` },
     { title: t('Last used'), number: true, cell: (/** @type {any} */ one) => ago(one.last_used) },
-    { title: t('Expires'), number: true, cell: (/** @type {any} */ one) => (one.expires ? when(one.expires) : t('never')) },
+    { title: t('Expires'), number: true, cell: (/** @type {any} */ one) => (one.expires ? when(one.expires) : t('no end')) },
     { title: t('Revoke'), tools: true, cell: (/** @type {any} */ one) => html`<${Button} kind="small" icon="trash" label=${t('Revoke {name}', { name: one.name })} onClick=${() => setLeaving(one)} />` },
   ];
   return html`<section class="card"><header><div><h2>${t('Admin tokens')}</h2><p>${t('For people and programs that operate the gateway.')}</p></div>
