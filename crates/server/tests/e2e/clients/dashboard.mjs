@@ -82,6 +82,28 @@ async function accessible(where) {
   check(found.length === 0, `${where}: ${found.join("; ")}`);
 }
 
+// What is written so in Chinese as well: names, units, words of a wire format; and what this test itself named.
+const SAID_ALIKE = new RegExp(
+  `(?<![A-Za-z])(?:${[
+    "Lockgate|Tokens?|API|CSV|HTTP|USD|EN|UTC|Enter|Shift|Somebody|Retry-After|JSON|base64|ms|[KM]iB|LOCKGATE_[A-Z_]+",
+    "lockgate[-\\w.]*|(?:req-|key_|be_)\\w+|[\\w.-]+/[\\w./-]+|(?:lg|lga|sk)-\\S+|https?:\\S+|/\\S+|rate_limited: status 429[^(]*|there is no such instance",
+    "(?:key|admin) [a-z]+|[a-z_]+(?![a-z_]| [a-z])",
+  ].join("|")})(?![A-Za-z])`,
+  "g",
+);
+
+// Texts of the page, or of the dialog over it, but for code.
+function visibleTexts() {
+  const place = [...document.querySelectorAll("dialog[open]")].at(-1) ?? document.body;
+  const walker = document.createTreeWalker(place, NodeFilter.SHOW_TEXT);
+  const texts = [];
+  for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+    if (!node.parentElement.closest("code, pre, script, noscript, datalist")) texts.push(node.data);
+  }
+  for (const one of place.querySelectorAll("[aria-label], [placeholder], [title]")) texts.push(...["aria-label", "placeholder", "title"].map((name) => one.getAttribute(name) ?? ""));
+  return texts;
+}
+
 const cases = {
   async a_wrong_token_stays_outside() {
     await page.goto(`${SITE}/dashboard`);
@@ -270,9 +292,31 @@ const cases = {
   },
 
   async explain_a_request() {
-    await page.locator("section", { has: page.getByRole("heading", { name: "Explain" }) }).getByLabel("Model").fill("m");
     await button("Explain").click();
+    await dialog().getByLabel("Model").fill("m");
+    await dialog().getByRole("button", { name: "Explain" }).click();
     await page.getByTestId("explanation").getByText("main").first().waitFor();
+    await accessible("an explanation");
+    await page.keyboard.press("Escape");
+  },
+
+  async filters_stand_back_on_a_phone() {
+    await page.setViewportSize({ width: 390, height: 844 });
+    const control = page.getByRole("search").getByRole("button", { name: "Filters" });
+    const model = page.getByRole("search").getByLabel("Model");
+    check((await control.getAttribute("aria-expanded")) === "false" && !(await model.isVisible()), "they are in the way");
+    await control.focus();
+    await page.keyboard.press("Enter");
+    check((await control.getAttribute("aria-expanded")) === "true", "it does not say that it is open");
+    await model.fill("m");
+    await accessible("filters on a phone");
+    await page.keyboard.press("Enter");
+    await control.getByText("1 set").waitFor();
+    check(!(await model.isVisible()) && (await control.evaluate((own) => own === document.activeElement)), "the focus is lost");
+    await control.click();
+    await page.getByRole("search").getByRole("button", { name: "Clear" }).click();
+    await until("the address is clear", async () => !page.url().includes("model="));
+    await page.setViewportSize({ width: 1440, height: 900 });
   },
 
   async a_request_is_captured_shown_and_deleted() {
@@ -484,6 +528,32 @@ const cases = {
     check((await page.evaluate(() => document.documentElement.lang)) === "zh-Hans", "the page's language is not told");
     await button("EN").click();
     await page.getByRole("heading", { name: "Settings", level: 1 }).waitFor();
+  },
+
+  async no_english_is_left_in_chinese() {
+    await page.goto(`${SITE}/dashboard`);
+    await button("中文").click();
+    const left = new Map();
+    const look = async (where) => {
+      await until("everything is loaded", async () => (await page.locator(".bones").count()) === 0);
+      for (const text of await page.evaluate(visibleTexts)) for (const word of text.replaceAll(SAID_ALIKE, "").match(/[A-Za-z]{2,}/g) ?? []) left.set(word, `${where}: ${text}`);
+    };
+    const places = [...PAGES, "models?tab=aliases", "models?tab=prices", "keys?tab=teams", "keys?tab=budgets", "settings?tab=tokens", "settings?tab=keeping", "settings?tab=all", "backends?open=limited", "instances?open=inst-1"];
+    for (const path of places) {
+      await page.goto(`${SITE}/dashboard/${path}`);
+      await page.locator("#main h1").waitFor();
+      await look(path);
+      for (const opener of (await dialog().count()) ? [] : await page.locator("#main .button.primary:enabled:has(svg), #main tbody tr:first-child button.name").all()) {
+        await opener.click();
+        await dialog().waitFor();
+        await look(`${path}, a dialog`);
+        await page.keyboard.press("Escape");
+        await dialog().waitFor({ state: "detached" });
+      }
+    }
+    await page.goto(`${SITE}/dashboard`);
+    await button("EN").click();
+    check(left.size === 0, [...left.values()]);
   },
 
   async every_text_has_its_chinese() {
