@@ -6,7 +6,7 @@ import { ask, query } from '../state/route.js';
 import { ago, count, money, moment, percent, when } from '../text/format.js';
 import { PERIODS } from '../text/events.js';
 import { say, t } from '../text/text.js';
-import { Badge, Button, Meter } from '../ui/controls.js';
+import { Badge, Button, Meter, Unusable } from '../ui/controls.js';
 import { PageHead } from '../ui/page.js';
 import { Empty, Shown } from '../ui/states.js';
 import { Table } from '../ui/table.js';
@@ -45,7 +45,7 @@ function KeyList() {
 /** @param {any} key */
 export function KeyState({ entry }) {
   const expires = moment(entry.expires);
-  if (entry.problem) return html`<${Badge} tone="bad" title=${entry.problem}>${t('Cannot be used')}<//>`;
+  if (entry.problem) return html`<${Unusable} why=${entry.problem} />`;
   if (!entry.enabled) return html`<${Badge}>${t('Disabled')}<//>`;
   if (expires !== null && expires < Date.now()) return html`<${Badge} tone="bad">${t('Expired')}<//>`;
   if (entry.former_valid_until) return html`<${Badge} tone="accent" title=${when(entry.former_valid_until)}>${t('Two secrets')}<//>`;
@@ -72,7 +72,7 @@ function Teams() {
   const teams = list.value?.teams ?? [];
   const change = may('operator') && list.value !== undefined;
   const columns = [
-    { title: t('Team'), cell: (/** @type {any} */ team) => html`<span class="name">${team.name}</span>` },
+    { title: t('Team'), cell: (/** @type {any} */ team) => html`<span class="name">${team.name}</span>${team.problem && html` <${Unusable} why=${team.problem} />`}` },
     { title: t('Limits'), cell: (/** @type {any} */ team) => [team.rpm && t('{n} req/min', { n: count(team.rpm) }), team.tpm && t('{n} tok/min', { n: count(team.tpm) }), team.concurrency && t('{n} at once', { n: count(team.concurrency) })].filter(Boolean).join(' · ') || html`<span class="quiet">${t('none')}</span>` },
     { title: t('Keys'), cell: (/** @type {any} */ team) => html`<span class="wrap-anywhere">${(team.keys ?? []).join(', ') || html`<span class="quiet">${t('none')}</span>`}</span>` },
     { title: t('Models'), cell: (/** @type {any} */ team) => (team.models ?? []).join(', ') || t('all') },
@@ -91,7 +91,7 @@ function Budgets() {
   const budgets = list.value?.budgets ?? [];
   const change = may('operator') && list.value !== undefined;
   const columns = [
-    { title: t('Budget'), cell: (/** @type {any} */ budget) => html`<span class="name">${budget.problem ? budget.name : holder(budget)}</span>${budget.problem && html` <${Badge} tone="bad" title=${budget.problem}>${t('Cannot be used')}<//>`}` },
+    { title: t('Budget'), cell: (/** @type {any} */ budget) => html`<span class="name">${budget.problem ? budget.name : holder(budget)}</span>${budget.problem && html` <${Unusable} why=${budget.problem} />`}` },
     { title: t('Amount'), number: true, cell: (/** @type {any} */ budget) => html`${money(budget.amount)} <span class="quiet">${period(budget.per)}</span>` },
     { title: t('Used'), cell: (/** @type {any} */ budget) => html`<${Spent} budget=${budget} />` },
     { title: t('Held'), number: true, cell: (/** @type {any} */ budget) => money(budget.reserved) },

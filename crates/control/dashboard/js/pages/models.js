@@ -7,14 +7,15 @@ import { useResource } from '../state/resource.js';
 import { Link } from '../state/route.js';
 import { count, exactMoney, when } from '../text/format.js';
 import { say, t } from '../text/text.js';
-import { Badge, Button } from '../ui/controls.js';
-import { Confirm, Dialog } from '../ui/dialog.js';
-import { NumberField, TextField, listed, sorted } from '../ui/fields.js';
+import { Badge, Button, Unusable } from '../ui/controls.js';
+import { Confirm } from '../ui/dialog.js';
+import { Editor, useForm } from '../ui/editor.js';
+import { NumberField, TextField, listed } from '../ui/fields.js';
 import { PageHead } from '../ui/page.js';
-import { Empty, Notice, Shown } from '../ui/states.js';
+import { Empty, Shown } from '../ui/states.js';
 import { Paged, Table } from '../ui/table.js';
 import { Tabs } from '../ui/tabs.js';
-import { attempt, tell } from '../ui/toasts.js';
+import { attempt } from '../ui/toasts.js';
 
 /** @type {Record<string, string>} */
 const TONES = { healthy: 'good', cooling: 'warn', error: 'bad', disabled: '' };
@@ -70,7 +71,7 @@ function Aliases() {
   const [editing, setEditing] = useState(/** @type {any} */ (null));
   const change = may('operator') && list.value !== undefined;
   const columns = [
-    { title: t('Alias'), cell: (/** @type {any} */ row) => html`<span class="name wrap-anywhere">${row.name}</span>` },
+    { title: t('Alias'), cell: (/** @type {any} */ row) => html`<span class="name wrap-anywhere">${row.name}</span>${row.problem && html` <${Unusable} why=${row.problem} />`}` },
     { title: t('Leads to, in this order'), cell: (/** @type {any} */ row) => html`<span class="wrap-anywhere">${row.targets.join(' → ')}</span>` },
     { title: t('Source'), cell: (/** @type {any} */ row) => html`<${Badge}>${say(row.source)}<//>` },
     { title: t('Change'), tools: true, hidden: !change, cell: (/** @type {any} */ row) => row.source === 'api' && html`<${Button} kind="small" icon="edit" label=${t('Edit {name}', { name: row.name })} onClick=${() => setEditing(row)} />` },
@@ -84,33 +85,21 @@ function Aliases() {
 /** @param {{alias: any, onClose: () => void, onSaved: () => void}} props */
 function AliasEditor({ alias, onClose, onSaved }) {
   const isNew = !alias.name;
-  const [name, setName] = useState(alias.name ?? '');
-  const [targets, setTargets] = useState([alias.targets ?? alias.models ?? []].flat().join(', '));
-  const [problem, setProblem] = useState(/** @type {any} */ (null));
-  const { by, others } = sorted(problem, ['name', 'targets']);
-  const at = `/admin/aliases/${encodeURIComponent(alias.id ?? name.trim())}`;
   const done = () => {
     onSaved();
     onClose();
   };
-  const save = async () => {
-    try {
-      if (isNew) await call('POST', '/admin/aliases', { body: { name: name.trim(), targets: listed(targets) } });
-      else await call('PATCH', at, { body: { targets: listed(targets) }, revision: alias.revision });
-      tell(t('{name} is saved', { name }));
-      done();
-    } catch (refused) {
-      setProblem(refused);
-    }
+  const of = useForm(() => ({ name: alias.name ?? '', targets: (alias.targets ?? []).join(', ') }), ['name', 'targets'], done);
+  const { form } = of;
+  const at = `/admin/aliases/${encodeURIComponent(alias.id ?? '')}`;
+  const save = () => {
+    const [name, targets] = [form.name.trim(), listed(form.targets)];
+    of.send(() => (isNew ? call('POST', '/admin/aliases', { body: { name, targets } }) : call('PATCH', at, { body: { targets }, revision: alias.revision })), t('{name} is saved', { name }));
   };
-  const remove = async () => {
-    if (await attempt(() => call('DELETE', at, { revision: alias.revision }).then(() => true), t('{name} is deleted', { name }))) done();
-  };
-  const foot = html`${!isNew && html`<${Button} kind="danger plain first" icon="trash" onClick=${remove}>${t('Delete')}<//>`}<${Button} onClick=${onClose}>${t('Cancel')}<//><${Button} kind="primary" type="submit">${t('Save')}<//>`;
-  return html`<${Dialog} title=${isNew ? t('Add alias') : t('Edit {name}', { name: alias.name })} kind="box small" onClose=${onClose} onSubmit=${save} foot=${foot}><div class="stack">
-    ${others.length > 0 && html`<${Notice} tone="bad">${others.join('; ')}<//>`}
-    <${TextField} label=${t('Alias')} value=${name} onChange=${setName} wrong=${by.name} disabled=${!isNew} placeholder="smart" />
-    <${TextField} label=${t('Models, in order')} value=${targets} onChange=${setTargets} wrong=${by.targets} placeholder="deepseek-v4, qwen-max" hint=${t('A comma between two.')} /></div><//>`;
+  return html`<${Editor} of=${of} title=${isNew ? t('Add alias') : t('Edit {name}', { name: alias.name })} kind="box small" name=${alias.name} onSubmit=${save} onClose=${onClose} onDone=${done}
+      onDelete=${isNew ? undefined : () => call('DELETE', at, { revision: alias.revision })}>
+    <${TextField} label=${t('Alias')} ...${of.field('name')} disabled=${!isNew} placeholder="smart" />
+    <${TextField} label=${t('Models, in order')} ...${of.field('targets')} placeholder="deepseek-v4, qwen-max" hint=${t('A comma between two.')} /><//>`;
 }
 
 function Prices() {
@@ -125,7 +114,7 @@ function Prices() {
     pages.reload();
   };
   const columns = [
-    { title: t('Model'), cell: (/** @type {any} */ row) => html`<span class="name wrap-anywhere">${row.model}</span>` },
+    { title: t('Model'), cell: (/** @type {any} */ row) => html`<span class="name wrap-anywhere">${row.model}</span>${row.problem && html` <${Unusable} why=${row.problem} />`}` },
     { title: t('Input, $/M'), number: true, cell: (/** @type {any} */ row) => of(row, 'input') },
     { title: t('Cached, $/M'), number: true, cell: (/** @type {any} */ row) => of(row, 'cached_input') },
     { title: t('Output, $/M'), number: true, cell: (/** @type {any} */ row) => of(row, 'output') },
@@ -144,26 +133,17 @@ function Prices() {
 
 /** @param {{row: any, onClose: () => void, onSaved: () => void}} props */
 function PriceEditor({ row, onClose, onSaved }) {
-  const first = (/** @type {string} */ field) => String(row[field] ?? '');
-  const [form, setForm] = useState(/** @type {Record<string, string>} */ ({ model: row.model ?? '', input: first('input'), cached_input: first('cached_input'), output: first('output') }));
-  const [problem, setProblem] = useState(/** @type {any} */ (null));
-  const { by, others } = sorted(problem, Object.keys(form));
-  const field = (/** @type {string} */ name) => ({ value: form[name], wrong: by[name], onChange: (/** @type {string} */ value) => setForm((now) => ({ ...now, [name]: value })) });
-  const save = async () => {
-    const { model = '', ...amounts } = form;
+  const first = () => Object.fromEntries(['model', 'input', 'cached_input', 'output'].map((field) => [field, String(row[field] ?? '')]));
+  const of = useForm(first, Object.keys(first()), () => {
+    onSaved();
+    onClose();
+  });
+  const save = () => {
+    const { model, ...amounts } = of.form;
     const price = Object.fromEntries(Object.entries(amounts).filter(([, value]) => value !== ''));
-    try {
-      await call('PUT', '/admin/prices', { body: { prices: [{ model: model.trim(), since: new Date().toISOString(), price }] } });
-      tell(t('{name} is saved', { name: model }));
-      onSaved();
-      onClose();
-    } catch (refused) {
-      setProblem(refused);
-    }
+    of.send(() => call('PUT', '/admin/prices', { body: { prices: [{ model: model.trim(), since: new Date().toISOString(), price }] } }), t('{name} is saved', { name: model }));
   };
-  const foot = html`<${Button} onClick=${onClose}>${t('Cancel')}<//><${Button} kind="primary" type="submit">${t('Save')}<//>`;
-  return html`<${Dialog} title=${t('Set a price')} kind="box small" onClose=${onClose} onSubmit=${save} foot=${foot}><div class="stack">
-    ${others.length > 0 && html`<${Notice} tone="bad">${others.join('; ')}<//>`}
-    <${TextField} label=${t('Model')} ...${field('model')} disabled=${Boolean(row.model)} /><${NumberField} label=${t('Input, $/M')} ...${field('input')} />
-    <${NumberField} label=${t('Cached, $/M')} ...${field('cached_input')} /><${NumberField} label=${t('Output, $/M')} ...${field('output')} /></div><//>`;
+  return html`<${Editor} of=${of} title=${t('Set a price')} kind="box small" onSubmit=${save} onClose=${onClose}>
+    <${TextField} label=${t('Model')} ...${of.field('model')} disabled=${Boolean(row.model)} /><${NumberField} label=${t('Input, $/M')} ...${of.field('input')} />
+    <${NumberField} label=${t('Cached, $/M')} ...${of.field('cached_input')} /><${NumberField} label=${t('Output, $/M')} ...${of.field('output')} /><//>`;
 }

@@ -214,6 +214,7 @@ export const CHINESE = {
   'Delete': '删除',
   'Delete all': '全部删除',
   'Delete all captures?': '删除全部抓取？',
+  'Delete the budget?': '删除该预算？',
   'Delete the capture': '删除抓取',
   'Delete the capture?': '删除该抓取？',
   'Delete {name}?': '删除 {name}？',

@@ -35,6 +35,9 @@ export function Badge({ tone = '', children, title }) {
   return html`<span class=${`badge ${tone}`} title=${title}>${children}</span>`;
 }
 
+/** What is stored but does not hold. @param {{why: string}} props */
+export const Unusable = ({ why }) => html`<${Badge} tone="bad" title=${why}>${t('Cannot be used')}<//>`;
+
 /** @param {{share: number, tone?: string, label: string}} props `share` of one. */
 export function Meter({ share, tone = '', label }) {
   const bar = useRef(/** @type {HTMLElement | null} */ (null));

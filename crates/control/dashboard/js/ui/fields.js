@@ -136,7 +136,7 @@ export function sorted(problem, fields) {
   const others = [];
   for (const error of problem?.errors ?? []) {
     const text = [error.message, error.suggestion].filter(Boolean).join('. ');
-    const field = fields.find((name) => error.path === name || error.path.startsWith(`${name}.`) || error.path.endsWith(`: ${name}`));
+    const field = fields.find((name) => error.path === name || error.path.startsWith(`${name}.`) || error.path.endsWith(`: ${name}`) || error.path.endsWith(`.${name}`));
     if (field) by[field] = text;
     else others.push(error.path ? `${error.path}: ${text}` : text);
   }

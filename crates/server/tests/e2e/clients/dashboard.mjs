@@ -272,6 +272,7 @@ const cases = {
     await row.getByText("$7").first().waitFor();
     await row.getByRole("button", { name: "Edit Key app" }).click();
     await dialog().getByRole("button", { name: "Delete" }).click();
+    await page.getByRole("dialog", { name: "Delete the budget?" }).getByRole("button", { name: "Delete" }).click();
     await row.waitFor({ state: "detached" });
   },
 

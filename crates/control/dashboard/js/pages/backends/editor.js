@@ -1,12 +1,9 @@
 // The form of a backend. A masked credential is shown as a hint only: what was not typed is not sent.
-import { html, useState } from '../../lib.js';
+import { html } from '../../lib.js';
 import { call } from '../../state/api.js';
 import { t } from '../../text/text.js';
-import { Button } from '../../ui/controls.js';
-import { Dialog } from '../../ui/dialog.js';
-import { CheckField, NumberField, SelectField, TextField, listed, numeric, sorted } from '../../ui/fields.js';
-import { Notice } from '../../ui/states.js';
-import { tell } from '../../ui/toasts.js';
+import { Editor, useForm } from '../../ui/editor.js';
+import { CheckField, NumberField, SelectField, TextField, listed, numeric } from '../../ui/fields.js';
 import { ModelLines, linesOf, modelsOf } from './lines.js';
 
 const KINDS = [
@@ -59,33 +56,18 @@ function bodyOf(form, before, backend) {
 /** @param {{backend: any, pools: string[], onClose: () => void, onSaved: () => void}} props */
 export function BackendEditor({ backend, pools, onClose, onSaved }) {
   const isNew = !backend.id;
-  const [before] = useState(() => formOf(backend));
-  const [form, setForm] = useState(before);
-  const [problem, setProblem] = useState(/** @type {any} */ (null));
-  const [busy, setBusy] = useState(false);
-  const { by, others } = sorted(problem, FIELDS);
-  const field = (/** @type {string} */ name, path = name) => ({
-    value: /** @type {any} */ (form)[name], wrong: by[path], onChange: (/** @type {any} */ value) => setForm((now) => ({ ...now, [name]: value })),
+  const of = useForm(() => formOf(backend), FIELDS, () => {
+    onSaved();
+    onClose();
   });
-  const save = async () => {
-    setBusy(true);
-    try {
-      const body = bodyOf(form, before, backend);
-      if (isNew) await call('POST', '/admin/backends', { body });
-      else if (Object.keys(body).length) await call('PATCH', `/admin/backends/${encodeURIComponent(backend.id)}`, { body, revision: backend.revision });
-      tell(isNew ? t('{name} is added', { name: form.name.trim() }) : t('{name} is saved', { name: form.name.trim() }));
-      onSaved();
-      onClose();
-    } catch (refused) {
-      setProblem(refused);
-      setBusy(false);
-    }
+  const { by, field, form, put } = of;
+  const save = () => {
+    const [body, name] = [bodyOf(form, of.before, backend), form.name.trim()];
+    if (isNew) of.send(() => call('POST', '/admin/backends', { body }), t('{name} is added', { name }));
+    else of.send(async () => Object.keys(body).length && call('PATCH', `/admin/backends/${encodeURIComponent(backend.id)}`, { body, revision: backend.revision }), t('{name} is saved', { name }));
   };
   const kinds = KINDS.includes(form.kind) ? KINDS : [form.kind, ...KINDS];
-  const foot = html`<${Button} onClick=${onClose}>${t('Cancel')}<//><${Button} kind="primary" type="submit" busy=${busy}>${isNew ? t('Add backend') : t('Save')}<//>`;
-  return html`<${Dialog} title=${isNew ? t('Add backend') : t('Edit {name}', { name: backend.name })} kind="sheet" onClose=${onClose} onSubmit=${save} foot=${foot}>
-    <div class="form">
-      ${others.length > 0 && html`<${Notice} tone="bad"><ul>${others.map((text) => html`<li key=${text}>${text}</li>`)}</ul><//>`}
+  return html`<${Editor} of=${of} title=${isNew ? t('Add backend') : t('Edit {name}', { name: backend.name })} action=${isNew ? t('Add backend') : t('Save')} onSubmit=${save} onClose=${onClose}>
       <${TextField} label=${t('Name')} ...${field('name')} placeholder="nvidia-a" required=${true} />
       <${SelectField} label=${t('Kind')} ...${field('kind')} options=${kinds.map((kind) => ({ value: kind, text: kind }))} />
       <${TextField} wide=${true} label=${t('Address')} ...${field('base_url')} placeholder="https://api.example.com/v1" hint=${NEEDS_ADDRESS.includes(form.kind) ? t('With the path of the version.') : t("Left empty: the provider's own.")} />
@@ -99,8 +81,8 @@ export function BackendEditor({ backend, pools, onClose, onSaved }) {
         <${NumberField} label=${t('At once')} ...${field('concurrency', 'limits.concurrency')} hint=${t('Empty: no limit.')} />
       </div></fieldset>
       <fieldset><legend>${t('Models')}</legend>
-        <${CheckField} label=${t('Serve what its own list says')} value=${form.listed} onChange=${(/** @type {boolean} */ listed) => setForm((now) => ({ ...now, listed }))} />
-        ${!form.listed && html`<${ModelLines} lines=${form.models} wrong=${by.models} onChange=${(/** @type {any} */ models) => setForm((now) => ({ ...now, models }))} />`}</fieldset>
+        <${CheckField} label=${t('Serve what its own list says')} value=${form.listed} onChange=${(/** @type {boolean} */ listed) => put({ listed })} />
+        ${!form.listed && html`<${ModelLines} lines=${form.models} wrong=${by.models} onChange=${(/** @type {any} */ models) => put({ models })} />`}</fieldset>
       <fieldset><legend>${t('Deadlines')}</legend><div class="inner">
         <${TextField} label=${t('To a connection')} ...${field('connect', 'deadlines.connect')} placeholder="5s" />
         <${TextField} label=${t('To the first event')} ...${field('first_event', 'deadlines.first_event')} placeholder="2m" />
@@ -114,8 +96,8 @@ export function BackendEditor({ backend, pools, onClose, onSaved }) {
       <fieldset><legend>${t('More')}</legend><div class="inner">
         <${TextField} label=${t('Label')} ...${field('label')} hint=${t('Its provider tag, also a prefix for models.')} />
         <${TextField} label=${t('Health path')} ...${field('health_path')} placeholder="models" />
-        <${CheckField} label=${t('Enabled')} value=${form.enabled} onChange=${(/** @type {boolean} */ enabled) => setForm((now) => ({ ...now, enabled }))} />
-        <${CheckField} label=${t('Read abandoned answers to their usage')} value=${form.drain_on_disconnect} onChange=${(/** @type {boolean} */ value) => setForm((now) => ({ ...now, drain_on_disconnect: value }))} />
+        <${CheckField} label=${t('Enabled')} value=${form.enabled} onChange=${(/** @type {boolean} */ enabled) => put({ enabled })} />
+        <${CheckField} label=${t('Read abandoned answers to their usage')} value=${form.drain_on_disconnect} onChange=${(/** @type {boolean} */ value) => put({ drain_on_disconnect: value })} />
       </div></fieldset>
-    </div><//>`;
+    <//>`;
 }

@@ -4,8 +4,9 @@ import { call } from '../../state/api.js';
 import { useResource } from '../../state/resource.js';
 import { say, t } from '../../text/text.js';
 import { Button } from '../../ui/controls.js';
-import { Confirm, Dialog } from '../../ui/dialog.js';
-import { SelectField, TextField, sorted } from '../../ui/fields.js';
+import { Confirm } from '../../ui/dialog.js';
+import { Editor, useForm } from '../../ui/editor.js';
+import { SelectField, TextField } from '../../ui/fields.js';
 import { Notice, Shown } from '../../ui/states.js';
 import { attempt, tell } from '../../ui/toasts.js';
 import { Pairs } from '../backends/details.js';
@@ -49,34 +50,24 @@ function rows(account) {
 function AccountEditor({ at, account, onClose, onSaved }) {
   const before = account.signs_in_with ?? 'password';
   const [kind, setKind] = useState(before);
-  const [form, setForm] = useState(/** @type {Record<string, string>} */ ({ username: account.username ?? '', organization: account.organization ?? '' }));
-  const [problem, setProblem] = useState(/** @type {any} */ (null));
-  const [busy, setBusy] = useState(false);
-  const { by, others } = sorted(problem, PARTS[kind] ?? []);
+  const of = useForm(() => ({ username: account.username ?? '', organization: account.organization ?? '' }), PARTS[kind] ?? [], () => {
+    onSaved();
+    onClose();
+  });
   // A part that was not typed again stays as it is stored; another kind of account begins anew.
   const keeps = Boolean(account.source) && !account.problem && kind === before;
-  const save = async () => {
-    setBusy(true);
-    const body = Object.fromEntries((PARTS[kind] ?? []).map((part) => [part, form[part] || (SECRETS.includes(part) ? undefined : null)]).filter(([, value]) => value !== undefined && (keeps || value !== null)));
-    try {
-      await call(keeps ? 'PATCH' : 'PUT', at, { body });
-      tell(t('The account is saved'));
-      onSaved();
-      onClose();
-    } catch (refused) {
-      setProblem(refused);
-      setBusy(false);
-    }
+  const save = () => {
+    const parts = (PARTS[kind] ?? []).map((part) => [part, of.form[part] || (SECRETS.includes(part) ? undefined : null)]);
+    const body = Object.fromEntries(parts.filter(([, value]) => value !== undefined && (keeps || value !== null)));
+    of.send(() => call(keeps ? 'PATCH' : 'PUT', at, { body }), t('The account is saved'));
   };
   const kinds = [['password', t('Username and password')], ['token', t('Personal token')], ['key', t('Access key')]].map(([value, text]) => ({ value, text }));
   const field = (/** @type {string} */ part) => {
     const secret = SECRETS.includes(part);
-    return html`<${TextField} key=${part} label=${say(part)} type=${secret ? 'password' : 'text'} autocomplete=${secret ? 'new-password' : 'off'} value=${form[part] ?? ''} wrong=${by[part]}
-      placeholder=${keeps && secret ? (account[part] ?? '') : ''} onChange=${(/** @type {string} */ value) => setForm((now) => ({ ...now, [part]: value }))} />`;
+    return html`<${TextField} key=${part} label=${say(part)} type=${secret ? 'password' : 'text'} autocomplete=${secret ? 'new-password' : 'off'} ...${of.field(part)}
+      placeholder=${keeps && secret ? (account[part] ?? '') : ''} />`;
   };
-  const foot = html`<${Button} onClick=${onClose}>${t('Cancel')}<//><${Button} kind="primary" type="submit" busy=${busy}>${t('Save')}<//>`;
-  return html`<${Dialog} title=${account.source ? t('Change account') : t('Give an account')} about=${t('It is kept in the vault and never shown. Whoever had the process before is signed out.')} kind="box" onClose=${onClose} onSubmit=${save} foot=${foot}><div class="form">
-    ${others.length > 0 && html`<${Notice} tone="bad"><ul>${others.map((text) => html`<li key=${text}>${text}</li>`)}</ul><//>`}
+  return html`<${Editor} of=${of} title=${account.source ? t('Change account') : t('Give an account')} about=${t('It is kept in the vault and never shown. Whoever had the process before is signed out.')} kind="box" onSubmit=${save} onClose=${onClose}>
     <${SelectField} label=${t('Signs in with')} value=${kind} onChange=${setKind} options=${kinds} />
-    ${(PARTS[kind] ?? []).map(field)}</div><//>`;
+    ${(PARTS[kind] ?? []).map(field)}<//>`;
 }

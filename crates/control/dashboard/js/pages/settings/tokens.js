@@ -5,9 +5,10 @@ import { useResource } from '../../state/resource.js';
 import { ago, when } from '../../text/format.js';
 import { say, t } from '../../text/text.js';
 import { Badge, Button } from '../../ui/controls.js';
-import { Confirm, Dialog } from '../../ui/dialog.js';
-import { SelectField, TextField, sorted } from '../../ui/fields.js';
-import { Empty, Notice, Shown } from '../../ui/states.js';
+import { Confirm } from '../../ui/dialog.js';
+import { Editor, useForm } from '../../ui/editor.js';
+import { SelectField, TextField } from '../../ui/fields.js';
+import { Empty, Shown } from '../../ui/states.js';
 import { Table } from '../../ui/table.js';
 import { attempt } from '../../ui/toasts.js';
 import { SecretOnce } from '../keys/secret.js';
@@ -39,21 +40,9 @@ export function Tokens() {
 
 /** @param {{onClose: () => void, onGiven: (token: any) => void}} props */
 function NewToken({ onClose, onGiven }) {
-  const [form, setForm] = useState({ name: '', role: 'viewer' });
-  const [problem, setProblem] = useState(/** @type {any} */ (null));
-  const { by, others } = sorted(problem, ['name', 'role']);
-  const field = (/** @type {'name' | 'role'} */ name) => ({ value: form[name], wrong: by[name], onChange: (/** @type {string} */ value) => setForm((now) => ({ ...now, [name]: value })) });
-  const save = async () => {
-    try {
-      onGiven(await call('POST', '/admin/tokens', { body: { name: form.name.trim(), role: form.role } }));
-      onClose();
-    } catch (refused) {
-      setProblem(refused);
-    }
-  };
+  const of = useForm(() => ({ name: '', role: 'viewer' }), ['name', 'role'], onClose);
+  const save = () => of.send(async () => onGiven(await call('POST', '/admin/tokens', { body: { name: of.form.name.trim(), role: of.form.role } })));
   const roles = [['viewer', t('Viewer: looks at everything')], ['operator', t('Operator: runs it, no secrets')], ['admin', t('Admin: everything')]];
-  const foot = html`<${Button} onClick=${onClose}>${t('Cancel')}<//><${Button} kind="primary" type="submit">${t('Create token')}<//>`;
-  return html`<${Dialog} title=${t('Create token')} kind="box small" onClose=${onClose} onSubmit=${save} foot=${foot}><div class="stack">
-    ${others.length > 0 && html`<${Notice} tone="bad">${others.join('; ')}<//>`}
-    <${TextField} label=${t('Name')} ...${field('name')} /><${SelectField} label=${t('Role')} ...${field('role')} options=${roles.map(([value, text]) => ({ value, text }))} /></div><//>`;
+  return html`<${Editor} of=${of} title=${t('Create token')} kind="box small" action=${t('Create token')} onSubmit=${save} onClose=${onClose}>
+    <${TextField} label=${t('Name')} ...${of.field('name')} /><${SelectField} label=${t('Role')} ...${of.field('role')} options=${roles.map(([value, text]) => ({ value, text }))} /><//>`;
 }
