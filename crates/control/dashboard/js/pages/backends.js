@@ -58,7 +58,7 @@ function columns() {
     { title: t('Pool'), short: true, cell: (/** @type {any} */ one) => one.pool ?? '–' },
     { title: t('In flight'), number: true, cell: (/** @type {any} */ one) => html`${count(of(one).in_flight ?? null)}${of(one).concurrency ? html`<span class="quiet"> / ${count(of(one).concurrency)}</span>` : ''}` },
     { title: t('Bucket'), cell: (/** @type {any} */ one) => bucket(of(one), one.name) },
-    { title: t('Rate'), number: true, cell: (/** @type {any} */ one) => rate(of(one)) },
+    { title: t('Rate'), number: true, cell: (/** @type {any} */ one) => rateOf(of(one)) },
     { title: t('Retreat'), short: true, cell: (/** @type {any} */ one) => html`<${PaceBadge} pace=${of(one).pace} />` },
     { title: t('Calls'), number: true, cell: (/** @type {any} */ one) => count(of(one).requests ?? null) },
     { title: t('Failed'), number: true, cell: (/** @type {any} */ one) => (of(one).requests ? html`<span title=${count(of(one).failures)}>${percent((100 * of(one).failures) / of(one).requests)}</span>` : '–') },
@@ -75,8 +75,8 @@ function bucket(status, name) {
     <span class="number small">${count(status.bucket_level)}/${count(status.bucket_capacity)}</span></div>`;
 }
 
-/** @param {any} status */
-function rate(status) {
+/** The rate in force, beside its own where it is slower. @param {any} status */
+export function rateOf(status) {
   if (status.rpm === undefined) return '–';
   if (status.rpm === null) return html`<span class="quiet">${t('no limit')}</span>`;
   if (status.rpm >= status.rpm_base) return t('{n}/min', { n: count(status.rpm) });

@@ -1,5 +1,6 @@
 // Labelled fields; each says what is wrong with it beside it, and no field is without a label.
 import { html, useId } from '../lib.js';
+import { heard } from '../text/problems.js';
 import { t } from '../text/text.js';
 import { Button } from './controls.js';
 
@@ -135,12 +136,12 @@ export function sorted(problem, fields) {
   /** @type {string[]} */
   const others = [];
   for (const error of problem?.errors ?? []) {
-    const text = [error.message, error.suggestion].filter(Boolean).join('. ');
-    const field = fields.find((name) => error.path === name || error.path.startsWith(`${name}.`) || error.path.endsWith(`: ${name}`) || error.path.endsWith(`.${name}`));
+    const text = [heard(error.message), error.suggestion].filter(Boolean).join('. ');
+    const field = fields.find((name) => error.path === name || error.path.startsWith(`${name}.`) || error.path.startsWith(`${name}[`) || error.path.endsWith(`: ${name}`) || error.path.endsWith(`.${name}`));
     if (field) by[field] = text;
     else others.push(error.path ? `${error.path}: ${text}` : text);
   }
-  if (problem && !problem.errors?.length) others.push(problem.message ?? String(problem));
+  if (problem && !problem.errors?.length) others.push(heard(problem.message ?? String(problem)));
   if (problem && Object.keys(by).length && !others.length) others.push(t('Please look at the marked fields.'));
   return { by, others };
 }

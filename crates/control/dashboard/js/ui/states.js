@@ -1,5 +1,6 @@
 // What stands where data is missing: not yet, none, not allowed, or broken; each says which.
 import { html } from '../lib.js';
+import { heard } from '../text/problems.js';
 import { t } from '../text/text.js';
 import { Icon } from './icons.js';
 import { Button } from './controls.js';
@@ -16,13 +17,11 @@ export function Loading({ lines = 4 }) {
 
 /** @param {{problem: import('../state/api.js').Problem, onAgain?: () => void}} props */
 export function Failed({ problem, onAgain }) {
-  if (problem.status === 404 || problem.status === 405) {
-    return html`<${Empty} icon="note" title=${t('Not in this version')}>${t('This gateway does not offer this yet.')}<//>`;
-  }
+  if (problem.status === 404) return html`<${Empty} icon="search" title=${t('Not found')}>${heard(problem.message)}<//>`;
   if (problem.status === 403) {
     return html`<${Empty} icon="audit" title=${t('Not allowed')}>${t('Your role may not see this.')}<//>`;
   }
-  const reason = problem.status === 0 ? t('The gateway cannot be reached.') : problem.message;
+  const reason = problem.status === 0 ? t('The gateway cannot be reached.') : heard(problem.message);
   return html`<div role="alert"><${Empty} icon="warning" title=${t('This could not be loaded')}>${reason}<//>
     ${onAgain && html`<div class="row" style=${{ justifyContent: 'center', paddingBottom: '24px' }}><${Button} icon="refresh" onClick=${onAgain}>${t('Try again')}<//></div>`}</div>`;
 }

@@ -1,5 +1,6 @@
 // Tells in passing what was done or went wrong; it keeps nothing.
 import { html, signal } from '../lib.js';
+import { heard } from '../text/problems.js';
 import { t } from '../text/text.js';
 
 /** @type {import('@preact/signals-core').Signal<{id: number, tone: string, text: string}[]>} */
@@ -22,8 +23,8 @@ export async function attempt(work, done) {
     return result;
   } catch (problem) {
     const errors = /** @type {any} */ (problem).errors ?? [];
-    const details = errors.map((/** @type {any} */ error) => [error.path, error.message].filter(Boolean).join(': ')).join('; ');
-    tell(details || (/** @type {any} */ (problem).message ?? String(problem)), 'bad');
+    const details = errors.map((/** @type {any} */ error) => [error.path, heard(error.message)].filter(Boolean).join(': ')).join('; ');
+    tell(details || heard(/** @type {any} */ (problem).message ?? String(problem)), 'bad');
     return undefined;
   }
 }

@@ -86,7 +86,7 @@ async function accessible(where) {
 const SAID_ALIKE = new RegExp(
   `(?<![A-Za-z])(?:${[
     "Lockgate|Tokens?|API|CSV|HTTP|USD|EN|UTC|Enter|Shift|Somebody|Retry-After|JSON|base64|ms|[KM]iB|LOCKGATE_[A-Z_]+",
-    "lockgate[-\\w.]*|(?:req-|key_|be_)\\w+|[\\w.-]+/[\\w./-]+|(?:lg|lga|sk)-\\S+|https?:\\S+|/\\S+|rate_limited: status 429[^(]*|there is no such instance",
+    "lockgate[-\\w.]*|(?:req-|key_|be_)\\w+|[\\w.-]+/[\\w./-]+|(?:lg|lga|sk)-\\S+|https?:\\S+|/\\S+|rate_limited: status 429[^(]*",
     "(?:key|admin) [a-z]+|[a-z_]+(?![a-z_]| [a-z])",
   ].join("|")})(?![A-Za-z])`,
   "g",
@@ -134,8 +134,11 @@ const cases = {
     await button("Add backend").click();
     await field("Name").fill("not a name");
     await field("Address").fill("ftp://example.com");
+    await field("Requests a minute").fill("-1");
     await dialog().getByRole("button", { name: "Add backend" }).click();
     await until("the field is marked", async () => (await field("Name").getAttribute("aria-invalid")) === "true");
+    await dialog().getByText("must be a whole number from 0 to 10,000,000").waitFor();
+    await until("it has the focus", () => field("Name").evaluate((own) => own === document.activeElement));
     complaints = complaints.filter((text) => !text.includes("422"));
     await page.keyboard.press("Escape");
     await dialog().waitFor({ state: "detached" });
@@ -561,7 +564,8 @@ const cases = {
     const files = readdirSync(SOURCES, { recursive: true }).filter((name) => name.endsWith(".js") && !name.endsWith("zh.js"));
     const said = files.flatMap((name) => {
       const text = readFileSync(`${SOURCES}/${name}`, "utf8");
-      const named = /hot\.js$|frame.pages\.js$/.test(name) ? text.matchAll(/\b(?:title|about|label|hint|unit): '((?:[^'\\]|\\.)*)'/g) : [];
+      const named = /hot\.js$|frame.pages\.js$/.test(name) ? [...text.matchAll(/\b(?:title|about|label|hint|unit): '((?:[^'\\]|\\.)*)'/g)] : [];
+      if (name.endsWith("problems.js")) named.push(...text.matchAll(/^  '(.*)',$/gm), ...text.matchAll(/^  "(.*)",$/gm));
       return [...text.matchAll(/\bt\(\s*'((?:[^'\\]|\\.)*)'/g), ...text.matchAll(/\bt\(\s*"([^"]*)"/g), ...named].map((found) => found[1]);
     });
     const chinese = readFileSync(`${SOURCES}/text/zh.js`, "utf8");

@@ -1,13 +1,14 @@
 // One backend in full: what it is, what the gateway learned of it, and what can be done to it.
 import { html, useState } from '../../lib.js';
 import { call, may } from '../../state/api.js';
+import { Link } from '../../state/route.js';
 import { count, percent, since, span, when } from '../../text/format.js';
 import { say, t } from '../../text/text.js';
 import { Badge, Button } from '../../ui/controls.js';
 import { Confirm, Dialog } from '../../ui/dialog.js';
 import { Notice } from '../../ui/states.js';
 import { attempt, tell } from '../../ui/toasts.js';
-import { toggle } from '../backends.js';
+import { rateOf, toggle } from '../backends.js';
 import { PaceBadge, StateBadge, cooldownEnds } from './state.js';
 
 /** @param {{backend: any, onClose: () => void, onEdit: () => void, onChanged: () => void}} props */
@@ -42,7 +43,8 @@ export function BackendDetails({ backend, onClose, onEdit, onChanged }) {
   return html`<${Dialog} title=${backend.name} about=${backend.base_url} kind="sheet" onClose=${onClose} foot=${foot}>
     <div class="stack">
       <div class="row"><${StateBadge} status=${backend.status} ends=${cooldownEnds(backend.status)} />
-        <${Badge}>${say(backend.source)}<//>${backend.status && html`<${PaceBadge} pace=${backend.status.pace} />`}</div>
+        <${Badge}>${say(backend.source)}<//>${backend.status && html`<${PaceBadge} pace=${backend.status.pace} />`}
+        <${Link} to=${`/requests?backend=${encodeURIComponent(backend.name)}`} class="beside">${t('Its requests')}<//></div>
       ${!own && html`<${Notice}>${t('Source: {source}. It is changed there, and a reload takes it over.', { source: say(backend.source) })}<//>`}
       ${backend.problem && html`<${Notice} tone="bad">${backend.problem}<//>`}
       ${report && html`<${Report} report=${report} />`}
@@ -72,7 +74,7 @@ function Standing({ status }) {
   const rows = [
     [t('In flight'), `${count(status.in_flight)}${status.concurrency === null ? '' : ` / ${count(status.concurrency)}`}`],
     [t('Request bucket'), status.bucket_level === null ? t('no limit') : `${count(status.bucket_level)} / ${count(status.bucket_capacity)}`],
-    [t('Rate in force'), status.rpm === null ? t('no limit') : t('{n} of {base}/min', { n: count(status.rpm), base: count(status.rpm_base) })],
+    [t('Rate in force'), rateOf(status)],
     [t('Token bucket'), status.token_level === null ? t('no limit') : `${count(status.token_level)} · ${t('{n}/min', { n: count(status.tpm) })}`],
     [t('Provider said, requests'), left(told.requests_remaining, told.requests_limit)],
     [t('Provider said, tokens'), left(told.tokens_remaining, told.tokens_limit)],

@@ -2,6 +2,7 @@
 import { html, useState } from '../../lib.js';
 import { call } from '../../state/api.js';
 import { useResource } from '../../state/resource.js';
+import { heard } from '../../text/problems.js';
 import { say, t } from '../../text/text.js';
 import { Button } from '../../ui/controls.js';
 import { Confirm } from '../../ui/dialog.js';
@@ -23,7 +24,7 @@ export function StoredAccounts() {
   const columns = [
     { title: t('Place'), cell: (/** @type {any} */ one) => html`<code>${one.place}</code>` },
     { title: t('Signs in with'), cell: (/** @type {any} */ one) => say(one.signs_in_with) || '–' },
-    { title: t('Why it serves nobody'), cell: (/** @type {any} */ one) => html`<span class="wrap-anywhere">${one.problem}</span>` },
+    { title: t('Why it serves nobody'), cell: (/** @type {any} */ one) => html`<span class="wrap-anywhere">${heard(one.problem)}</span>` },
     { title: t('Remove'), tools: true, cell: (/** @type {any} */ one) => html`<${Button} kind="small" icon="trash" label=${t('Remove {name}', { name: one.place })} onClick=${() => setLeaving(one)} />` },
   ];
   return html`<section class="card"><header><h2>${t('Accounts that serve no instance')}</h2></header>

@@ -1,6 +1,7 @@
 // One key: what it may do, and rotating, disabling and revoking it.
 import { html, useState } from '../../lib.js';
 import { call, may } from '../../state/api.js';
+import { Link } from '../../state/route.js';
 import { ago, count, exactly, when } from '../../text/format.js';
 import { say, t } from '../../text/text.js';
 import { Badge, Button } from '../../ui/controls.js';
@@ -42,7 +43,8 @@ export function KeyDetails({ entry, onClose, onChanged, onGiven, onEdit }) {
     [t('Created'), entry.created ? exactly(entry.created) : '–'], [t('Last used'), own ? ago(entry.last_used) : '–'],
   ];
   return html`<${Dialog} title=${entry.name} kind="sheet" onClose=${onClose} foot=${foot || undefined}><div class="stack">
-    <div class="row"><${KeyState} entry=${entry} /><${Badge}>${say(entry.source)}<//></div>
+    <div class="row"><${KeyState} entry=${entry} /><${Badge}>${say(entry.source)}<//>
+      <${Link} to=${`/requests?key=${encodeURIComponent(entry.name)}`} class="beside">${t('Its requests')}<//></div>
     ${!own && html`<${Notice}>${t('Source: {source}. It is changed there, and a reload takes it over.', { source: say(entry.source) })}<//>`}
     ${entry.problem && html`<${Notice} tone="bad">${entry.problem}<//>`}
     ${entry.former_valid_until && html`<${Notice}>${t('The former secret is still taken until {when}.', { when: when(entry.former_valid_until) })}<//>`}

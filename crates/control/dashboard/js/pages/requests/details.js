@@ -2,7 +2,7 @@
 import { html, useEffect, useRef } from '../../lib.js';
 import { may } from '../../state/api.js';
 import { useResource } from '../../state/resource.js';
-import { go } from '../../state/route.js';
+import { Link, go } from '../../state/route.js';
 import { bytes, count, exactly, money, span, tokensIn } from '../../text/format.js';
 import { say, t } from '../../text/text.js';
 import { Badge, Button, Copy } from '../../ui/controls.js';
@@ -27,12 +27,12 @@ function Story({ receipt }) {
   const tags = (receipt.tags ?? []).map((/** @type {string[]} */ [name, value]) => `${name}=${value}`).join(', ');
   const rows = [
     [t('Arrived'), exactly(receipt.at)],
-    [t('Key'), receipt.key ?? t('none')],
+    [t('Key'), receipt.key ? html`<${Link} to=${`/requests?key=${encodeURIComponent(receipt.key)}`}>${receipt.key}<//>` : t('none')],
     [t('Team'), receipt.team ?? t('none')],
     [t('From'), receipt.client_addr ?? '–'],
     [t('Tags'), tags || t('none')],
     [t('Model'), receipt.model_served && receipt.model_served !== receipt.model_asked ? `${receipt.model_asked} → ${receipt.model_served}` : receipt.model_asked],
-    [t('Backend'), receipt.backend ? `${receipt.backend} (${receipt.pool})` : '–'],
+    [t('Backend'), receipt.backend ? html`<${Link} to=${`/backends?open=${encodeURIComponent(receipt.backend)}`}>${receipt.backend}<//> (${receipt.pool})` : '–'],
     [t('Dialect'), receipt.dialect_out && receipt.dialect_out !== receipt.dialect_in ? `${receipt.dialect_in} → ${receipt.dialect_out}` : receipt.dialect_in],
     [t('Stream'), receipt.stream ? t('yes') : t('no')],
     [t('Status told by a keepalive'), receipt.keepalive_committed ? t('yes') : t('no')],

@@ -3,6 +3,7 @@ import { html, useState } from '../../lib.js';
 import { call } from '../../state/api.js';
 import { useNames } from '../../state/names.js';
 import { count, span } from '../../text/format.js';
+import { heard } from '../../text/problems.js';
 import { say, t } from '../../text/text.js';
 import { Badge, Button } from '../../ui/controls.js';
 import { Dialog } from '../../ui/dialog.js';
@@ -30,13 +31,15 @@ export function ExplainDialog({ onClose }) {
     }
     setBusy(false);
   };
+  // The API says of this only that it cannot be read.
+  const isWhole = /^\d*$/.test(form.tokens);
   const classes = [{ value: '', text: t('Normal') }, ...CLASSES.map((value) => ({ value, text: say(value) }))];
-  const foot = html`<${Button} onClick=${onClose}>${t('Close')}<//><${Button} type="submit" kind="primary" busy=${busy} disabled=${!form.model.trim()}>${t('Explain')}<//>`;
+  const foot = html`<${Button} onClick=${onClose}>${t('Close')}<//><${Button} type="submit" kind="primary" busy=${busy} disabled=${!form.model.trim() || !isWhole}>${t('Explain')}<//>`;
   return html`<${Dialog} title=${t('Explain')} about=${t('What would become of a request that came now? Nothing is sent.')} kind="sheet" onClose=${onClose} onSubmit=${submit} foot=${foot}>
     <div class="stack"><div class="form">
       <${TextField} label=${t('Model')} ...${field('model')} list=${useNames('models')} required=${true} autofocus=${true} /><${TextField} label=${t('Key, by name')} ...${field('key')} list=${useNames('keys')} />
-      <${SelectField} label=${t('Class')} ...${field('class')} options=${classes} /><${NumberField} label=${t('Tokens')} ...${field('tokens')} /></div>
-      ${problem && html`<${Notice} tone="bad">${problem.errors?.map((/** @type {any} */ one) => one.message).join('; ') || problem.message}<//>`}
+      <${SelectField} label=${t('Class')} ...${field('class')} options=${classes} /><${NumberField} label=${t('Tokens')} ...${field('tokens')} wrong=${isWhole ? undefined : t('must be a whole number')} /></div>
+      ${problem && html`<${Notice} tone="bad">${problem.errors?.map((/** @type {any} */ one) => heard(one.message)).join('; ') || heard(problem.message)}<//>`}
       ${answer && html`<${Explanation} of=${answer} />`}</div><//>`;
 }
 
