@@ -15,6 +15,9 @@ import { Paged } from '../ui/table.js';
 import { attempt } from '../ui/toasts.js';
 import { Pairs } from './backends/details.js';
 
+/** @import {Column} from '../ui/table.js' */
+/** @import {AuditEntry} from '../state/shapes.js' */
+
 const FILTERS = ['actor', 'action', 'kind', 'subject'];
 const ACTIONS = ['change', 'create', 'delete', 'import', 'login', 'mint', 'reload', 'reset', 'rotate', 'view'];
 const KINDS = ['account', 'admin token', 'alias', 'backend', 'backup', 'budget', 'capture', 'capture_rule', 'captures', 'configuration', 'key', 'price', 'session', 'setting', 'team', 'token', 'vault'];
@@ -43,14 +46,14 @@ export function Audit() {
     ${open && html`<${Entry} row=${open} onClose=${() => setOpen(null)} />`}`;
 }
 
-/** @param {(row: any) => void} onOpen */
+/** @param {(row: any) => void} onOpen @returns {Column<AuditEntry>[]} */
 function columns(onOpen) {
   return [
-    { title: t('When'), cell: (/** @type {any} */ row) => html`<button class="name number" title=${exactly(row.at)} onClick=${() => onOpen(row)}>${when(row.at)}</button>` },
-    { title: t('Who'), cell: (/** @type {any} */ row) => html`<span class="wrap-anywhere">${row.actor}</span>` },
-    { title: t('From'), cell: (/** @type {any} */ row) => html`<span class="soft">${[say(row.via), row.address].filter(Boolean).join(' · ')}</span>` },
-    { title: t('What'), lead: true, cell: (/** @type {any} */ row) => html`<${Badge} tone="accent">${say(row.action)}<//>` },
-    { title: t('On what'), cell: (/** @type {any} */ row) => html`<span class="wrap-anywhere">${say(row.kind)} ${row.subject}</span>` },
+    { title: t('When'), cell: (row) => html`<button class="name number" title=${exactly(row.at)} onClick=${() => onOpen(row)}>${when(row.at)}</button>` },
+    { title: t('Who'), cell: (row) => html`<span class="wrap-anywhere">${row.actor}</span>` },
+    { title: t('From'), cell: (row) => html`<span class="soft">${[say(row.via), row.address].filter(Boolean).join(' · ')}</span>` },
+    { title: t('What'), lead: true, cell: (row) => html`<${Badge} tone="accent">${say(row.action)}<//>` },
+    { title: t('On what'), cell: (row) => html`<span class="wrap-anywhere">${say(row.kind)} ${row.subject}</span>` },
   ];
 }
 

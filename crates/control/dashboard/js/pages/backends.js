@@ -15,6 +15,8 @@ import { BackendDetails } from './backends/details.js';
 import { BackendEditor } from './backends/editor.js';
 import { PaceBadge, StateBadge, cooldownEnds } from './backends/state.js';
 
+/** @import {Column} from '../ui/table.js' */
+
 export function Backends() {
   const list = useResource('/admin/backends', { whole: true, everySeconds: 30 });
   const [editing, setEditing] = useState(/** @type {any} */ (null));
@@ -49,20 +51,21 @@ export async function toggle(backend, onDone) {
   onDone();
 }
 
+/** @returns {Column[]} */
 function columns() {
   const of = (/** @type {any} */ one) => one.status ?? {};
   return [
-    { title: t('Backend'), cell: (/** @type {any} */ one) => html`<div><button class="name" onClick=${() => ask({ open: one.name })}>${one.name}</button>
+    { title: t('Backend'), cell: (one) => html`<div><button class="name" onClick=${() => ask({ open: one.name })}>${one.name}</button>
         <div class="quiet small">${one.kind ?? '–'}${one.problem ? html` · <span class="bad">${t('cannot be used')}</span>` : ''}</div></div>` },
-    { title: t('State'), lead: true, cell: (/** @type {any} */ one) => html`<${StateBadge} status=${one.status} ends=${cooldownEnds(one.status)} />` },
-    { title: t('Pool'), short: true, cell: (/** @type {any} */ one) => one.pool ?? '–' },
-    { title: t('In flight'), number: true, cell: (/** @type {any} */ one) => html`${count(of(one).in_flight ?? null)}${of(one).concurrency ? html`<span class="quiet"> / ${count(of(one).concurrency)}</span>` : ''}` },
-    { title: t('Bucket'), cell: (/** @type {any} */ one) => bucket(of(one), one.name) },
-    { title: t('Rate'), number: true, cell: (/** @type {any} */ one) => rateOf(of(one)) },
-    { title: t('Retreat'), short: true, cell: (/** @type {any} */ one) => html`<${PaceBadge} pace=${of(one).pace} />` },
-    { title: t('Calls'), number: true, cell: (/** @type {any} */ one) => count(of(one).requests ?? null) },
-    { title: t('Failed'), number: true, cell: (/** @type {any} */ one) => (of(one).requests ? html`<span title=${count(of(one).failures)}>${percent((100 * of(one).failures) / of(one).requests)}</span>` : '–') },
-    { title: t('Source'), minor: true, cell: (/** @type {any} */ one) => html`<${Badge}>${say(one.source)}<//>` },
+    { title: t('State'), lead: true, cell: (one) => html`<${StateBadge} status=${one.status} ends=${cooldownEnds(one.status)} />` },
+    { title: t('Pool'), short: true, cell: (one) => one.pool ?? '–' },
+    { title: t('In flight'), number: true, cell: (one) => html`${count(of(one).in_flight ?? null)}${of(one).concurrency ? html`<span class="quiet"> / ${count(of(one).concurrency)}</span>` : ''}` },
+    { title: t('Bucket'), cell: (one) => bucket(of(one), one.name) },
+    { title: t('Rate'), number: true, cell: (one) => rateOf(of(one)) },
+    { title: t('Retreat'), short: true, cell: (one) => html`<${PaceBadge} pace=${of(one).pace} />` },
+    { title: t('Calls'), number: true, cell: (one) => count(of(one).requests ?? null) },
+    { title: t('Failed'), number: true, cell: (one) => (of(one).requests ? html`<span title=${count(of(one).failures)}>${percent((100 * of(one).failures) / of(one).requests)}</span>` : '–') },
+    { title: t('Source'), minor: true, cell: (one) => html`<${Badge}>${say(one.source)}<//>` },
   ];
 }
 

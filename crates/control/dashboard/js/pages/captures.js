@@ -17,6 +17,9 @@ import { attempt } from '../ui/toasts.js';
 import { Capture, ended } from './captures/details.js';
 import { RuleEditor, Rules } from './captures/rules.js';
 
+/** @import {Column} from '../ui/table.js' */
+/** @import {Captured} from '../state/shapes.js' */
+
 const FILTERS = ['key', 'model', 'backend', 'status'];
 const REFRESH_S = 5;
 
@@ -51,16 +54,16 @@ export function Captures() {
       ${leaving.id ? t('Its file is removed. The receipt stays.') : t('Their files are removed. The receipts stay.')}<//>`}`;
 }
 
-/** @param {boolean} isAdmin @param {(one: any) => void} onLeave */
+/** @param {boolean} isAdmin @param {(one: any) => void} onLeave @returns {Column<Captured>[]} */
 function columns(isAdmin, onLeave) {
   return [
-    { title: t('When'), cell: (/** @type {any} */ one) => (isAdmin ? html`<button class="name number" title=${exactly(one.at)} onClick=${() => ask({ open: one.id })}>${when(one.at)}</button>` : html`<span class="number">${when(one.at)}</span>`) },
-    { title: t('Request'), cell: (/** @type {any} */ one) => html`<code class="wrap-anywhere">${one.request_id}</code>` },
-    { title: t('Model'), cell: (/** @type {any} */ one) => html`<span class="wrap-anywhere">${one.model ?? '–'}</span>` },
-    { title: t('Backend'), minor: true, cell: (/** @type {any} */ one) => one.backend ?? '–' },
-    { title: t('Key'), cell: (/** @type {any} */ one) => html`<span class="wrap-anywhere">${one.key_name ?? one.key ?? t('none')}</span>` },
-    { title: t('Status'), lead: true, cell: (/** @type {any} */ one) => html`<${Badge} tone=${one.status >= 400 ? 'bad' : one.ended === 'whole' ? 'good' : 'warn'}>${one.status}${one.ended === 'whole' ? '' : ` · ${ended(one.ended)}`}<//>` },
-    { title: t('Size'), number: true, cell: (/** @type {any} */ one) => html`<span>${bytes(one.request_bytes)} → ${bytes(one.response_bytes)}</span>` },
-    { title: t('Delete'), tools: true, hidden: !isAdmin, cell: (/** @type {any} */ one) => html`<${Button} kind="small" icon="trash" label=${t('Delete the capture')} onClick=${() => onLeave(one)} />` },
+    { title: t('When'), cell: (one) => (isAdmin ? html`<button class="name number" title=${exactly(one.at)} onClick=${() => ask({ open: one.id })}>${when(one.at)}</button>` : html`<span class="number">${when(one.at)}</span>`) },
+    { title: t('Request'), cell: (one) => html`<code class="wrap-anywhere">${one.request_id}</code>` },
+    { title: t('Model'), cell: (one) => html`<span class="wrap-anywhere">${one.model ?? '–'}</span>` },
+    { title: t('Backend'), minor: true, cell: (one) => one.backend ?? '–' },
+    { title: t('Key'), cell: (one) => html`<span class="wrap-anywhere">${one.key_name ?? one.key ?? t('none')}</span>` },
+    { title: t('Status'), lead: true, cell: (one) => html`<${Badge} tone=${one.status >= 400 ? 'bad' : one.ended === 'whole' ? 'good' : 'warn'}>${one.status}${one.ended === 'whole' ? '' : ` · ${ended(one.ended)}`}<//>` },
+    { title: t('Size'), number: true, cell: (one) => html`<span>${bytes(one.request_bytes)} → ${bytes(one.response_bytes)}</span>` },
+    { title: t('Delete'), tools: true, hidden: !isAdmin, cell: (one) => html`<${Button} kind="small" icon="trash" label=${t('Delete the capture')} onClick=${() => onLeave(one)} />` },
   ];
 }

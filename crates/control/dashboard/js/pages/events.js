@@ -11,6 +11,8 @@ import { Empty, Loading } from '../ui/states.js';
 import { Table } from '../ui/table.js';
 import { StateBadge, cooldownEnds } from './backends/state.js';
 
+/** @import {Column} from '../ui/table.js' */
+
 /** @type {Record<string, string>} */
 const TONES = {
   cooldown_started: 'warn', cooldown_ended: 'good', retreat_started: 'warn', retreat_ending: 'accent', retreat_ended: 'good',
@@ -58,21 +60,23 @@ function group(kind) {
   return ['cooldown', 'retreat', 'breaker'].find((word) => kind.startsWith(word)) ?? 'other';
 }
 
+/** @returns {Column[]} */
 function restingColumns() {
   return [
-    { title: t('Backend'), cell: (/** @type {any} */ one) => html`<span class="name">${one.name}</span>` },
-    { title: t('State'), lead: true, cell: (/** @type {any} */ one) => html`<${StateBadge} status=${one} ends=${cooldownEnds(one)} />` },
-    { title: t('Reason'), short: true, cell: (/** @type {any} */ one) => say(one.reason) || '–' },
-    { title: t('429s in a row'), number: true, cell: (/** @type {any} */ one) => count(one.consecutive_rate_limited) },
-    { title: t('Last error'), prose: true, cell: (/** @type {any} */ one) => one.last_error && html`<span class="wrap-anywhere">${one.last_error}</span>` },
+    { title: t('Backend'), cell: (one) => html`<span class="name">${one.name}</span>` },
+    { title: t('State'), lead: true, cell: (one) => html`<${StateBadge} status=${one} ends=${cooldownEnds(one)} />` },
+    { title: t('Reason'), short: true, cell: (one) => say(one.reason) || '–' },
+    { title: t('429s in a row'), number: true, cell: (one) => count(one.consecutive_rate_limited) },
+    { title: t('Last error'), prose: true, cell: (one) => one.last_error && html`<span class="wrap-anywhere">${one.last_error}</span>` },
   ];
 }
 
+/** @returns {Column[]} */
 function eventColumns() {
   return [
-    { title: t('Kind'), cell: (/** @type {any} */ event) => html`<${Badge} tone=${TONES[event.kind]}>${say(event.kind)}<//>` },
-    { title: t('Backend'), minor: true, cell: (/** @type {any} */ event) => event.backend ?? '–' },
-    { title: t('What'), prose: true, cell: (/** @type {any} */ event) => html`<span class="wrap-anywhere"><${Words} event=${event} /></span>` },
-    { title: t('When'), number: true, lead: true, cell: (/** @type {any} */ event) => html`<${Age} at=${event.at} />` },
+    { title: t('Kind'), cell: (event) => html`<${Badge} tone=${TONES[event.kind]}>${say(event.kind)}<//>` },
+    { title: t('Backend'), minor: true, cell: (event) => event.backend ?? '–' },
+    { title: t('What'), prose: true, cell: (event) => html`<span class="wrap-anywhere"><${Words} event=${event} /></span>` },
+    { title: t('When'), number: true, lead: true, cell: (event) => html`<${Age} at=${event.at} />` },
   ];
 }

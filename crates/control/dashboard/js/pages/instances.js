@@ -11,18 +11,22 @@ import { Table } from '../ui/table.js';
 import { InstanceDetails, LoginBadge, StateBadge, uptime } from './instances/details.js';
 import { StoredAccounts } from './instances/stored.js';
 
+/** @import {Column} from '../ui/table.js' */
+/** @import {Instance} from '../state/shapes.js' */
+
 export function Instances() {
   const list = useResource('/admin/instances', { everySeconds: 3 });
   const rows = list.value?.instances ?? [];
   const open = rows.find((/** @type {any} */ one) => one.id === query.value.get('open'));
   const show = (/** @type {any} */ one) => ask({ open: one.id });
+  /** @type {Column<Instance>[]} */
   const columns = [
-    { title: t('Instance'), cell: (/** @type {any} */ one) => html`<button class="name" onClick=${() => show(one)}>${one.id}</button>` },
-    { title: t('State'), lead: true, cell: (/** @type {any} */ one) => html`<${StateBadge} one=${one} />` },
-    { title: t('Login'), cell: (/** @type {any} */ one) => html`<${LoginBadge} one=${one} />` },
-    { title: t('In flight'), number: true, cell: (/** @type {any} */ one) => count(one.in_flight) },
+    { title: t('Instance'), cell: (one) => html`<button class="name" onClick=${() => show(one)}>${one.id}</button>` },
+    { title: t('State'), lead: true, cell: (one) => html`<${StateBadge} one=${one} />` },
+    { title: t('Login'), cell: (one) => html`<${LoginBadge} one=${one} />` },
+    { title: t('In flight'), number: true, cell: (one) => count(one.in_flight) },
     { title: t('Up for'), number: true, cell: uptime },
-    { title: t('Restarts'), number: true, cell: (/** @type {any} */ one) => count(one.restarts) },
+    { title: t('Restarts'), number: true, cell: (one) => count(one.restarts) },
   ];
   return html`<${PageHead} title=${t('Instances')} about=${t('Model processes on this machine that the gateway starts and watches.')} />
     <section class="card"><${Shown} of=${list}>${() => html`<${Table} label=${t('Instances')} rows=${rows} id=${(/** @type {any} */ one) => one.id} columns=${columns} onOpen=${show}

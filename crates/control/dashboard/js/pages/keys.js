@@ -16,6 +16,9 @@ import { KeyDetails } from './keys/details.js';
 import { KeyEditor } from './keys/editor.js';
 import { SecretOnce } from './keys/secret.js';
 
+/** @import {Column} from '../ui/table.js' */
+/** @import {Budget, Key, Team} from '../state/shapes.js' */
+
 export function Keys() {
   const tabs = [{ id: 'keys', name: t('Keys'), view: KeyList }, { id: 'teams', name: t('Teams'), view: Teams }, { id: 'budgets', name: t('Budgets'), view: Budgets }];
   return html`<${PageHead} title=${t('Keys & teams')} about=${t('A key is what a client presents. Its secret is shown once and kept as a digest only.')} />
@@ -52,17 +55,18 @@ export function KeyState({ entry }) {
   return html`<${Badge} tone="good">${t('Active')}<//>`;
 }
 
+/** @returns {Column<Key>[]} */
 function keyColumns() {
   const limits = (/** @type {any} */ key) => [key.rpm && t('{n} req/min', { n: count(key.rpm) }), key.tpm && t('{n} tok/min', { n: count(key.tpm) }), key.concurrency && t('{n} at once', { n: count(key.concurrency) })].filter(Boolean).join(' · ');
   return [
-    { title: t('Key'), cell: (/** @type {any} */ key) => html`<div><button class="name" onClick=${() => ask({ open: key.id })}>${key.name}</button><div class="quiet small"><code>${key.key}</code></div></div>` },
-    { title: t('State'), lead: true, cell: (/** @type {any} */ key) => html`<${KeyState} entry=${key} />` },
-    { title: t('Team'), short: true, cell: (/** @type {any} */ key) => key.team ?? html`<span class="quiet">${t('none')}</span>` },
-    { title: t('Limits'), cell: (/** @type {any} */ key) => limits(key) || html`<span class="quiet">${t('none')}</span>` },
-    { title: t('Models'), cell: (/** @type {any} */ key) => html`<span class="wrap-anywhere">${(key.models ?? []).join(', ') || t('all')}</span>` },
-    { title: t('Last used'), number: true, cell: (/** @type {any} */ key) => html`<span class="soft">${key.source === 'api' ? ago(key.last_used) : '–'}</span>` },
-    { title: t('Expires'), number: true, cell: (/** @type {any} */ key) => (key.expires ? when(key.expires) : html`<span class="quiet">${t('no end')}</span>`) },
-    { title: t('Source'), short: true, cell: (/** @type {any} */ key) => html`<${Badge}>${say(key.source)}<//>` },
+    { title: t('Key'), cell: (key) => html`<div><button class="name" onClick=${() => ask({ open: key.id })}>${key.name}</button><div class="quiet small"><code>${key.key}</code></div></div>` },
+    { title: t('State'), lead: true, cell: (key) => html`<${KeyState} entry=${key} />` },
+    { title: t('Team'), short: true, cell: (key) => key.team ?? html`<span class="quiet">${t('none')}</span>` },
+    { title: t('Limits'), cell: (key) => limits(key) || html`<span class="quiet">${t('none')}</span>` },
+    { title: t('Models'), cell: (key) => html`<span class="wrap-anywhere">${(key.models ?? []).join(', ') || t('all')}</span>` },
+    { title: t('Last used'), number: true, cell: (key) => html`<span class="soft">${key.source === 'api' ? ago(key.last_used) : '–'}</span>` },
+    { title: t('Expires'), number: true, cell: (key) => (key.expires ? when(key.expires) : html`<span class="quiet">${t('no end')}</span>`) },
+    { title: t('Source'), short: true, cell: (key) => html`<${Badge}>${say(key.source)}<//>` },
   ];
 }
 
@@ -71,13 +75,14 @@ function Teams() {
   const [editing, setEditing] = useState(/** @type {any} */ (null));
   const teams = list.value?.teams ?? [];
   const change = may('operator') && list.value !== undefined;
+  /** @type {Column<Team>[]} */
   const columns = [
-    { title: t('Team'), cell: (/** @type {any} */ team) => html`<span class="name">${team.name}</span>${team.problem && html` <${Unusable} why=${team.problem} />`}` },
-    { title: t('Limits'), cell: (/** @type {any} */ team) => [team.rpm && t('{n} req/min', { n: count(team.rpm) }), team.tpm && t('{n} tok/min', { n: count(team.tpm) }), team.concurrency && t('{n} at once', { n: count(team.concurrency) })].filter(Boolean).join(' · ') || html`<span class="quiet">${t('none')}</span>` },
-    { title: t('Keys'), cell: (/** @type {any} */ team) => html`<span class="wrap-anywhere">${(team.keys ?? []).join(', ') || html`<span class="quiet">${t('none')}</span>`}</span>` },
-    { title: t('Models'), cell: (/** @type {any} */ team) => (team.models ?? []).join(', ') || t('all') },
-    { title: t('Source'), minor: true, cell: (/** @type {any} */ team) => html`<${Badge}>${say(team.source)}<//>` },
-    { title: t('Change'), tools: true, hidden: !change, cell: (/** @type {any} */ team) => team.source === 'api' && html`<${Button} kind="small" icon="edit" label=${t('Edit {name}', { name: team.name })} onClick=${() => setEditing(team)} />` },
+    { title: t('Team'), cell: (team) => html`<span class="name">${team.name}</span>${team.problem && html` <${Unusable} why=${team.problem} />`}` },
+    { title: t('Limits'), cell: (team) => [team.rpm && t('{n} req/min', { n: count(team.rpm) }), team.tpm && t('{n} tok/min', { n: count(team.tpm) }), team.concurrency && t('{n} at once', { n: count(team.concurrency) })].filter(Boolean).join(' · ') || html`<span class="quiet">${t('none')}</span>` },
+    { title: t('Keys'), cell: (team) => html`<span class="wrap-anywhere">${(team.keys ?? []).join(', ') || html`<span class="quiet">${t('none')}</span>`}</span>` },
+    { title: t('Models'), cell: (team) => (team.models ?? []).join(', ') || t('all') },
+    { title: t('Source'), minor: true, cell: (team) => html`<${Badge}>${say(team.source)}<//>` },
+    { title: t('Change'), tools: true, hidden: !change, cell: (team) => team.source === 'api' && html`<${Button} kind="small" icon="edit" label=${t('Edit {name}', { name: team.name })} onClick=${() => setEditing(team)} />` },
   ];
   return html`<section class="card"><header><h2>${t('Teams')}</h2>${change && html`<${Button} kind="primary" icon="plus" onClick=${() => setEditing({})}>${t('Create team')}<//>`}</header>
     <${Shown} of=${list}>${() => html`<${Table} label=${t('Teams')} rows=${teams} id=${(/** @type {any} */ team) => team.id ?? team.name} columns=${columns}
@@ -90,15 +95,16 @@ function Budgets() {
   const [editing, setEditing] = useState(/** @type {any} */ (null));
   const budgets = list.value?.budgets ?? [];
   const change = may('operator') && list.value !== undefined;
+  /** @type {Column<Budget>[]} */
   const columns = [
-    { title: t('Budget'), cell: (/** @type {any} */ budget) => html`<span class="name">${budget.problem ? budget.name : holder(budget)}</span>${budget.problem && html` <${Unusable} why=${budget.problem} />`}` },
-    { title: t('Amount'), number: true, cell: (/** @type {any} */ budget) => html`${money(budget.amount)} <span class="quiet">${period(budget.per)}</span>` },
-    { title: t('Used'), cell: (/** @type {any} */ budget) => html`<${Spent} budget=${budget} />` },
-    { title: t('Held'), number: true, cell: (/** @type {any} */ budget) => money(budget.reserved) },
-    { title: t('Left'), number: true, cell: (/** @type {any} */ budget) => money(budget.left) },
-    { title: t('Begins anew'), number: true, cell: (/** @type {any} */ budget) => (budget.resets_at ? when(budget.resets_at) : html`<span class="quiet">${t('not at all')}</span>`) },
-    { title: t('Source'), minor: true, cell: (/** @type {any} */ budget) => html`<${Badge}>${say(budget.source)}<//>` },
-    { title: t('Change'), tools: true, hidden: !change, cell: (/** @type {any} */ budget) => budget.source === 'api' && html`<${Button} kind="small" icon="edit" label=${t('Edit {name}', { name: holder(budget) })} onClick=${() => setEditing(budget)} />` },
+    { title: t('Budget'), cell: (budget) => html`<span class="name">${budget.problem ? budget.name : holder(budget)}</span>${budget.problem && html` <${Unusable} why=${budget.problem} />`}` },
+    { title: t('Amount'), number: true, cell: (budget) => html`${money(budget.amount)} <span class="quiet">${period(budget.per)}</span>` },
+    { title: t('Used'), cell: (budget) => html`<${Spent} budget=${budget} />` },
+    { title: t('Held'), number: true, cell: (budget) => money(budget.reserved) },
+    { title: t('Left'), number: true, cell: (budget) => money(budget.left) },
+    { title: t('Begins anew'), number: true, cell: (budget) => (budget.resets_at ? when(budget.resets_at) : html`<span class="quiet">${t('not at all')}</span>`) },
+    { title: t('Source'), minor: true, cell: (budget) => html`<${Badge}>${say(budget.source)}<//>` },
+    { title: t('Change'), tools: true, hidden: !change, cell: (budget) => budget.source === 'api' && html`<${Button} kind="small" icon="edit" label=${t('Edit {name}', { name: holder(budget) })} onClick=${() => setEditing(budget)} />` },
   ];
   return html`<section class="card"><header><h2>${t('Budgets')}</h2>${change && html`<${Button} kind="primary" icon="plus" onClick=${() => setEditing({})}>${t('Create budget')}<//>`}</header>
     <${Shown} of=${list}>${() => html`<${Table} label=${t('Budgets')} rows=${budgets} id=${(/** @type {any} */ budget) => budget.id} columns=${columns}
@@ -112,7 +118,7 @@ function holder(budget) {
   return budget.key ? t('Key {name}', { name: budget.key }) : t('The whole gateway');
 }
 
-/** @param {string | null} per */
+/** @param {string | null | undefined} per */
 function period(per) {
   if (!per) return '';
   return t(PERIODS[per] ?? per);

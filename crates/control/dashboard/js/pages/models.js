@@ -17,6 +17,9 @@ import { Paged, Table } from '../ui/table.js';
 import { Tabs } from '../ui/tabs.js';
 import { attempt } from '../ui/toasts.js';
 
+/** @import {Column} from '../ui/table.js' */
+/** @import {Alias, Price} from '../state/shapes.js' */
+
 /** @type {Record<string, string>} */
 const TONES = { healthy: 'good', cooling: 'warn', error: 'bad', disabled: '' };
 
@@ -46,13 +49,14 @@ function Mappings() {
   const list = useResource('/admin/backends', { whole: true, everySeconds: 30 });
   const rows = mapped(list.value?.backends ?? []).filter((row) => row.name.toLowerCase().includes(wanted.toLowerCase()));
   const state = (/** @type {string} */ name) => picture.value?.live.backends.find((/** @type {any} */ one) => one.name === name)?.state;
+  /** @type {Column[]} */
   const columns = [
-    { title: t('Model'), cell: (/** @type {any} */ row) => html`<span class="name wrap-anywhere">${row.name}</span>` },
-    { title: t('Served by'), cell: (/** @type {any} */ row) => html`<span class="row">${row.servers.map((/** @type {Server} */ one) => html`<${Link} key=${one.backend} to=${`/backends?open=${encodeURIComponent(one.backend)}`}><${Badge} tone=${TONES[state(one.backend) ?? ''] ?? ''}>${one.backend}<//><//>`)}</span>` },
-    { title: t('As'), cell: (/** @type {any} */ row) => html`<span class="soft wrap-anywhere">${[...new Set(row.servers.map((/** @type {Server} */ one) => one.native))].join(', ')}</span>` },
-    { title: t('Input, $/M'), number: true, cell: (/** @type {any} */ row) => prices(row.servers, 'input') },
-    { title: t('Output, $/M'), number: true, cell: (/** @type {any} */ row) => prices(row.servers, 'output') },
-    { title: t('Context'), number: true, cell: (/** @type {any} */ row) => count(Math.max(0, ...row.servers.map((/** @type {Server} */ one) => one.context ?? 0)) || null) },
+    { title: t('Model'), cell: (row) => html`<span class="name wrap-anywhere">${row.name}</span>` },
+    { title: t('Served by'), cell: (row) => html`<span class="row">${row.servers.map((/** @type {Server} */ one) => html`<${Link} key=${one.backend} to=${`/backends?open=${encodeURIComponent(one.backend)}`}><${Badge} tone=${TONES[state(one.backend) ?? ''] ?? ''}>${one.backend}<//><//>`)}</span>` },
+    { title: t('As'), cell: (row) => html`<span class="soft wrap-anywhere">${[...new Set(row.servers.map((/** @type {Server} */ one) => one.native))].join(', ')}</span>` },
+    { title: t('Input, $/M'), number: true, cell: (row) => prices(row.servers, 'input') },
+    { title: t('Output, $/M'), number: true, cell: (row) => prices(row.servers, 'output') },
+    { title: t('Context'), number: true, cell: (row) => count(Math.max(0, ...row.servers.map((/** @type {Server} */ one) => one.context ?? 0)) || null) },
   ];
   return html`<section class="card"><header><div><h2>${t('Mappings')}</h2><p>${t('They are changed with their backends.')}</p></div><div class="narrow"><${TextField} label=${t('Find a model')} placeholder=${t('Find a model')} value=${wanted} onChange=${setWanted} type="search" /></div></header>
     <${Shown} of=${list}>${() => html`<${Table} label=${t('Mappings')} rows=${rows} id=${(/** @type {any} */ row) => row.name} columns=${columns}
@@ -70,11 +74,12 @@ function Aliases() {
   const list = useResource('/admin/aliases', { whole: true, everySeconds: 30 });
   const [editing, setEditing] = useState(/** @type {any} */ (null));
   const change = may('operator') && list.value !== undefined;
+  /** @type {Column<Alias>[]} */
   const columns = [
-    { title: t('Alias'), cell: (/** @type {any} */ row) => html`<span class="name wrap-anywhere">${row.name}</span>${row.problem && html` <${Unusable} why=${row.problem} />`}` },
-    { title: t('Leads to, in this order'), cell: (/** @type {any} */ row) => html`<span class="wrap-anywhere">${row.targets.join(' → ')}</span>` },
-    { title: t('Source'), cell: (/** @type {any} */ row) => html`<${Badge}>${say(row.source)}<//>` },
-    { title: t('Change'), tools: true, hidden: !change, cell: (/** @type {any} */ row) => row.source === 'api' && html`<${Button} kind="small" icon="edit" label=${t('Edit {name}', { name: row.name })} onClick=${() => setEditing(row)} />` },
+    { title: t('Alias'), cell: (row) => html`<span class="name wrap-anywhere">${row.name}</span>${row.problem && html` <${Unusable} why=${row.problem} />`}` },
+    { title: t('Leads to, in this order'), cell: (row) => html`<span class="wrap-anywhere">${row.targets.join(' → ')}</span>` },
+    { title: t('Source'), cell: (row) => html`<${Badge}>${say(row.source)}<//>` },
+    { title: t('Change'), tools: true, hidden: !change, cell: (row) => row.source === 'api' && html`<${Button} kind="small" icon="edit" label=${t('Edit {name}', { name: row.name })} onClick=${() => setEditing(row)} />` },
   ];
   return html`<section class="card"><header><h2>${t('Aliases')}</h2>${change && html`<${Button} icon="plus" kind="primary" onClick=${() => setEditing({})}>${t('Add alias')}<//>`}</header>
     <${Shown} of=${list}>${(/** @type {any} */ value) => html`<${Table} label=${t('Aliases')} rows=${value.aliases} id=${(/** @type {any} */ row) => row.name} columns=${columns}
@@ -113,14 +118,15 @@ function Prices() {
     await attempt(() => call('DELETE', `/admin/prices/${encodeURIComponent(leaving.id)}`, { revision: leaving.revision }), t('{name} is deleted', { name: leaving.model }));
     pages.reload();
   };
+  /** @type {Column<Price>[]} */
   const columns = [
-    { title: t('Model'), cell: (/** @type {any} */ row) => html`<span class="name wrap-anywhere">${row.model}</span>${row.problem && html` <${Unusable} why=${row.problem} />`}` },
-    { title: t('Input, $/M'), number: true, cell: (/** @type {any} */ row) => of(row, 'input') },
-    { title: t('Cached, $/M'), number: true, cell: (/** @type {any} */ row) => of(row, 'cached_input') },
-    { title: t('Output, $/M'), number: true, cell: (/** @type {any} */ row) => of(row, 'output') },
-    { title: t('Since'), number: true, cell: (/** @type {any} */ row) => (row.since ? when(row.since) : '–') },
-    { title: t('Source'), short: true, cell: (/** @type {any} */ row) => (row.source ? html`<${Badge}>${say(row.source)}<//>` : '–') },
-    { title: t('Change'), tools: true, hidden: !change, cell: (/** @type {any} */ row) => html`<span class="row"><${Button} kind="small" icon="edit" label=${t('Edit {name}', { name: row.model })} onClick=${() => setEditing(row)} />
+    { title: t('Model'), cell: (row) => html`<span class="name wrap-anywhere">${row.model}</span>` },
+    { title: t('Input, $/M'), number: true, cell: (row) => of(row, 'input') },
+    { title: t('Cached, $/M'), number: true, cell: (row) => of(row, 'cached_input') },
+    { title: t('Output, $/M'), number: true, cell: (row) => of(row, 'output') },
+    { title: t('Since'), number: true, cell: (row) => (row.since ? when(row.since) : '–') },
+    { title: t('Source'), short: true, cell: (row) => (row.source ? html`<${Badge}>${say(row.source)}<//>` : '–') },
+    { title: t('Change'), tools: true, hidden: !change, cell: (row) => html`<span class="row"><${Button} kind="small" icon="edit" label=${t('Edit {name}', { name: row.model })} onClick=${() => setEditing(row)} />
       ${row.id && html`<${Button} kind="small" icon="trash" label=${t('Remove {name}', { name: row.model })} onClick=${() => setLeaving(row)} />`}</span>` },
   ];
   return html`<section class="card"><header><div><h2>${t('Prices')}</h2><p>${t('In US dollars per million tokens. A receipt keeps the version it was charged with.')}</p></div>

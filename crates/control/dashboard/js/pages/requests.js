@@ -15,6 +15,9 @@ import { Paged } from '../ui/table.js';
 import { ExplainDialog } from './requests/explain.js';
 import { RequestDetails } from './requests/details.js';
 
+/** @import {Column} from '../ui/table.js' */
+/** @import {Receipt} from '../state/shapes.js' */
+
 const FILTERS = ['q', 'key', 'team', 'model', 'backend', 'outcome', 'status', 'tag', 'from', 'to'];
 const REFRESH_S = 5;
 const OUTCOMES = ['completed', 'failed', 'cancelled', 'interrupted'];
@@ -49,16 +52,17 @@ function Search({ filters, onSearch }) {
     <${MomentField} label=${t('From')} ...${field('from')} /><${MomentField} label=${t('To')} ...${field('to')} /><//>`;
 }
 
+/** @returns {Column<Receipt>[]} */
 function columns() {
   return [
-    { title: t('When'), cell: (/** @type {any} */ row) => html`<button class="name number" title=${exactly(row.at)} onClick=${() => ask({ open: row.request_id })}>${when(row.at)}</button>` },
-    { title: t('Outcome'), lead: true, cell: (/** @type {any} */ row) => html`<span class="row"><${Badge} tone=${OUTCOME_TONES[row.outcome]}>${row.status} ${say(row.outcome)}<//></span>` },
-    { title: t('Model'), cell: (/** @type {any} */ row) => html`<div class="wrap-anywhere">${row.model_served ?? row.model_asked}${row.model_served && row.model_served !== row.model_asked ? html`<div class="quiet small">${t('asked for {name}', { name: row.model_asked })}</div>` : ''}</div>` },
-    { title: t('Backend'), short: true, cell: (/** @type {any} */ row) => html`<span>${row.backend ?? '–'}${row.attempts > 1 ? html` <span class="quiet small">×${row.attempts}</span>` : ''}</span>` },
-    { title: t('Key'), minor: true, cell: (/** @type {any} */ row) => html`<span class="wrap-anywhere">${row.key ?? html`<span class="quiet">${t('none')}</span>`}</span>` },
-    { title: t('First token'), number: true, minor: true, cell: (/** @type {any} */ row) => span(row.first_event_ms) },
-    { title: t('Total'), number: true, cell: (/** @type {any} */ row) => span(row.total_ms) },
-    { title: t('Tokens'), number: true, cell: (/** @type {any} */ row) => html`<span title=${`${count(tokensIn(row.usage))} → ${count(row.usage.output)}`}>${short(tokensIn(row.usage))} → ${short(row.usage.output)}</span>` },
-    { title: t('Cost'), number: true, cell: (/** @type {any} */ row) => (row.unpriced ? html`<span class="quiet">${t('no price')}</span>` : money(row.cost)) },
+    { title: t('When'), cell: (row) => html`<button class="name number" title=${exactly(row.at)} onClick=${() => ask({ open: row.request_id })}>${when(row.at)}</button>` },
+    { title: t('Outcome'), lead: true, cell: (row) => html`<span class="row"><${Badge} tone=${OUTCOME_TONES[row.outcome]}>${row.status} ${say(row.outcome)}<//></span>` },
+    { title: t('Model'), cell: (row) => html`<div class="wrap-anywhere">${row.model_served ?? row.model_asked}${row.model_served && row.model_served !== row.model_asked ? html`<div class="quiet small">${t('asked for {name}', { name: row.model_asked })}</div>` : ''}</div>` },
+    { title: t('Backend'), short: true, cell: (row) => html`<span>${row.backend ?? '–'}${row.attempts > 1 ? html` <span class="quiet small">×${row.attempts}</span>` : ''}</span>` },
+    { title: t('Key'), minor: true, cell: (row) => html`<span class="wrap-anywhere">${row.key ?? html`<span class="quiet">${t('none')}</span>`}</span>` },
+    { title: t('First token'), number: true, minor: true, cell: (row) => span(row.first_event_ms) },
+    { title: t('Total'), number: true, cell: (row) => span(row.total_ms) },
+    { title: t('Tokens'), number: true, cell: (row) => html`<span title=${`${count(tokensIn(row.usage))} → ${count(row.usage.output)}`}>${short(tokensIn(row.usage))} → ${short(row.usage.output)}</span>` },
+    { title: t('Cost'), number: true, cell: (row) => (row.unpriced ? html`<span class="quiet">${t('no price')}</span>` : money(row.cost)) },
   ];
 }

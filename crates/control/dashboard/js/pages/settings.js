@@ -15,6 +15,9 @@ import { HOT } from './settings/hot.js';
 import { Backups, Vault } from './settings/keeping.js';
 import { Tokens } from './settings/tokens.js';
 
+/** @import {Column} from '../ui/table.js' */
+/** @import {Effective} from '../state/shapes.js' */
+
 const CHANGEABLE = ['default', 'stored by API'];
 
 export function Settings() {
@@ -130,10 +133,11 @@ function Rest() {
   const config = useResource('/admin/config');
   const hot = new Set(HOT.flatMap((group) => group.settings.map((one) => one.path)));
   const rows = (config.value?.effective ?? []).filter((/** @type {any} */ one) => !hot.has(one.path) && one.path.toLowerCase().includes(wanted.trim().toLowerCase()) && (which === 'all' || one.origin !== 'default'));
+  /** @type {Column<Effective>[]} */
   const columns = [
-    { title: t('Setting'), cell: (/** @type {any} */ one) => html`<code>${one.path}</code>` },
-    { title: t('Value'), cell: (/** @type {any} */ one) => html`<span class="wrap-anywhere">${one.value}</span>` },
-    { title: t('Where from'), cell: (/** @type {any} */ one) => html`<${Badge}>${origin(one.origin)}<//>` },
+    { title: t('Setting'), cell: (one) => html`<code>${one.path}</code>` },
+    { title: t('Value'), cell: (one) => html`<span class="wrap-anywhere">${one.value}</span>` },
+    { title: t('Where from'), cell: (one) => html`<${Badge}>${origin(one.origin)}<//>` },
   ];
   const choices = [{ value: 'set', text: t('What was set') }, { value: 'all', text: t('All') }];
   return html`<section class="card"><header><div><h2>${t('Everything else')}</h2><p>${t('Changed in the file, by the environment or on the command line. Secrets are masked.')}</p></div>

@@ -14,6 +14,8 @@ import { Table } from '../ui/table.js';
 import { attempt } from '../ui/toasts.js';
 import { save, usageCsv } from './usage/csv.js';
 
+/** @import {Column} from '../ui/table.js' */
+
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 const SERIES_MAX = 7;
@@ -138,17 +140,17 @@ function charted(rows, groups, asked, measure) {
   return { xs, series: names.map((name, n) => ({ name: single ? 'all' : name, swatch: String(name === 'rest' ? 8 : n + 1), values: /** @type {number[]} */ (values.get(name)) })) };
 }
 
-/** @param {string} by @param {any[]} groups */
+/** @param {string} by @param {any[]} groups @returns {Column[]} */
 function groupColumns(by, groups) {
   const whole = groups.reduce((sum, row) => sum + Number(row.sums.cost), 0);
   return [
-    { title: by === 'none' ? t('All') : t('Group'), cell: (/** @type {any} */ row) => html`<span class="name wrap-anywhere">${row.group || (by === 'none' ? t('All') : t('none'))}</span>` },
-    { title: t('Requests'), number: true, cell: (/** @type {any} */ row) => count(row.sums.requests) },
-    { title: t('Failed'), number: true, cell: (/** @type {any} */ row) => (row.sums.requests ? percent((100 * row.sums.failed) / row.sums.requests) : '–') },
-    { title: t('Tokens in'), number: true, cell: (/** @type {any} */ row) => short(tokensIn(row.sums.usage)) },
-    { title: t('Tokens out'), number: true, cell: (/** @type {any} */ row) => short(row.sums.usage.output) },
-    { title: t('First token, mean'), number: true, cell: (/** @type {any} */ row) => (row.sums.first_events ? span(row.sums.first_event_ms / row.sums.first_events) : '–') },
-    { title: t('Cost'), number: true, cell: (/** @type {any} */ row) => html`${money(row.sums.cost)}${row.sums.unpriced ? html`<span class="quiet small" title=${t('{n} calls without a price', { n: count(row.sums.unpriced) })}> +?</span>` : ''}` },
-    { title: t('Share'), number: true, hidden: whole === 0, cell: (/** @type {any} */ row) => percent((100 * Number(row.sums.cost)) / whole) },
+    { title: by === 'none' ? t('All') : t('Group'), cell: (row) => html`<span class="name wrap-anywhere">${row.group || (by === 'none' ? t('All') : t('none'))}</span>` },
+    { title: t('Requests'), number: true, cell: (row) => count(row.sums.requests) },
+    { title: t('Failed'), number: true, cell: (row) => (row.sums.requests ? percent((100 * row.sums.failed) / row.sums.requests) : '–') },
+    { title: t('Tokens in'), number: true, cell: (row) => short(tokensIn(row.sums.usage)) },
+    { title: t('Tokens out'), number: true, cell: (row) => short(row.sums.usage.output) },
+    { title: t('First token, mean'), number: true, cell: (row) => (row.sums.first_events ? span(row.sums.first_event_ms / row.sums.first_events) : '–') },
+    { title: t('Cost'), number: true, cell: (row) => html`${money(row.sums.cost)}${row.sums.unpriced ? html`<span class="quiet small" title=${t('{n} calls without a price', { n: count(row.sums.unpriced) })}> +?</span>` : ''}` },
+    { title: t('Share'), number: true, hidden: whole === 0, cell: (row) => percent((100 * Number(row.sums.cost)) / whole) },
   ];
 }

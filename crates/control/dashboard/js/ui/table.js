@@ -5,9 +5,13 @@ import { Button } from './controls.js';
 import { Failed, Loading } from './states.js';
 
 /**
- * @typedef {{title: string, cell: (row: any) => any, number?: boolean, tools?: boolean, hidden?: boolean, minor?: boolean, short?: boolean,
+ * @template [Row=any]
+ * @typedef {{title: string, cell: (row: Row) => any, number?: boolean, tools?: boolean, hidden?: boolean, minor?: boolean, short?: boolean,
  *   lead?: boolean, prose?: boolean}} Column On a narrow screen `minor` is left out, `lead` stands beside the name, numbers and
  *   what is `short` stand two by two, and `prose` takes lines of its own.
+ */
+
+/**
  * @param {{label: string, columns: Column[], rows: any[], id: (row: any) => string, empty?: any,
  *   dim?: (row: any) => boolean, onOpen?: (row: any) => void}} props
  */

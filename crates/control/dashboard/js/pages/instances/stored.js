@@ -9,6 +9,9 @@ import { Confirm } from '../../ui/dialog.js';
 import { Table } from '../../ui/table.js';
 import { attempt, tell } from '../../ui/toasts.js';
 
+/** @import {Column} from '../../ui/table.js' */
+/** @import {StoredAccount} from '../../state/shapes.js' */
+
 const AT = '/admin/instance-accounts';
 
 export function StoredAccounts() {
@@ -21,11 +24,12 @@ export function StoredAccounts() {
     if (done) tell(t('The account is removed'));
     list.reload();
   };
+  /** @type {Column<StoredAccount>[]} */
   const columns = [
-    { title: t('Place'), cell: (/** @type {any} */ one) => html`<code>${one.place}</code>` },
-    { title: t('Signs in with'), cell: (/** @type {any} */ one) => say(one.signs_in_with) || '–' },
-    { title: t('Why it serves nobody'), cell: (/** @type {any} */ one) => html`<span class="wrap-anywhere">${heard(one.problem)}</span>` },
-    { title: t('Remove'), tools: true, cell: (/** @type {any} */ one) => html`<${Button} kind="small" icon="trash" label=${t('Remove {name}', { name: one.place })} onClick=${() => setLeaving(one)} />` },
+    { title: t('Place'), cell: (one) => html`<code>${one.place}</code>` },
+    { title: t('Signs in with'), cell: (one) => say(one.signs_in_with) || '–' },
+    { title: t('Why it serves nobody'), cell: (one) => html`<span class="wrap-anywhere">${heard(one.problem ?? '')}</span>` },
+    { title: t('Remove'), tools: true, cell: (one) => html`<${Button} kind="small" icon="trash" label=${t('Remove {name}', { name: one.place })} onClick=${() => setLeaving(one)} />` },
   ];
   return html`<section class="card"><header><h2>${t('Accounts that serve no instance')}</h2></header>
     <${Table} label=${t('Accounts that serve no instance')} rows=${rows} id=${(/** @type {any} */ one) => one.place} columns=${columns} /></section>

@@ -12,6 +12,9 @@ import { Table } from '../../ui/table.js';
 import { attempt, tell } from '../../ui/toasts.js';
 import { Pairs } from '../backends/details.js';
 
+/** @import {Column} from '../../ui/table.js' */
+/** @import {Backup} from '../../state/shapes.js' */
+
 export function Backups() {
   const list = useResource('/admin/backups', { whole: true });
   const [busy, setBusy] = useState('');
@@ -33,11 +36,12 @@ export function Backups() {
     await attempt(() => call('DELETE', at(leaving)), t('{name} is deleted', { name: leaving }));
     list.reload();
   };
+  /** @type {Column<Backup>[]} */
   const columns = [
-    { title: t('Backup'), cell: (/** @type {any} */ one) => html`<span class="name wrap-anywhere">${one.name}</span>` },
-    { title: t('When'), cell: (/** @type {any} */ one) => when(one.at) },
-    { title: t('Size'), number: true, cell: (/** @type {any} */ one) => bytes(one.bytes) },
-    { title: t('Change'), tools: true, cell: (/** @type {any} */ one) => html`<span class="row">${may('operator') && html`<${Button} kind="small" busy=${busy === one.name} onClick=${() => verify(one.name)}>${t('Verify')}<//>`}
+    { title: t('Backup'), cell: (one) => html`<span class="name wrap-anywhere">${one.name}</span>` },
+    { title: t('When'), cell: (one) => when(one.at) },
+    { title: t('Size'), number: true, cell: (one) => bytes(one.bytes) },
+    { title: t('Change'), tools: true, cell: (one) => html`<span class="row">${may('operator') && html`<${Button} kind="small" busy=${busy === one.name} onClick=${() => verify(one.name)}>${t('Verify')}<//>`}
       ${may('admin') && html`<${Button} kind="small" icon="trash" label=${t('Delete {name}?', { name: one.name })} onClick=${() => setLeaving(one.name)} />`}</span>` },
   ];
   return html`<section class="card"><header><div><h2>${t('Backups')}</h2><p>${t('Made daily, and proven by opening them. The command line restores one.')}</p></div>

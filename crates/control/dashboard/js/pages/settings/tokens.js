@@ -13,6 +13,9 @@ import { Table } from '../../ui/table.js';
 import { attempt } from '../../ui/toasts.js';
 import { SecretOnce } from '../keys/secret.js';
 
+/** @import {Column} from '../../ui/table.js' */
+/** @import {Token} from '../../state/shapes.js' */
+
 export function Tokens() {
   const list = useResource('/admin/tokens');
   const [making, setMaking] = useState(false);
@@ -22,12 +25,13 @@ export function Tokens() {
     await attempt(() => call('DELETE', `/admin/tokens/${encodeURIComponent(leaving.id)}`), t('{name} is revoked', { name: leaving.name }));
     list.reload();
   };
+  /** @type {Column<Token>[]} */
   const columns = [
-    { title: t('Token'), cell: (/** @type {any} */ one) => html`<span class="name">${one.name}</span>` },
-    { title: t('Role'), lead: true, cell: (/** @type {any} */ one) => html`<${Badge} tone="accent">${say(one.role)}<//>` },
-    { title: t('Last used'), number: true, cell: (/** @type {any} */ one) => ago(one.last_used) },
-    { title: t('Expires'), number: true, cell: (/** @type {any} */ one) => (one.expires ? when(one.expires) : t('no end')) },
-    { title: t('Revoke'), tools: true, cell: (/** @type {any} */ one) => html`<${Button} kind="small" icon="trash" label=${t('Revoke {name}', { name: one.name })} onClick=${() => setLeaving(one)} />` },
+    { title: t('Token'), cell: (one) => html`<span class="name">${one.name}</span>` },
+    { title: t('Role'), lead: true, cell: (one) => html`<${Badge} tone="accent">${say(one.role)}<//>` },
+    { title: t('Last used'), number: true, cell: (one) => ago(one.last_used) },
+    { title: t('Expires'), number: true, cell: (one) => (one.expires ? when(one.expires) : t('no end')) },
+    { title: t('Revoke'), tools: true, cell: (one) => html`<${Button} kind="small" icon="trash" label=${t('Revoke {name}', { name: one.name })} onClick=${() => setLeaving(one)} />` },
   ];
   return html`<section class="card"><header><div><h2>${t('Admin tokens')}</h2><p>${t('For people and programs that operate the gateway.')}</p></div>
       ${list.value && html`<${Button} icon="plus" onClick=${() => setMaking(true)}>${t('Create token')}<//>`}</header>
