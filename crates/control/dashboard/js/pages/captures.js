@@ -1,7 +1,7 @@
 // Captures: whole requests and answers, kept for a while for those who look for a fault; off until a rule says whose.
 import { html, useState } from '../lib.js';
 import { call, may } from '../state/api.js';
-import { usePages } from '../state/pages.js';
+import { given, usePages } from '../state/pages.js';
 import { useResource } from '../state/resource.js';
 import { ask, query } from '../state/route.js';
 import { bytes, count, exactly, when } from '../text/format.js';
@@ -42,7 +42,7 @@ export function Captures() {
         <${Button} kind="primary" icon="plus" onClick=${() => setRuling(true)}>${t('Capture something')}<//>`}<//>
     <${Rules} rules=${rules.value?.rules ?? []} onChanged=${rules.reload} />
     ${page?.lost > 0 && html`<${Notice} tone="warn">${t('{n} captures were left out since the start, for want of room. No request was.', { n: count(page.lost) })}<//>`}
-    ${pages.problem?.status !== 403 && html`<${Filters} of=${filters} onSearch=${pages.reload}>
+    ${(page?.count > 0 || Object.keys(given(filters.wanted)).length > 0) && html`<${Filters} of=${filters} onSearch=${pages.reload}>
       <${TextField} label=${t('Key')} ...${filters.field('key')} /><${TextField} label=${t('Model')} ...${filters.field('model')} />
       <${TextField} label=${t('Backend')} ...${filters.field('backend')} /><${TextField} label=${t('Status')} ...${filters.field('status')} placeholder="5xx" /><//>`}
     <section class="card"><${Paged} of=${pages} label=${t('Captures')} id=${(/** @type {any} */ one) => one.id} columns=${columns(isAdmin, setLeaving)} onOpen=${isAdmin && ((/** @type {any} */ one) => ask({ open: one.id }))}

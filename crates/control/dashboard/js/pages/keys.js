@@ -57,17 +57,22 @@ export function KeyState({ entry }) {
 
 /** @returns {Column<Key>[]} */
 function keyColumns() {
-  const limits = (/** @type {any} */ key) => [key.rpm && t('{n} req/min', { n: count(key.rpm) }), key.tpm && t('{n} tok/min', { n: count(key.tpm) }), key.concurrency && t('{n} at once', { n: count(key.concurrency) })].filter(Boolean).join(' · ');
   return [
     { title: t('Key'), cell: (key) => html`<div><button class="name" onClick=${() => ask({ open: key.id })}>${key.name}</button><div class="quiet small"><code>${key.key}</code></div></div>` },
     { title: t('State'), lead: true, cell: (key) => html`<${KeyState} entry=${key} />` },
     { title: t('Team'), short: true, cell: (key) => key.team ?? html`<span class="quiet">${t('none')}</span>` },
-    { title: t('Limits'), cell: (key) => limits(key) || html`<span class="quiet">${t('none')}</span>` },
+    { title: t('Limits'), cell: limitsOf },
     { title: t('Models'), cell: (key) => html`<span class="wrap-anywhere">${(key.models ?? []).join(', ') || t('all')}</span>` },
     { title: t('Last used'), number: true, cell: (key) => html`<span class="soft">${key.source === 'api' ? ago(key.last_used) : '–'}</span>` },
     { title: t('Expires'), number: true, cell: (key) => (key.expires ? when(key.expires) : html`<span class="quiet">${t('no end')}</span>`) },
     { title: t('Source'), short: true, cell: (key) => html`<${Badge}>${say(key.source)}<//>` },
   ];
+}
+
+/** @param {import('../state/shapes.js').Limits} of */
+function limitsOf({ rpm, tpm, concurrency }) {
+  const limits = [rpm && t('{n} req/min', { n: count(rpm) }), tpm && t('{n} tok/min', { n: count(tpm) }), concurrency && t('{n} at once', { n: count(concurrency) })];
+  return limits.filter(Boolean).join(' · ') || html`<span class="quiet">${t('none')}</span>`;
 }
 
 function Teams() {
@@ -78,7 +83,7 @@ function Teams() {
   /** @type {Column<Team>[]} */
   const columns = [
     { title: t('Team'), cell: (team) => html`<span class="name">${team.name}</span>${team.problem && html` <${Unusable} why=${team.problem} />`}` },
-    { title: t('Limits'), cell: (team) => [team.rpm && t('{n} req/min', { n: count(team.rpm) }), team.tpm && t('{n} tok/min', { n: count(team.tpm) }), team.concurrency && t('{n} at once', { n: count(team.concurrency) })].filter(Boolean).join(' · ') || html`<span class="quiet">${t('none')}</span>` },
+    { title: t('Limits'), cell: limitsOf },
     { title: t('Keys'), cell: (team) => html`<span class="wrap-anywhere">${(team.keys ?? []).join(', ') || html`<span class="quiet">${t('none')}</span>`}</span>` },
     { title: t('Models'), cell: (team) => (team.models ?? []).join(', ') || t('all') },
     { title: t('Source'), minor: true, cell: (team) => html`<${Badge}>${say(team.source)}<//>` },

@@ -9,7 +9,7 @@ import { t } from '../text/text.js';
 import { Meter } from '../ui/controls.js';
 import { Chart } from '../ui/chart.js';
 import { PageHead } from '../ui/page.js';
-import { Empty, Loading } from '../ui/states.js';
+import { Empty, Loading, Notice } from '../ui/states.js';
 import { EventList } from './events.js';
 import { StateBadge, cooldownEnds } from './backends/state.js';
 
@@ -26,8 +26,11 @@ const LATE_MS = 10_000;
 export function Overview() {
   const seen = picture.value;
   return html`<${PageHead} title=${t('Overview')} about=${t('Everything that passes through this gateway, each second.')} />
-    ${seen ? html`<${Figures} seen=${seen} /><${Charts} /><${Pools} seen=${seen} /><${Lower} />` : html`<div class="card"><${Loading} lines=${8} /></div>`}`;
+    ${seen ? html`${seen.today?.requests === 0 && html`<${First} />`}<${Figures} seen=${seen} /><${Charts} /><${Pools} seen=${seen} /><${Lower} />` : html`<div class="card"><${Loading} lines=${8} /></div>`}`;
 }
+
+/** What to do on a day on which nobody asked anything. */
+const First = () => html`<${Notice}>${t('Nobody has asked anything today.')} <${Link} to="/playground">${t('Send something from the playground')}<//><//>`;
 
 /** @param {{seen: import('../state/live.js').Picture}} props */
 function Figures({ seen }) {
@@ -41,7 +44,7 @@ function Figures({ seen }) {
     <${Figure} name=${t('Errors today')} value=${today ? percent(share) : '–'} tone=${share >= 5 ? 'bad' : share >= 1 ? 'warn' : ''} below=${t('{n} failed', { n: count(today?.failed) })} />
     <${Figure} name=${t('Tokens today')} value=${today ? short(tokensIn(today.usage) + today.usage.output) : '–'} below=${today ? t('{in} in, {out} out', { in: short(tokensIn(today.usage)), out: short(today.usage.output) }) : ''} />
     <${Figure} name=${t('Cost today')} value=${money(today?.cost)} below=${today?.unpriced ? t('{n} calls without a price', { n: short(today.unpriced) }) : t('all calls priced')} />
-    <${Figure} name=${t('First token, median')} value=${span(ttft?.p50)} below=${ttft ? `p99 ${span(ttft.p99)}` : t('no request in 15 minutes')} />
+    <${Figure} name=${t('First token, median')} value=${span(ttft?.p50)} below=${ttft ? `p99 ${span(ttft.p99)}` : t('none in 15 min')} />
     <${Figure} name=${t('In flight')} value=${count(live.in_flight)} below=${t('of {n}', { n: count(live.in_flight_max) })} />
     <${Figure} name=${t('Waiting')} value=${count(live.queued)} tone=${live.queued > live.queue.max * 0.8 ? 'warn' : ''} below=${t('room for {n}', { n: count(live.queue.max) })} />
     <${Figure} name=${t('Ledger behind by')} ...${ledger(behind)} />
@@ -138,7 +141,7 @@ function Lower() {
   const { events } = useEvents(7);
   const hours = useResource('/admin/stats/hourly', { everySeconds: 30 });
   const bars = useMemo(() => byHour(hours.value?.rows ?? []), [hours.value]);
-  return html`<div class="grid"><div class="two-thirds"><${Chart} title=${t('Cost by hour')} about=${t('The last two days')} unit=${t('US dollars')} grain="hour" kind="bars" format=${money}
+  return html`<div class="grid"><div class="two-thirds"><${Chart} title=${t('Cost by hour')} about=${t('The last two days')} unit=${t('US dollars')} grain="hour" kind="bars" divisible=${true} format=${money}
       xs=${bars.map(([at]) => at)} series=${[{ name: t('Cost'), swatch: '1', values: bars.map(([, cost]) => cost) }]} empty=${t('Nothing was used in the last two days.')} /></div>
     <section class="card third"><header><h2>${t('Recent events')}</h2><${Link} to="/events" class="small">${t('All')}<//></header>
       <${EventList} events=${events.slice(0, 7)} /></section></div>`;

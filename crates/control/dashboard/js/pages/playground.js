@@ -42,7 +42,9 @@ export function Playground() {
       setNames(Array.isArray(found) ? found : []);
       setRefused(Array.isArray(found) ? '' : found.message);
       const first = Array.isArray(found) ? found[0] : undefined;
-      if (first && !kept.value.model) set({ model: first });
+      if (!first || kept.value.model) return;
+      set({ model: first });
+      if (open) setShown(false);
     }, 300);
     return () => {
       wanted = false;

@@ -1,8 +1,8 @@
 // The requests: what came, found again by whatever is known of it, newest first; one opens with its whole story.
 import { html, useState } from '../lib.js';
 import { useNames } from '../state/names.js';
-import { usePages } from '../state/pages.js';
-import { ask, query } from '../state/route.js';
+import { given, usePages } from '../state/pages.js';
+import { Link, ask, query } from '../state/route.js';
 import { count, exactly, money, short, span, tokensIn, when } from '../text/format.js';
 import { say, t } from '../text/text.js';
 import { Badge, Button } from '../ui/controls.js';
@@ -34,9 +34,16 @@ export function Requests() {
       <${Button} onClick=${() => setAsking(true)}>${t('Explain')}<//><${Export} kind="requests" wanted=${filters.wanted} /><//>
     <${Search} filters=${filters} onSearch=${pages.reload} />
     <section class="card"><${Paged} of=${pages} label=${t('Requests')} id=${(/** @type {any} */ row) => row.ticket} columns=${columns()} onOpen=${(/** @type {any} */ row) => ask({ open: row.request_id })}
-      empty=${html`<${Empty} icon="requests" title=${pages.more ? t('Nothing so far') : t('No request found')}>${pages.more ? t('There is more to look through.') : t('Send one from the playground, or look for less.')}<//>`} /></section>
+      empty=${html`<${NoRequest} isMore=${pages.more !== null} isNarrowed=${Object.keys(given(filters.wanted)).length > 0} />`} /></section>
     ${asking && html`<${ExplainDialog} onClose=${() => setAsking(false)} />`}
     ${opened && html`<${RequestDetails} id=${opened} onClose=${() => ask({ open: undefined })} />`}`;
+}
+
+/** @param {{isMore: boolean, isNarrowed: boolean}} props */
+function NoRequest({ isMore, isNarrowed }) {
+  if (isMore) return html`<${Empty} icon="requests" title=${t('Nothing so far')}>${t('There is more to look through.')}<//>`;
+  if (isNarrowed) return html`<${Empty} icon="search" title=${t('No request found')}>${t('Look for less.')}<//>`;
+  return html`<${Empty} icon="requests" title=${t('No request yet')}><${Link} to="/playground">${t('Send something from the playground')}<//><//>`;
 }
 
 /** @param {{filters: ReturnType<typeof useFilters>, onSearch: () => void}} props */

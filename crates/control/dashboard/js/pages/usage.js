@@ -9,7 +9,7 @@ import { Button, Choice } from '../ui/controls.js';
 import { SelectField, TextField } from '../ui/fields.js';
 import { Chart } from '../ui/chart.js';
 import { PageHead } from '../ui/page.js';
-import { Empty, Failed, Loading } from '../ui/states.js';
+import { Empty, Shown } from '../ui/states.js';
 import { Table } from '../ui/table.js';
 import { attempt } from '../ui/toasts.js';
 import { save, usageCsv } from './usage/csv.js';
@@ -58,7 +58,6 @@ export function Usage() {
   const setBy = (/** @type {string} */ value) => ask({ by: value === 'tag' ? `tag:${tag}` : value });
   const ranges = Object.keys(RANGES).map((value) => ({ value, text: t(value) }));
   const split = [['none', t('Nothing')], ['backend', t('Backend')], ['model', t('Model')], ['key', t('Key')], ['team', t('Team')], ['tag', t('Tag')]];
-  const columns = groupColumns(by, groups);
   return html`<${PageHead} title=${t('Usage')} about=${t('From the ledger: every attempt that may have cost something is in it.')}>
       <${Button} icon="download" disabled=${rows.length === 0} onClick=${download}>${t('Export CSV')}<//><//>
     <div class="toolbar">
@@ -69,9 +68,15 @@ export function Usage() {
     </div>
     <${Totals} groups=${groups} />
     <${UsageChart} rows=${rows} groups=${groups} asked=${asked} grain=${grain} measure=${measure} onMeasure=${setMeasure} />
-    <section class="card"><header><h2>${t('In the whole range')}</h2></header>
-      ${series.problem && !series.value ? html`<${Failed} problem=${series.problem} onAgain=${series.reload} />` : series.value ? html`<${Table} label=${t('Usage')} rows=${groups} id=${(/** @type {any} */ row) => row.group} columns=${columns}
-        empty=${html`<${Empty} icon="usage" title=${t('Nothing was used in this range')} />`} />` : by === 'tag:' ? html`<${Empty} icon="usage" title=${t('Which tag?')}>${t('Name the tag to split by.')}<//>` : html`<${Loading} />`}</section>`;
+    <${Groups} series=${series} by=${by} groups=${groups} />`;
+}
+
+/** @param {{series: import('../state/resource.js').Resource<any>, by: string, groups: any[]}} props */
+function Groups({ series, by, groups }) {
+  // The chart above says already that there is nothing.
+  if (series.value && groups.length === 0) return null;
+  return html`<section class="card"><header><h2>${t('In the whole range')}</h2></header>${by === 'tag:' ? html`<${Empty} icon="usage" title=${t('Which tag?')}>${t('Name the tag to split by.')}<//>`
+    : html`<${Shown} of=${series}>${() => html`<${Table} label=${t('Usage')} rows=${groups} id=${(/** @type {any} */ row) => row.group} columns=${groupColumns(by, groups)} />`}<//>`}</section>`;
 }
 
 /** Sums of sums. @param {any} into @param {any} more */
@@ -115,7 +120,7 @@ function UsageChart({ rows, groups, asked, grain, measure, onMeasure }) {
   const { xs, series } = useMemo(() => charted(rows, groups, asked, chosen), [rows, groups, asked, measure]);
   const named = series.map((one) => ({ ...one, name: one.name === '' ? t('none') : one.name === 'rest' ? t('All others') : one.name === 'all' ? t(chosen.name) : one.name }));
   const options = Object.entries(MEASURES).map(([value, one]) => ({ value, text: t(one.name) }));
-  return html`<${Chart} title=${t(chosen.title ?? chosen.name)} unit=${t(chosen.unit)} xs=${xs} series=${named} grain=${grain} kind="bars" height=${260} format=${chosen.format}
+  return html`<${Chart} title=${t(chosen.title ?? chosen.name)} unit=${t(chosen.unit)} xs=${xs} series=${named} grain=${grain} kind="bars" height=${260} divisible=${measure === 'cost'} format=${chosen.format}
     empty=${t('Nothing was used in this range')} actions=${html`<${Choice} label=${t('Measure')} value=${measure} options=${options} onChange=${onMeasure} />`} />`;
 }
 

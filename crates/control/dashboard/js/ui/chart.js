@@ -9,7 +9,7 @@ import { tick } from '../text/format.js';
  * @typedef {{name: string, swatch: string, values: (number | null)[]}} Series
  * @typedef {{title: any, about?: any, unit: string, xs: number[], series: Series[], grain: 'second' | 'hour' | 'day',
  *   kind?: 'line' | 'area' | 'stack' | 'bars', height?: number, format: (value: number) => string, empty: string,
- *   actions?: any}} ChartProps `xs` in milliseconds.
+ *   actions?: any, divisible?: boolean}} ChartProps `xs` in milliseconds; of what is not `divisible` no axis shows a part.
  */
 
 /** @param {string} role A colour role of tokens.css, such as `--grid`. */
@@ -54,7 +54,7 @@ function options(props, stacked) {
     },
     axes: [
       { ...axis, size: 30, space: room(grain), values: (/** @type {any} */ _, /** @type {number[]} */ splits) => splits.map((at) => tick(at * 1000, grain === 'second' && at % 60 === 0 ? 'hour' : grain)) },
-      { ...axis, size: 56, space: 34, values: (/** @type {any} */ _, /** @type {number[]} */ splits) => splits.map((value) => format(value)) },
+      { ...axis, size: 56, space: 34, ...(!props.divisible && { incrs: WHOLE }), values: (/** @type {any} */ _, /** @type {number[]} */ splits) => splits.map((value) => format(value)) },
     ],
     series: [
       {},
@@ -70,6 +70,9 @@ function options(props, stacked) {
     ],
   };
 }
+
+/** Steps of an axis over what comes in whole. */
+const WHOLE = Array.from({ length: 15 }, (_, n) => [1, 2, 5].map((step) => step * 10 ** n)).flat();
 
 const LIVE_MIN_S = 60;
 const BUCKETS_MIN = 12;

@@ -181,7 +181,7 @@ try {
   const every = [...PAGES, "login", "request", "capture", "backend", "instance"];
   for (const theme of ["dark", "light"]) await photograph(browser, { theme, width: 1440, height: 900, language: "en", names: every });
   await photograph(browser, { theme: "light", width: 390, height: 844, language: "en", names: ["overview", "backends", "requests"] });
-  await photograph(browser, { theme: "dark", width: 1440, height: 900, language: "zh", names: ["overview"] });
+  await photograph(browser, { theme: "dark", width: 1440, height: 900, language: "zh", names: ["overview", "events"] });
   going = false;
   await traffic;
   await browser.close();
