@@ -58,5 +58,5 @@ async fn an_operator_finds_and_does_everything_in_a_browser() {
     command.env("HEALTHY_URL", healthy.base_url()).env("LIMITED_URL", limited.base_url());
     command.env("HANGING_URL", hanging.base_url());
     let outcomes = run_cases(command, |_| {}).await;
-    assert_all_held(&gateway, &outcomes, 35);
+    assert_all_held(&gateway, &outcomes, 36);
 }

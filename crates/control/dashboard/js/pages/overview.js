@@ -20,6 +20,8 @@ const CLASSES = [
   { id: 'low', name: 'Low', swatch: '8' },
 ];
 
+/** Up to here people watch each request being counted. */
+const COUNTED_MAX = 100_000;
 /** The ledger takes what there is each second. */
 const LATE_MS = 10_000;
 
@@ -40,7 +42,7 @@ function Figures({ seen }) {
   const share = today && today.requests ? (100 * today.failed) / today.requests : 0;
   const ttft = latency?.first_event_ms;
   return html`<dl class="stats" data-testid="figures">
-    <${Figure} name=${t('Requests today')} value=${short(today?.requests)} below=${`${short(perSecond)} ${t('a second now')}`} id="requests" />
+    <${Figure} name=${t('Requests today')} value=${today && today.requests < COUNTED_MAX ? count(today.requests) : short(today?.requests)} below=${`${short(perSecond)} ${t('a second now')}`} id="requests" />
     <${Figure} name=${t('Errors today')} value=${today ? percent(share) : '–'} tone=${share >= 5 ? 'bad' : share >= 1 ? 'warn' : ''} below=${t('{n} failed', { n: count(today?.failed) })} />
     <${Figure} name=${t('Tokens today')} value=${today ? short(tokensIn(today.usage) + today.usage.output) : '–'} below=${today ? t('{in} in, {out} out', { in: short(tokensIn(today.usage)), out: short(today.usage.output) }) : ''} />
     <${Figure} name=${t('Cost today')} value=${money(today?.cost)} below=${today?.unpriced ? t('{n} calls without a price', { n: short(today.unpriced) }) : t('all calls priced')} />

@@ -2,7 +2,7 @@
 import { html, useMemo, useState } from '../lib.js';
 import { callAll } from '../state/api.js';
 import { useResource } from '../state/resource.js';
-import { ask, query } from '../state/route.js';
+import { Link, ask, query } from '../state/route.js';
 import { count, money, percent, short, span, tokensIn } from '../text/format.js';
 import { t } from '../text/text.js';
 import { Button, Choice } from '../ui/controls.js';
@@ -145,11 +145,14 @@ function charted(rows, groups, asked, measure) {
   return { xs, series: names.map((name, n) => ({ name: single ? 'all' : name, swatch: String(name === 'rest' ? 8 : n + 1), values: /** @type {number[]} */ (values.get(name)) })) };
 }
 
+/** Where the requests of a group are found. @param {string} by @param {string} group */
+const requestsOf = (by, group) => `/requests?${new URLSearchParams(by.startsWith('tag:') ? { tag: `${by.slice(4)}=${group}` } : { [by]: group })}`;
+
 /** @param {string} by @param {any[]} groups @returns {Column[]} */
 function groupColumns(by, groups) {
   const whole = groups.reduce((sum, row) => sum + Number(row.sums.cost), 0);
   return [
-    { title: by === 'none' ? t('All') : t('Group'), cell: (row) => html`<span class="name wrap-anywhere">${row.group || (by === 'none' ? t('All') : t('none'))}</span>` },
+    { title: by === 'none' ? t('All') : t('Group'), cell: (row) => html`<span class="name wrap-anywhere">${row.group ? html`<${Link} to=${requestsOf(by, row.group)}>${row.group}<//>` : by === 'none' ? t('All') : t('none')}</span>` },
     { title: t('Requests'), number: true, cell: (row) => count(row.sums.requests) },
     { title: t('Failed'), number: true, cell: (row) => (row.sums.requests ? percent((100 * row.sums.failed) / row.sums.requests) : '–') },
     { title: t('Tokens in'), number: true, cell: (row) => short(tokensIn(row.sums.usage)) },

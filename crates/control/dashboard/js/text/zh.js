@@ -840,7 +840,7 @@ export const CHINESE = {
   '{done} of {all} secrets are under the new key': '{all} 个密钥中已有 {done} 个改用新主密钥',
   '{d} d {h} h': '{d} 天 {h} 小时',
   '{h} h {m} min': '{h} 小时 {m} 分',
-  '{in} in, {out} out': '输入 {in}，输出 {out}',
+  '{in} in, {out} out': '入 {in}，出 {out}',
   '{m} min {s} s': '{m} 分 {s} 秒',
   '{name} is added': '已添加 {name}',
   '{name} is deleted': '已删除 {name}',

@@ -295,6 +295,15 @@ const cases = {
     await page.keyboard.press("Escape");
   },
 
+  async usage_leads_to_the_requests_behind_it() {
+    await go("usage");
+    await page.getByRole("link", { name: "m", exact: true }).click();
+    await page.getByRole("cell", { name: "200 Completed" }).first().waitFor();
+    check(page.url().endsWith("/requests?model=m") && (await page.getByRole("search").getByLabel("Model").inputValue()) === "m", page.url());
+    await page.getByRole("search").getByRole("button", { name: "Clear" }).click();
+    await until("the address is clear", async () => page.url().endsWith("/requests"));
+  },
+
   async explain_a_request() {
     await button("Explain").click();
     await dialog().getByLabel("Model").fill("m");

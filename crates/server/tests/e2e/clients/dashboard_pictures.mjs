@@ -67,11 +67,11 @@ keys:
   - {name: mobile, key: lk-pictures-mobile-0123456789ab, team: product, rpm: 6000, priority_max: urgent}
   - {name: batch, key: lk-pictures-batch-0123456789abcd, team: research}
 backends:
-  - {name: nvidia-a, kind: nvidia, base_url: "http://127.0.0.1:9481/v1", api_key: nvapi-pictures-0123456789, limits: {rpm: 600, concurrency: 12}, models: {deepseek-v4: {native: deepseek-ai/deepseek-v4-pro, price: {input: 1, cached_input: 0.25, output: 4}, context: 128000}, qwen-max: {native: qwen/qwen-max, price: {input: 0.8, output: 2.4}}}}
-  - {name: nvidia-b, kind: nvidia, base_url: "http://127.0.0.1:9482/v1", api_key: nvapi-pictures-9876543210, limits: {rpm: 600, concurrency: 12}, models: {deepseek-v4: {native: deepseek-ai/deepseek-v4-pro, price: {input: 1, cached_input: 0.25, output: 4}, context: 128000}}}
-  - {name: openrouter, kind: openrouter, base_url: "http://127.0.0.1:9483/v1", api_key: sk-or-pictures-0123456789, pool: fallback, limits: {rpm: 300}, models: {deepseek-v4: {native: deepseek/deepseek-v4, price: {input: 1.2, output: 4.6}}, gpt-4o: {native: openai/gpt-4o, price: {input: 2.5, cached_input: 1.25, output: 10}}}}
+  - {name: nvidia-a, kind: nvidia, base_url: "http://127.0.0.1:9481/v1", api_key: nvapi-pictures-0123456789, limits: {rpm: 600, concurrency: 12}, models: {deepseek-v4: {native: deepseek-ai/deepseek-v4-pro, price: {input: 1, cached_input: 0.25, output: 4}, context: 128000, max_output: 4096}, qwen-max: {native: qwen/qwen-max, price: {input: 0.8, output: 2.4}, max_output: 4096}}}
+  - {name: nvidia-b, kind: nvidia, base_url: "http://127.0.0.1:9482/v1", api_key: nvapi-pictures-9876543210, limits: {rpm: 600, concurrency: 12}, models: {deepseek-v4: {native: deepseek-ai/deepseek-v4-pro, price: {input: 1, cached_input: 0.25, output: 4}, context: 128000, max_output: 4096}}}
+  - {name: openrouter, kind: openrouter, base_url: "http://127.0.0.1:9483/v1", api_key: sk-or-pictures-0123456789, pool: fallback, limits: {rpm: 300}, models: {deepseek-v4: {native: deepseek/deepseek-v4, price: {input: 1.2, output: 4.6}, max_output: 4096}, gpt-4o: {native: openai/gpt-4o, price: {input: 2.5, cached_input: 1.25, output: 10}, max_output: 4096}}}
 ${lingma(data)}aliases: {smart: [deepseek-v4, gpt-4o]}
-budgets: [{key: web, amount: 2, per: day}, {team: research, amount: 0.6, per: day}, {amount: 250, per: month}]
+budgets: [{key: web, amount: 2, per: day}, {team: research, amount: 1, per: day}, {amount: 250, per: month}]
 `;
 const KEYS = ["lk-pictures-web-0123456789abcdef", "lk-pictures-mobile-0123456789ab", "lk-pictures-batch-0123456789abcd"];
 const pick = (list) => list[Math.floor(Math.random() * list.length)];

@@ -2,7 +2,7 @@
 import { html, useState } from '../../lib.js';
 import { call, may } from '../../state/api.js';
 import { Link } from '../../state/route.js';
-import { count, percent, since, span, when } from '../../text/format.js';
+import { count, exactMoney, percent, since, span, when } from '../../text/format.js';
 import { say, t } from '../../text/text.js';
 import { Badge, Button } from '../../ui/controls.js';
 import { Confirm, Dialog } from '../../ui/dialog.js';
@@ -111,7 +111,7 @@ function ModelList({ models, status }) {
     return html`<section><h3>${t('Models')}</h3><p class="soft">${t('What its own list says.')} ${heard.join(', ')}</p></section>`;
   }
   return html`<section><h3>${t('Models')}</h3><ul class="plain-list">${names.map((name) => html`<li key=${name} class="row apart"><span class="strong wrap-anywhere">${name}</span>
-    <span class="quiet small wrap-anywhere">${models[name].native !== name ? models[name].native : ''}${models[name].price ? ` · $${models[name].price.input} / $${models[name].price.output}` : ''}</span></li>`)}</ul></section>`;
+    <span class="quiet small wrap-anywhere">${models[name].native !== name ? models[name].native : ''}${models[name].price ? ` · ${exactMoney(models[name].price.input)} / ${exactMoney(models[name].price.output)}` : ''}</span></li>`)}</ul></section>`;
 }
 
 /** @param {{rows: any[][]}} props */
