@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use policy::{KeySpec, RetryAfter};
+use policy::{Class, KeySpec, RetryAfter};
 use serde_json::{Value, json};
 use testkit::{Behaviour, Pace, ScriptedProvider, StillClock, TestAnswer, TestClient};
 use tokio::task::JoinSet;
@@ -130,6 +130,42 @@ async fn both_queues_are_first_in_first_out() {
     check_order(|provider| Plan::before(&[provider]).with(|draft| draft.settings.max_in_flight = 1)).await;
     check_order(|provider| Plan::before(&[provider]).backends(|spec| spec.limits.concurrency = Some(1)))
         .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn better_classes_go_first_as_far_as_their_keys_may() {
+    let (provider, gate) = gated().await;
+    let keys = [("lg-all", Class::Urgent), ("lg-high", Class::High), ("lg-low", Class::Low)];
+    let keys = keys.map(|(name, priority_max)| KeySpec { priority_max, ..key(name) });
+    let plan = Plan::before(&[&provider]).backends(|spec| spec.limits.concurrency = Some(1));
+    let scene = plan.with(|draft| draft.keys.extend(keys)).start().await;
+    let still = StillClock::hold();
+    let asked = [
+        ("lg-all", "urgent"),
+        ("lg-low", "urgent"),
+        ("lg-all", "low"),
+        ("lg-all", "whatever"),
+        ("lg-high", "urgent"),
+        ("lg-all", "high"),
+        ("lg-all", "urgent"),
+    ];
+    let mut calls = JoinSet::new();
+    for (number, (key, class)) in asked.into_iter().enumerate() {
+        let client = scene.client().with_key(key).with_header("x-priority", class);
+        spawn(&mut calls, client, numbered(number));
+        scene.until("a place in the queue", move |scene| scene.status().queued == number).await;
+        if number == 0 {
+            scene.until("the call", |_| provider.received().len() == 1).await;
+        }
+    }
+    for number in [0, 6, 4, 5, 3, 1, 2] {
+        assert_eq!(provider.next_request().await.json(), numbered(number));
+        gate.step(1);
+    }
+    while let Some(answer) = calls.join_next().await {
+        assert_eq!(answer.expect("no panic").status, 200);
+    }
+    drop(still);
 }
 
 #[tokio::test(start_paused = true)]
