@@ -44,6 +44,7 @@ struct Gauges {
     /// What `Live` has counted, as it was last told.
     emergencies: Counter,
     fallbacks: Counter,
+    retries_denied: Counter,
     hedges: Counter,
     hedges_won: Counter,
     backend_in_flight: Family<BackendLabels, Gauge>,
@@ -124,7 +125,9 @@ impl Gauges {
         registry.register("captures_lost", help, self.captures_lost.clone());
     }
 
-    fn register_hedges(&self, registry: &mut Registry) {
+    fn register_attempts(&self, registry: &mut Registry) {
+        let help = "Failed attempts not repeated, for their pool's retry budget was spent";
+        registry.register("retries_denied", help, self.retries_denied.clone());
         let help = "Second attempts because a first event was late";
         registry.register("hedges", help, self.hedges.clone());
         registry.register("hedges_won", "Second attempts that answered first", self.hedges_won.clone());
@@ -285,7 +288,7 @@ impl Metrics {
             "Attempts beyond a backend's rate because the queue was full",
             self.gauges.fallbacks.clone(),
         );
-        self.gauges.register_hedges(registry);
+        self.gauges.register_attempts(registry);
         registry.register("backend_in_flight", "Leases held", self.gauges.backend_in_flight.clone());
         registry.register(
             "backend_cooling",
@@ -327,6 +330,7 @@ impl Metrics {
         }
         self.gauges.emergencies.inner().store(live.emergency_total, Ordering::Relaxed);
         self.gauges.fallbacks.inner().store(live.fallback_total, Ordering::Relaxed);
+        self.gauges.retries_denied.inner().store(live.retry_denied_total, Ordering::Relaxed);
         self.gauges.hedges.inner().store(live.hedge_total, Ordering::Relaxed);
         self.gauges.hedges_won.inner().store(live.hedge_won_total, Ordering::Relaxed);
         self.gauges.journal_entries.set(signed(lag.entries));

@@ -26,6 +26,7 @@ pub(super) struct Board {
     pub(super) rejected_total: u64,
     pub(super) fallback_total: u64,
     pub(super) emergency_total: u64,
+    pub(super) retry_denied_total: u64,
     pub(super) hedge_total: u64,
     pub(super) hedge_won_total: u64,
 }

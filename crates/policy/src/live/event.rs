@@ -66,6 +66,8 @@ pub enum EventKind {
     Passthrough,
     /// All backends were spent, and a request was started beyond a backend's rate.
     Emergency,
+    /// A failed attempt was not repeated, for its pool's retry budget was spent.
+    RetryDenied,
     /// The database is damaged.
     DatabaseDamaged,
 }
@@ -89,6 +91,9 @@ pub struct EventFields {
     /// Of how much.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub amount: Option<Amount>,
+    /// Of which pool.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool: Option<Arc<str>>,
     /// Why, in a word of ours: why we refused, what opened a breaker, what ended an error.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Cow<'static, str>>,
@@ -163,6 +168,9 @@ impl EventFields {
             EventKind::Refused => reason.to_owned(),
             EventKind::Passthrough => "the queue is full: beyond its rate".to_owned(),
             EventKind::Emergency => "all backends are spent: beyond its rate".to_owned(),
+            EventKind::RetryDenied => {
+                format!("too many requests of the pool {} failed", self.pool.as_deref().unwrap_or_default())
+            }
             EventKind::ErrorSet | EventKind::DatabaseDamaged => said.unwrap_or_default().to_owned(),
         }
     }
@@ -202,6 +210,9 @@ mod tests {
         );
         check(EventKind::ErrorCleared, EventFields::because("probe"), "by a probe", r#"{"reason":"probe"}"#);
         check(EventKind::ErrorSet, EventFields::said("401"), "401", r#"{"said":"401"}"#);
+        let denied = EventFields { pool: Some("spare".into()), ..EventFields::default() };
+        let words = "too many requests of the pool spare failed";
+        check(EventKind::RetryDenied, denied, words, r#"{"pool":"spare"}"#);
         check(EventKind::Reset, EventFields::default(), "by an operator", "{}");
         let crossed = Crossed {
             budget: "key:app/day".into(),

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::asks::{BackendId, Grant, Granted, KeySlot, ModelId, Refused, RefusedReason};
 use super::board::Board;
+use super::event::{EventFields, EventKind};
 use super::names::Names;
 use super::routing::RoutingQueue;
 use crate::identity::Class;
@@ -219,7 +220,14 @@ impl State {
 
     pub(super) fn may_retry(&mut self, pool: &str, now: Instant) -> bool {
         let (share, floor) = (self.settings.retry_share_percent, self.settings.retry_floor);
-        self.pools.get_mut(pool).is_some_and(|budget| budget.take(share, floor, now))
+        let may = self.pools.get_mut(pool).is_some_and(|budget| budget.take(share, floor, now));
+        if !may {
+            self.board.retry_denied_total += 1;
+            let pool = self.pools.get_key_value(pool).map(|(name, _)| Arc::clone(name));
+            let fields = EventFields { pool, ..EventFields::default() };
+            self.board.event(EventKind::RetryDenied, None, fields, now);
+        }
+        may
     }
 
     pub(super) fn in_error(&self) -> Vec<BackendId> {

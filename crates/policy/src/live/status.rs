@@ -33,6 +33,8 @@ pub struct Status {
     pub fallback_total: u64,
     /// Requests ever started beyond a backend's rate because all backends were spent.
     pub emergency_total: u64,
+    /// Failed attempts that were not repeated, for their pool's retry budget was spent.
+    pub retry_denied_total: u64,
     /// Second attempts ever made because a first event was late.
     pub hedge_total: u64,
     /// Those that answered first.
@@ -207,6 +209,7 @@ impl State {
             rejected_total: self.board.rejected_total,
             fallback_total: self.board.fallback_total,
             emergency_total: self.board.emergency_total,
+            retry_denied_total: self.board.retry_denied_total,
             hedge_total: self.board.hedge_total,
             hedge_won_total: self.board.hedge_won_total,
             backends,

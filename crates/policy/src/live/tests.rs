@@ -708,6 +708,10 @@ fn retries_are_a_share_of_the_pools_requests() {
         world.slot(world.want("m"));
     }
     assert_eq!(allowed(&world), 8);
+    let status = world.live.status(world.now);
+    let told = status.events.last().map(|event| (event.kind, event.times, &*event.text));
+    assert_eq!(told, Some((EventKind::RetryDenied, 190, "too many requests of the pool primary failed")));
+    assert_eq!(status.retry_denied_total, 190);
     assert!(!world.live.may_retry("nowhere", world.now));
 }
 

@@ -28,7 +28,8 @@ pub struct CooldownRules {
     pub growth: CooldownGrowth,
     /// What the provider's own `Retry-After` counts for.
     pub retry_after: RetryAfter,
-    /// With less than this left, a cooling backend is not even an emergency's choice.
+    /// With less than this left, a cooling backend is not even an emergency's choice. It never is one, whatever is left;
+    /// the setting is kept for the files that have it.
     pub precheck: Duration,
 }
 

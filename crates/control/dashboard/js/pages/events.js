@@ -17,7 +17,7 @@ import { StateBadge, cooldownEnds } from './backends/state.js';
 const TONES = {
   cooldown_started: 'warn', cooldown_ended: 'good', retreat_started: 'warn', retreat_ending: 'accent', retreat_ended: 'good',
   alert: 'bad', breaker_opened: 'bad', breaker_closed: 'good', error_set: 'bad', error_cleared: 'good', reset: 'accent',
-  usage_contradicted: 'warn', budget_crossed: 'warn', refused: 'bad', passthrough: 'warn', emergency: 'warn', database_damaged: 'bad',
+  usage_contradicted: 'warn', budget_crossed: 'warn', refused: 'bad', passthrough: 'warn', emergency: 'warn', retry_denied: 'warn', database_damaged: 'bad',
 };
 
 /** How long ago, by the gateway's own clock. @param {{at: number}} props */

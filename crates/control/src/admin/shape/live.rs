@@ -89,6 +89,8 @@ pub(in crate::admin) struct Status {
     fallback_total: u64,
     /// Requests started beyond a backend's rate because all were spent.
     emergency_total: u64,
+    /// Failed attempts that were not repeated, for their pool's retry budget was spent.
+    retry_denied_total: u64,
     /// Second attempts made because a first event was late.
     hedge_total: u64,
     /// Those that answered first.
@@ -263,6 +265,7 @@ pub(in crate::admin) enum EventKind {
     Refused,
     Passthrough,
     Emergency,
+    RetryDenied,
     UsageContradicted,
     DatabaseDamaged,
 }
@@ -297,7 +300,10 @@ pub(in crate::admin) struct EventFields {
     spent: Option<Money>,
     /// Of how much.
     amount: Option<Money>,
-    /// Why, in a word: of `refused` the refusal's reason, of `breaker_opened` `probe_missed`, of `error_cleared` one of
+    /// Of which pool: `retry_denied`.
+    pool: Option<String>,
+    /// Why, in a word: of `refused` the refusal's reason, of `breaker_opened` `probe_missed` or `one_model`, of
+    /// `error_cleared` one of
     /// `probe`, `operator`, `restart`, `change`.
     reason: Option<String>,
     /// What a provider or the database said, in its own words.

@@ -35,7 +35,7 @@ shape! {
         pub growth: Option<Growth>,
         /// Default: provider.
         pub retry_after: Option<RetryAfter>,
-        /// With less than this left, a backend is not even an emergency's choice. Default: 10s.
+        /// No effect: while a backend rests it is never chosen, in an emergency neither, however much is left. Default: 10s.
         pub precheck: Option<WaitOrNone>,
     }
 }
