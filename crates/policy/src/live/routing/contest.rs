@@ -1,6 +1,7 @@
 //! Decides which of the backends that could start an attempt wins it, by strategy and affinity; never whether
 //! one could.
 
+use std::cmp::Ordering;
 use std::time::{Duration, Instant};
 
 use smallvec::SmallVec;
@@ -22,12 +23,34 @@ pub(super) struct Contests<'a> {
 /// The two highest bidders for a key: its home, and where it goes when that is no good.
 struct Homes<'a> {
     key: u64,
+    among: Among,
+    /// The price at which they are, where only the cheapest bid.
+    cost_place: u32,
     first: Option<(Bid, Leader<'a>)>,
     second: Option<Leader<'a>>,
     /// What must be outbid to be one of the two.
     least: Bid,
     /// What the one looked at bids, if it would be one of them.
     offered: Option<Bid>,
+}
+
+/// Which backends may be home.
+#[derive(Clone, Copy)]
+enum Among {
+    All,
+    /// Those at the least price.
+    Cheapest,
+}
+
+impl Among {
+    /// Whom a strategy leaves a choice. None, where it promises an order of its own.
+    fn of(strategy: Strategy) -> Option<Self> {
+        match strategy {
+            Strategy::LeastInFlight | Strategy::Weighted | Strategy::Latency => Some(Self::All),
+            Strategy::Cost => Some(Self::Cheapest),
+            Strategy::RoundRobin | Strategy::Priority => None,
+        }
+    }
 }
 
 /// Who leads a contest.
@@ -73,14 +96,14 @@ impl<'a> Contests<'a> {
         Self {
             one: Contest::by(one),
             other: other.map(Contest::by),
-            homes: moment.affinity.map(Homes::of),
+            homes: moment.affinity.zip(Among::of(strategy)).map(|(key, among)| Homes::of(key, among)),
             cold_cache: moment.cold_cache,
         }
     }
 
     /// Whether this one would lead any of them.
     pub(super) fn has_leader_in(&mut self, candidate: &Candidate, backend: &BackendState) -> bool {
-        let is_home = self.homes.as_mut().is_some_and(|homes| homes.look(backend));
+        let is_home = self.homes.as_mut().is_some_and(|homes| homes.look(candidate, backend));
         let leads_other = self.other.as_mut().is_some_and(|other| other.look(candidate, backend));
         self.one.look(candidate, backend) | leads_other | is_home
     }
@@ -126,17 +149,32 @@ impl<'a> Contests<'a> {
 }
 
 impl<'a> Homes<'a> {
-    fn of(key: u64) -> Self {
-        Self { key, first: None, second: None, least: Bid::NONE, offered: None }
+    fn of(key: u64, among: Among) -> Self {
+        Self { key, among, cost_place: u32::MAX, first: None, second: None, least: Bid::NONE, offered: None }
     }
 
-    fn look(&mut self, backend: &BackendState) -> bool {
-        self.offered = backend.bid(self.least, self.key);
+    fn cost_place(&self, candidate: &Candidate) -> u32 {
+        match self.among {
+            Among::All => 0,
+            Among::Cheapest => candidate.cost_place,
+        }
+    }
+
+    fn look(&mut self, candidate: &Candidate, backend: &BackendState) -> bool {
+        self.offered = match self.cost_place(candidate).cmp(&self.cost_place) {
+            Ordering::Less => backend.bid(Bid::NONE, self.key),
+            Ordering::Equal => backend.bid(self.least, self.key),
+            Ordering::Greater => None,
+        };
         self.offered.is_some()
     }
 
     fn accept(&mut self, leader: Leader<'a>) {
         let Some(bid) = self.offered.take() else { return };
+        let cost_place = self.cost_place(leader.candidate);
+        if cost_place < self.cost_place {
+            *self = Self { cost_place, ..Self::of(self.key, self.among) };
+        }
         let second = match self.first {
             Some((first, _)) if first >= bid => Some((bid, leader)),
             Some(_) | None => self.first.replace((bid, leader)),
@@ -166,9 +204,9 @@ impl Contest<'_> {
             (Measure::Load, Some(_)) => backend.load().is_less_than(self.load),
             (Measure::Turn, Some(_)) => backend.load().waited_longer_than(self.load),
             (Measure::Cost, Some(leader)) => match candidate.cost_place.cmp(&leader.candidate.cost_place) {
-                std::cmp::Ordering::Less => true,
-                std::cmp::Ordering::Equal => backend.load().is_less_than(self.load),
-                std::cmp::Ordering::Greater => false,
+                Ordering::Less => true,
+                Ordering::Equal => backend.load().is_less_than(self.load),
+                Ordering::Greater => false,
             },
             (Measure::Order, Some(_)) => false,
         };

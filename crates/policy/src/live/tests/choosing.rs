@@ -102,6 +102,34 @@ fn requests_that_belong_together_stay_together() {
     assert_eq!(homes.len(), 10, "every backend is home to some: {homes:?}");
 }
 
+#[test]
+fn home_changes_nothing_that_a_strategy_promises() {
+    let of_each_key = |strategy, backends: Vec<BackendSpec>| -> Vec<String> {
+        let mut world = spread(strategy, backends);
+        let lease = |key| {
+            let slot = world.slot(homed(&world, key));
+            let name = world.name(&slot).to_owned();
+            world.release(slot, SUCCESS);
+            name
+        };
+        (0..20).chain(0..20).map(lease).collect()
+    };
+    let alike = || ["a", "b"].map(|name| backend(name, &["m"])).into();
+    assert!(of_each_key(Strategy::Priority, alike()).iter().all(|name| name == "a"));
+    let turns = of_each_key(Strategy::RoundRobin, alike());
+    assert!(turns.windows(2).all(|two| two[0] != two[1]), "{turns:?}");
+    for cheap_first in [true, false] {
+        let mut backends = vec![priced("dear", 50), priced("one", 1), priced("two", 1)];
+        if cheap_first {
+            backends.reverse();
+        }
+        let homes = of_each_key(Strategy::Cost, backends);
+        assert!(homes.iter().all(|name| name != "dear"), "{homes:?}");
+        assert_eq!(homes[..20], homes[20..], "home is among the cheapest");
+        assert!(["one", "two"].iter().all(|name| homes.iter().any(|home| home == name)), "{homes:?}");
+    }
+}
+
 /// The home of a key that is full, resting, failed, gone or slow: another serves at once, and home stays home.
 #[test]
 fn home_is_a_preference_and_never_a_gate() {
