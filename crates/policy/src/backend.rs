@@ -181,6 +181,20 @@ impl Default for BackendLimits {
     }
 }
 
+impl BackendLimits {
+    /// What holds of a backend at a base URL where nothing is written: nobody counts the requests of a minute on this
+    /// machine.
+    #[must_use]
+    pub fn unwritten(base_url: &str) -> Self {
+        let is_here = |host: &str| {
+            let is_loopback = |address: std::net::IpAddr| address.to_canonical().is_loopback();
+            host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(is_loopback)
+        };
+        let is_ours = base_url.starts_with("process://") || host_of(base_url).is_some_and(is_here);
+        if is_ours { Self { rpm: 0, ..Self::default() } } else { Self::default() }
+    }
+}
+
 /// What one model on a backend may be given, within what the backend may.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelLimits {
@@ -234,4 +248,27 @@ pub struct HeaderRules {
     pub allow: Vec<String>,
     /// Kept back although the gateway's rule would pass them on.
     pub deny: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_on_this_machine_has_no_rate_of_its_own() {
+        for (base_url, rpm) in [
+            ("http://127.0.0.1:8000/v1", 0),
+            ("http://127.8.9.1/v1", 0),
+            ("http://[::1]:11434/v1", 0),
+            ("http://[::ffff:127.0.0.1]/v1", 0),
+            ("http://LocalHost:1234", 0),
+            ("process://qwen", 0),
+            ("https://api.example.test/v1", 40),
+            ("http://localhost.example.test/v1", 40),
+            ("http://192.168.1.7:8000/v1", 40),
+            ("http://0.0.0.0/v1", 40),
+        ] {
+            assert_eq!(BackendLimits::unwritten(base_url).rpm, rpm, "{base_url}");
+        }
+    }
 }

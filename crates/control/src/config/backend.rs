@@ -46,11 +46,7 @@ pub(crate) fn backend(typed: &file::Backend, common: Deadlines, source: Source) 
     }
     spec.weight = typed.weight.map_or(1, |count| count.get32());
     spec.enabled = typed.enabled.unwrap_or(true);
-    spec.limits = backend_limits(typed.limits.as_ref());
-    if kind == BackendKind::Process && typed.limits.as_ref().is_none_or(|limits| limits.rpm.is_none()) {
-        // No provider counts the requests of a minute.
-        spec.limits.rpm = 0;
-    }
+    spec.limits = backend_limits(typed.limits.as_ref(), BackendLimits::unwritten(&base_url));
     spec.deadlines = deadlines(typed.deadlines.as_ref(), common);
     spec.headers = headers(typed.headers.as_ref());
     spec.drain_on_disconnect = typed.drain_on_disconnect.unwrap_or(false);
@@ -76,9 +72,9 @@ fn dialect(spoken: file::Spoken) -> Dialect {
     }
 }
 
-fn backend_limits(typed: Option<&file::BackendLimits>) -> BackendLimits {
+fn backend_limits(typed: Option<&file::BackendLimits>, unwritten: BackendLimits) -> BackendLimits {
     BackendLimits {
-        rpm: typed.and_then(|l| l.rpm).map_or(BackendLimits::default().rpm, |count| count.get32()),
+        rpm: typed.and_then(|l| l.rpm).map_or(unwritten.rpm, |count| count.get32()),
         burst: typed.and_then(|l| l.burst).map(|count| count.get32()),
         tpm: typed.and_then(|l| l.tpm).map(|count| count.0),
         concurrency: typed.and_then(|l| l.concurrency).map(|count| count.get32()),

@@ -345,7 +345,8 @@ shape! {
 shape! {
     /// What a backend may be given.
     pub struct BackendLimits {
-        /// Requests per minute; 0 is unlimited. Default: 40.
+        /// Requests per minute; 0 is unlimited. Default: 40; on this machine (a loopback address, `localhost`, a process)
+        /// unlimited.
         pub rpm: Option<Count<0, 10_000_000>>,
         /// How many requests a full bucket holds. Default: one minute's worth.
         pub burst: Option<Count<1, 10_000_000>>,
