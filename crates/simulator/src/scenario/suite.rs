@@ -366,8 +366,8 @@ fn neighbour() -> Scenario {
         goodput_min: 0.96,
         reason: Some(
             "what others leave is found by asking alone. One who sees all that they took reaches 98 % of the optimum here \
-             (all-seeing); one who sees nothing, asks all the time and rests for as long as it is told, 97 % (ever-asking): \
-             what is missing to that is a debt",
+             (all-seeing); one who sees nothing, asks all the time and rests for as long as it is told, 97 % (ever-asking). \
+             What was tried to come nearer to that asks before the time that the provider named, and is refused more",
         ),
         ..Bars::default()
     };
