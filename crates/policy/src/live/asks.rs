@@ -154,6 +154,10 @@ pub struct Slot {
     pub(crate) lease: u64,
     /// The model on the backend.
     pub(crate) model: Option<ModelId>,
+    /// What stands for it on all backends.
+    pub(crate) model_mark: u64,
+    /// Whether its request has failed there before.
+    pub(crate) is_repeat: bool,
     /// Tells which calls an answer's headers know of.
     pub(crate) mark: Mark,
     /// Tells what ran there beside it.

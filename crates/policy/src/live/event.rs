@@ -142,7 +142,8 @@ impl EventFields {
             EventKind::CooldownStarted | EventKind::BreakerOpened => {
                 let tenths = self.lasts_ms.unwrap_or_default().saturating_add(50) / 100;
                 let why = said.map_or_else(|| reason.replace('_', " "), str::to_owned);
-                format!("for {}.{} s: {why}", tenths / 10, tenths % 10)
+                let whom = if reason == "one_model" { ", for one model" } else { "" };
+                format!("for {}.{} s{whom}: {why}", tenths / 10, tenths % 10)
             }
             EventKind::CooldownEnded => "one probe goes first".to_owned(),
             EventKind::RetreatStarted => "too many 429s".to_owned(),
@@ -200,6 +201,13 @@ mod tests {
             missed,
             "for 5.0 s: probe missed",
             r#"{"lasts_ms":5049,"reason":"probe_missed"}"#,
+        );
+        let alone = EventFields { said: Some("500".into()), ..EventFields::because("one_model") };
+        check(
+            EventKind::BreakerOpened,
+            EventFields { lasts_ms: Some(15_000), ..alone },
+            "for 15.0 s, for one model: 500",
+            r#"{"lasts_ms":15000,"reason":"one_model","said":"500"}"#,
         );
         check(EventKind::Alert, EventFields::share(23), "23 % of its answers are 429s", r#"{"percent":23}"#);
         check(

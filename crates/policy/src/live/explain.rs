@@ -155,7 +155,7 @@ impl State {
         let now = search.moment.now;
         let backend = self.backends.get(at(candidate.backend.0))?;
         let (verdict, until) = match search.eligible(candidate, Repeats::Avoided) {
-            Ok(backend) => hindrance(backend, search.size(candidate), now),
+            Ok(backend) => hindrance(backend, search.size(tier, candidate), now),
             Err(bar) => (barred(bar), None),
         };
         Some(CandidateVerdict {
@@ -180,9 +180,8 @@ fn hindrance(backend: &BackendState, size: Size, now: Instant) -> (Verdict, Opti
     if backend.start_within(Bounds::All, size, now).is_some() {
         return (Verdict::Ready, None);
     }
-    for (permit, verdict) in
-        [(backend.cooldown.permit(now), Verdict::Cooling), (backend.breaker.permit(now), Verdict::Open)]
-    {
+    let breaker = backend.breaker.permit(size.mark, now);
+    for (permit, verdict) in [(backend.cooldown.permit(now), Verdict::Cooling), (breaker, Verdict::Open)] {
         match permit {
             Permit::Free | Permit::AsProbe => {}
             Permit::NotBefore(until) => return (verdict, Some(until)),

@@ -83,6 +83,11 @@ impl Demand {
         self.tried.is_empty()
     }
 
+    /// Whether this request has been to a backend.
+    pub(super) fn has_been_to(&self, backend: BackendId) -> bool {
+        self.tried.contains(&backend)
+    }
+
     /// What stands for the model of one of its tiers where paces are kept.
     pub(super) fn model_of(&self, tier: usize) -> Option<u64> {
         self.route.tiers.get(tier).map(|tier| tier.mark)
@@ -308,11 +313,11 @@ impl<'a> Search<'a> {
     fn pick(&self, index: usize, tier: &'a Tier, repeats: Repeats) -> Option<Pick> {
         let Moment { now, bounds, .. } = self.moment;
         let starts = |candidate: &Candidate, backend: &BackendState| {
-            backend.start_within(bounds, self.size(candidate), now)
+            backend.start_within(bounds, self.size(tier, candidate), now)
         };
         // Rates are what costs most to look at, and mostly allow it: so they are looked at where they decide, and
         // everywhere only when one of those that would win is held up by its own.
-        let contests = self.contests((index, tier), repeats, |_, backend| backend.well(now));
+        let contests = self.contests((index, tier), repeats, |_, backend| backend.well(tier.mark, now));
         let hopeful = |leader: &Leader<'_>| starts(leader.candidate, leader.backend).is_some();
         if contests.leaders().all(hopeful) {
             return contests.winner(tier.mark, now);
@@ -361,7 +366,7 @@ impl<'a> Search<'a> {
             // What is full is not ready by time, nor sooner than now.
             let adds_nothing = !backend.has_room() && soonest.is_some_and(|later| later.possible_at <= now);
             if !adds_nothing && self.bar(candidate, backend, repeats).is_none() {
-                let later = backend.later(self.size(candidate), now);
+                let later = backend.later(self.size(tier, candidate), now);
                 soonest = Some(soonest.map_or(later, |soonest| soonest.or(later)));
             }
         }
@@ -369,8 +374,8 @@ impl<'a> Search<'a> {
     }
 
     /// How much of a candidate's limits it takes.
-    pub(super) fn size(&self, candidate: &Candidate) -> Size {
-        Size { model: candidate.model, portion: self.moment.portion }
+    pub(super) fn size(&self, tier: &Tier, candidate: &Candidate) -> Size {
+        Size { model: candidate.model, mark: tier.mark, portion: self.moment.portion }
     }
 
     /// The state of a candidate, unless it is not to be considered.
@@ -412,9 +417,11 @@ impl<'a> Search<'a> {
     /// is more than `enough` they are not counted on.
     pub(super) fn starts_by(&self, until: Instant, enough: u64) -> u64 {
         let mut starts: u64 = 0;
-        for candidate in self.demand.route.tiers.iter().flat_map(|tier| &tier.candidates) {
+        let tiers = self.demand.route.tiers.iter();
+        for (tier, candidate) in tiers.flat_map(|tier| tier.candidates.iter().map(move |one| (tier, one))) {
             if let Ok(backend) = self.eligible(candidate, Repeats::Allowed) {
-                starts = starts.saturating_add(backend.starts_by(candidate.model, until, self.moment.now));
+                let size = self.size(tier, candidate);
+                starts = starts.saturating_add(backend.starts_by(size, until, self.moment.now));
             }
             if starts > enough {
                 break;

@@ -244,7 +244,8 @@ impl State {
 fn backend(id: BackendId, state: &BackendState, record: &Record, now: Instant) -> Option<BackendStatus> {
     let backend = record.backend.as_ref()?;
     let cooling = state.cooldown.left(now);
-    let open = state.breaker.left(now);
+    let (open, answers_others) = (state.breaker.left(now), state.breaker.answers_others());
+    let (open, partly) = if answers_others { (None, open) } else { (open, None) };
     let (health, reason) = if !backend.enabled {
         (Health::Disabled, None)
     } else if state.trust.is_refused() {
@@ -255,6 +256,8 @@ fn backend(id: BackendId, state: &BackendState, record: &Record, now: Instant) -
         (Health::Cooling, Some("rate_limited"))
     } else if open.is_some() {
         (Health::Cooling, Some("failing"))
+    } else if partly.is_some() {
+        (Health::Healthy, Some("model_failing"))
     } else {
         (Health::Healthy, None)
     };

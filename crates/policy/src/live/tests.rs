@@ -435,6 +435,46 @@ fn five_failures_in_a_row_open_the_breaker_and_a_probe_closes_it() {
     assert_eq!(world.shown("a").state, Health::Healthy);
 }
 
+/// A backend of two models of which one always fails: what it answers of the other it goes on answering.
+#[test]
+fn the_failures_of_one_model_close_no_other() {
+    let mut world = World::of([backend("a", &["bad", "good"])]);
+    for _ in 0..5 {
+        let slot = world.slot(world.want("bad"));
+        world.release(slot, failed(Taint::Backend));
+    }
+    assert_eq!(world.shown("a").reason, Some("failing"), "nothing else is known of it");
+    world.wait(world.want("bad"));
+    let slot = world.slot(world.want("good"));
+    world.release(slot, SUCCESS);
+    assert_eq!((world.shown("a").state, world.shown("a").reason), (Health::Healthy, Some("model_failing")));
+    let opened =
+        world.live.status(world.now).events.into_iter().find(|one| one.kind == EventKind::BreakerOpened);
+    assert_eq!(opened.and_then(|event| event.fields.reason).as_deref(), Some("one_model"));
+    for _ in 0..5 {
+        let slot = world.slot(world.want("good"));
+        world.release(slot, failed(Taint::Backend));
+    }
+    assert_eq!((world.shown("a").state, world.shown("a").reason), (Health::Cooling, Some("failing")));
+}
+
+#[test]
+fn one_request_is_one_failure_however_often_it_is_repeated() {
+    let mut world = World::of([backend("a", &["m"])]);
+    for _ in 0..4 {
+        let mut want = world.want("m");
+        for _ in 0..5 {
+            let slot = world.slot(want.clone());
+            want.tried = [slot.backend].into_iter().collect();
+            world.release(slot, failed(Taint::Backend));
+        }
+    }
+    assert_eq!((world.shown("a").state, world.shown("a").consecutive_failures), (Health::Healthy, 4));
+    let slot = world.slot(world.want("m"));
+    world.release(slot, failed(Taint::Backend));
+    assert_eq!(world.shown("a").state, Health::Cooling, "several in a row are an outage");
+}
+
 #[test]
 fn failures_of_the_call_itself_open_nothing() {
     let mut world = World::of([backend("a", &["m"])]);

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use testkit::{Behaviour, Pace, ScriptedProvider, StillClock, TestAnswer};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use crate::scene::{MODEL, Plan, Scene, chat, chat_stream};
 
@@ -195,4 +196,19 @@ fn told(dialect: Dialect, status: u16, body: &[u8]) -> Result<String, String> {
         | Dialect::OpenAiRaw
         | Dialect::AgentRpc => text("/error/type").and_then(|_| text("/error/code")),
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn p17_a_request_that_always_fails_closes_its_backend_to_nobody() {
+    let (provider, scene) = stage().await;
+    provider.otherwise(Behaviour::error(500, "it breaks me"));
+    let failed = scene.client().post(CHAT, &chat()).await.expect("an answer");
+    assert!(failed.status >= 500, "{}", failed.status);
+    let attempts = provider.received().len();
+    assert!(attempts >= 5, "{attempts} attempts are enough to open a breaker that counts them");
+    provider.otherwise(Behaviour::healthy());
+    let began = Instant::now();
+    let answer = scene.client().post(CHAT, &chat()).await.expect("an answer");
+    assert_eq!(answer.status, 200);
+    assert!(began.elapsed() < Duration::from_secs(1), "it waited for {:?}", began.elapsed());
 }

@@ -63,6 +63,8 @@ pub(in crate::live) struct BackendState {
 pub(in crate::live) struct Size {
     /// The model on the backend, where it has limits of its own.
     pub(in crate::live) model: Option<ModelId>,
+    /// What stands for the model on all backends.
+    pub(in crate::live) mark: u64,
     pub(in crate::live) portion: Portion,
 }
 
@@ -140,20 +142,21 @@ impl BackendState {
     /// As what a lease could be taken now within these limits, if it could.
     pub(in crate::live) fn start_within(&self, bounds: Bounds, size: Size, now: Instant) -> Option<Standing> {
         match bounds {
-            Bounds::All => self.well(now).filter(|_| self.rated_at(size, now) == now),
-            Bounds::Unrated => self.well(now),
+            Bounds::All => self.well(size.mark, now).filter(|_| self.rated_at(size, now) == now),
+            Bounds::Unrated => self.well(size.mark, now),
             Bounds::Reserve => {
-                self.well(now).filter(|standing| *standing == Standing::Regular && self.reserve.holds(now))
+                let well = self.well(size.mark, now);
+                well.filter(|standing| *standing == Standing::Regular && self.reserve.holds(now))
             }
         }
     }
 
-    /// As what a lease could be taken now if it had no rate.
-    pub(in crate::live) fn well(&self, now: Instant) -> Option<Standing> {
+    /// As what a lease for a model could be taken now if it had no rate.
+    pub(in crate::live) fn well(&self, model: u64, now: Instant) -> Option<Standing> {
         if !self.has_room() {
             return None;
         }
-        match (self.cooldown.permit(now), self.breaker.permit(now)) {
+        match (self.cooldown.permit(now), self.breaker.permit(model, now)) {
             (Permit::Free, Permit::Free) => Some(Standing::Regular),
             (Permit::Free | Permit::AsProbe, Permit::Free | Permit::AsProbe) => Some(Standing::Probe),
             (Permit::NotBefore(_) | Permit::WhileProbed, _)
@@ -165,7 +168,7 @@ impl BackendState {
     pub(in crate::live) fn later(&self, size: Size, now: Instant) -> Later {
         let mut possible_at = self.rated_at(size, now);
         let mut by_time = self.has_room();
-        for permit in [self.cooldown.permit(now), self.breaker.permit(now)] {
+        for permit in [self.cooldown.permit(now), self.breaker.permit(size.mark, now)] {
             match permit {
                 Permit::Free | Permit::AsProbe => {}
                 Permit::NotBefore(until) => possible_at = possible_at.max(until),
@@ -192,12 +195,12 @@ impl BackendState {
 
     /// How many requests for a model could be started by a time if each that runs ended at once: never fewer than
     /// will be, but where its rate is found to be higher.
-    pub(in crate::live) fn starts_by(&self, model: Option<ModelId>, until: Instant, now: Instant) -> u64 {
+    pub(in crate::live) fn starts_by(&self, size: Size, until: Instant, now: Instant) -> u64 {
         let rests = |permit| matches!(permit, Permit::NotBefore(over) if over > until);
-        if rests(self.cooldown.permit(now)) || rests(self.breaker.permit(now)) {
+        if rests(self.cooldown.permit(now)) || rests(self.breaker.permit(size.mark, now)) {
             return 0;
         }
-        match self.model(model) {
+        match self.model(size.model) {
             None => self.allowance.by(until, self.adaptive, now),
             Some(model) if self.adaptive == Adaptive::Learned && model.requests.is_told() => {
                 model.by(until, self.adaptive, now)
@@ -231,7 +234,7 @@ impl BackendState {
         self.in_flight.started();
         self.last_lease = number;
         self.cooldown.leased(number, now);
-        self.breaker.leased(number);
+        self.breaker.leased(number, size.mark);
         let mark = self.allowance.take(size.portion, now);
         let Some(model) = size.model.and_then(|model| self.models.get_mut(at(model.0))) else { return mark };
         let model = model.get_or_insert_with(|| Box::new(Allowance::of(Rates::UNLIMITED, now)));
@@ -249,7 +252,7 @@ impl BackendState {
     /// The headers of an answer told what the provider has left. True when a request may start sooner.
     fn learn(&mut self, slot: &Slot, quotas: &[Quota], now: Instant) -> bool {
         let portion = Portion { tokens: slot.estimated, class: Class::Urgent };
-        let size = Size { model: slot.model, portion };
+        let size = Size { model: slot.model, mark: slot.model_mark, portion };
         let before = self.rated_at(size, now);
         let model = slot.model.and_then(|model| self.models.get_mut(at(model.0))?.as_deref_mut());
         model.unwrap_or(&mut self.allowance).learn(quotas, slot.mark, now);

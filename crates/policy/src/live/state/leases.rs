@@ -205,7 +205,8 @@ impl State {
     pub(super) fn start(&mut self, pick: Pick, demand: &Demand, waiting: &Waiting, now: Instant) -> Slot {
         self.leases += 1;
         let backend = self.backends.get_mut(at(pick.backend.0)).expect("it was chosen from these");
-        let size = Size { model: pick.model, portion: waiting.portion() };
+        let model_mark = demand.model_of(pick.tier).unwrap_or_default();
+        let size = Size { model: pick.model, mark: model_mark, portion: waiting.portion() };
         let Taken { mark, tokens, beside } = backend.lease(self.leases, size, now);
         match pick.bounds {
             Bounds::All => {}
@@ -244,6 +245,8 @@ impl State {
             spent: None,
             lease: self.leases,
             model: pick.model,
+            model_mark,
+            is_repeat: demand.has_been_to(pick.backend),
             mark,
             beside,
         }

@@ -1,5 +1,6 @@
 //! Decides what the end of a call, what an answer told, and a probe mean for their backend; never what it may take.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use protocol::{Quota, Taint};
@@ -64,7 +65,7 @@ impl State {
         backend.alarm.answered(now);
         backend.cooldown.succeeded(slot.lease);
         backend.trust.succeeded();
-        if backend.breaker.succeeded(slot.lease, now) {
+        if backend.breaker.succeeded(slot.lease, slot.model_mark, now) {
             self.board.event(EventKind::BreakerClosed, Some(slot.backend), EventFields::default(), now);
         }
         self.board.record(slot.backend).successes += 1;
@@ -76,7 +77,7 @@ impl State {
     fn failed(&mut self, slot: &Slot, failure: FailureSummary, now: Instant) {
         let (id, lease) = (slot.backend, slot.lease);
         let Some(backend) = self.backends.get_mut(at(id.0)) else { return };
-        let mut began = None;
+        let (mut began, mut is_one_model) = (None, false);
         if failure.rate_limited {
             backend.pacer.limited(now);
             if let Some(percent) = backend.alarm.limited(&self.settings.adaptive.retreat, now) {
@@ -101,8 +102,11 @@ impl State {
             backend.alarm.answered(now);
             backend.cooldown.inconclusive(lease);
             match failure.taint {
-                Taint::Backend if !failure.unauthorized => {
-                    let length = backend.breaker.failed(lease, &self.settings.breaker, now);
+                // What failed there before may fail by what it asks.
+                Taint::Backend if !failure.unauthorized && !slot.is_repeat => {
+                    let rules = &self.settings.breaker;
+                    let length = backend.breaker.failed(lease, slot.model_mark, rules, now);
+                    is_one_model = backend.breaker.is_for_one_model();
                     began = length.map(|length| (EventKind::BreakerOpened, length));
                 }
                 Taint::Backend | Taint::Call | Taint::Credential => backend.breaker.inconclusive(lease),
@@ -116,7 +120,9 @@ impl State {
             self.board.event(EventKind::ErrorSet, Some(id), EventFields::said(&failure.detail), now);
         }
         if let Some((kind, length)) = began {
-            self.board.event(kind, Some(id), EventFields::lasting(length, &failure.detail), now);
+            let reason = is_one_model.then_some(Cow::Borrowed("one_model"));
+            let fields = EventFields { reason, ..EventFields::lasting(length, &failure.detail) };
+            self.board.event(kind, Some(id), fields, now);
         }
         let record = self.board.record(id);
         record.failures += 1;
