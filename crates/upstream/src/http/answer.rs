@@ -27,7 +27,7 @@ pub struct Answer {
 }
 
 pub(super) enum Inflow {
-    Http1(Box<h1::Inflow>),
+    Http1(h1::Inflow),
     Http2(Box<h2::Inflow>),
     /// A turn of a local process.
     Turn(Box<process::Inflow>),

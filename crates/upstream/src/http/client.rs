@@ -129,7 +129,8 @@ impl Client {
         };
         match endpoint.origin().speaks {
             Speaks::Http1 | Speaks::Process => exchange.run().await,
-            Speaks::Http2 => exchange.run_shared().await,
+            // Of its own, so that a call over HTTP/1.1 need not carry the room for it.
+            Speaks::Http2 => Box::pin(exchange.run_shared()).await,
         }
     }
 
@@ -220,9 +221,9 @@ impl Exchange {
                 Err(h1::Unanswered { failure, .. }) => return Err(failure),
             }
         }
-        let mut countdown = Countdown::new(deadlines, started);
-        let io = countdown.bound(pool.connector.open()).await??;
-        let wire = Wire::open(io, head_bytes_max, countdown).await?;
+        let countdown = Countdown::new(deadlines, started);
+        // Few calls open a connection: the others need not carry the room for a handshake.
+        let wire = Box::pin(open(&pool, head_bytes_max, countdown)).await?;
         ask(&pool, wire, head, body).await.map_err(|unanswered| unanswered.failure)
     }
 
@@ -250,17 +251,22 @@ impl Exchange {
     }
 }
 
+async fn open(pool: &Pool, head_bytes_max: usize, mut countdown: Countdown) -> Result<Box<Wire>, Failure> {
+    let io = countdown.bound(pool.connector.open()).await??;
+    Wire::open(io, head_bytes_max, countdown).await
+}
+
 /// Sends a request on a connection of its own and waits for the head of the answer.
 async fn ask(
     pool: &Arc<Pool>,
-    mut wire: Wire,
+    mut wire: Box<Wire>,
     head: Request<()>,
     body: CallBody,
 ) -> Result<Answer, h1::Unanswered> {
     let (body, upload) = OutBody::new(body);
     let response = wire.ask(head.map(|()| body), upload.as_deref()).await?;
     let (parts, body) = response.into_parts();
-    let inflow = Inflow::Http1(Box::new(h1::Inflow::new(wire, body, upload)));
+    let inflow = Inflow::Http1(h1::Inflow::new(wire, body, upload));
     Ok(Answer::new(parts.status, parts.headers, inflow, Arc::clone(pool)))
 }
 

@@ -59,14 +59,14 @@ pub(super) struct Unanswered {
 
 impl Wire {
     /// Speaks HTTP/1.1 on a new connection.
-    pub(super) async fn open(io: Io, head_bytes_max: usize, countdown: Countdown) -> Result<Self, Failure> {
+    pub(super) async fn open(io: Io, head_bytes_max: usize, countdown: Countdown) -> Result<Box<Self>, Failure> {
         let mut builder = Builder::new();
         builder.max_header_size(head_bytes_max);
         let (sender, connection) =
             builder.handshake(io).await.map_err(|error| fault::before_head(&error, None))?;
         let idle_since = Instant::now();
         let carrier = Carrier { connection, is_over: false, error: None };
-        Ok(Self { sender, carrier, bell: Bell::new(), countdown, idle_since })
+        Ok(Box::new(Self { sender, carrier, bell: Bell::new(), countdown, idle_since }))
     }
 
     /// Whether a request may go out on it now. Sees a farewell that arrived while it lay idle.
@@ -124,13 +124,13 @@ impl Wire {
 
 /// The body of an answer, and the connection that brings it.
 pub(super) struct Inflow {
-    wire: Wire,
+    wire: Box<Wire>,
     body: Incoming,
     upload: Option<Arc<Upload>>,
 }
 
 impl Inflow {
-    pub(super) fn new(wire: Wire, body: Incoming, upload: Option<Arc<Upload>>) -> Self {
+    pub(super) fn new(wire: Box<Wire>, body: Incoming, upload: Option<Arc<Upload>>) -> Self {
         Self { wire, body, upload }
     }
 
@@ -168,7 +168,7 @@ impl Inflow {
     }
 
     /// The connection, once the body was read to its end and the request went out whole.
-    pub(super) fn into_wire(self) -> Option<Wire> {
+    pub(super) fn into_wire(self) -> Option<Box<Wire>> {
         let Self { mut wire, body, .. } = self;
         drop(body);
         wire.is_usable().then_some(wire)

@@ -16,8 +16,8 @@ pub(super) struct Pool {
     pub(super) connector: Connector,
     pub(super) shared: Shared,
     limits: PoolLimits,
-    /// Idle HTTP/1.1 connections, the warmest last.
-    idle: Mutex<VecDeque<Wire>>,
+    /// Idle HTTP/1.1 connections, the warmest last. On the heap: each is moved several times a call.
+    idle: Mutex<VecDeque<Box<Wire>>>,
 }
 
 /// How much may lie idle, and how long.
@@ -33,7 +33,7 @@ impl Pool {
     }
 
     /// The warmest idle connection that still lives.
-    pub(super) fn take(&self) -> Option<Wire> {
+    pub(super) fn take(&self) -> Option<Box<Wire>> {
         loop {
             let mut wire = self.idle().pop_back()?;
             if !self.is_stale(&wire, Instant::now()) && wire.is_usable() {
@@ -43,7 +43,7 @@ impl Pool {
     }
 
     /// Keeps a connection for the next call, in place of the coldest one where there is no room.
-    pub(super) fn put(&self, mut wire: Wire) {
+    pub(super) fn put(&self, mut wire: Box<Wire>) {
         let now = Instant::now();
         wire.idle_since = now;
         let mut idle = self.idle();
@@ -70,7 +70,7 @@ impl Pool {
         now.saturating_duration_since(wire.idle_since) >= self.limits.idle_timeout
     }
 
-    fn idle(&self) -> MutexGuard<'_, VecDeque<Wire>> {
+    fn idle(&self) -> MutexGuard<'_, VecDeque<Box<Wire>>> {
         // Every change to the list is a single push or pop: a panic elsewhere leaves it whole.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
