@@ -1,6 +1,6 @@
 //! Makes the secrets that the gateway gives out and the ids of what it stores; it never stores any of them.
 
-use policy::Secret;
+use policy::{OWN_KEY_PREFIX, Secret};
 use rand::Rng;
 use rand::distr::Alphanumeric;
 
@@ -10,7 +10,7 @@ const ID_CHARS: usize = 16;
 
 /// A new gateway key.
 pub fn gateway_key() -> Secret {
-    Secret::new(format!("lg-{}", base62(SECRET_CHARS)))
+    Secret::new(format!("{OWN_KEY_PREFIX}{}", base62(SECRET_CHARS)))
 }
 
 /// A new admin token.

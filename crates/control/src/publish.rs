@@ -137,6 +137,10 @@ impl Standing {
     }
 }
 
+/// Said for as long as it holds.
+const NO_KEY_LEFT: &str = "the last gateway key is gone: nobody is served until there is one again, \
+                           or until the gateway is started without any";
+
 /// Publishes snapshots, one change at a time. Cheap to clone.
 #[derive(Clone)]
 pub struct Publisher {
@@ -320,13 +324,16 @@ impl Publisher {
     /// How things stand.
     pub fn standing(&self) -> Standing {
         let state = self.state();
+        let notices = state.loaded.notices.iter();
+        let has_lost_its_keys = state.snapshot.as_ref().is_some_and(|snapshot| snapshot.has_lost_its_keys());
+        let no_key_left = has_lost_its_keys.then_some(NO_KEY_LEFT);
         Standing {
             version: state.version,
             published_at: state.published_at,
             last_problem: state.last_problem.clone(),
             left_out: state.left_out.clone(),
             restart_needed: restart_needed(&state.started_with.settings, &state.loaded.settings),
-            notices: state.loaded.notices.iter().map(ToString::to_string).collect(),
+            notices: notices.map(ToString::to_string).chain(no_key_left.map(str::to_owned)).collect(),
             effective: state.loaded.effective(),
         }
     }
@@ -400,6 +407,9 @@ impl Publisher {
         self.remember_prices(prices, now).await;
         let spent = spending::look_up(&self.inner.controls, &snapshot.budgets, now).await?;
         live.adopt_budgets(&snapshot.budgets, now, |budget, _window| spent.of(budget));
+        if snapshot.has_lost_its_keys() {
+            tracing::warn!("{NO_KEY_LEFT}");
+        }
         {
             let mut state = self.state();
             state.version = version;
@@ -431,6 +441,7 @@ impl Publisher {
         let now = self.now();
         let discovered = self.state().discovered.clone();
         let mut draft = Draft::new(controls.digester.clone());
+        draft.had_keys = self.snapshot().is_some_and(|before| !before.identity.is_open());
         let mut left_out = Vec::new();
         draft.backends = settings.backends.clone();
         draft.backends.extend(controls.extra_backends.iter().cloned());

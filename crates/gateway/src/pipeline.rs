@@ -115,12 +115,20 @@ async fn generate(gateway: Arc<Gateway>, caller: Caller, mut ask: Ask) -> Result
 
 /// Calls one backend after another until one commits to an answer or no other attempt may help.
 async fn attempt(ask: &mut Ask, ticket: &mut Ticket) -> Result<call::Reply, Refusal> {
+    let mut failure = None;
     loop {
-        let lease = route::route(ask, ticket).await?;
-        ask.is_understood_by(&lease)?;
+        let lease = match route::route(ask, ticket).await {
+            Ok(mut lease) => {
+                ask.is_understood_by(&lease)?;
+                call::record(ask, &mut lease, ticket).await?;
+                lease
+            }
+            // What the last one asked has said says more than that nobody else can be asked.
+            Err(refusal) => return Err(refusal.after(failure)),
+        };
         match hedge::call(ask, lease, ticket).await {
             Ok(reply) => return Ok(reply),
-            Err(failed) => call::retry(failed, ask, ticket).await?,
+            Err(failed) => failure = call::retry(failed, ask, ticket).await?,
         }
     }
 }

@@ -102,6 +102,14 @@ impl Refusal {
         self
     }
 
+    /// `earlier` in place of this one, where there was one; when to come back is this one's to say.
+    pub(crate) fn after(self, earlier: Option<Self>) -> Self {
+        match earlier {
+            Some(earlier) => Self { retry_after: earlier.retry_after.or(self.retry_after), ..earlier },
+            None => self,
+        }
+    }
+
     /// The upstream's own answer, passed on with its status and body.
     pub(crate) fn passed(passed: Passed, failure: &Failure) -> Self {
         let code = Code { status: passed.status.as_u16(), name: "upstream_rejected" };

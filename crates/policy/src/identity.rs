@@ -11,6 +11,9 @@ pub use key::{Class, Key, KeyLimits, ModelSet, Team};
 pub use reach::{AddressSet, Endpoint, EndpointSet, UnknownEndpoint};
 pub use secret::{Digest, Digester, Secret, masked};
 
+/// What every key that the gateway makes begins with.
+pub const OWN_KEY_PREFIX: &str = "lg-";
+
 /// All gateway keys of a snapshot, found by the digest of what was presented.
 #[derive(Debug)]
 pub struct Identity {
@@ -19,6 +22,7 @@ pub struct Identity {
     keys: Vec<Arc<Key>>,
     teams: Vec<Team>,
     anonymous: Arc<Key>,
+    closed: bool,
 }
 
 impl Identity {
@@ -35,7 +39,14 @@ impl Identity {
                 digests.iter().map(move |d| (*d.bytes(), (d.clone(), Arc::clone(key))))
             })
             .collect();
-        Self { digester, by_digest, keys: keys.into_iter().map(|(key, _)| key).collect(), teams, anonymous }
+        let keys: Vec<_> = keys.into_iter().map(|(key, _)| key).collect();
+        let closed = !keys.is_empty();
+        Self { digester, by_digest, keys, teams, anonymous, closed }
+    }
+
+    /// The same, never open: also without a key it serves nobody who has none.
+    pub(crate) fn closed(self) -> Self {
+        Self { closed: true, ..self }
     }
 
     /// The key whose secret this is: one digest, one look-up, one comparison in constant time. The
@@ -53,10 +64,11 @@ impl Identity {
         self.digester.digest(one) == self.digester.digest(other)
     }
 
-    /// Whether no key is configured at all: then only loopback callers are served, as [`Self::anonymous`].
+    /// Whether no key is configured, and none ever was since the start: then only loopback callers are served, as
+    /// [`Self::anonymous`].
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.keys.is_empty()
+        !self.closed
     }
 
     /// The caller of an open gateway.

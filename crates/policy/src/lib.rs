@@ -25,8 +25,8 @@ pub use catalog::{
     Candidate, Carries, Catalog, Longest, ModelListing, NoSuchModel, OUTPUT_TOKENS_UNKNOWN, Route, Tier,
 };
 pub use identity::{
-    AddressSet, Class, Digest, Digester, Endpoint, EndpointSet, Identity, Key, KeyLimits, ModelSet, Secret,
-    Team, UnknownEndpoint, masked,
+    AddressSet, Class, Digest, Digester, Endpoint, EndpointSet, Identity, Key, KeyLimits, ModelSet,
+    OWN_KEY_PREFIX, Secret, Team, UnknownEndpoint, masked,
 };
 pub use limit::{Adaptive, Pace, RateWindow, RetreatRules, WaiterId};
 pub use live::{

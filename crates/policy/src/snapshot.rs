@@ -86,6 +86,12 @@ impl std::fmt::Display for Problem {
 }
 
 impl Snapshot {
+    /// Whether there were keys and none is left: nobody can be served.
+    #[must_use]
+    pub fn has_lost_its_keys(&self) -> bool {
+        !self.identity.is_open() && self.identity.keys().is_empty()
+    }
+
     /// Makes a snapshot of a draft, or tells everything that is wrong with it. Either way `live` only
     /// learns the names; nothing is in force before [`Live::adopt`].
     pub fn build(draft: Draft, live: &Live, version: u64, now: Instant) -> Result<Self, Vec<Problem>> {
@@ -115,10 +121,10 @@ impl Snapshot {
         let keys = keys.into_iter().map(|one| (Arc::new(one.key), one.digests)).collect();
         let mut anonymous = callers::anonymous(live);
         anonymous.budgets = counting(&budgets, &anonymous, live);
-        let anonymous = Arc::new(anonymous);
+        let identity = Identity::new(draft.digester, keys, teams, Arc::new(anonymous));
         Ok(Self {
             version,
-            identity: Identity::new(draft.digester, keys, teams, anonymous),
+            identity: if draft.had_keys { identity.closed() } else { identity },
             catalog,
             by_id: backends.iter().enumerate().map(|(index, backend)| (backend.id, index)).collect(),
             backends,

@@ -35,7 +35,14 @@ impl Sources {
 
     /// Reads and checks everything.
     pub(crate) fn load(&self, stored: &[(String, String)]) -> Result<Loaded, LoadError> {
-        let text = self.file.as_deref().map(read).transpose()?;
+        self.hold(self.text()?, stored)
+    }
+
+    fn text(&self) -> Result<Option<String>, LoadError> {
+        self.file.as_deref().map(read).transpose()
+    }
+
+    fn hold(&self, text: Option<String>, stored: &[(String, String)]) -> Result<Loaded, LoadError> {
         let name = self.file.as_ref().map(|path| path.display().to_string());
         let file = text.as_deref().zip(name.as_deref()).map(|(text, name)| FileText { name, text });
         let surroundings =
@@ -67,7 +74,12 @@ fn read(path: &Path) -> Result<String, LoadError> {
 
 impl ConfigSource for Sources {
     fn load(&self, stored: &[(String, String)]) -> Result<Loaded, Report> {
-        Sources::load(self, stored).map_err(|error| match error {
+        let text = self.text().map_err(|error| Report::unreadable(&error.to_string()))?;
+        // Who writes a file empties it first. Somebody who means it starts the gateway with it.
+        if text.as_ref().is_some_and(|text| text.trim().is_empty()) {
+            return Err(Report::unreadable("the file is empty, which a reload takes for half written"));
+        }
+        self.hold(text, stored).map_err(|error| match error {
             LoadError::Report(report) => report,
             LoadError::File { .. } => Report::unreadable(&error.to_string()),
         })

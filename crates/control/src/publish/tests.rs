@@ -50,6 +50,28 @@ async fn a_reload_takes_everything_into_force_or_nothing() {
 }
 
 #[tokio::test]
+async fn a_gateway_whose_last_key_goes_serves_nobody_and_says_so() {
+    let house = House::new(BASE).await;
+    let without_keys = BASE.split_once('\n').expect("keys in the first line").1;
+    *house.written.0.lock().expect("no test panics here") = without_keys.to_owned();
+    house.reloader.reload(Trigger::FileChange, Author::gateway()).await.expect("it holds");
+    let snapshot = house.snapshot();
+    assert!(snapshot.identity.keys().is_empty() && !snapshot.identity.is_open());
+    assert_eq!(house.publisher.standing().notices, [NO_KEY_LEFT]);
+    // It stays so, whatever else is changed, until there is a key again.
+    *house.written.0.lock().expect("no test panics here") = format!("limits: {{queue_max: 3}}\n{without_keys}");
+    house.reloader.reload(Trigger::FileChange, Author::gateway()).await.expect("it holds");
+    assert!(!house.snapshot().identity.is_open());
+    *house.written.0.lock().expect("no test panics here") = BASE.to_owned();
+    house.reloader.reload(Trigger::FileChange, Author::gateway()).await.expect("it holds");
+    assert!(house.snapshot().identity.find("secret-of-app").is_some());
+    assert_eq!(house.publisher.standing().notices, Vec::<String>::new());
+    // One that never had any is open.
+    let open = House::new(without_keys).await;
+    assert!(open.snapshot().identity.is_open());
+}
+
+#[tokio::test]
 async fn what_another_process_stored_is_caught_up_with() {
     let house = House::new(BASE).await;
     assert_eq!(house.publisher.catch_up().await.expect("the store answers"), None);

@@ -32,14 +32,7 @@ struct Held {
 
 /// Takes everything that settling will need first, so that settling cannot fail or block, then the slots themselves.
 pub(super) async fn admit(gateway: &Arc<Gateway>, caller: &Caller, ask: &Ask) -> Result<Ticket, Refusal> {
-    let room = gateway.journal.reserve().map_err(|full| {
-        Refusal::new(
-            Code::JOURNAL_FULL,
-            "The gateway cannot record further requests at present. Retry later.",
-        )
-        .retry_after(std::time::Duration::from_secs(5))
-        .detailed(&full.to_string())
-    })?;
+    let room = gateway.journal.reserve().map_err(|full| unrecorded(&full.to_string()))?;
     let settler = gateway.settler.clone().try_reserve_owned().map_err(|_full| {
         Refusal::new(Code::BACKPRESSURE, "The gateway is at its limit of requests in flight. Retry later.")
             .retry_after(std::time::Duration::from_secs(1))
@@ -59,6 +52,13 @@ pub(super) async fn admit(gateway: &Arc<Gateway>, caller: &Caller, ask: &Ask) ->
     }
     let facts = Box::new(Facts::new(gateway, caller, ask, Taken { room, purse }));
     Ok(Ticket { held: Some(Held { facts, settler }) })
+}
+
+/// What cannot be recorded is not done.
+pub(super) fn unrecorded(why: &str) -> Refusal {
+    Refusal::new(Code::JOURNAL_FULL, "The gateway cannot record further requests at present. Retry later.")
+        .retry_after(std::time::Duration::from_secs(5))
+        .detailed(why)
 }
 
 enum Entry {

@@ -1,9 +1,11 @@
 //! Decides who is asking, from the presented key; never what they may ask for.
 
+mod nearby;
+
 use std::sync::Arc;
 
 use http::{HeaderMap, header};
-use policy::{Class, Key};
+use policy::{Class, Key, OWN_KEY_PREFIX};
 
 use super::accept::Arrival;
 use crate::{
@@ -47,23 +49,23 @@ pub(super) fn authenticate(gateway: &Gateway, arrival: &Arrival) -> Result<Calle
 
 fn find_key(arrival: &Arrival) -> Result<Arc<Key>, Refusal> {
     let identity = &arrival.view.snapshot.identity;
+    let presented = presented(&arrival.head.headers, arrival.head.uri.query());
+    let unknown = || Refusal::new(Code::INVALID_API_KEY, "The API key is not known here.");
     if identity.is_open() {
-        return match arrival.peer.to_canonical().is_loopback() {
-            true => Ok(identity.anonymous().clone()),
-            false => Err(Refusal::new(
-                Code::MISSING_API_KEY,
-                "No gateway key is configured, so only requests from the gateway's own machine are served.",
-            )),
-        };
+        // Many clients send some key in any case; one of ours was given for something, and is gone.
+        if presented.is_some_and(|key| key.starts_with(OWN_KEY_PREFIX)) {
+            return Err(unknown());
+        }
+        nearby::from_here(arrival.peer, &arrival.head)?;
+        return Ok(identity.anonymous().clone());
     }
-    let Some(presented) = presented(&arrival.head.headers, arrival.head.uri.query()) else {
+    let Some(presented) = presented else {
         return Err(Refusal::new(
             Code::MISSING_API_KEY,
             "No API key was given. Send it as `Authorization: Bearer <key>`.",
         ));
     };
-    let found = identity.find(presented).cloned();
-    found.ok_or_else(|| Refusal::new(Code::INVALID_API_KEY, "The API key is not known here."))
+    identity.find(presented).cloned().ok_or_else(unknown)
 }
 
 /// The gateway key, wherever one of the usual clients puts it.

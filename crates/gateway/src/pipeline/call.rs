@@ -11,7 +11,7 @@ use protocol::{AnswerOutline, Failure, FailureKind, Retry, StreamTally};
 use upstream::{Answer, Call};
 
 use super::{
-    admit::Ticket,
+    admit::{Ticket, unrecorded},
     decode::{Ask, Payload},
     route::{self, Lease},
 };
@@ -108,23 +108,26 @@ pub(super) struct Closed {
     repeat: Repeat,
 }
 
-/// Opens an attempt on the leased backend; one it has been to is given a pause first.
-pub(super) async fn open(ask: &mut Ask, mut lease: Lease, ticket: &mut Ticket) -> Result<Sending, Failed> {
+/// Opens an attempt on the leased backend in the journal; one that this request has been to is given a pause first.
+/// What cannot be recorded is not sent, and is nobody's failure but the gateway's own.
+pub(super) async fn record(ask: &Ask, lease: &mut Lease, ticket: &mut Ticket) -> Result<(), Refusal> {
     let facts = ticket.facts();
     if facts.tries.backends.contains(&lease.backend()) {
         let pause = policy::backoff(u32::from(facts.stamp.attempts()), &mut rand::rng());
         tokio::time::sleep(pause).await;
     }
-    if let Err(unwritten) = ticket.facts().open(ask, &lease) {
-        let failure = Failure::new(FailureKind::Reset, format!("the journal took no line: {unwritten}"));
-        return Err(Failed::before_sending(lease, failure));
-    }
+    facts.open(ask, lease).map_err(|unwritten| unrecorded(&unwritten.to_string()))?;
     // From here on at least the prompt counts, should the client leave.
     lease.used(Some(ask.estimate.prompt));
+    Ok(())
+}
+
+/// Puts together what goes to the leased backend.
+pub(super) fn prepare(ask: &mut Ask, lease: Lease) -> Result<Sending, Box<Failed>> {
     let outgoing = match outgoing::repeatable(ask, &lease) {
         Ok(Some(outgoing)) => outgoing,
         Ok(None) => outgoing::once(ask, &lease),
-        Err(failure) => return Err(Failed::before_sending(lease, failure)),
+        Err(failure) => return Err(Failed::before_sending(lease, failure).into()),
     };
     Ok(Sending { lease, outgoing })
 }
@@ -180,8 +183,13 @@ fn tell(tape: &Tape, lease: &Lease, called: &Result<Answer, Failure>) {
     }
 }
 
-/// Closes a failed attempt, and says whether another may be made.
-pub(super) async fn retry(failed: Failed, ask: &Ask, ticket: &mut Ticket) -> Result<(), Refusal> {
+/// Closes a failed attempt: the refusal it comes to where no other may follow, else what to tell should none be possible;
+/// nothing of a rate limit, for how long all of them last is known better here than by one of them.
+pub(super) async fn retry(
+    failed: Failed,
+    ask: &Ask,
+    ticket: &mut Ticket,
+) -> Result<Option<Refusal>, Refusal> {
     let pool = failed.lease.tier().pool.clone();
     let total = failed.lease.serving.deadlines.total;
     let Closed { failure, passed, repeat } = failed.close(ask, ticket);
@@ -199,14 +207,22 @@ pub(super) async fn retry(failed: Failed, ask: &Ask, ticket: &mut Ticket) -> Res
             Repeat::Never => false,
         };
     match (may_help, passed) {
-        (true, _) => Ok(()),
-        (false, Some(passed)) => Err(Refusal::passed(passed, &failure)),
+        (true, _) if failure.kind == FailureKind::RateLimited => Ok(None),
+        (true, passed) => Ok(Some(told(passed, &failure))),
         // The provider speaks of one backend, and often not even of that.
         (false, None) if failure.kind == FailureKind::RateLimited => {
             Err(Refusal::from(&failure).retry_after(route::soonest(ask, ticket)))
         }
         // Who broke off the body that passes through is told why, whatever that came to on the way.
         (false, None) => Err(ask.upload.refusal().unwrap_or_else(|| Refusal::from(&failure))),
+        (false, passed) => Err(told(passed, &failure)),
+    }
+}
+
+fn told(passed: Option<Passed>, failure: &Failure) -> Refusal {
+    match passed {
+        Some(passed) => Refusal::passed(passed, failure),
+        None => Refusal::from(failure),
     }
 }
 

@@ -15,11 +15,11 @@ use super::{
 };
 use crate::routes::Operation;
 
-/// Calls the leased backend, and another one beside it when its first event is late; waits until an answer of
+/// Calls the leased backend, whose line is open, and another one beside it when its first event is late; waits until an answer of
 /// either can be committed to.
 pub(super) async fn call(ask: &mut Ask, lease: Lease, ticket: &mut Ticket) -> Result<Reply, Failed> {
     let patience = patience(ask, &lease, ticket);
-    let sending = call::open(ask, lease, ticket).await?;
+    let sending = call::prepare(ask, lease).map_err(|failed| *failed)?;
     match patience {
         None => call::answer(ask, sending).await,
         // Few requests are raced: the others need not carry the room for two attempts.
@@ -35,8 +35,8 @@ fn patience(ask: &Ask, lease: &Lease, ticket: &mut Ticket) -> Option<Duration> {
         && ask.is_stream()
         && matches!(ask.payload, Payload::Json { .. })
         && ask.bound.is_none()
-        // The line of this attempt and that of a second one are both to come.
-        && facts.stamp.attempts() + 2 <= ask.view.snapshot.settings.attempts_max
+        // The line of a second one is to come.
+        && facts.stamp.attempts() < ask.view.snapshot.settings.attempts_max
         && ask.view.snapshot.settings.hedging.enabled;
     may_be_raced.then(|| facts.gateway.live.hedge_after(lease.tier())).flatten()
 }

@@ -152,18 +152,8 @@ impl Facts {
     /// Writes the attempt's open line, before the upstream hears of it: from here on it may cost money.
     pub(super) fn open(&mut self, ask: &Ask, lease: &Lease) -> Result<(), JournalError> {
         let (candidate, backend) = (lease.candidate(), &lease.serving.backend);
-        self.stamp.attempt(lease.serving.name.clone());
-        self.tries.backends.push(lease.backend());
-        self.meter = Meter::default();
-        self.served = Some(Served {
-            serving: lease.serving.clone(),
-            pool: lease.tier().pool.clone(),
-            model: lease.tier().model.clone(),
-            price: self.price(candidate),
-            dialect: lease.dialect(),
-        });
         let now = Instant::now();
-        let id = AttemptId { ticket: ask.ticket, number: self.stamp.attempts() };
+        let id = AttemptId { ticket: ask.ticket, number: self.stamp.attempts() + 1 };
         let opened = Opened {
             attempt: id,
             request_id: self.stamp.request_id().into(),
@@ -184,6 +174,16 @@ impl Facts {
             price: self.price(candidate),
         };
         self.room.write(&Entry::Opened(opened))?;
+        self.stamp.attempt(lease.serving.name.clone());
+        self.tries.backends.push(lease.backend());
+        self.meter = Meter::default();
+        self.served = Some(Served {
+            serving: lease.serving.clone(),
+            pool: lease.tier().pool.clone(),
+            model: lease.tier().model.clone(),
+            price: self.price(candidate),
+            dialect: lease.dialect(),
+        });
         self.attempt = Some(Attempt { id, started: now, progressed: now });
         Ok(())
     }

@@ -41,6 +41,8 @@ pub struct Draft {
     pub settings: TrafficSettings,
     /// Makes the digests of keys.
     pub digester: Digester,
+    /// Whether there have been keys: without any of them left, the gateway serves nobody.
+    pub had_keys: bool,
 }
 
 impl Draft {
@@ -59,6 +61,7 @@ impl Draft {
             captures: Vec::new(),
             settings: TrafficSettings::default(),
             digester,
+            had_keys: false,
         }
     }
 }

@@ -96,6 +96,7 @@ async fn p17_a_body_that_makes_no_sense_is_refused_with_the_field_at_fault() {
     let (provider, scene) = stage().await;
     let client = scene.client();
     let deep = [b"{\"model\":".as_slice(), &vec![b'['; 100_000]].concat();
+    let long = json!({"model": "m".repeat(257), "messages": [{}]}).to_string().into_bytes();
     for (path, body, code, param) in [
         (CHAT, b"".as_slice(), "invalid_json", Value::Null),
         (CHAT, b"{", "invalid_json", Value::Null),
@@ -111,6 +112,7 @@ async fn p17_a_body_that_makes_no_sense_is_refused_with_the_field_at_fault() {
             json!("model"),
         ),
         (CHAT, b"{\"model\":7,\"messages\":[{}]}", "invalid_request", json!("model")),
+        (CHAT, &long, "invalid_request", json!("model")),
         (CHAT, b"{\"model\":\"tiny\",\"messages\":[]}", "empty_messages", json!("messages")),
         (
             CHAT,
