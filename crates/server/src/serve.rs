@@ -44,8 +44,8 @@ pub(crate) async fn run(
         tracing::warn!("{notice}");
     }
     // Bound first: a start that fails for want of a port has made no token that nobody saw.
-    let main = bind(loaded.settings.listen).await?;
-    let metrics = bind(loaded.settings.metrics_listen).await?;
+    let main = bind(loaded.settings.listen, "listen").await?;
+    let metrics = bind(loaded.settings.metrics_listen, "metrics_listen").await?;
     let assembled = assemble::assemble(sources, loaded, options.demo).await?;
     level.set(assembled.settings.log_level)?;
     let ready = Ready::of(&main, &metrics, &assembled)?;
@@ -66,13 +66,14 @@ pub(crate) async fn run(
     stop::drain(assembled, requests).await
 }
 
-/// A port of 0 takes a free one.
-async fn bind(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
+/// Listens where `setting` says. A port of 0 takes a free one.
+async fn bind(address: std::net::SocketAddr, setting: &str) -> anyhow::Result<TcpListener> {
     let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into()).with_context(|| {
-        format!("{address} cannot be listened on. Is another program using it? Choose another with --listen or `listen:`")
+        let flag = setting.replace('_', "-");
+        format!("{address} cannot be listened on. Is another program using it? Choose another with --{flag} or `{setting}:`")
     })?;
     socket.listen(BACKLOG)?;
     Ok(TcpListener::from_std(socket.into())?)

@@ -105,6 +105,18 @@ async fn a_broken_store_or_configuration_is_told_and_the_rest_is_looked_at() {
 }
 
 #[tokio::test]
+async fn a_port_that_is_taken_is_told_with_the_setting_that_chooses_another() {
+    let shell = Shell::new();
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = taken.local_addr().expect("an address").to_string();
+    for (flag, free) in [("--listen", "--metrics-listen"), ("--metrics-listen", "--listen")] {
+        let ran = shell.run(&["serve", flag, &taken, free, "127.0.0.1:0"]).await;
+        assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+        assert!(ran.stderr.contains(&format!("Choose another with {flag} or `")), "{}", ran.stderr);
+    }
+}
+
+#[tokio::test]
 async fn a_gateway_of_ours_at_the_address_is_no_trouble() {
     let gateway = GatewaySettings::new(LOCKGATE).start().await.expect("a gateway");
     let shell = Shell::new();
