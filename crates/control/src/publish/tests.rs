@@ -59,7 +59,8 @@ async fn a_gateway_whose_last_key_goes_serves_nobody_and_says_so() {
     assert!(snapshot.identity.keys().is_empty() && !snapshot.identity.is_open());
     assert_eq!(house.publisher.standing().notices, [NO_KEY_LEFT]);
     // It stays so, whatever else is changed, until there is a key again.
-    *house.written.0.lock().expect("no test panics here") = format!("limits: {{queue_max: 3}}\n{without_keys}");
+    *house.written.0.lock().expect("no test panics here") =
+        format!("limits: {{queue_max: 3}}\n{without_keys}");
     house.reloader.reload(Trigger::FileChange, Author::gateway()).await.expect("it holds");
     assert!(!house.snapshot().identity.is_open());
     *house.written.0.lock().expect("no test panics here") = BASE.to_owned();

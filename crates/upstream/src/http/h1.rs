@@ -59,7 +59,11 @@ pub(super) struct Unanswered {
 
 impl Wire {
     /// Speaks HTTP/1.1 on a new connection.
-    pub(super) async fn open(io: Io, head_bytes_max: usize, countdown: Countdown) -> Result<Box<Self>, Failure> {
+    pub(super) async fn open(
+        io: Io,
+        head_bytes_max: usize,
+        countdown: Countdown,
+    ) -> Result<Box<Self>, Failure> {
         let mut builder = Builder::new();
         builder.max_header_size(head_bytes_max);
         let (sender, connection) =

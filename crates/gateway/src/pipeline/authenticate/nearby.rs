@@ -27,8 +27,9 @@ pub(super) fn from_here(peer: IpAddr, head: &Parts) -> Result<(), Refusal> {
     if host(head).is_some_and(|host| !is_local_name(host)) {
         return Err(refused("this one was sent to a public name"));
     }
-    let is_foreign_page = head.headers.get(header::ORIGIN).is_some_and(|value| !is_local_origin(value.as_bytes()))
-        || head.headers.get("sec-fetch-site").is_some_and(|value| value == "cross-site");
+    let is_foreign_page =
+        head.headers.get(header::ORIGIN).is_some_and(|value| !is_local_origin(value.as_bytes()))
+            || head.headers.get("sec-fetch-site").is_some_and(|value| value == "cross-site");
     match is_foreign_page {
         true => Err(refused("this one comes from a web page")),
         false => Ok(()),
