@@ -22,7 +22,7 @@ const CHANGEABLE = ['default', 'stored by API'];
 
 export function Settings() {
   const tabs = [{ id: 'hot', name: t('Acts at once'), view: Hot }, ...(may('admin') ? [{ id: 'tokens', name: t('Admin tokens'), view: Tokens }] : []),
-    { id: 'keeping', name: t('Vault and backups'), view: Keeping }, { id: 'all', name: t('Everything else'), view: Rest }];
+    { id: 'keeping', name: may('admin') ? t('Vault and backups') : t('Backups'), view: Keeping }, { id: 'all', name: t('Everything else'), view: Rest }];
   return html`<${PageHead} title=${t('Settings')} about=${t('What is changed here is stored, acts at once and outlives a restart. What the file or the environment says stands above it.')}>
       ${may('operator') && html`<${Reload} />`}<//><${Tabs} label=${t('Settings')} tabs=${tabs} />`;
 }

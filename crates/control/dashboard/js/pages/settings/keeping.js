@@ -47,7 +47,7 @@ export function Backups() {
   return html`<section class="card"><header><div><h2>${t('Backups')}</h2><p>${t('Made daily, and proven by opening them. The command line restores one.')}</p></div>
       ${may('operator') && list.value && html`<${Button} icon="plus" busy=${busy === 'new'} onClick=${make}>${t('Back up now')}<//>`}</header>
     <${Shown} of=${list}>${(/** @type {any} */ value) => html`<${Table} label=${t('Backups')} rows=${[...value.backups].reverse()} id=${(/** @type {any} */ one) => one.name} columns=${columns}
-      empty=${html`<${Empty} icon="captures" title=${t('No backup yet')}>${value.folder}<//>`} />`}<//></section>
+      empty=${html`<${Empty} title=${t('No backup yet')}>${value.folder}<//>`} />`}<//></section>
     ${leaving && html`<${Confirm} title=${t('Delete {name}?', { name: leaving })} action=${t('Delete')} onYes=${remove} onClose=${() => setLeaving('')}>${t('This cannot be taken back.')}<//>`}`;
 }
 
