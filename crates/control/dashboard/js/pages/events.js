@@ -75,7 +75,7 @@ function restingColumns() {
 function eventColumns() {
   return [
     { title: t('Kind'), cell: (event) => html`<${Badge} tone=${TONES[event.kind]}>${say(event.kind)}<//>` },
-    { title: t('Backend'), minor: true, cell: (event) => event.backend ?? '–' },
+    { title: t('Backend'), short: true, cell: (event) => event.backend },
     { title: t('What'), prose: true, cell: (event) => html`<span class="wrap-anywhere"><${Words} event=${event} /></span>` },
     { title: t('When'), number: true, lead: true, cell: (event) => html`<${Age} at=${event.at} />` },
   ];

@@ -64,8 +64,8 @@ function keyColumns() {
     { title: t('Limits'), cell: limitsOf },
     { title: t('Models'), cell: (key) => html`<span class="wrap-anywhere">${(key.models ?? []).join(', ') || t('all')}</span>` },
     { title: t('Last used'), number: true, cell: (key) => html`<span class="soft">${key.source === 'api' ? ago(key.last_used) : '–'}</span>` },
-    { title: t('Expires'), number: true, cell: (key) => (key.expires ? when(key.expires) : html`<span class="quiet">${t('no end')}</span>`) },
-    { title: t('Source'), short: true, cell: (key) => html`<${Badge}>${say(key.source)}<//>` },
+    { title: t('Expires'), number: true, wide: true, cell: (key) => (key.expires ? when(key.expires) : html`<span class="quiet">${t('no end')}</span>`) },
+    { title: t('Source'), minor: true, cell: (key) => html`<${Badge}>${say(key.source)}<//>` },
   ];
 }
 
@@ -103,11 +103,11 @@ function Budgets() {
   /** @type {Column<Budget>[]} */
   const columns = [
     { title: t('Budget'), cell: (budget) => html`<span class="name">${budget.problem ? budget.name : holder(budget)}</span>${budget.problem && html` <${Unusable} why=${budget.problem} />`}` },
-    { title: t('Amount'), number: true, cell: (budget) => html`${money(budget.amount)} <span class="quiet">${period(budget.per)}</span>` },
+    { title: t('Amount'), number: true, wide: true, cell: (budget) => html`${money(budget.amount)} <span class="quiet">${period(budget.per)}</span>` },
     { title: t('Used'), cell: (budget) => html`<${Spent} budget=${budget} />` },
     { title: t('Held'), number: true, cell: (budget) => money(budget.reserved) },
     { title: t('Left'), number: true, cell: (budget) => money(budget.left) },
-    { title: t('Begins anew'), number: true, cell: (budget) => (budget.resets_at ? when(budget.resets_at) : html`<span class="quiet">${t('not at all')}</span>`) },
+    { title: t('Begins anew'), number: true, wide: true, cell: (budget) => (budget.resets_at ? when(budget.resets_at) : html`<span class="quiet">${t('not at all')}</span>`) },
     { title: t('Source'), minor: true, cell: (budget) => html`<${Badge}>${say(budget.source)}<//>` },
     { title: t('Change'), tools: true, hidden: !change, cell: (budget) => budget.source === 'api' && html`<${Button} kind="small" icon="edit" label=${t('Edit {name}', { name: holder(budget) })} onClick=${() => setEditing(budget)} />` },
   ];

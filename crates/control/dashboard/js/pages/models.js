@@ -54,8 +54,8 @@ function Mappings() {
     { title: t('Model'), cell: (row) => html`<span class="name wrap-anywhere">${row.name}</span>` },
     { title: t('Served by'), cell: (row) => html`<span class="row">${row.servers.map((/** @type {Server} */ one) => html`<${Link} key=${one.backend} to=${`/backends?open=${encodeURIComponent(one.backend)}`}><${Badge} tone=${TONES[state(one.backend) ?? ''] ?? ''}>${one.backend}<//><//>`)}</span>` },
     { title: t('As'), cell: (row) => html`<span class="soft wrap-anywhere">${[...new Set(row.servers.map((/** @type {Server} */ one) => one.native))].join(', ')}</span>` },
-    { title: t('Input, $/M'), number: true, cell: (row) => prices(row.servers, 'input') },
-    { title: t('Output, $/M'), number: true, cell: (row) => prices(row.servers, 'output') },
+    { title: t('Input, $/M'), number: true, wide: true, cell: (row) => prices(row.servers, 'input') },
+    { title: t('Output, $/M'), number: true, wide: true, cell: (row) => prices(row.servers, 'output') },
     { title: t('Context'), number: true, cell: (row) => count(Math.max(0, ...row.servers.map((/** @type {Server} */ one) => one.context ?? 0)) || null) },
   ];
   return html`<section class="card"><header><div><h2>${t('Mappings')}</h2><p>${t('They are changed with their backends.')}</p></div><div class="narrow"><${TextField} label=${t('Find a model')} placeholder=${t('Find a model')} value=${wanted} onChange=${setWanted} type="search" /></div></header>
@@ -124,7 +124,7 @@ function Prices() {
     { title: t('Input, $/M'), number: true, cell: (row) => of(row, 'input') },
     { title: t('Cached, $/M'), number: true, cell: (row) => of(row, 'cached_input') },
     { title: t('Output, $/M'), number: true, cell: (row) => of(row, 'output') },
-    { title: t('Since'), number: true, cell: (row) => (row.since ? when(row.since) : '–') },
+    { title: t('Since'), number: true, wide: true, cell: (row) => (row.since ? when(row.since) : '–') },
     { title: t('Source'), short: true, cell: (row) => (row.source ? html`<${Badge}>${say(row.source)}<//>` : '–') },
     { title: t('Change'), tools: true, hidden: !change, cell: (row) => html`<span class="row"><${Button} kind="small" icon="edit" label=${t('Edit {name}', { name: row.model })} onClick=${() => setEditing(row)} />
       ${row.id && html`<${Button} kind="small" icon="trash" label=${t('Remove {name}', { name: row.model })} onClick=${() => setLeaving(row)} />`}</span>` },

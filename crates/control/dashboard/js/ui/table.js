@@ -7,8 +7,8 @@ import { Failed, Loading } from './states.js';
 /**
  * @template [Row=any]
  * @typedef {{title: string, cell: (row: Row) => any, number?: boolean, tools?: boolean, hidden?: boolean, minor?: boolean, short?: boolean,
- *   lead?: boolean, prose?: boolean}} Column On a narrow screen `minor` is left out, `lead` stands beside the name, numbers and
- *   what is `short` stand two by two, and `prose` takes lines of its own.
+ *   wide?: boolean, lead?: boolean, prose?: boolean}} Column Where room is scarce `minor` is left out; on a narrow screen `lead` stands
+ *   beside the name, numbers that are not `wide` and what is `short` stand two by two, and `prose` takes lines of its own.
  */
 
 /**
@@ -18,7 +18,7 @@ import { Failed, Loading } from './states.js';
 export function Table({ label, columns, rows, id, empty, dim, onOpen }) {
   if (rows.length === 0 && empty) return empty;
   const seen = columns.filter((column) => !column.hidden);
-  const kind = (/** @type {Column} */ column) => ['number', 'tools', 'minor', 'short', 'lead', 'prose'].filter((name) => column[/** @type {keyof Column} */ (name)]).join(' ') || undefined;
+  const kind = (/** @type {Column} */ column) => ['number', 'tools', 'minor', 'short', 'wide', 'lead', 'prose'].filter((name) => column[/** @type {keyof Column} */ (name)]).join(' ') || undefined;
   // The first cell holds a button, so the keyboard reaches what a click on the row does.
   const open = (/** @type {any} */ row) => (/** @type {any} */ event) => {
     if (!event.target.closest('button, a, input, select')) onOpen?.(row);

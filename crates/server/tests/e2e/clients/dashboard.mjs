@@ -595,6 +595,8 @@ const cases = {
           await accessible(`${path || "overview"}, ${theme}, ${width}`);
           const over = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
           check(over <= 0, `${path || "overview"} is ${over} px too wide at ${width}`);
+          const cut = await page.evaluate(() => [...document.querySelectorAll(".table-box")].some((box) => box.scrollWidth > box.clientWidth));
+          check(!cut || width > 390, `${path}: a table is cut off at ${width}`);
         }
       }
     }

@@ -30,7 +30,7 @@ export function Tokens() {
     { title: t('Token'), cell: (one) => html`<span class="name">${one.name}</span>` },
     { title: t('Role'), lead: true, cell: (one) => html`<${Badge} tone="accent">${say(one.role)}<//>` },
     { title: t('Last used'), number: true, cell: (one) => ago(one.last_used) },
-    { title: t('Expires'), number: true, cell: (one) => (one.expires ? when(one.expires) : t('no end')) },
+    { title: t('Expires'), number: true, wide: true, cell: (one) => (one.expires ? when(one.expires) : t('no end')) },
     { title: t('Revoke'), tools: true, cell: (one) => html`<${Button} kind="small" icon="trash" label=${t('Revoke {name}', { name: one.name })} onClick=${() => setLeaving(one)} />` },
   ];
   return html`<section class="card"><header><div><h2>${t('Admin tokens')}</h2><p>${t('For people and programs that operate the gateway.')}</p></div>
