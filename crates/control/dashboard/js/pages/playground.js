@@ -80,9 +80,9 @@ export function Playground() {
 
 /** @param {{open: boolean, value: string, onChange: (value: string) => void, refused: string}} props */
 function KeyField({ open, value, onChange, refused }) {
-  const hint = open ? t('No key exists: programs on this machine need none.') : t('A gateway key. It stays in the memory of this tab.');
+  const hint = open && !refused ? t('No key exists: programs on this machine need none.') : t('A gateway key. It stays in the memory of this tab.');
   return html`<div class="stack tight"><${TextField} label=${t('Key')} type="password" value=${value} onChange=${onChange} hint=${hint} autocomplete="off" placeholder="lg-…" />
-    ${refused && html`<${Notice} tone="warn">${refused} ${!open && html`<${Link} to="/keys">${t('Create key')}<//>`}<//>`}</div>`;
+    ${refused && html`<${Notice} tone="warn">${refused} <${Link} to="/keys">${t('Create key')}<//><//>`}</div>`;
 }
 
 /** @param {{said: Said[]}} props */
