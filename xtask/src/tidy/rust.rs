@@ -60,8 +60,7 @@ pub(crate) fn inspect(path: &str, text: &str, findings: &mut Vec<Finding>) -> Ve
         findings.push(Finding::new(path, 1, "opening", says));
     }
     let name = path.rsplit('/').next().and_then(|name| name.strip_suffix(".rs")).unwrap_or_default();
-    let folders = path.split('/').filter(|folder| *folder != path && EMPTY_NAMES.contains(folder));
-    if EMPTY_NAMES.contains(&name) || folders.count() > 0 {
+    if path.split('/').chain([name]).any(|part| EMPTY_NAMES.contains(&part)) {
         findings.push(Finding::new(path, 0, "name", "a file is named for what it decides"));
     }
     let mut reader = Reader {

@@ -182,6 +182,7 @@ fn words_that_may_not_be_written() {
     let note = |word: &str, expected: &[&str]| check(&[("docs/a.md", word)], expected);
     note(concat!("see registry.npmjs", ".org"), &["docs/a.md:1 registry-host"]);
     note(concat!("cd /work", "/main"), &["docs/a.md:1 local-path"]);
+    note(concat!("this is AI", "-generated"), &["docs/a.md:1 provenance"]);
     note(concat!("// TO", "DO: later"), &["docs/a.md:1 todo"]);
     note(concat!("// TO", "DO(#12): later"), &[]);
     note(concat!("`TO", "DO` needs a number"), &[]);
