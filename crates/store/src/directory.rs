@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::audit::{Author, Deed};
 use crate::error::StoreError;
-use crate::sqlite::{Database, directory as rows};
+use crate::sqlite::{Database, backends, directory, keys, settings};
 use crate::vault::{Ring, Vault};
 
 pub use accounts::{NewAccount, StoredAccount};
@@ -202,25 +202,19 @@ impl Directory {
 
     /// How often the directory was changed, ever. Whoever saw the same number has seen the same content.
     pub async fn changes(&self) -> Result<u64, StoreError> {
-        self.database.read(|c| rows::changes(c)).await
+        self.database.read(|c| directory::changes(c)).await
     }
 
     /// All backends by name, with their credentials.
     pub async fn backends(&self) -> Result<Vec<StoredBackend>, StoreError> {
         let editor = Arc::clone(&self.editor);
-        self.database.read(move |c| rows::backends(c, &editor.ring)).await
-    }
-
-    /// The backend with that id.
-    pub async fn backend(&self, id: &str) -> Result<StoredBackend, StoreError> {
-        let (editor, id) = (Arc::clone(&self.editor), id.to_owned());
-        self.database.read(move |c| rows::backend(c, &editor.ring, &id)).await
+        self.database.read(move |c| backends::all(c, &editor.ring)).await
     }
 
     /// Adds a backend.
     pub async fn add_backend(&self, new: NewBackend, now: Timestamp) -> Result<StoredBackend, StoreError> {
         let editor = Arc::clone(&self.editor);
-        self.database.write(move |c| rows::add_backend(c, &editor, &new, now)).await
+        self.database.write(move |c| backends::add(c, &editor, &new, now)).await
     }
 
     /// Changes a backend.
@@ -232,31 +226,25 @@ impl Directory {
     ) -> Result<StoredBackend, StoreError> {
         let (editor, id, revision) = (Arc::clone(&self.editor), target.id.to_owned(), target.revision);
         self.database
-            .write(move |c| rows::change_backend(c, &editor, Target { id: &id, revision }, change, now))
+            .write(move |c| backends::edit(c, &editor, Target { id: &id, revision }, change, now))
             .await
     }
 
     /// Removes a backend and its credential.
     pub async fn remove_backend(&self, target: Target<'_>) -> Result<(), StoreError> {
         let (editor, id, revision) = (Arc::clone(&self.editor), target.id.to_owned(), target.revision);
-        self.database.write(move |c| rows::remove_backend(c, &editor, Target { id: &id, revision })).await
+        self.database.write(move |c| backends::remove(c, &editor, Target { id: &id, revision })).await
     }
 
     /// All keys by name.
     pub async fn keys(&self) -> Result<Vec<StoredKey>, StoreError> {
-        self.database.read(|c| rows::keys(c)).await
-    }
-
-    /// The key with that id.
-    pub async fn key(&self, id: &str) -> Result<StoredKey, StoreError> {
-        let id = id.to_owned();
-        self.database.read(move |c| rows::key(c, &id)).await
+        self.database.read(|c| keys::all(c)).await
     }
 
     /// Adds a key.
     pub async fn add_key(&self, new: NewKey, now: Timestamp) -> Result<StoredKey, StoreError> {
         let editor = Arc::clone(&self.editor);
-        self.database.write(move |c| rows::add_key(c, &editor.author, &new, now)).await
+        self.database.write(move |c| keys::add(c, &editor.author, &new, now)).await
     }
 
     /// Changes a key.
@@ -268,47 +256,36 @@ impl Directory {
     ) -> Result<StoredKey, StoreError> {
         let (editor, id, revision) = (Arc::clone(&self.editor), target.id.to_owned(), target.revision);
         self.database
-            .write(move |c| rows::change_key(c, &editor.author, Target { id: &id, revision }, change, now))
+            .write(move |c| keys::edit(c, &editor.author, Target { id: &id, revision }, change, now))
             .await
     }
 
     /// Removes a key. Its receipts stay.
     pub async fn remove_key(&self, target: Target<'_>) -> Result<(), StoreError> {
         let (editor, id, revision) = (Arc::clone(&self.editor), target.id.to_owned(), target.revision);
-        self.database.write(move |c| rows::remove_key(c, &editor.author, Target { id: &id, revision })).await
+        self.database.write(move |c| keys::remove(c, &editor.author, Target { id: &id, revision })).await
     }
 
     /// All settings that were changed through the API, by name.
     pub async fn settings(&self) -> Result<Vec<(String, Value)>, StoreError> {
-        self.database.read(|c| rows::settings(c)).await
+        self.database.read(|c| settings::all(c)).await
     }
 
-    /// Sets one setting.
-    pub async fn set_setting(&self, name: &str, value: Value) -> Result<(), StoreError> {
-        let (editor, name) = (Arc::clone(&self.editor), name.to_owned());
-        self.database.write(move |c| rows::set_setting(c, &editor.author, &name, &value)).await
-    }
-
-    /// Forgets one setting, so that the file or the default rules again.
-    pub async fn remove_setting(&self, name: &str) -> Result<(), StoreError> {
-        let (editor, name) = (Arc::clone(&self.editor), name.to_owned());
-        self.database.write(move |c| rows::remove_setting(c, &editor.author, &name)).await
-    }
-
-    /// Sets or forgets several settings, all or none. One that was not set is forgotten already.
+    /// Sets or forgets several settings, all or none; where one is forgotten, the file or the default rules again. One that
+    /// was not set is forgotten already.
     pub async fn change_settings(&self, changes: Vec<(String, Option<Value>)>) -> Result<(), StoreError> {
         let editor = Arc::clone(&self.editor);
-        self.database.write(move |c| rows::change_settings(c, &editor.author, &changes)).await
+        self.database.write(move |c| settings::edit(c, &editor.author, &changes)).await
     }
 
     /// The digest of the admin token that was minted at first start.
     pub async fn admin_token_digest(&self) -> Result<Option<Digest>, StoreError> {
-        self.database.read(|c| rows::admin_token_digest(c)).await
+        self.database.read(|c| settings::admin_token_digest(c)).await
     }
 
     /// Keeps the digest of a new admin token.
     pub async fn set_admin_token_digest(&self, digest: Digest) -> Result<(), StoreError> {
         let editor = Arc::clone(&self.editor);
-        self.database.write(move |c| rows::set_admin_token_digest(c, &editor.author, &digest)).await
+        self.database.write(move |c| settings::set_admin_token_digest(c, &editor.author, &digest)).await
     }
 }

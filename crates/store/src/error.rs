@@ -69,11 +69,3 @@ pub enum StoreError {
         error: std::io::Error,
     },
 }
-
-impl StoreError {
-    /// Whether trying again later may help without anybody changing anything here.
-    #[must_use]
-    pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Unavailable(_))
-    }
-}

@@ -3,6 +3,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod audit;
+pub(crate) mod backends;
 pub(crate) mod bindings;
 pub(crate) mod captures;
 pub(crate) mod directory;
@@ -10,6 +11,7 @@ pub(crate) mod door;
 pub(crate) mod events;
 pub(crate) mod inspection;
 pub(crate) mod kept;
+pub(crate) mod keys;
 pub(crate) mod ledger;
 pub(crate) mod migrate;
 pub(crate) mod moving;
@@ -18,6 +20,7 @@ pub(crate) mod retention;
 pub(crate) mod rollups;
 pub(crate) mod search;
 pub(crate) mod secrets;
+pub(crate) mod settings;
 pub(crate) mod specs;
 pub(crate) mod usage;
 pub(crate) mod verify;

@@ -169,9 +169,9 @@ async fn discovered_models_are_published_once() {
 #[tokio::test]
 async fn settings_stored_by_api_are_weaker_than_the_file() {
     let house = House::new(&format!("limits: {{queue_max: 7}}\n{BASE}")).await;
-    for (path, value) in [("limits.queue_max", json!(9)), ("limits.max_in_flight", json!(11))] {
-        house.store.directory.set_setting(path, value).await.expect("it is stored");
-    }
+    let stored = [("limits.queue_max", json!(9)), ("limits.max_in_flight", json!(11))];
+    let stored = stored.map(|(path, value)| (path.to_owned(), Some(value)));
+    house.store.directory.change_settings(stored.to_vec()).await.expect("they are stored");
     house.reloader.reload(Trigger::Request, Author::gateway()).await.expect("it holds");
     let settings = &house.snapshot().settings;
     assert_eq!((settings.queue_max, settings.max_in_flight), (7, 11));

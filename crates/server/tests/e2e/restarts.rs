@@ -24,7 +24,7 @@ async fn minting(response: &str, file: &str) -> ScriptedProvider {
 async fn store_setting(gateway: &TestGateway, path: &str, value: Value) {
     let tools =
         Tools::open(&gateway.data(), StoreOptions::default()).expect("the store opens beside the gateway");
-    tools.directory.set_setting(path, value).await.expect("stored");
+    tools.directory.change_settings(vec![(path.to_owned(), Some(value))]).await.expect("stored");
 }
 
 async fn effective(gateway: &TestGateway, path: &str) -> Value {

@@ -18,6 +18,10 @@ fn restored(dir: &Path, backup: &Path) -> Result<Restored, StoreError> {
     restore(dir, backup, &StoreOptions::default(), NOW)
 }
 
+fn one(value: u64) -> Vec<(String, Option<serde_json::Value>)> {
+    vec![("n".to_owned(), Some(json!(value)))]
+}
+
 async fn setting(store: &Store) -> serde_json::Value {
     store.directory.settings().await.expect("settings").first().expect("one").1.clone()
 }
@@ -26,11 +30,11 @@ async fn setting(store: &Store) -> serde_json::Value {
 async fn a_backup_is_made_under_writers_and_brings_the_past_back() {
     let dir = tempfile::tempdir().expect("a folder");
     let store = open(dir.path());
-    store.directory.set_setting("n", json!(1)).await.expect("set");
+    store.directory.change_settings(one(1)).await.expect("set");
     store.vault.put("a", Secret::from("before")).await.expect("stored");
     let writing = async {
         for n in 2..40 {
-            store.directory.set_setting("n", json!(n)).await.expect("set");
+            store.directory.change_settings(one(n)).await.expect("set");
         }
     };
     let (made, ()) = tokio::join!(store.backups.create(Author::gateway(), NOW, |_, _| {}), writing);
@@ -59,7 +63,7 @@ async fn a_backup_is_made_under_writers_and_brings_the_past_back() {
 async fn what_is_not_sound_or_not_ours_is_not_restored_and_nothing_changes() {
     let dir = tempfile::tempdir().expect("a folder");
     let store = open(dir.path());
-    store.directory.set_setting("n", json!(1)).await.expect("set");
+    store.directory.change_settings(one(1)).await.expect("set");
     let made = store.backups.create(Author::gateway(), NOW, |_, _| {}).await.expect("made");
     let good = store.backups.folder().join(&made.name);
     let path = |number: i64| store.backups.folder().join(name_of(Timestamp(NOW.0 + number)));

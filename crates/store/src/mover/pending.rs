@@ -158,7 +158,7 @@ fn interrupt(ticket: TicketId, pending: PendingTicket, due: &mut Due) {
     let Some(first_at) = pending.attempts.iter().map(|attempt| attempt.opened.at).min() else { return };
     let Some(template) = pending.attempts.last().map(|attempt| attempt.opened.clone()) else { return };
     let attempts = u8::try_from(pending.attempts.len()).unwrap_or(u8::MAX);
-    let mut sum = (Usage::default(), Amount::ZERO, first_at);
+    let (mut usage, mut cost, mut last_at) = (Usage::default(), Amount::ZERO, first_at);
     let (mut source, mut unpriced) = (UsageSource::Provider, false);
     for attempt in pending.attempts {
         let line = match attempt.closed.clone() {
@@ -167,7 +167,8 @@ fn interrupt(ticket: TicketId, pending: PendingTicket, due: &mut Due) {
             None => interrupted(attempt),
         };
         let ended = Timestamp(line.at.0.saturating_add_unsigned(line.total_ms));
-        sum = (sum.0.plus(&line.usage), sum.1.saturating_add(line.cost), sum.2.max(ended));
+        (usage, cost, last_at) =
+            (usage.plus(&line.usage), cost.saturating_add(line.cost), last_at.max(ended));
         source = line.usage_source;
         unpriced |= line.unpriced;
         due.attempts.push(line);
@@ -193,12 +194,12 @@ fn interrupt(ticket: TicketId, pending: PendingTicket, due: &mut Due) {
         at: first_at,
         queue_ms: 0,
         first_event_ms: None,
-        total_ms: u64::try_from(sum.2.0 - first_at.0).unwrap_or(0),
+        total_ms: u64::try_from(last_at.0 - first_at.0).unwrap_or(0),
         bytes_in: 0,
         bytes_out: 0,
-        usage: sum.0,
+        usage,
         usage_source: source,
-        cost: sum.1,
+        cost,
         unpriced,
         price_version: template.price.map(|price| Arc::clone(&price.version)),
         keepalive_committed: false,

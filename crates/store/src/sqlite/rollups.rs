@@ -42,6 +42,9 @@ pub(super) const COLUMNS: [&str; 24] = [
     "cost_micros",
     "cost_picos",
     "unpriced",
+/// How many of them are of receipts; those of attempts follow.
+const OF_RECEIPT: usize = 11;
+
 ];
 
 /// One value for each of [`COLUMNS`].
@@ -50,7 +53,7 @@ pub(super) type Sums = [i64; COLUMNS.len()];
 fn of_receipt(r: &Receipt) -> Sums {
     let is = |outcome: RequestOutcome| i64::from(r.outcome == outcome);
     let mut sums = [0; COLUMNS.len()];
-    let (own, _) = sums.split_at_mut(11);
+    let (own, _) = sums.split_at_mut(OF_RECEIPT);
     own.copy_from_slice(&[
         1,
         is(RequestOutcome::Completed),
@@ -70,7 +73,7 @@ fn of_receipt(r: &Receipt) -> Sums {
 fn of_attempt(a: &AttemptLine) -> Sums {
     let (micros, picos) = split(a.cost);
     let mut sums = [0; COLUMNS.len()];
-    let (_, own) = sums.split_at_mut(11);
+    let (_, own) = sums.split_at_mut(OF_RECEIPT);
     own.copy_from_slice(&[
         1,
         i64::from(a.outcome == AttemptOutcome::Failed),

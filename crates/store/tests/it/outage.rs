@@ -39,7 +39,7 @@ async fn a_database_locked_for_the_whole_run_delays_nobody() {
     assert!(!store.mover.flush(Duration::from_millis(50)), "flush must give up in time");
     // People meet the lock as an error, and reading still works.
     assert!(matches!(
-        store.directory.set_setting("a", serde_json::Value::Null).await,
+        store.directory.change_settings(vec![("a".to_owned(), None)]).await,
         Err(StoreError::Unavailable(_))
     ));
     assert_eq!(store.ledger.totals(Range::ALL).await.expect("totals").requests, 0);

@@ -78,7 +78,6 @@ struct Inner {
     base_path: String,
     host: HeaderValue,
     credential: Option<(HeaderName, HeaderValue)>,
-    headers: HeaderMap,
 }
 
 /// What two endpoints must share for a connection of one to serve the other.
@@ -144,17 +143,9 @@ impl Endpoint {
                 base_path: base_path.to_owned(),
                 host,
                 credential: credential(auth)?,
-                headers: HeaderMap::new(),
                 authority,
             }),
         })
-    }
-
-    /// With headers that every call carries, whatever its own headers say.
-    #[must_use]
-    pub fn with_headers(mut self, headers: HeaderMap) -> Self {
-        self.edit().headers = headers;
-        self
     }
 
     /// With its paths counted from the root of the host, not from the base URL.
@@ -217,9 +208,6 @@ impl Endpoint {
             [&header::CONTENT_LENGTH, &header::TRANSFER_ENCODING, &header::CONNECTION, &header::EXPECT]
         {
             headers.remove(framing);
-        }
-        for (name, value) in &self.inner.headers {
-            headers.insert(name.clone(), value.clone());
         }
         if let Some((name, value)) = &self.inner.credential {
             headers.insert(name.clone(), value.clone());
