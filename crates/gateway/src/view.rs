@@ -21,7 +21,6 @@ pub(crate) struct Serving {
     pub(crate) backend: Arc<Backend>,
     /// One for each dialect that it speaks, in their order.
     endpoints: Vec<Endpoint>,
-    pub(crate) deadlines: upstream::Deadlines,
     /// What no answer of this backend may quote to a client.
     pub(crate) secrets: Vec<Secret>,
     pub(crate) name: HeaderValue,
@@ -53,15 +52,9 @@ impl Serving {
     fn new(backend: Arc<Backend>, metrics: &Metrics) -> Result<Self, UnusableBackend> {
         let endpoints =
             endpoints(&backend).map_err(|reason| UnusableBackend { name: backend.name.clone(), reason })?;
-        let deadlines = upstream::Deadlines {
-            connect: backend.deadlines.connect,
-            first_event: backend.deadlines.first_event,
-            idle: backend.deadlines.idle,
-            total: backend.deadlines.total,
-        };
         let name = HeaderValue::try_from(&*backend.name).unwrap_or(HeaderValue::from_static("unprintable"));
         let metrics = metrics.backend(&backend.name, &backend.label);
-        Ok(Self { secrets: secrets(&backend), backend, endpoints, deadlines, name, metrics })
+        Ok(Self { secrets: secrets(&backend), backend, endpoints, name, metrics })
     }
 }
 

@@ -5,9 +5,8 @@ mod spoken;
 mod vendor;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use protocol::Manner;
+use protocol::{Deadlines, Manner};
 use serde::{Deserialize, Serialize};
 
 use crate::identity::Secret;
@@ -211,30 +210,6 @@ impl ModelLimits {
         Self {
             rpm: self.rpm.into_iter().chain(other.rpm).min(),
             tpm: self.tpm.into_iter().chain(other.tpm).min(),
-        }
-    }
-}
-
-/// How long each part of a call may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Deadlines {
-    /// To a connection ready for use.
-    pub connect: Duration,
-    /// To the first event of the answer.
-    pub first_event: Duration,
-    /// Between two events.
-    pub idle: Duration,
-    /// From the first attempt to the end of the answer.
-    pub total: Duration,
-}
-
-impl Default for Deadlines {
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(5),
-            first_event: Duration::from_secs(120),
-            idle: Duration::from_secs(120),
-            total: Duration::from_secs(600),
         }
     }
 }

@@ -17,9 +17,8 @@ mod timestamp;
 
 pub use access::{Denial, may_call, may_enter, may_take, may_use};
 pub use backend::{
-    Addressing, Backend, BackendKind, BackendLimits, Deadlines, Dialects, HeaderRules, MODELS_PATH,
-    ModelLimits, Shown, Source, Spoken, VENDORS, Vendor, answer_path, gemini_path, stream_path, vendor_named,
-    vendor_of_host,
+    Addressing, Backend, BackendKind, BackendLimits, Dialects, HeaderRules, MODELS_PATH, ModelLimits, Shown,
+    Source, Spoken, VENDORS, Vendor, answer_path, gemini_path, stream_path, vendor_named, vendor_of_host,
 };
 pub use catalog::{
     Candidate, Carries, Catalog, Longest, ModelListing, NoSuchModel, OUTPUT_TOKENS_UNKNOWN, Route, Tier,
@@ -40,7 +39,7 @@ pub use money::{
     Period, Price, PriceBook, PriceSpec, THRESHOLDS, UnknownPeriod, Window,
 };
 /// What backends speak is said in protocol's words.
-pub use protocol::Dialect;
+pub use protocol::{Deadlines, Dialect};
 pub use receipt::{
     AttemptId, AttemptOutcome, Bound, Closed, Entry, NotAnId, Opened, Progress, Reasoned, Receipt,
     RequestOutcome, TicketId, reasons,

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
 
+use crate::deadline::Deadline;
+
 pub(crate) mod classify;
 mod redact;
 mod retry_after;
@@ -56,19 +58,6 @@ pub enum FailureKind {
     Deadline(Deadline),
     /// The answer is larger than we are willing to hold.
     TooLarge,
-}
-
-/// The named waits of one attempt.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Deadline {
-    /// Until a connection stands.
-    Connect,
-    /// Until the answer's first event.
-    FirstEvent,
-    /// Between two events.
-    Idle,
-    /// Over the whole call.
-    Total,
 }
 
 /// Who is to blame.
@@ -209,17 +198,6 @@ impl FailureKind {
 impl fmt::Display for FailureKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-impl fmt::Display for Deadline {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Deadline::Connect => "connect",
-            Deadline::FirstEvent => "first_event",
-            Deadline::Idle => "idle",
-            Deadline::Total => "total",
-        })
     }
 }
 

@@ -6,6 +6,7 @@
 
 pub mod conversation;
 mod date;
+mod deadline;
 mod dialect;
 mod digest;
 mod failure;
@@ -18,6 +19,7 @@ pub mod sse;
 mod translate;
 
 pub use conversation::usage::{Usage, UsageSource};
+pub use deadline::{Deadline, Deadlines};
 pub use dialect::agent_rpc;
 pub use dialect::answer::{AnswerOutline, inspect_answer};
 pub use dialect::ask::{DecodeError, MEDIA_BYTES, ModelField, Needs, Outline, outline};
@@ -26,7 +28,7 @@ pub use dialect::keepalive::{aside, keepalive};
 pub use dialect::openai_responses::{kept, seal::is_seal_mark};
 pub use dialect::{Dialect, UnknownDialect};
 pub use digest::digest;
-pub use failure::{Deadline, Failure, FailureKind, Fault, Retry, Taint, without_secrets};
+pub use failure::{Failure, FailureKind, Fault, Retry, Taint, without_secrets};
 pub use quota::{Quota, QuotaUnit, Quotas, Reset, quotas};
 pub use relay::edit::{Edits, rename_model, rewrite};
 pub use relay::stream::{StreamEnd, StreamFault, StreamPlan, StreamRelay, StreamTally};

@@ -20,6 +20,6 @@ mod tests;
 pub use answer::Answer;
 pub use body::{BoxError, CallBody, CallerBody};
 pub use client::{Call, Client, ClientError, ClientSettings};
-pub use countdown::Deadlines;
 pub(crate) use countdown::{Countdown, overdue};
 pub use endpoint::{Auth, Endpoint, EndpointError};
+pub use protocol::Deadlines;

@@ -151,7 +151,7 @@ pub(super) async fn answer(ask: &Ask, sending: Sending) -> Result<Reply, Failed>
         path: &path,
         headers,
         body,
-        deadlines: lease.serving.deadlines,
+        deadlines: lease.serving.backend.deadlines,
         started: ask.at,
     };
     let called = lease.client().call(lease.endpoint(), call).await;
@@ -191,7 +191,7 @@ pub(super) async fn retry(
     ticket: &mut Ticket,
 ) -> Result<Option<Refusal>, Refusal> {
     let pool = failed.lease.tier().pool.clone();
-    let total = failed.lease.serving.deadlines.total;
+    let total = failed.lease.serving.backend.deadlines.total;
     let Closed { failure, passed, repeat } = failed.close(ask, ticket);
     let facts = ticket.facts();
     let is_sought = is_sought(ask, &failure);

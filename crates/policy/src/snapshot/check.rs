@@ -5,11 +5,13 @@ use std::hash::Hash;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use protocol::Deadlines;
+
 use super::{
     BackendSpec, BudgetSpec, Draft, KeepaliveRules, KeySecret, KeySpec, POOLS, ProbeRules, Problem,
     TrafficSettings, callers::Keyed,
 };
-use crate::backend::{BackendKind, Deadlines, Source};
+use crate::backend::{BackendKind, Source};
 use crate::catalog::{Catalog, DEMO_PREFIX, close_names};
 use crate::identity::KeyLimits;
 use crate::limit::RetreatRules;

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use protocol::Dialect;
+use protocol::{Deadlines, Dialect};
 use serde::{Deserialize, Serialize};
 
 use super::{CaptureLimits, CaptureSpec, TeamSpec};
-use crate::backend::{BackendKind, BackendLimits, Deadlines, HeaderRules, ModelLimits, Source};
+use crate::backend::{BackendKind, BackendLimits, HeaderRules, ModelLimits, Source};
 use crate::catalog::Carries;
 use crate::identity::{Class, Digest, Digester, Endpoint, KeyLimits, Secret};
 use crate::limit::{Adaptive, RateWindow, RetreatRules};

@@ -6,14 +6,14 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use http::{HeaderMap, Method, Request};
-use protocol::{Failure, FailureKind};
+use protocol::{Deadlines, Failure, FailureKind};
 use rustls::RootCertStore;
 use tokio::time::{Instant, MissedTickBehavior};
 
 use super::answer::{Answer, Inflow};
 use super::body::{CallBody, OutBody};
 use super::connect::Connector;
-use super::countdown::{Countdown, Deadlines};
+use super::countdown::Countdown;
 use super::endpoint::{Endpoint, Origin, Speaks};
 use super::h1::{self, Wire};
 use super::h2::{self, Seat, Shared};

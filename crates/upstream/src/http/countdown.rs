@@ -8,32 +8,8 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use protocol::{Deadline, Failure, FailureKind};
+use protocol::{Deadline, Deadlines, Failure, FailureKind};
 use tokio::time::{Instant, Sleep, sleep_until};
-
-/// How long each named wait of an attempt may last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Deadlines {
-    /// From the start of the attempt to an open connection (name, TCP, TLS).
-    pub connect: Duration,
-    /// From the open connection to the first bytes of the answer's body; a body still being uploaded counts as life.
-    pub first_event: Duration,
-    /// Between two chunks of the answer's body. Only time spent waiting for the upstream counts.
-    pub idle: Duration,
-    /// From `Call::started` to the end of the answer.
-    pub total: Duration,
-}
-
-impl Default for Deadlines {
-    fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(5),
-            first_event: Duration::from_secs(120),
-            idle: Duration::from_secs(120),
-            total: Duration::from_secs(600),
-        }
-    }
-}
 
 /// The deadlines of one exchange at work: the named wait it is in, and the end of the whole.
 pub(crate) struct Countdown {
