@@ -7,7 +7,7 @@ mod secret;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-pub use key::{Class, Key, KeyLimits, ModelSet, Team};
+pub use key::{Class, Key, KeyLimits, ModelSet, TAG_BYTES_MAX, TAGS_MAX, Team};
 pub use reach::{AddressSet, Endpoint, EndpointSet, UnknownEndpoint};
 pub use secret::{Digest, Digester, Secret, masked};
 

@@ -25,7 +25,7 @@ pub use catalog::{
 };
 pub use identity::{
     AddressSet, Class, Digest, Digester, Endpoint, EndpointSet, Identity, Key, KeyLimits, ModelSet,
-    OWN_KEY_PREFIX, Secret, Team, UnknownEndpoint, masked,
+    OWN_KEY_PREFIX, Secret, TAG_BYTES_MAX, TAGS_MAX, Team, UnknownEndpoint, masked,
 };
 pub use limit::{Adaptive, Pace, RateWindow, RetreatRules, WaiterId};
 pub use live::{

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use policy::{Status, Timestamp};
+use policy::{DAY_MS, Status, TAG_BYTES_MAX, Timestamp};
 use serde::{Deserialize, Serialize};
 use store::ledger::{Dimension, Grain, Range, TopSeries, UsageRow, UsageSums};
 use utoipa::ToSchema;
@@ -25,9 +25,7 @@ const DAILY_MS: i64 = 62 * DAY_MS;
 /// Buckets that one answer may span; a longer range is asked for in parts.
 const BUCKETS_MAX: i64 = 10_000;
 /// Rows of one answer.
-const ROWS: usize = 1000;
-const ROWS_MAX: usize = 10_000;
-const TAG_CHARS_MAX: usize = 64;
+const ROWS: PageSize = PageSize { usual: 1000, max: 10_000 };
 /// Values that a chart can tell apart, and then some.
 const TOP_MAX: u8 = 50;
 /// Values that one answer tells of.
@@ -245,7 +243,8 @@ fn place(row: &UsageRow) -> String {
 
 fn dimension(by: Option<&str>) -> Result<Option<Dimension>, Refusal> {
     let Some(by) = by else { return Ok(None) };
-    let tag = by.strip_prefix("tag:").filter(|tag| (1..=TAG_CHARS_MAX).contains(&tag.chars().count()));
+    // In characters, as the pattern counts them: no tag is kept whose name is longer.
+    let tag = by.strip_prefix("tag:").filter(|tag| (1..=TAG_BYTES_MAX).contains(&tag.chars().count()));
     Ok(Some(match (by, tag) {
         ("backend", _) => Dimension::Backend,
         ("model", _) => Dimension::Model,

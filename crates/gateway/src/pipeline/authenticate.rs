@@ -5,7 +5,7 @@ mod nearby;
 use std::sync::Arc;
 
 use http::{HeaderMap, header};
-use policy::{Class, Key, OWN_KEY_PREFIX};
+use policy::{Class, Key, OWN_KEY_PREFIX, TAG_BYTES_MAX, TAGS_MAX};
 
 use super::accept::Arrival;
 use crate::{
@@ -82,10 +82,6 @@ fn presented<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> Option<&'a s
     let in_query = || query?.split('&').find_map(|pair| pair.strip_prefix("key="));
     bearer.or_else(named).or_else(in_query).filter(|key| !key.is_empty())
 }
-
-/// At most this many tags are kept of one request's own, each at most this long.
-const TAGS_MAX: usize = 16;
-const TAG_BYTES_MAX: usize = 64;
 
 /// `project=a,stage=dev` as pairs, behind what the key says of itself; what is not a pair, too long, or named as the key
 /// names something, is left out.

@@ -11,6 +11,11 @@ use crate::live::KeySlot;
 use crate::money::{BudgetSlot, Price};
 use crate::timestamp::Timestamp;
 
+/// At most this many tags are kept of a request's own, and as many of its key's.
+pub const TAGS_MAX: usize = 16;
+/// The longest name or value of a tag.
+pub const TAG_BYTES_MAX: usize = 64;
+
 /// A gateway key as the data plane needs it; of its secret only digests are kept, elsewhere.
 #[derive(Debug, Clone)]
 pub struct Key {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use policy::{TAG_BYTES_MAX, TAGS_MAX};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::config::bind::{Bind, Binder, Table, choice, shape};
@@ -56,10 +57,6 @@ choice! {
         Batches = "batches",
     }
 }
-
-/// As many tags as a request may bring of its own, each as long.
-const TAGS_MAX: usize = 16;
-const TAG_BYTES_MAX: usize = 64;
 
 /// Tags that every receipt of a key or a team bears.
 #[derive(Debug, Clone, PartialEq, Eq)]
