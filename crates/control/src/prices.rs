@@ -15,7 +15,6 @@ pub const TABLE_VERSION: &str = "genai-prices-0.2.1";
 const SAMPLE_TOKENS: f64 = 1000.0;
 /// Forgotten whole when full: what is in use comes back with the next snapshot.
 const KNOWN_MAX: usize = 50_000;
-const DAY_MS: i64 = 86_400_000;
 
 /// The built-in price table. Looking up a model costs microseconds, so answers are kept for a day.
 ///
@@ -28,7 +27,7 @@ pub struct PriceTable {
 
 #[derive(Debug, Default)]
 struct Known {
-    day: i64,
+    day: Timestamp,
     prices: HashMap<(String, String), Option<PriceSpec>>,
 }
 
@@ -48,7 +47,7 @@ impl PriceTable {
 
     /// What a provider's own model costs on that day; none when the table does not know.
     pub fn find(&self, provider: &str, native: &str, at: Timestamp) -> Option<PriceSpec> {
-        let day = at.0.div_euclid(DAY_MS);
+        let day = at.day_begins();
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.day != day || known.prices.len() >= KNOWN_MAX {
             *known = Known { day, prices: HashMap::new() };

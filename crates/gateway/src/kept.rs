@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use policy::{KeptRules, Timestamp};
+use policy::KeptRules;
 use protocol::{Dialect, kept::Past};
 use store::{KeptResponse, KeptResponses, Shelf, Shelved};
 use tokio::{sync::Notify, time::Instant};
@@ -93,11 +93,10 @@ impl Keeper {
             return None;
         }
         let (id, owner): (Arc<str>, _) = (id.into(), memory.owner.clone());
-        let millis = i64::try_from(rules.time.as_millis()).unwrap_or(i64::MAX);
         let on_disk = self.shelf.keep(KeptResponse {
             id: id.clone(),
             owner: owner.clone(),
-            until: Timestamp(self.clock.wall().0.saturating_add(millis)),
+            until: self.clock.wall().after(rules.time),
             what: what.clone(),
         });
         let mut known = self.known();

@@ -53,4 +53,4 @@ pub use snapshot::{
     Draft, KeepaliveRules, KeptRules, KeySecret, KeySpec, ModelSpec, PoolSpec, ProbeRules, Problem,
     QueuePolicy, ResumeRules, Snapshot, Spill, TeamSpec, TrafficSettings,
 };
-pub use timestamp::Timestamp;
+pub use timestamp::{DAY_MS, HOUR_MS, Timestamp, millis};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use control::config::BackupRules;
 use control::publish::Publisher;
 use gateway::{Clock, SystemClock};
-use policy::Timestamp;
+use policy::{DAY_MS, Timestamp};
 use store::audit::Author;
 use store::{Backups, StoreError};
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
@@ -14,7 +14,6 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 /// A start is busy enough by itself.
 const FIRST_LOOK: Duration = Duration::from_secs(300);
 const LOOKS: Duration = Duration::from_secs(3600);
-const DAY_MS: i64 = 24 * 3_600_000;
 /// What a copy must leave free.
 const FLOOR_BYTES: u64 = 256 << 20;
 

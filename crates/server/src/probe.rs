@@ -20,7 +20,7 @@ impl Prober for Tester {
     fn test(&self, backend: Arc<Backend>) -> Testing<'_> {
         Box::pin(async move {
             let listing = self.0.models(&backend, TEST_TIMEOUT).await;
-            let latency_ms = u64::try_from(listing.probed.took.as_millis()).unwrap_or(u64::MAX);
+            let latency_ms = policy::millis(listing.probed.took);
             let (ok, status) = (listing.models.is_ok(), listing.probed.status);
             let (models, error) =
                 listing.models.map_or_else(|error| (Vec::new(), Some(error)), |models| (models, None));

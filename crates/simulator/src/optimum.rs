@@ -19,6 +19,8 @@ mod alike;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use policy::millis;
+
 use crate::At;
 use crate::flow::Network;
 use crate::provider::{MINUTE, neighbour};
@@ -341,10 +343,6 @@ fn as_many_as_fit(mut sizes: Vec<u64>, most: u64) -> u64 {
         sum <= most
     });
     u64::try_from(fitting.count()).unwrap_or(u64::MAX)
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn index(second: u64) -> usize {

@@ -112,10 +112,8 @@ impl Backups {
 
     /// Deletes those that are older than `age_max`, but never the newest. Returns how many went.
     pub async fn forget(&self, now: Timestamp, age_max: Duration) -> Result<usize, StoreError> {
-        let age_max = i64::try_from(age_max.as_millis()).unwrap_or(i64::MAX);
         let all = self.list().await?;
-        let old: Vec<_> =
-            all.into_iter().skip(1).filter(|one| one.at.0 < now.0.saturating_sub(age_max)).collect();
+        let old: Vec<_> = all.into_iter().skip(1).filter(|one| one.at < now.before(age_max)).collect();
         for backup in &old {
             self.remove(Author::gateway(), &backup.name).await?;
         }

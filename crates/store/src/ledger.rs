@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use policy::{Amount, AttemptId, AttemptOutcome, Price, Receipt, RequestOutcome, Timestamp};
+use policy::{
+    Amount, AttemptId, AttemptOutcome, DAY_MS, HOUR_MS, Price, Receipt, RequestOutcome, Timestamp,
+};
 use protocol::{Usage, UsageSource};
 use serde::{Deserialize, Serialize};
 
@@ -145,6 +147,26 @@ pub enum Grain {
     Hour,
     /// By the day, UTC.
     Day,
+}
+
+impl Grain {
+    /// How long a bucket is.
+    #[must_use]
+    pub fn bucket_ms(self) -> i64 {
+        match self {
+            Self::Hour => HOUR_MS,
+            Self::Day => DAY_MS,
+        }
+    }
+
+    /// When the bucket begins that a moment lies in.
+    #[must_use]
+    pub fn begins(self, at: Timestamp) -> Timestamp {
+        match self {
+            Self::Hour => at.hour_begins(),
+            Self::Day => at.day_begins(),
+        }
+    }
 }
 
 /// By what sums are split.

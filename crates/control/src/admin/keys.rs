@@ -2,6 +2,8 @@
 
 mod view;
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -155,14 +157,12 @@ pub(crate) async fn rotate(
     Text(text): Text,
 ) -> Result<Response, Refusal> {
     let stored = resource::own::<Keys>(&state, &id).await?;
-    let grace = body::rotate_body(&text)?
-        .grace
-        .map_or(0, |span| i64::try_from(span.0.as_millis()).unwrap_or(i64::MAX));
+    let grace = body::rotate_body(&text)?.grace.map_or(Duration::ZERO, |span| span.0);
     let secret = keygen::gateway_key();
     let (limits, _) = split_former(&stored.limits);
-    let until = Timestamp(state.publisher.now().0.saturating_add(grace));
+    let until = state.publisher.now().after(grace);
     let former = Former { digest: stored.digest.clone(), until };
-    let limits = if grace > 0 { with_former(limits, &former) } else { limits };
+    let limits = if !grace.is_zero() { with_former(limits, &former) } else { limits };
     let digest = state.digester.digest(secret.expose());
     let change =
         KeyChange { secret: Some((digest, secret.masked())), limits: Some(limits), ..KeyChange::default() };

@@ -101,8 +101,8 @@ async fn begin(
     let token = state.digester.digest(&login.token);
     let new = StoredSession { digest, token, created: now, seen: now };
     let bounds = SessionBounds {
-        created_since: before(now, TOTAL),
-        seen_since: before(now, IDLE),
+        created_since: now.before(TOTAL),
+        seen_since: now.before(IDLE),
         count_max: SESSIONS_MAX,
     };
     let actor = Actor { name, role, address };
@@ -221,8 +221,4 @@ fn cookie(headers: &HeaderMap) -> Option<&str> {
 fn set_cookie(cookie: &str) -> [(header::HeaderName, HeaderValue); 2] {
     let cookie = HeaderValue::try_from(cookie).expect("the parts of our cookies are header text");
     [(header::SET_COOKIE, cookie), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))]
-}
-
-fn before(now: Timestamp, span: Duration) -> Timestamp {
-    Timestamp(now.0.saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
 }

@@ -17,8 +17,6 @@ use super::span::span_or;
 use super::{AdminState, shape};
 use crate::publish::{LastProblem, moment};
 
-const HOUR_MS: i64 = 3_600_000;
-const DAY_MS: i64 = 24 * HOUR_MS;
 /// Without a range, hourly shows two days and daily two months.
 const HOURLY_MS: i64 = 2 * DAY_MS;
 const DAILY_MS: i64 = 62 * DAY_MS;
@@ -146,7 +144,7 @@ pub(crate) async fn hourly(
     State(state): State<AdminState>,
     Both(wanted, rows): Both<Wanted, RowsWanted>,
 ) -> Result<Json<Series>, Refusal> {
-    series(&state, (wanted, rows), (Grain::Hour, HOUR_MS, HOURLY_MS)).await
+    series(&state, (wanted, rows), (Grain::Hour, HOURLY_MS)).await
 }
 
 /// Sums by the day (UTC); without a range, of the last two months.
@@ -161,7 +159,7 @@ pub(crate) async fn daily(
     State(state): State<AdminState>,
     Both(wanted, rows): Both<Wanted, RowsWanted>,
 ) -> Result<Json<Series>, Refusal> {
-    series(&state, (wanted, rows), (Grain::Day, DAY_MS, DAILY_MS)).await
+    series(&state, (wanted, rows), (Grain::Day, DAILY_MS)).await
 }
 
 /// How backends stand now, and what happened lately.
@@ -200,8 +198,8 @@ pub(crate) async fn internal(State(state): State<AdminState>) -> Result<Json<Cou
 
 async fn series(
     state: &AdminState,
-    (wanted, page): (Wanted, RowsWanted),
-    (grain, bucket_ms, default_ms): (Grain, i64, i64),
+    (wanted, asked): (Wanted, RowsWanted),
+    (grain, default_ms): (Grain, i64),
 ) -> Result<Json<Series>, Refusal> {
     let limit = page.limit.unwrap_or(ROWS);
     if !(1..=ROWS_MAX).contains(&limit) {
@@ -210,8 +208,8 @@ async fn series(
     let now = state.publisher.now();
     let default = Range { from: Timestamp(now.0.saturating_sub(default_ms)), to: Timestamp(i64::MAX) };
     let range = span_or(wanted.from.as_deref(), wanted.to.as_deref(), default)?;
-    let ends = range.to.0.min(now.0.saturating_add(bucket_ms));
-    if ends.saturating_sub(range.from.0) / bucket_ms > BUCKETS_MAX {
+    let ends = range.to.0.min(now.0.saturating_add(grain.bucket_ms()));
+    if ends.saturating_sub(range.from.0) / grain.bucket_ms() > BUCKETS_MAX {
         return Err(Refusal::field("from", format!("is more than {BUCKETS_MAX} rows back; ask in parts")));
     }
     let mut groups = None;

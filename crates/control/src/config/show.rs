@@ -351,5 +351,5 @@ fn secret(secret: Option<&Secret>) -> String {
 
 /// A duration as it would be written.
 pub(crate) fn time(duration: Duration) -> String {
-    duration_text(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+    duration_text(policy::millis(duration))
 }

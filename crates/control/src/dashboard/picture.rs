@@ -10,10 +10,9 @@ use store::ledger::{Glimpse, Range, UsageSums};
 use crate::admin::AdminState;
 use crate::publish::moment;
 
-const DAY_MS: i64 = 24 * 3_600_000;
 /// Latency is told of requests that came within this time.
 const LATENCY_WINDOW_MS: i64 = 15 * 60_000;
-/// Of so many of the newest; enough for a 99th percentile, and read in less than a millisecond.
+/// How many of the newest requests it is told of: enough for a 99th percentile, and read in less than a millisecond.
 const SAMPLE: u32 = 500;
 /// How far a newly opened dashboard can look back.
 const HISTORY_MS: i64 = 10 * 60_000;
@@ -46,7 +45,7 @@ pub(super) struct Behind {
 
 impl From<Lag> for Behind {
     fn from(lag: Lag) -> Self {
-        let since_ms = u64::try_from(lag.since_success.as_millis()).unwrap_or(u64::MAX);
+        let since_ms = policy::millis(lag.since_success);
         Self { entries: lag.entries, bytes: lag.bytes, since_ms, trouble: lag.trouble }
     }
 }
@@ -166,9 +165,9 @@ pub(super) struct Counted {
 impl Counted {
     pub(super) async fn now(state: &AdminState) -> Self {
         let now = state.publisher.now();
-        let day = now.0 - now.0.rem_euclid(DAY_MS);
-        let today = state.ledger.totals(Range { from: Timestamp(day), to: Timestamp(i64::MAX) }).await;
-        Self { today: today.ok().map(|sums| (day, sums)), latency: latency(state, now).await }
+        let day = now.day_begins();
+        let today = state.ledger.totals(Range { from: day, to: Timestamp(i64::MAX) }).await;
+        Self { today: today.ok().map(|sums| (day.0, sums)), latency: latency(state, now).await }
     }
 }
 

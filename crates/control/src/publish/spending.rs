@@ -6,8 +6,6 @@ use store::ledger::{Dimension, Grain, Range};
 
 use super::Controls;
 
-const DAY_MS: i64 = 24 * 3_600_000;
-
 /// What the ledger knows of budgets that are not in force yet.
 pub(super) struct Spent(Vec<(Budget, Amount)>);
 
@@ -42,9 +40,9 @@ async fn in_window(controls: &Controls, budget: &Budget, now: Timestamp) -> Resu
         Payer::Team(team) => (Dimension::Team, Some(team)),
         Payer::Key(key) => (Dimension::Key, Some(key)),
     };
+    let begins_a_day = |at: Timestamp| at == at.day_begins();
     // Years of hours take seconds to add up; nearly all windows are made of days.
-    let of_days =
-        window.start.0.rem_euclid(DAY_MS) == 0 && window.end.is_none_or(|end| end.0.rem_euclid(DAY_MS) == 0);
+    let of_days = begins_a_day(window.start) && window.end.is_none_or(begins_a_day);
     let grain = if of_days || range == Range::ALL { Grain::Day } else { Grain::Hour };
     let rows = controls.ledger.grouped(grain, by, range).await?;
     let theirs = rows.iter().filter(|row| who.is_none_or(|who| row.group.as_deref() == Some(&**who)));

@@ -8,7 +8,7 @@ use std::{borrow::Cow, pin::Pin, sync::Arc, time::Duration};
 
 use policy::{
     Amount, AttemptId, AttemptOutcome, Bound, Candidate, Closed, Entry, Key, Opened, Outcome, Price,
-    Progress, Receipt, RequestOutcome, Timestamp,
+    Progress, Receipt, RequestOutcome, Timestamp, millis,
 };
 use protocol::{Dialect, Failure, FailureKind, StreamTally, Taint, Usage, UsageSource};
 use store::{JournalError, Reservation};
@@ -493,8 +493,4 @@ fn log(receipt: &Receipt, untold: &[String]) {
         untold = untold.as_deref(),
         "request"
     );
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

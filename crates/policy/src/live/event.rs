@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::status::millis;
+use crate::timestamp::millis;
 use crate::money::{Amount, Crossed};
 
 /// Something an operator may want to know.

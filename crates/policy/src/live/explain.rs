@@ -2,7 +2,7 @@
 //! never changes anything, and draws no lot that counts.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde::Serialize;
 
@@ -11,6 +11,7 @@ use super::routing::{Bar, Bounds, Choice, Demand, Moment, Pick, Repeats, Search,
 use super::state::{BackendState, Comer, Size, State, at};
 use crate::catalog::{Candidate, Tier};
 use crate::schedule::{Permit, mix};
+use crate::timestamp::millis;
 
 /// What would become of a request that came now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -205,8 +206,4 @@ fn barred(bar: Bar) -> Verdict {
         Bar::Incapable => Verdict::Incapable,
         Bar::Window => Verdict::Window,
     }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

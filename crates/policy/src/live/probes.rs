@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::asks::{ProbeResult, Probed};
 use crate::limit::{Tally, Window};
+use crate::timestamp::millis;
 
 /// How far back the share of successes looks.
 const WINDOW: Duration = Duration::from_secs(300);
@@ -95,7 +96,6 @@ impl Probes {
             0 if is_sound => Reach::Healthy,
             _ => Reach::Degraded,
         };
-        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         Some(ProbeStatus {
             state,
             latency_ms: millis(probed.took),

@@ -1,7 +1,7 @@
 //! Decides how the live state is shown to operators; never changes it, and never shows a secret.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde::Serialize;
 
@@ -13,6 +13,7 @@ use super::state::{BackendState, State, at};
 use crate::backend::Source;
 use crate::identity::Class;
 use crate::limit::{Allowance, Bucket, Pace, Rate, Tally};
+use crate::timestamp::millis;
 
 /// The live state at one moment.
 #[derive(Debug, Clone, Serialize)]
@@ -321,8 +322,4 @@ fn told(allowance: &Allowance, now: Instant) -> Told {
         tokens_limit: tokens.map(|(limit, _)| limit),
         tokens_remaining: tokens.map(|(_, remaining)| remaining),
     }
-}
-
-pub(super) fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

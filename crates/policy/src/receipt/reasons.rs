@@ -7,6 +7,7 @@ use protocol::{Quota, QuotaUnit, Reset};
 use serde::Serialize;
 
 use crate::live::{CandidateVerdict, Explanation, RefusedReason, Verdict};
+use crate::timestamp::millis;
 
 /// Decisions that are kept of one request. Beyond the first ones only the latest is.
 pub const LOOKS_MAX: usize = 8;
@@ -201,10 +202,6 @@ impl ToldLimit {
             reset_ms: reset,
         }
     }
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

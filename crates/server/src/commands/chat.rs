@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use http::StatusCode;
+use policy::millis;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
@@ -247,12 +248,12 @@ impl Hearing {
             finish_reason: self.stream.finish_reason,
             usage: self.stream.usage,
             first_token_ms: self.first.map(milliseconds),
-            total_ms: milliseconds(total),
+            total_ms: millis(total),
             tokens_per_second: None,
             request_id: request_id.to_owned(),
             pieces: self.stream.pieces,
         };
-        let speaking = milliseconds(total.saturating_sub(self.first.unwrap_or(total)));
+        let speaking = millis(total.saturating_sub(self.first.unwrap_or(total)));
         heard.tokens_per_second = per_second(heard.tokens(), speaking);
         heard
     }
@@ -286,10 +287,6 @@ impl Heard {
 fn read_line() -> io::Result<Option<String>> {
     let mut line = String::new();
     Ok((io::stdin().read_line(&mut line)? > 0).then_some(line))
-}
-
-fn milliseconds(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn seconds(ms: u64) -> String {

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use gateway::{Clock, SystemClock};
-use policy::{Amount, Timestamp};
+use policy::{Amount, DAY_MS, Timestamp};
 use serde::Serialize;
 use store::Ledger;
 use store::ledger::{Dimension, Grain, Range, UsageRow, UsageSums};
@@ -14,8 +14,6 @@ use super::place::Place;
 use crate::args::{UsageArguments, UsageBy};
 use crate::output;
 
-const HOUR_MS: i64 = 3_600_000;
-const DAY_MS: i64 = 24 * HOUR_MS;
 /// A range this short is summed from hours, so that "the last two hours" is not a whole day.
 const HOURLY_UNTIL_MS: i64 = 2 * DAY_MS;
 const BAR_CHARS: u64 = 24;
@@ -83,20 +81,17 @@ impl Question {
     /// Buckets are counted whole: the first is the one that `since` lies in.
     fn new(by: UsageBy, since: Timestamp, now: Timestamp) -> Self {
         let is_short = now.0.saturating_sub(since.0) <= HOURLY_UNTIL_MS;
-        let (grain, bucket_ms) = match by {
-            UsageBy::Hour => (Grain::Hour, HOUR_MS),
-            UsageBy::Day => (Grain::Day, DAY_MS),
+        let grain = match by {
+            UsageBy::Hour => Grain::Hour,
+            UsageBy::Day => Grain::Day,
             UsageBy::Model | UsageBy::Backend | UsageBy::Key | UsageBy::Team | UsageBy::Tag(_)
                 if is_short =>
             {
-                (Grain::Hour, HOUR_MS)
+                Grain::Hour
             }
-            UsageBy::Model | UsageBy::Backend | UsageBy::Key | UsageBy::Team | UsageBy::Tag(_) => {
-                (Grain::Day, DAY_MS)
-            }
+            UsageBy::Model | UsageBy::Backend | UsageBy::Key | UsageBy::Team | UsageBy::Tag(_) => Grain::Day,
         };
-        let from = Timestamp(since.0.div_euclid(bucket_ms) * bucket_ms);
-        Self { grain, range: Range { from, to: Timestamp(i64::MAX) }, by }
+        Self { grain, range: Range { from: grain.begins(since), to: Timestamp(i64::MAX) }, by }
     }
 
     async fn answer(&self, ledger: &Ledger) -> anyhow::Result<Usage> {
@@ -219,6 +214,8 @@ fn cost(sums: &Sums) -> String {
 
 #[cfg(test)]
 mod tests {
+    use policy::HOUR_MS;
+
     use super::*;
 
     /// 2026-11-21T12:30:00Z

@@ -19,10 +19,9 @@ pub(super) fn insert(transaction: &Transaction<'_>, bindings: &[Bound]) -> Resul
         bind.execute(params![id, backend, at.0])?;
     }
     // Ages are counted from the newest binding, so that no clock is read here.
-    let age_max = i64::try_from(AGE_MAX.as_millis()).unwrap_or(i64::MAX);
     transaction
         .prepare_cached("DELETE FROM bindings WHERE at < ?1")?
-        .execute([newest.saturating_sub(age_max)])?;
+        .execute([Timestamp(newest).before(AGE_MAX).0])?;
     transaction
         .prepare_cached(
             "DELETE FROM bindings WHERE id IN (SELECT id FROM bindings ORDER BY at DESC LIMIT -1 OFFSET ?1)",

@@ -66,8 +66,7 @@ fn too_old(transaction: &Transaction<'_>, retention: CaptureRetention) -> Result
     let now: i64 =
         transaction
             .query_row("SELECT CAST(round(unixepoch('subsec') * 1000) AS INTEGER)", [], |row| row.get(0))?;
-    let age_max = i64::try_from(retention.age_max.as_millis()).unwrap_or(i64::MAX);
-    let cutoff = first_ticket(Timestamp(now.saturating_sub(age_max)));
+    let cutoff = first_ticket(Timestamp(now).before(retention.age_max));
     let mut statement = transaction
         .prepare_cached("SELECT ticket FROM captures WHERE ticket < ?1 ORDER BY ticket LIMIT ?2")?;
     let rows = statement.query_map(params![cutoff, BATCH], |row| row.get(0).map(id))?;

@@ -21,8 +21,7 @@ pub(crate) fn forget(connection: &mut Connection, retention: Retention) -> Resul
             [],
             |row| row.get(0),
         )?;
-        let age_max = i64::try_from(age_max.as_millis()).unwrap_or(i64::MAX);
-        removed = before(&transaction, Timestamp(now.saturating_sub(age_max)), BATCH)?;
+        removed = before(&transaction, Timestamp(now).before(age_max), BATCH)?;
     }
     if let Some(rows_max) = retention.rows_max
         && removed < BATCH

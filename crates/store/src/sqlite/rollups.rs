@@ -4,15 +4,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use policy::{AttemptOutcome, Receipt, RequestOutcome};
+use policy::{AttemptOutcome, Receipt, RequestOutcome, Timestamp};
 use rusqlite::{Transaction, params_from_iter, types::Value};
 
 use super::ledger::{distinct, int, split};
 use crate::error::StoreError;
 use crate::ledger::AttemptLine;
 
-pub(super) const HOUR_MS: i64 = 3_600_000;
-pub(super) const DAY_MS: i64 = 24 * HOUR_MS;
 /// The one bucket of the sums of all time.
 pub(super) const EVER: i64 = 0;
 
@@ -42,10 +40,10 @@ pub(super) const COLUMNS: [&str; 24] = [
     "cost_micros",
     "cost_picos",
     "unpriced",
+];
+
 /// How many of them are of receipts; those of attempts follow.
 const OF_RECEIPT: usize = 11;
-
-];
 
 /// One value for each of [`COLUMNS`].
 pub(super) type Sums = [i64; COLUMNS.len()];
@@ -107,6 +105,10 @@ struct Place {
     team: Option<Arc<str>>,
 }
 
+fn day_of(hour: i64) -> i64 {
+    Timestamp(hour).day_begins().0
+}
+
 /// What a batch adds to the roll-ups, gathered in memory first.
 #[derive(Debug, Default)]
 pub(crate) struct Gathered {
@@ -117,7 +119,7 @@ pub(crate) struct Gathered {
 impl Gathered {
     pub(crate) fn receipt(&mut self, r: &Receipt) {
         let sums = of_receipt(r);
-        let hour = r.at.0.div_euclid(HOUR_MS) * HOUR_MS;
+        let hour = r.at.hour_begins().0;
         let place = Place {
             hour,
             backend: r.backend.clone(),
@@ -130,7 +132,7 @@ impl Gathered {
 
     pub(crate) fn attempt(&mut self, a: &AttemptLine) {
         let sums = of_attempt(a);
-        let hour = a.at.0.div_euclid(HOUR_MS) * HOUR_MS;
+        let hour = a.at.hour_begins().0;
         let known = |text: &Arc<str>| (!text.is_empty()).then(|| Arc::clone(text));
         let place = Place {
             hour,
@@ -162,7 +164,7 @@ impl Gathered {
             for (dimension, value) in USAGE_KEYS.iter().zip(&keys) {
                 alone.add((place.hour, dimension, value), sums);
             }
-            let day = place.hour.div_euclid(DAY_MS) * DAY_MS;
+            let day = day_of(place.hour);
             add(days.entry((day, keys)).or_insert(NOTHING), sums);
         }
         let mut daily = transaction.prepare_cached(&upsert("usage_daily", USAGE_KEYS))?;
@@ -179,7 +181,7 @@ impl Gathered {
         for ((hour, tag, value), sums) in &self.tags {
             let keys = [tag.clone(), value.clone()];
             hourly.execute(params_from_iter(row(*hour, &keys, sums)))?;
-            daily.execute(params_from_iter(row(hour.div_euclid(DAY_MS) * DAY_MS, &keys, sums)))?;
+            daily.execute(params_from_iter(row(day_of(*hour), &keys, sums)))?;
             alone.add_ever(&tag_dimension(tag), value, sums);
         }
         Ok(())
@@ -210,7 +212,7 @@ impl Alone {
         let mut hourly = transaction.prepare_cached(&upsert("sums_hourly", SUM_KEYS))?;
         for ((hour, keys), sums) in self.hours {
             hourly.execute(params_from_iter(row(hour, &keys, &sums)))?;
-            add(days.entry((hour.div_euclid(DAY_MS) * DAY_MS, keys)).or_insert(NOTHING), &sums);
+            add(days.entry((day_of(hour), keys)).or_insert(NOTHING), &sums);
         }
         let mut daily = transaction.prepare_cached(&upsert("sums_daily", SUM_KEYS))?;
         for ((day, keys), sums) in &days {

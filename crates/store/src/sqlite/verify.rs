@@ -1,9 +1,10 @@
 //! Holds the roll-ups against the lines that they were made from; it never mends a difference.
 
+use policy::{DAY_MS, HOUR_MS};
 use rusqlite::Connection;
 
 use super::ledger::uint;
-use super::rollups::{COLUMNS, DAY_MS, EVER, HOUR_MS, TAG_KEYS, USAGE_KEYS};
+use super::rollups::{COLUMNS, EVER, TAG_KEYS, USAGE_KEYS};
 use crate::error::StoreError;
 use crate::ledger::Verdict;
 

@@ -1,10 +1,10 @@
 //! Pools, models, aliases and events through the API.
 
+use policy::DAY_MS;
 use serde_json::{Value, json};
 
 use crate::testing::House;
 
-const DAY_MS: i64 = 86_400_000;
 const FILE: &str = "pools: {spare: {strategy: cost}}\naliases: {old: m}\nbackends:\n  - {name: main, base_url: 'http://127.0.0.1:1/v1', api_key: k1234567890, models: {m: {native: native-m, price: {input: 0.1, output: 0.25}}, n: {}}}\n  - {name: other, base_url: 'http://127.0.0.1:2/v1', pool: spare, enabled: false, models: {m: {}}}\n";
 
 fn names<'v>(list: &'v Value, field: &str) -> Vec<&'v str> {

@@ -7,7 +7,7 @@ use protocol::{Quota, Taint};
 
 use super::super::super::asks::{BackendId, FailureSummary, Grant, Outcome, ProbeResult, Probed, Slot};
 use super::super::super::event::{EventFields, EventKind};
-use super::super::super::status::millis;
+use crate::timestamp::millis;
 use super::super::{State, at};
 use crate::limit::Adaptive;
 use crate::schedule::Permit;
