@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use policy::{Amount, BackendStatus, Health, Pace, Reach, Receipt, RequestOutcome, Status};
+use policy::{Amount, BackendStatus, Health, Pace, Reach, Receipt, Status};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
@@ -368,7 +368,7 @@ impl Metrics {
 
     pub(crate) fn settled(&self, receipt: &Receipt) {
         let dialect = Dialect::name(receipt.dialect_in);
-        let labels = RequestLabels { dialect, outcome: outcome_name(receipt.outcome) };
+        let labels = RequestLabels { dialect, outcome: receipt.outcome.name() };
         self.requests.get_or_create(&labels).inc();
         if receipt.keepalive_committed {
             self.kept.get_or_create(&labels).inc();
@@ -410,15 +410,6 @@ fn reach(reach: Reach) -> i64 {
         Reach::Healthy => 0,
         Reach::Degraded => 1,
         Reach::Down => 2,
-    }
-}
-
-fn outcome_name(outcome: RequestOutcome) -> &'static str {
-    match outcome {
-        RequestOutcome::Completed => "completed",
-        RequestOutcome::Failed => "failed",
-        RequestOutcome::Cancelled => "cancelled",
-        RequestOutcome::Interrupted => "interrupted",
     }
 }
 

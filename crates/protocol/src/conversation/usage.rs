@@ -78,6 +78,9 @@ pub enum UsageSource {
 }
 
 impl UsageSource {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Provider, Self::Contradicted, Self::Counted, Self::Estimated];
+
     /// The name in receipts and metrics.
     pub fn name(self) -> &'static str {
         match self {

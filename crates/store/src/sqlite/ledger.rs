@@ -53,24 +53,6 @@ fn tags_text(tags: &[(String, String)]) -> Option<String> {
     (!tags.is_empty()).then(text)
 }
 
-pub(super) fn request_text(outcome: RequestOutcome) -> &'static str {
-    match outcome {
-        RequestOutcome::Completed => "completed",
-        RequestOutcome::Failed => "failed",
-        RequestOutcome::Cancelled => "cancelled",
-        RequestOutcome::Interrupted => "interrupted",
-    }
-}
-
-fn attempt_text(outcome: AttemptOutcome) -> &'static str {
-    match outcome {
-        AttemptOutcome::Succeeded => "succeeded",
-        AttemptOutcome::Failed => "failed",
-        AttemptOutcome::Cancelled => "cancelled",
-        AttemptOutcome::Interrupted => "interrupted",
-    }
-}
-
 const INSERT_RECEIPT: &str = "INSERT OR IGNORE INTO receipts (ticket, request_id, request_id_given, at, key, team, tags, client_addr, \
      model_asked, model_served, backend, pool, dialect_in, dialect_out, stream, status, outcome, error_code, \
      attempts, queue_ms, first_event_ms, total_ms, bytes_in, bytes_out, input, cached_input, cache_write, \
@@ -106,7 +88,7 @@ pub(crate) fn insert_receipt(statement: &mut CachedStatement<'_>, r: &Receipt) -
         r.dialect_out.map(Dialect::name),
         r.stream,
         r.status,
-        request_text(r.outcome),
+        r.outcome.name(),
         r.error_code.as_deref(),
         r.attempts,
         int(r.queue_ms),
@@ -163,7 +145,7 @@ pub(crate) fn insert_attempt(
         &*a.label,
         &*a.model,
         &*a.native,
-        attempt_text(a.outcome),
+        a.outcome.name(),
         a.status,
         a.error_code.as_deref(),
         a.first_event_ms.map(int),
@@ -239,7 +221,7 @@ pub(crate) fn glimpses(connection: &Connection, limit: u32) -> Result<Vec<Glimps
         let outcome = row.get_ref(1)?.as_str().map_err(|_| StoreError::Unreadable("word"))?;
         glimpses.push(Glimpse {
             at: Timestamp(row.get(0)?),
-            outcome: word(OUTCOMES, request_text, outcome)?,
+            outcome: word(&RequestOutcome::ALL, RequestOutcome::name, outcome)?,
             first_event_ms: row.get::<_, Option<i64>>(2)?.map(uint),
             total_ms: uint(row.get(3)?),
             tokens_in: (5..=8)
@@ -287,16 +269,6 @@ fn page(
 fn word<T: Copy>(all: &[T], text: fn(T) -> &'static str, stored: &str) -> Result<T, StoreError> {
     all.iter().copied().find(|one| text(*one) == stored).ok_or(StoreError::Unreadable("word"))
 }
-
-const OUTCOMES: &[RequestOutcome] = &[
-    RequestOutcome::Completed,
-    RequestOutcome::Failed,
-    RequestOutcome::Cancelled,
-    RequestOutcome::Interrupted,
-];
-
-const SOURCES: &[UsageSource] =
-    &[UsageSource::Provider, UsageSource::Contradicted, UsageSource::Counted, UsageSource::Estimated];
 
 fn usage(row: &Row<'_>) -> Result<Usage, StoreError> {
     let count = |name: &str| -> Result<u64, StoreError> { Ok(uint(row.get(name)?)) };
@@ -348,7 +320,7 @@ pub(super) fn receipt(row: &Row<'_>) -> Result<Receipt, StoreError> {
         dialect_out: dialect_out.map(|stored| word(Dialect::ALL, Dialect::name, &stored)).transpose()?,
         stream: row.get("stream")?,
         status: row.get("status")?,
-        outcome: word(OUTCOMES, request_text, &row.get::<_, String>("outcome")?)?,
+        outcome: word(&RequestOutcome::ALL, RequestOutcome::name, &row.get::<_, String>("outcome")?)?,
         error_code: row.get::<_, Option<String>>("error_code")?.map(Cow::Owned),
         attempts: row.get("attempts")?,
         at: Timestamp(row.get("at")?),
@@ -358,7 +330,7 @@ pub(super) fn receipt(row: &Row<'_>) -> Result<Receipt, StoreError> {
         bytes_in: uint(row.get("bytes_in")?),
         bytes_out: uint(row.get("bytes_out")?),
         usage: usage(row)?,
-        usage_source: word(SOURCES, UsageSource::name, &row.get::<_, String>("usage_source")?)?,
+        usage_source: word(&UsageSource::ALL, UsageSource::name, &row.get::<_, String>("usage_source")?)?,
         cost: joined(row.get("cost_micros")?, row.get("cost_picos")?),
         unpriced: row.get("unpriced")?,
         price_version: text_or_none(row, "price_version")?,
@@ -367,12 +339,6 @@ pub(super) fn receipt(row: &Row<'_>) -> Result<Receipt, StoreError> {
 }
 
 fn attempt(row: &Row<'_>) -> Result<AttemptLine, StoreError> {
-    let outcomes = [
-        AttemptOutcome::Succeeded,
-        AttemptOutcome::Failed,
-        AttemptOutcome::Cancelled,
-        AttemptOutcome::Interrupted,
-    ];
     let named = |name: &str| Ok::<_, StoreError>(Some(text(row, name)?).filter(|text| !text.is_empty()));
     Ok(AttemptLine {
         attempt: AttemptId { ticket: ticket(row)?, number: row.get("number")? },
@@ -385,13 +351,13 @@ fn attempt(row: &Row<'_>) -> Result<AttemptLine, StoreError> {
         label: text(row, "label")?,
         model: text(row, "model")?,
         native: text(row, "native")?,
-        outcome: word(&outcomes, attempt_text, &row.get::<_, String>("outcome")?)?,
+        outcome: word(&AttemptOutcome::ALL, AttemptOutcome::name, &row.get::<_, String>("outcome")?)?,
         status: row.get("status")?,
         error_code: row.get::<_, Option<String>>("error_code")?.map(String::into_boxed_str),
         first_event_ms: row.get::<_, Option<i64>>("first_event_ms")?.map(uint),
         total_ms: uint(row.get("total_ms")?),
         usage: usage(row)?,
-        usage_source: word(SOURCES, UsageSource::name, &row.get::<_, String>("usage_source")?)?,
+        usage_source: word(&UsageSource::ALL, UsageSource::name, &row.get::<_, String>("usage_source")?)?,
         cost: joined(row.get("cost_micros")?, row.get("cost_picos")?),
         unpriced: row.get("unpriced")?,
         price_version: text_or_none(row, "price_version")?,

@@ -5,7 +5,7 @@ use policy::{Receipt, RequestOutcome, TicketId, Timestamp};
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
-use super::ledger::{before, first_ticket, receipt, request_text, ticket_blob};
+use super::ledger::{before, first_ticket, receipt, ticket_blob};
 use crate::error::StoreError;
 use crate::ledger::Cursor;
 use crate::search::{FoundRequests, RequestFilter};
@@ -246,7 +246,7 @@ fn asked(filter: &RequestFilter) -> Terms {
         asked.add(&Terms::of("status", "status BETWEEN ? AND ?", ends.map(Value::Integer)));
     }
     if let Some(outcome) = filter.outcome {
-        let outcome = Value::Text(request_text(outcome).to_owned());
+        let outcome = Value::Text(outcome.name().to_owned());
         asked.add(&Terms::of("outcome", "outcome = ?", [outcome]));
     }
     if let Some(pair) = &filter.tag {
