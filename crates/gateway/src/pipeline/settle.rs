@@ -50,7 +50,7 @@ pub(crate) struct Facts {
     /// Whether the caller's place in flight is free again.
     is_discharged: bool,
     commitment: Commitment,
-    caller: Requested,
+    requested: Requested,
 }
 
 /// What was taken for a request before it was let in.
@@ -133,7 +133,7 @@ impl Facts {
             key: caller.key.clone(),
             is_discharged: false,
             commitment: ask.commitment.clone(),
-            caller: Requested {
+            requested: Requested {
                 ticket: ask.ticket,
                 tags: caller.tags.clone(),
                 asked: ask.route.asked.clone(),
@@ -159,18 +159,18 @@ impl Facts {
             request_id: self.stamp.request_id().into(),
             key: self.key_id(),
             team: self.key.team.clone(),
-            tags: self.caller.tags.clone(),
+            tags: self.requested.tags.clone(),
             backend: backend.name.clone(),
             label: backend.label.clone(),
             pool: lease.tier().pool.clone(),
-            model_asked: self.caller.asked.clone(),
+            model_asked: self.requested.asked.clone(),
             model: lease.tier().model.clone(),
             native: candidate.native.clone(),
-            dialect_in: self.caller.dialect,
+            dialect_in: self.requested.dialect,
             dialect_out: lease.dialect(),
-            stream: self.caller.is_stream,
-            at: self.caller.wall.after(now - self.caller.at),
-            estimate: Usage { input: self.caller.estimate.prompt, ..Usage::default() },
+            stream: self.requested.is_stream,
+            at: self.requested.wall.after(now - self.requested.at),
+            estimate: Usage { input: self.requested.estimate.prompt, ..Usage::default() },
             price: self.price(candidate),
         };
         self.room.write(&Entry::Opened(opened))?;
@@ -268,7 +268,7 @@ impl Facts {
         attempt.progressed = now;
         let id = attempt.id;
         self.streamed(tally);
-        let at = self.caller.wall.after(now - self.caller.at);
+        let at = self.requested.wall.after(now - self.requested.at);
         let progress = Progress { attempt: id, at, usage: self.usage().0 };
         if let Err(unwritten) = self.room.write(&Entry::Progress(progress)) {
             tracing::debug!(request_id = self.stamp.request_id(), %unwritten, "progress was not noted");
@@ -277,7 +277,7 @@ impl Facts {
 
     /// Binds an id to the backend that minted it, here and in the journal: a follow-up may come after a restart.
     pub(super) fn bind(&mut self, id: &str, lease: &Lease) {
-        let at = self.caller.wall.after(self.elapsed());
+        let at = self.requested.wall.after(self.elapsed());
         let bound = Bound { id: id.into(), backend: lease.serving.backend.name.clone(), at };
         if self.gateway.bindings.bind(&bound)
             && let Err(unwritten) = self.room.write(&Entry::Bound(bound))
@@ -296,12 +296,12 @@ impl Facts {
 
     /// What receipts name the caller by; nobody, on an open gateway.
     fn key_id(&self) -> Option<Arc<str>> {
-        (!self.caller.is_anonymous).then(|| self.key.id.clone())
+        (!self.requested.is_anonymous).then(|| self.key.id.clone())
     }
 
     /// How long this request has been here.
     pub(super) fn elapsed(&self) -> Duration {
-        self.caller.at.elapsed()
+        self.requested.at.elapsed()
     }
 
     /// Tokens used so far.
@@ -322,7 +322,7 @@ impl Facts {
             return (Usage::default(), UsageSource::Counted);
         }
         let counted = Usage {
-            input: self.caller.estimate.prompt,
+            input: self.requested.estimate.prompt,
             output: self.meter.output_bytes.div_ceil(BYTES_PER_TOKEN),
             ..Usage::default()
         };
@@ -345,7 +345,7 @@ impl Facts {
         }
         let closed = Closed {
             attempt: attempt.id,
-            at: self.caller.wall.after(self.elapsed()),
+            at: self.requested.wall.after(self.elapsed()),
             outcome,
             status,
             error_code: code.map(Cow::Borrowed),
@@ -363,28 +363,28 @@ impl Facts {
     fn receipt(&mut self, end: &End, last: Option<&Closed>) -> Receipt {
         let served = self.served.as_ref();
         Receipt {
-            ticket: self.caller.ticket,
+            ticket: self.requested.ticket,
             request_id: self.stamp.request_id().into(),
             key: self.key_id(),
             team: self.key.team.clone(),
-            tags: std::mem::take(&mut self.caller.tags),
-            client_addr: Some(self.caller.peer.to_string()),
-            model_asked: self.caller.asked.clone(),
+            tags: std::mem::take(&mut self.requested.tags),
+            client_addr: Some(self.requested.peer.to_string()),
+            model_asked: self.requested.asked.clone(),
             model_served: served.map(|served| served.model.clone()),
             backend: served.map(|served| served.serving.backend.name.clone()),
             pool: served.map(|served| served.pool.clone()),
-            dialect_in: self.caller.dialect,
+            dialect_in: self.requested.dialect,
             dialect_out: served.map(|served| served.dialect),
-            stream: self.caller.is_stream,
+            stream: self.requested.is_stream,
             status: end.status,
             outcome: end.outcome,
             error_code: end.code.map(Cow::Borrowed),
             attempts: self.stamp.attempts(),
-            at: self.caller.wall,
+            at: self.requested.wall,
             queue_ms: millis(self.queued),
             first_event_ms: self.first_event.map(millis),
             total_ms: millis(self.elapsed()),
-            bytes_in: self.caller.bytes_in,
+            bytes_in: self.requested.bytes_in,
             bytes_out: self.bytes_out + self.commitment.bytes(),
             usage: self.spent.usage,
             usage_source: match last {
@@ -428,7 +428,7 @@ pub(super) fn settle(mut facts: Box<Facts>) -> Option<Flush> {
     if let Err(unwritten) = facts.room.write(&Entry::Settled { last, receipt }) {
         tracing::error!(request_id = facts.stamp.request_id(), %unwritten, "a receipt could not be written");
     }
-    let (reserved, spent) = (facts.caller.estimate.total(), facts.spent.usage.total());
+    let (reserved, spent) = (facts.requested.estimate.total(), facts.spent.usage.total());
     let now = Instant::now().into_std();
     facts.purse.settle(facts.spent.cost);
     facts.gateway.live.correct_tokens(facts.key.slot, reserved, spent, now);

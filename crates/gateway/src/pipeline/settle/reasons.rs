@@ -64,14 +64,14 @@ impl Facts {
     /// Writes what was kept. That it cannot be written harms nobody.
     pub(super) fn write_reasons(&mut self) {
         let Some(reasons) = self.reasons.take().filter(|reasons| !reasons.is_empty()) else { return };
-        let reasoned = Reasoned { ticket: self.caller.ticket, text: reasons.text().into() };
+        let reasoned = Reasoned { ticket: self.requested.ticket, text: reasons.text().into() };
         if let Err(unwritten) = self.room.write(&Entry::Reasoned(reasoned)) {
             tracing::debug!(request_id = self.stamp.request_id(), %unwritten, "reasons were not kept");
         }
     }
 
     fn kept_reasons(&mut self) -> Option<&mut Reasons> {
-        if self.reasons.is_none() && self.gateway.reasons_kept.take(self.caller.wall) {
+        if self.reasons.is_none() && self.gateway.reasons_kept.take(self.requested.wall) {
             self.reasons = Some(Box::default());
         }
         self.reasons.as_deref_mut()
