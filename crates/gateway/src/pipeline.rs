@@ -49,7 +49,8 @@ pub(crate) async fn serve(
     }
     let (mut arrival, body) = accept::accept(gateway, request, destination, peer);
     let (dialect, stamp) = (arrival.dialect, arrival.stamp.clone());
-    let caller = match authenticate::authenticate(gateway, &arrival) {
+    let entered = accept::refuse_when_stopping(gateway);
+    let caller = match entered.and_then(|()| authenticate::authenticate(&arrival)) {
         Ok(caller) => caller,
         Err(refusal) => return refuse(gateway, refusal.into(), dialect, stamp),
     };

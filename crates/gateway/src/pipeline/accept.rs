@@ -1,6 +1,7 @@
-//! Decides what a request is at the door: its id, its instant and the view it will be served by; reads no body.
+//! Decides what a request is at the door, and whether anybody comes in any more: its id, its instant and the view it will
+//! be served by; reads no body.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use http::{Request, request::Parts};
 use hyper::body::Incoming;
@@ -11,6 +12,7 @@ use tokio::time::Instant;
 use crate::{
     gateway::Gateway,
     identity::Stamp,
+    refusal::{Code, Refusal},
     routes::{Destination, Operation},
     tape::{Beginning, Tape},
     view::View,
@@ -71,6 +73,15 @@ pub(super) fn accept(
         tape: None,
     };
     (arrival, body)
+}
+
+/// Who stops lets nobody in; those inside go on.
+pub(super) fn refuse_when_stopping(gateway: &Gateway) -> Result<(), Refusal> {
+    if !gateway.is_stopping() {
+        return Ok(());
+    }
+    let text = "The gateway is shutting down. Retry elsewhere or later.";
+    Err(Refusal::new(Code::SHUTTING_DOWN, text).retry_after(Duration::from_secs(1)))
 }
 
 impl Arrival {

@@ -9,7 +9,6 @@ use policy::{Class, Key, OWN_KEY_PREFIX, TAG_BYTES_MAX, TAGS_MAX};
 
 use super::accept::Arrival;
 use crate::{
-    gateway::Gateway,
     refusal::{Code, Refusal},
     routes,
 };
@@ -22,14 +21,7 @@ pub(crate) struct Caller {
 }
 
 /// Finds the caller. Without any configured key only this machine's own programs are served.
-pub(super) fn authenticate(gateway: &Gateway, arrival: &Arrival) -> Result<Caller, Refusal> {
-    if gateway.is_stopping() {
-        return Err(Refusal::new(
-            Code::SHUTTING_DOWN,
-            "The gateway is shutting down. Retry elsewhere or later.",
-        )
-        .retry_after(std::time::Duration::from_secs(1)));
-    }
+pub(super) fn authenticate(arrival: &Arrival) -> Result<Caller, Refusal> {
     let key = find_key(arrival)?;
     policy::may_enter(&key, arrival.peer, arrival.wall)?;
     if let Some(endpoint) = routes::endpoint(arrival.operation, arrival.dialect, arrival.tail()) {
