@@ -24,6 +24,8 @@ use super::status;
 
 /// How often it is tried to connect to one that was just started.
 const DIAL_INTERVAL: Duration = Duration::from_millis(50);
+/// A program that takes connections and does not greet is no better than one that takes none.
+const GREETINGS_FAILED_MAX: u32 = 3;
 /// A connection that held for so long was a good one.
 const STEADY: Duration = Duration::from_secs(10);
 
@@ -38,7 +40,7 @@ pub(super) async fn keep(shared: Arc<Shared>, mut orders: mpsc::Receiver<Order>,
         while !is_wanted {
             match orders.recv().await {
                 None | Some(Order::Stop) => return close(&shared),
-                Some(order) => is_wanted = order.starts(),
+                Some(order) => is_wanted = order.begin(),
             }
         }
         let mut life = Life { shared: &shared, orders: &mut orders, logins: JoinSet::new() };
@@ -79,11 +81,11 @@ fn close(shared: &Shared) {
 }
 
 impl Order {
-    fn starts(self) -> bool {
+    /// Whether a resting instance is to start by it. Who ordered a login is told at once that it will come to that.
+    fn begin(self) -> bool {
         match self {
             Self::Wake | Self::Restart | Self::Reset => true,
             Self::Login(begun) => {
-                // Whoever asked is told that it will come to that.
                 let _ = begun.send(Begun::Running);
                 true
             }
@@ -153,7 +155,7 @@ impl Life<'_> {
 
     /// From a running process to an end.
     async fn watch(&mut self, child: &mut Child) -> End {
-        let mut lost = 0_u32;
+        let mut greetings_failed = 0_u32;
         let (mut hasty, mut not_before) = (0_u32, Instant::now());
         loop {
             let (rpc, connection) = match self.dial(child, not_before).await {
@@ -180,7 +182,7 @@ impl Life<'_> {
                     Err(end) => return end,
                 },
                 Err(why) => {
-                    lost += 1;
+                    greetings_failed += 1;
                     why
                 }
             };
@@ -195,7 +197,7 @@ impl Life<'_> {
                 }
                 picture.last_error = Some(format!("its connection was lost: {why}").into());
             });
-            if lost > 3 {
+            if greetings_failed > GREETINGS_FAILED_MAX {
                 return End::Ended(format!("it cannot be spoken to: {why}"));
             }
             // One that held is made again at once; those that are lost as soon as they are made come ever more seldom.
