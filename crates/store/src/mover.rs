@@ -161,13 +161,13 @@ impl Mover {
         self.backlog().lag()
     }
 
-    /// By which others can see how far it is.
+    /// Lets others see how far the ledger is behind.
     #[must_use]
     pub fn backlog(&self) -> Backlog {
         Backlog { drain: self.drain.clone(), watched: Arc::clone(&self.watched) }
     }
 
-    /// By which it can be told otherwise how long requests are kept.
+    /// Lets others change how long requests are kept.
     #[must_use]
     pub fn retention(&self) -> RetentionDial {
         RetentionDial(Arc::clone(&self.watched))

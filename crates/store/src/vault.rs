@@ -129,7 +129,7 @@ pub struct VaultStatus {
 pub struct RotationProgress {
     /// Secrets that were wrapped anew.
     pub done: u64,
-    /// Of so many.
+    /// How many there are in all.
     pub of: u64,
 }
 

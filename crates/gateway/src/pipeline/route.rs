@@ -18,12 +18,7 @@ use super::{
     decode::{Ask, speech},
     settle::Facts,
 };
-use crate::{
-    gateway::Gateway,
-    refusal::{Code, Refusal},
-    view::Serving,
-    waiters::Place,
-};
+use crate::{gateway::Gateway, refusal::Refusal, view::Serving, waiters::Place};
 
 /// A slot on one backend, for one attempt.
 pub(crate) struct Lease {
@@ -305,8 +300,7 @@ fn refusal(ask: &Ask, refused: Refused) -> Refusal {
 }
 
 fn no_backend() -> Refusal {
-    Refusal::new(Code::NO_BACKEND, "No backend can serve this request at present.")
-        .retry_after(Duration::from_secs(1))
+    Refused { reason: RefusedReason::NoBackend, retry_after: Duration::from_secs(1) }.into()
 }
 
 #[cfg(test)]
