@@ -3,9 +3,11 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
 
 use anyhow::Context;
 use comfy_table::{ContentArrangement, Table, TableStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 /// Eighths of a block, for charts that fit a line.
@@ -77,6 +79,14 @@ pub(crate) fn remark(text: &str) {
     drop(writeln!(io::stderr(), "{text}"));
 }
 
+/// A sign of life while somebody waits; nothing where nobody watches.
+pub(crate) fn watching(what: &str) -> ProgressBar {
+    let bar = ProgressBar::new_spinner().with_message(what.to_owned());
+    bar.set_style(ProgressStyle::default_spinner());
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
+}
+
 /// Lines up rows under a header, without any frame, so that other tools can cut them.
 pub(crate) fn columns(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();
@@ -136,6 +146,13 @@ pub(crate) fn count(number: u64) -> String {
 /// `1 key`, `2 keys`.
 pub(crate) fn counted(number: usize, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+/// `600 rpm, 50 at once`.
+pub(crate) fn limits<const COUNT: usize>(limits: [(&str, Option<u64>); COUNT]) -> String {
+    let set = limits.iter().filter_map(|(unit, limit)| Some(format!("{} {unit}", count((*limit)?))));
+    let text = set.collect::<Vec<_>>().join(", ");
+    if text.is_empty() { "none".to_owned() } else { text }
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ pub use events::EventLog;
 pub use journal::{Durability, Journal, JournalError, JournalFull, JournalLag, JournalSettings, Reservation};
 pub use ledger::Ledger;
 pub use mover::{Backlog, Lag, Mover, MoverSettings, Retention, RetentionDial};
-pub use open::{Store, StoreOptions, Tools};
+pub use open::{Store, StoreOptions, Tools, has_database};
 pub use shelf::{KeptResponse, KeptResponses, Shelf, Shelved};
 pub use sqlite::inspection::{Checkup, Inspection, Soundness};
 pub use vault::{MasterKey, MasterKeySource, Vault, VaultError, VaultNotice};

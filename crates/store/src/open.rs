@@ -29,6 +29,12 @@ const CAPTURE_FOLDER: &str = "captures";
 /// A start that takes longer is noticed; databases of some hundred megabytes are looked through by then.
 const LOOK_MAX: Duration = Duration::from_secs(2);
 
+/// Whether anything was ever stored in a data folder.
+#[must_use]
+pub fn has_database(data_dir: &Path) -> bool {
+    data_dir.join(DATABASE_FILE).exists()
+}
+
 /// How to open the data folder.
 #[derive(Debug, Clone)]
 pub struct StoreOptions {

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::desk::{Desk, segment};
 use super::moment;
+use super::outcome::FAILED;
 use super::place::Place;
 use crate::args::AuditCommand;
 use crate::output;
@@ -39,7 +40,7 @@ pub(super) async fn run(place: &Place, command: AuditCommand) -> anyhow::Result<
             } else {
                 output::print_line(&told(&verdict))?;
             }
-            Ok(if breaks == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+            Ok(if breaks == 0 { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
         }
     }
 }

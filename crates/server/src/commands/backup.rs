@@ -8,6 +8,7 @@ use http::Method;
 use serde_json::Value;
 
 use super::desk::{Desk, segment};
+use super::outcome::FAILED;
 use super::place::Place;
 use crate::args::BackupCommand;
 use crate::assemble::store_options;
@@ -24,14 +25,14 @@ pub(super) async fn run(place: &Place, command: BackupCommand) -> anyhow::Result
             output::remark("It holds the database alone: the master key is to be backed up apart from it.");
         }
         BackupCommand::List(shape) => {
-            let listed = Desk::look(place)?.ask(Method::GET, "/backups?limit=1000", &Value::Null).await?;
+            let backups = Desk::look(place)?.list("backups").await?;
             if shape.json {
-                output::print_json(&listed["backups"])?;
+                output::print_json(&backups)?;
             } else {
                 let row = |one: &Value| {
                     vec![one["name"].as_str().unwrap_or("-").to_owned(), one["bytes"].to_string()]
                 };
-                let rows = listed["backups"].as_array().into_iter().flatten().map(row);
+                let rows = backups.as_array().into_iter().flatten().map(row);
                 output::print(&output::columns(&["NAME", "BYTES"], rows))?;
             }
         }
@@ -46,7 +47,7 @@ pub(super) async fn run(place: &Place, command: BackupCommand) -> anyhow::Result
                 let receipts = &verdict["receipts"];
                 output::print_line(&format!("{name}: {found}; {receipts} requests, master key {key}"))?;
             }
-            return Ok(if verdict["problem"].is_null() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+            return Ok(if verdict["problem"].is_null() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) });
         }
         BackupCommand::Restore { backup } => restore(place, &backup)?,
     }

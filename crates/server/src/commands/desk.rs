@@ -15,9 +15,9 @@ use gateway::{Clock, SystemClock};
 use http::{Method, Request, Response, header};
 use policy::{Digester, Grant, Live, Problem, Secret, Snapshot};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use store::audit::{Author, Via};
-use store::{Inspection, Ledger, StoreOptions, Tools, Vault, VaultNotice};
+use store::{Inspection, Ledger, StoreOptions, Tools, Vault, VaultNotice, has_database};
 use tower::ServiceExt;
 
 use super::outcome::advised;
@@ -25,9 +25,6 @@ use super::place::Place;
 use crate::assemble::store_options;
 use crate::output;
 use crate::probe::Tester;
-
-/// The file that a data folder has once anything was stored in it.
-const DATABASE_FILE: &str = "lockgate.db";
 
 /// The admin API, asked by function call.
 pub(super) struct Desk {
@@ -57,7 +54,7 @@ impl Desk {
     pub(super) fn look(place: &Place) -> anyhow::Result<Self> {
         let loaded = place.load()?;
         let data_dir = loaded.settings.data_dir.clone();
-        if has_store(&data_dir) {
+        if has_database(&data_dir) {
             Self::at(place, loaded, &data_dir, None)
         } else {
             Self::empty(place, loaded)
@@ -151,15 +148,21 @@ impl Desk {
 
     /// Everything in a list of the admin API, page by page.
     pub(super) async fn list(&self, resource: &str) -> anyhow::Result<Value> {
+        self.list_where(resource, "").await
+    }
+
+    /// What of a list a query keeps, as in `&search=gpt`.
+    pub(super) async fn list_where(&self, resource: &str, query: &str) -> anyhow::Result<Value> {
         let mut whole = Vec::new();
-        let mut path = format!("/{resource}?limit=1000");
+        let first = format!("/{resource}?limit=1000{query}");
+        let mut path = first.clone();
         loop {
             let mut page = self.ask(Method::GET, &path, &Value::Null).await?;
             if let Value::Array(items) = page[resource].take() {
                 whole.extend(items);
             }
             let Some(next) = page["next"].as_str() else { return Ok(Value::Array(whole)) };
-            path = format!("/{resource}?limit=1000&cursor={}", segment(next));
+            path = format!("{first}&cursor={}", segment(next));
         }
     }
 
@@ -200,9 +203,10 @@ pub(super) fn operator(place: &Place) -> Author {
     Author { name: Arc::from(name), via: Via::Cli, address: None }
 }
 
-/// Whether anything was ever stored in a data folder.
-pub(super) fn has_store(data_dir: &Path) -> bool {
-    data_dir.join(DATABASE_FILE).exists()
+/// An object of what was said; what was not is left out.
+pub(super) fn given<const COUNT: usize>(fields: [(&str, Value); COUNT]) -> Value {
+    let said = fields.into_iter().filter(|(_, value)| !value.is_null());
+    Value::Object(said.map(|(name, value)| (name.to_owned(), value)).collect::<Map<_, _>>())
 }
 
 /// One segment of a path, whatever was typed.

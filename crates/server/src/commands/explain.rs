@@ -25,7 +25,3 @@ pub(super) async fn run(place: &Place, arguments: ExplainArguments) -> anyhow::R
 fn running(place: &Place, arguments: &ExplainArguments) -> anyhow::Result<Running> {
     Running::find(place, arguments.url.as_deref(), Held::Token(&arguments.token_env))
 }
-
-fn encoded(text: &str) -> percent_encoding::PercentEncode<'_> {
-    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC)
-}

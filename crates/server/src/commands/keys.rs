@@ -6,13 +6,13 @@ use gateway::{Clock, SystemClock};
 use http::Method;
 use policy::Timestamp;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::desk::{Desk, segment};
+use super::desk::{Desk, given, segment};
 use super::moment;
 use super::place::Place;
 use crate::args::{KeysCommand, NewKeyArguments, Shape};
-use crate::output;
+use crate::output::{self, limits};
 
 pub(super) async fn run(place: &Place, command: KeysCommand) -> anyhow::Result<ExitCode> {
     match command {
@@ -73,12 +73,6 @@ fn body(arguments: NewKeyArguments) -> anyhow::Result<Value> {
         ("expires", json!(expires.map(moment::rfc3339))),
     ];
     Ok(given(fields))
-}
-
-/// An object of what was said; what was not is left out.
-pub(super) fn given<const COUNT: usize>(fields: [(&str, Value); COUNT]) -> Value {
-    let said = fields.into_iter().filter(|(_, value)| !value.is_null());
-    Value::Object(said.map(|(name, value)| (name.to_owned(), value)).collect::<Map<_, _>>())
 }
 
 async fn rotate(place: &Place, key: &str, grace: &str, shape: Shape) -> anyhow::Result<()> {
@@ -152,11 +146,4 @@ impl KeyRow {
             (None, true, None) => "enabled".to_owned(),
         }
     }
-}
-
-/// `600 rpm, 50 at once`.
-pub(super) fn limits<const COUNT: usize>(limits: [(&str, Option<u64>); COUNT]) -> String {
-    let set = limits.iter().filter_map(|(unit, limit)| Some(format!("{} {unit}", output::count((*limit)?))));
-    let text = set.collect::<Vec<_>>().join(", ");
-    if text.is_empty() { "none".to_owned() } else { text }
 }

@@ -7,7 +7,7 @@ use anyhow::Context;
 use control::config;
 use http::Method;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::desk::{Desk, segment};
 use super::moment;
@@ -31,37 +31,25 @@ struct PriceRow {
     source: String,
     version: String,
     since: Option<policy::Timestamp>,
-    input: String,
+    input: Option<String>,
     cached_input: Option<String>,
-    output: String,
+    output: Option<String>,
 }
 
 async fn list(place: &Place, search: &str, shape: Shape) -> anyhow::Result<ExitCode> {
     let desk = Desk::look(place)?;
-    let (mut all, mut cursor) = (Vec::new(), None::<String>);
-    loop {
-        let after = cursor.map(|cursor| format!("&cursor={}", segment(&cursor))).unwrap_or_default();
-        let path = format!("/prices?limit=1000&search={}{after}", segment(search));
-        let mut page = desk.ask(Method::GET, &path, &Value::Null).await?;
-        if let Value::Array(prices) = page["prices"].take() {
-            all.extend(prices);
-        }
-        cursor = page["next"].as_str().map(str::to_owned);
-        if cursor.is_none() {
-            break;
-        }
-    }
+    let prices = desk.list_where("prices", &format!("&search={}", segment(search))).await?;
     if shape.json {
-        output::print_json(&all)?;
+        output::print_json(&prices)?;
         return Ok(ExitCode::SUCCESS);
     }
-    if all.is_empty() {
+    let rows: Vec<PriceRow> = serde_json::from_value(prices)?;
+    if rows.is_empty() {
         output::remark(
             "No price is known of such a model. Under a budget it is refused until it has one: see docs/prices.md.",
         );
         return Ok(ExitCode::from(FAILED));
     }
-    let rows: Vec<PriceRow> = serde_json::from_value(Value::Array(all))?;
     let header = ["MODEL", "INPUT", "CACHED", "OUTPUT", "FROM", "SINCE", "VERSION"];
     output::print(&output::columns(&header, rows.iter().map(PriceRow::cells)))?;
     output::remark("US dollars per million tokens.");
@@ -90,10 +78,11 @@ async fn update(place: &Place, file: &Path) -> anyhow::Result<ExitCode> {
 impl PriceRow {
     fn cells(&self) -> Vec<String> {
         vec![
+        let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
             self.model.clone(),
-            self.input.clone(),
-            self.cached_input.clone().unwrap_or_else(|| "-".to_owned()),
-            self.output.clone(),
+            or_dash(&self.input),
+            or_dash(&self.cached_input),
+            or_dash(&self.output),
             self.source.clone(),
             self.since.map_or_else(|| "-".to_owned(), moment::minute),
             self.version.clone(),

@@ -6,11 +6,10 @@ use http::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::desk::{Desk, segment};
-use super::keys::{given, limits};
+use super::desk::{Desk, given, segment};
 use super::place::Place;
 use crate::args::{NewTeamArguments, Shape, TeamsCommand};
-use crate::output;
+use crate::output::{self, limits};
 
 pub(super) async fn run(place: &Place, command: TeamsCommand) -> anyhow::Result<ExitCode> {
     match command {

@@ -5,10 +5,10 @@ use std::process::ExitCode;
 use gateway::{Clock, SystemClock};
 use policy::{Amount, DAY_MS, Timestamp};
 use serde::Serialize;
-use store::Ledger;
 use store::ledger::{Dimension, Grain, Range, UsageRow, UsageSums};
+use store::{Ledger, has_database};
 
-use super::desk::{Desk, has_store};
+use super::desk::Desk;
 use super::moment;
 use super::place::Place;
 use crate::args::{UsageArguments, UsageBy};
@@ -58,7 +58,7 @@ pub(super) async fn run(place: &Place, arguments: UsageArguments) -> anyhow::Res
     let now = SystemClock.wall();
     let question = Question::new(arguments.by, moment::past(&arguments.since, now)?, now);
     let loaded = place.load()?;
-    let usage = if has_store(&loaded.settings.data_dir) {
+    let usage = if has_database(&loaded.settings.data_dir) {
         question.answer(&Desk::look(place)?.ledger).await?
     } else {
         question.shape(Vec::new())

@@ -6,13 +6,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use control::config::Settings;
-use store::{Inspection, MasterKeySource, Soundness, StoreError, Tools};
+use store::{Inspection, MasterKeySource, Soundness, StoreError, Tools, has_database};
 
-use super::super::backends::watching;
-use super::super::desk::has_store;
 use super::Finding;
 use crate::assemble::store_options;
-use crate::output;
+use crate::output::{self, watching};
 
 /// Where the store keeps the master key that it made.
 const KEY_FILE: &str = "master.key";
@@ -30,7 +28,7 @@ pub(super) enum Depth {
 
 pub(super) async fn look(settings: &Settings, depth: Depth) -> Vec<Finding> {
     let folder = settings.data_dir.as_path();
-    if !has_store(folder) {
+    if !has_database(folder) {
         return vec![empty(folder), disk(settings)];
     }
     let mut options = store_options(settings);
@@ -127,9 +125,9 @@ async fn journal(tools: &Tools) -> Finding {
 }
 
 async fn ledger(tools: &Tools) -> Finding {
-    let watching = watching("adding up the ledger");
+    let waiting = watching("adding up the ledger");
     let verdict = tools.ledger.verify().await;
-    watching.finish_and_clear();
+    waiting.finish_and_clear();
     match verdict {
         Err(error) => Finding::error("ledger", &error.into()),
         Ok(verdict) if verdict.differences > 0 => Finding::fail(

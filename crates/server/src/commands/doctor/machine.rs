@@ -7,8 +7,9 @@ use gateway::{Clock, SystemClock};
 use policy::Timestamp;
 use rustix::fs::{Access, access};
 use rustix::process::{Resource, getrlimit};
+use store::has_database;
 
-use super::super::desk::{Desk, has_store};
+use super::super::desk::Desk;
 use super::super::moment;
 use super::super::place::Place;
 use super::Finding;
@@ -47,7 +48,7 @@ fn program(pool: &str, program: &Path) -> Finding {
 }
 
 async fn newest_receipt(place: &Place, settings: &Settings) -> Option<Timestamp> {
-    if !has_store(&settings.data_dir) {
+    if !has_database(&settings.data_dir) {
         return None;
     }
     // A store that cannot be opened has a finding of its own.

@@ -3,8 +3,8 @@
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
+use super::super::desk::segment;
 use super::super::place::Place;
-use super::encoded;
 use crate::args::ExplainArguments;
 use crate::output;
 
@@ -32,12 +32,12 @@ struct Candidate {
 
 pub(super) async fn run(place: &Place, model: &str, arguments: &ExplainArguments) -> anyhow::Result<()> {
     let running = super::running(place, arguments)?;
-    let mut path = format!("/explain?model={}", encoded(model));
+    let mut path = format!("/explain?model={}", segment(model));
     for (name, value) in
         [("key", &arguments.key), ("session", &arguments.session), ("class", &arguments.priority)]
     {
         if let Some(value) = value {
-            path = format!("{path}&{name}={}", encoded(value));
+            path = format!("{path}&{name}={}", segment(value));
         }
     }
     let told = running.told(&path).await?;

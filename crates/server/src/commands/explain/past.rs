@@ -10,7 +10,6 @@ use super::super::desk::{Desk, segment};
 use super::super::moment;
 use super::super::place::Place;
 use super::super::running::Running;
-use super::encoded;
 use crate::args::ExplainArguments;
 use crate::output;
 
@@ -166,7 +165,7 @@ async fn find(place: &Place, id: &str, arguments: &ExplainArguments) -> anyhow::
 }
 
 async fn ask(running: &Running, id: &str) -> anyhow::Result<Value> {
-    let told = running.told(&format!("/requests/{}/explain", encoded(id))).await?;
+    let told = running.told(&format!("/requests/{}/explain", segment(id))).await?;
     serde_json::from_slice(&told)
         .with_context(|| format!("what {} answers is no explanation", running.address))
 }
