@@ -149,6 +149,7 @@ impl House {
             latency_ms: 5,
             status: Some(200),
             models: vec!["listed-model".to_owned()],
+            code: None,
             error: None,
         };
         let idle = Arc::new(Idle::default());

@@ -36,7 +36,7 @@ pub use gateway::{Gateway, Parts};
 pub use listener::{ConnectionLimits, Handler, listen};
 pub use lookout::{Listed, Lookout};
 pub use metrics::{InstanceGauge, Metrics};
-pub use probe::{Listing, Probe};
+pub use probe::{Listing, Probe, Unlisted};
 pub use tasks::Tasks;
 pub use view::{Unusable, UnusableBackend, View};
 

@@ -13,7 +13,7 @@ use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
     gateway::Gateway,
-    probe::{Listing, Probe},
+    probe::{Listing, Probe, Unlisted},
     view::Serving,
 };
 
@@ -123,7 +123,7 @@ impl Lookout {
     }
 
     /// One that names its models need not list them.
-    async fn take_over(&self, backend: &Backend, models: Result<Vec<String>, String>) {
+    async fn take_over(&self, backend: &Backend, models: Result<Vec<String>, Unlisted>) {
         if !backend.lists_models {
             return;
         }
@@ -132,8 +132,8 @@ impl Lookout {
                 // Nobody hears of it once the control plane is gone.
                 let _ = self.listed.send(Listed { backend: backend.name.clone(), models }).await;
             }
-            Err(error) => {
-                tracing::warn!(backend = &*backend.name, %error, "a backend did not list its models");
+            Err(Unlisted { says, .. }) => {
+                tracing::warn!(backend = &*backend.name, error = says, "a backend did not list its models");
             }
         }
     }

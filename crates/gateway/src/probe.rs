@@ -29,8 +29,16 @@ pub struct Probe {
 pub struct Listing {
     /// What it says of the backend.
     pub probed: Probed,
-    /// Their native names; or what went wrong, fit for operators.
-    pub models: Result<Vec<String>, String>,
+    /// Their native names.
+    pub models: Result<Vec<String>, Unlisted>,
+}
+
+/// Why a backend told of no models.
+pub struct Unlisted {
+    /// The stable name of what went wrong; none where it was not even asked.
+    pub code: Option<&'static str>,
+    /// The same, fit for operators.
+    pub says: String,
 }
 
 /// What is read of a list of models: OpenAI's and Anthropic's form, or Gemini's.
@@ -113,9 +121,11 @@ impl Probe {
     ) -> Listing {
         let asked = self.ask(endpoint, backend, &models_path(backend), timeout).await;
         let listed = match &asked.said {
-            Ok((_status, body)) => serde_json::from_slice::<Models>(body)
-                .map_err(|error| format!("its list of models cannot be read: {error}")),
-            Err(failure) => Err(failure.to_string()),
+            Ok((_status, body)) => serde_json::from_slice::<Models>(body).map_err(|error| Unlisted {
+                code: Some(FailureKind::Malformed.name()),
+                says: format!("its list of models cannot be read: {error}"),
+            }),
+            Err(failure) => Err(Unlisted { code: Some(failure.kind.name()), says: failure.to_string() }),
         };
         let mut probed = asked.probed();
         if listed.is_err() && probed.result == ProbeResult::Passed {
@@ -185,7 +195,7 @@ impl Asked {
 impl Listing {
     fn unasked(unusable: &Unusable) -> Self {
         let probed = Probed { result: ProbeResult::Unclear, status: None, took: Duration::ZERO };
-        Self { probed, models: Err(unusable.to_string()) }
+        Self { probed, models: Err(Unlisted { code: None, says: unusable.to_string() }) }
     }
 }
 

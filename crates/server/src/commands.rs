@@ -1,5 +1,6 @@
 //! Decides which code does a command's work and on which runtime; never does any of it.
 
+mod advice;
 mod audit;
 mod backends;
 mod backup;

@@ -6,7 +6,7 @@ use control::{
     admin::{Prober, TestReport, Testing},
     publish::Publisher,
 };
-use gateway::{Listed, Probe};
+use gateway::{Listed, Probe, Unlisted};
 use policy::Backend;
 use tokio::sync::mpsc;
 
@@ -22,9 +22,11 @@ impl Prober for Tester {
             let listing = self.0.models(&backend, TEST_TIMEOUT).await;
             let latency_ms = policy::millis(listing.probed.took);
             let (ok, status) = (listing.models.is_ok(), listing.probed.status);
-            let (models, error) =
-                listing.models.map_or_else(|error| (Vec::new(), Some(error)), |models| (models, None));
-            TestReport { ok, latency_ms, status, models, error }
+            let (models, code, error) = match listing.models {
+                Ok(models) => (models, None, None),
+                Err(Unlisted { code, says }) => (Vec::new(), code.map(str::to_owned), Some(says)),
+            };
+            TestReport { ok, latency_ms, status, models, code, error }
         })
     }
 }

@@ -28,6 +28,8 @@ pub struct TestReport {
     pub status: Option<u16>,
     /// The models it lists.
     pub models: Vec<String>,
+    /// What went wrong, in a stable word: `connect`, `tls`, `unauthorized`.
+    pub code: Option<String>,
     /// What went wrong, fit for operators.
     pub error: Option<String>,
 }

@@ -4,23 +4,21 @@
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Read, stdin};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Context;
 use control::admin::TestReport;
 use http::Method;
-use indicatif::{ProgressBar, ProgressStyle};
 use policy::Secret;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::desk::{Desk, segment};
+use super::advice::advice;
+use super::desk::{Desk, given, segment};
 use super::hidden;
-use super::keys::{given, limits};
 use super::outcome::{FAILED, advised};
 use super::place::Place;
 use crate::args::{ApiKeyArguments, BackendsCommand, NewBackendArguments, Shape};
-use crate::output;
+use crate::output::{self, limits, watching};
 
 /// Longer than any provider's key.
 const KEY_BYTES_MAX: u64 = 64 * 1024;
@@ -186,10 +184,10 @@ async fn remove(place: &Place, backend: &str) -> anyhow::Result<()> {
 async fn test(place: &Place, backend: &str, shape: Shape) -> anyhow::Result<ExitCode> {
     let desk = Desk::look(place)?;
     desk.snapshot().await?;
-    let watching = watching(&format!("asking {backend}"));
+    let waiting = watching(&format!("asking {backend}"));
     let path = format!("/backends/{}/test", segment(backend));
     let report = desk.ask(Method::POST, &path, &Value::Null).await;
-    watching.finish_and_clear();
+    waiting.finish_and_clear();
     let report: TestReport = serde_json::from_value(report?)?;
     if shape.json {
         output::print_json(&report)?;
@@ -200,14 +198,6 @@ async fn test(place: &Place, backend: &str, shape: Shape) -> anyhow::Result<Exit
         }
     }
     Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
-}
-
-/// A sign of life while somebody waits; nothing where nobody watches.
-pub(super) fn watching(what: &str) -> ProgressBar {
-    let bar = ProgressBar::new_spinner().with_message(what.to_owned());
-    bar.set_style(ProgressStyle::default_spinner());
-    bar.enable_steady_tick(Duration::from_millis(100));
-    bar
 }
 
 fn told(backend: &str, report: &TestReport) -> String {
@@ -233,64 +223,3 @@ fn told(backend: &str, report: &TestReport) -> String {
 
 /// Some providers list hundreds.
 const MODELS_SHOWN: usize = 8;
-
-/// What an operator does about a failed test.
-pub(super) fn advice(report: &TestReport) -> Option<&'static str> {
-    let error = report.error.as_deref()?;
-    let kind = error.split(':').next().unwrap_or_default();
-    Some(match (report.status, kind) {
-        (Some(401 | 403), _) => {
-            "the provider refuses the key: check that it is whole, of this account, and not expired"
-        }
-        (Some(404), _) => "the address answers, and has no list of models: a base URL usually ends in /v1",
-        (Some(429), _) => {
-            "the account's limits are used up: wait, or lower `limits` below what the provider allows"
-        }
-        (Some(500..), _) => "the provider is in trouble: try again later, and see its status page",
-        (Some(_), _) => {
-            "the provider understood and refused: compare kind and base_url with its documentation"
-        }
-        (None, "connect") => {
-            "nobody answers there: check host and port of base_url, that the server runs, and the firewall"
-        }
-        (None, "deadline_connect") => "the address does not answer at all: check host, port and firewall",
-        (None, "deadline_first_event" | "deadline_idle" | "deadline_total") => {
-            "it accepts connections and does not answer in time: it may be loading a model, or be overloaded"
-        }
-        (None, "tls") => {
-            "its certificate is not trusted: check the host's name, or name its authority in `ca_file`"
-        }
-        (None, "malformed" | "truncated" | "reset") => {
-            "what answers is no such API, or breaks off: check base_url, and whether a proxy stands between"
-        }
-        (None, _) => "compare kind and base_url with the provider's documentation",
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_failure_has_advice_and_a_success_needs_none() {
-        let check = |status, error: Option<&str>| {
-            let error = error.map(ToOwned::to_owned);
-            advice(&TestReport { ok: error.is_none(), latency_ms: 1, status, models: Vec::new(), error })
-        };
-        for (status, error, word) in [
-            (Some(401), "unauthorized: no", "refuses the key"),
-            (Some(404), "rejected: not found", "/v1"),
-            (Some(429), "rate_limited: slow", "limits"),
-            (Some(503), "unavailable: later", "later"),
-            (Some(400), "rejected: bad", "kind and base_url"),
-            (None, "connect: refused", "server runs"),
-            (None, "deadline_first_event: 10 s", "in time"),
-            (None, "tls: unknown issuer", "ca_file"),
-            (None, "its list of models cannot be read", "base_url"),
-        ] {
-            let said = check(status, Some(error)).unwrap_or_default();
-            assert!(said.contains(word), "{error}: {said}");
-        }
-        assert_eq!(check(Some(200), None), None);
-    }
-}

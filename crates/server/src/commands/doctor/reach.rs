@@ -14,7 +14,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 use upstream::{Auth, Call, CallBody, Client, ClientSettings, Deadlines, Endpoint};
 
-use super::super::backends::advice;
+use super::super::advice::advice;
 use super::super::desk::{Desk, segment};
 use super::super::place::Place;
 use super::super::running::reachable;
