@@ -20,11 +20,12 @@ pub(super) async fn run(place: &Place, command: TeamsCommand) -> anyhow::Result<
     Ok(ExitCode::SUCCESS)
 }
 
-/// What is shown of a team.
+/// What is shown of a team. What does not hold any more shows its problem, and nothing of what it was to say.
 #[derive(Debug, Deserialize)]
 struct TeamRow {
     name: String,
     source: String,
+    problem: Option<String>,
     rpm: Option<u64>,
     tpm: Option<u64>,
     concurrency: Option<u64>,
@@ -59,8 +60,7 @@ async fn remove(place: &Place, team: &str) -> anyhow::Result<()> {
 }
 
 async fn list(place: &Place, shape: Shape) -> anyhow::Result<()> {
-    let mut listing = Desk::look(place)?.ask(Method::GET, "/teams", &Value::Null).await?;
-    let teams = listing["teams"].take();
+    let teams = Desk::look(place)?.list("teams").await?;
     if shape.json {
         return output::print_json(&teams);
     }
@@ -75,12 +75,36 @@ async fn list(place: &Place, shape: Shape) -> anyhow::Result<()> {
 
 impl TeamRow {
     fn cells(&self) -> Vec<String> {
-        vec![
-            self.name.clone(),
-            if self.keys.is_empty() { "-".to_owned() } else { self.keys.join(" ") },
-            if self.models.is_empty() { "all".to_owned() } else { self.models.join(" ") },
-            limits([("rpm", self.rpm), ("tpm", self.tpm), ("at once", self.concurrency)]),
-            self.source.clone(),
-        ]
+        let listed =
+            |names: &[String], none: &str| if names.is_empty() { none.to_owned() } else { names.join(" ") };
+        let (models, limits) = match &self.problem {
+            Some(problem) => ("-".to_owned(), format!("unusable: {problem}")),
+            None => (
+                listed(&self.models, "all"),
+                limits([("rpm", self.rpm), ("tpm", self.tpm), ("at once", self.concurrency)]),
+            ),
+        };
+        vec![self.name.clone(), listed(&self.keys, "-"), models, limits, self.source.clone()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_team_that_does_not_hold_any_more_is_not_shown_as_one_without_limits() {
+        let check = |row: Value, expected: &[&str]| {
+            let row: TeamRow = serde_json::from_value(row).expect("a row of the list");
+            assert_eq!(row.cells(), expected);
+        };
+        check(
+            json!({"name": "web", "source": "api", "keys": ["app"], "problem": "rpm: too small"}),
+            &["web", "app", "-", "unusable: rpm: too small", "api"],
+        );
+        check(
+            json!({"name": "web", "source": "file", "keys": [], "rpm": 600, "models": []}),
+            &["web", "-", "all", "600 rpm", "file"],
+        );
     }
 }

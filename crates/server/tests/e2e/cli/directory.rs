@@ -41,6 +41,16 @@ async fn a_key_is_shown_once_alone_and_stored_as_a_digest() {
 }
 
 #[tokio::test]
+async fn a_list_goes_on_past_its_first_page() {
+    let shell = Shell::new();
+    let teams: String = (0..101).map(|number| format!("  - {{name: team-{number:03}}}\n")).collect();
+    shell.write("lockgate.yaml", &format!("teams:\n{teams}"));
+    let listed = shell.json(&["teams", "list", "--json"]).await;
+    assert_eq!(listed.as_array().map(Vec::len), Some(101));
+    assert_eq!(listed[100]["name"], "team-100");
+}
+
+#[tokio::test]
 async fn a_key_lives_is_rotated_and_ends() {
     let shell = Shell::new();
     let first = shell.json(&["keys", "create", "app", "--expires", "2099-01-01", "--json"]).await;
