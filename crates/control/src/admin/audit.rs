@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 
 use super::AdminState;
 use super::extract::{Asked, Both};
-use super::page::{Paging, numbered};
+use super::page::{self, Paging, numbered};
 use super::refusal::Refusal;
 use super::role::Role;
 use super::shape;
@@ -86,11 +86,10 @@ pub(crate) async fn list(
     State(state): State<AdminState>,
     Both(sought, paging): Both<AuditSought, Paging>,
 ) -> Result<Json<AuditList>, Refusal> {
-    let limit = paging.limit()?;
-    let page_limit = u32::try_from(limit).unwrap_or(u32::MAX);
+    let limit = page::limit(paging.limit, page::PAGE)?;
     let before = before(paging.cursor.as_deref())?;
-    let entries = state.records.audit.list(sought.filter()?, before, page_limit).await?;
-    let next = entries.last().filter(|last| entries.len() == limit && last.number > 1);
+    let entries = state.records.audit.list(sought.filter()?, before, limit).await?;
+    let next = entries.last().filter(|last| entries.len() == limit as usize && last.number > 1);
     let next = next.map(|last| last.number.to_string());
     Ok(Json(AuditList { entries, next }))
 }

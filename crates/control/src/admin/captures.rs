@@ -20,14 +20,14 @@ use utoipa_axum::routes;
 use super::AdminState;
 use super::acting::Acting;
 use super::extract::Asked;
+use super::page::{self, PageSize};
 use super::refusal::Refusal;
 use super::requests::{after, key_id, statuses};
 use super::role::Role;
 use super::shape;
 use super::span::{bounded, span};
 
-const PAGE: u32 = 100;
-const PAGE_MAX: u32 = 500;
+const PAGE: PageSize = PageSize { usual: 100, max: 500 };
 
 /// Which captures are wanted.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
@@ -192,10 +192,7 @@ async fn list(
     State(state): State<AdminState>,
     Asked(wanted): Asked<CapturesWanted>,
 ) -> Result<Json<CaptureList>, Refusal> {
-    let limit = wanted.limit.unwrap_or(PAGE);
-    if !(1..=PAGE_MAX).contains(&limit) {
-        return Err(Refusal::query("limit", &format!("is from 1 to {PAGE_MAX}")));
-    }
+    let limit = page::limit(wanted.limit, PAGE)?;
     let after = after(wanted.cursor.as_deref())?;
     let filter = CaptureFilter {
         range: span(wanted.from.as_deref(), wanted.to.as_deref())?,

@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 
 use super::AdminState;
 use super::extract::Asked;
-use super::page::{Paging, numbered};
+use super::page::{self, numbered};
 use super::refusal::Refusal;
 use super::role::Role;
 use super::shape;
@@ -28,7 +28,7 @@ use crate::publish::moment;
 pub(crate) struct Wanted {
     /// How many at most; 100 when left out.
     #[param(minimum = 1, maximum = 1000)]
-    limit: Option<usize>,
+    limit: Option<u32>,
     /// The `next` of the page before.
     #[param(pattern = "^[0-9]{1,18}$")]
     cursor: Option<String>,
@@ -88,7 +88,7 @@ async fn list(
     State(state): State<AdminState>,
     Asked(wanted): Asked<Wanted>,
 ) -> Result<Json<EventList>, Refusal> {
-    let limit = Paging { limit: wanted.limit, cursor: None }.limit()?;
+    let limit = page::limit(wanted.limit, page::PAGE)? as usize;
     let filter = EventFilter {
         before: wanted.cursor.as_deref().map(numbered).transpose()?,
         kind: wanted.kind,

@@ -9,11 +9,29 @@ use utoipa::IntoParams;
 
 use super::refusal::Refusal;
 
-const PAGE: usize = 100;
-const PAGE_MAX: usize = 1000;
 const CURSOR_CHARS_MAX: usize = 512;
 /// What a database can count to.
 const NUMBER_DIGITS_MAX: usize = 18;
+
+/// How many items a page of a list has.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PageSize {
+    /// Where nobody asks for a number.
+    pub(crate) usual: u32,
+    pub(crate) max: u32,
+}
+
+/// What most lists have.
+pub(crate) const PAGE: PageSize = PageSize { usual: 100, max: 1000 };
+
+/// How many items to show when so many are asked for.
+pub(crate) fn limit(asked: Option<u32>, PageSize { usual, max }: PageSize) -> Result<u32, Refusal> {
+    let limit = asked.unwrap_or(usual);
+    if (1..=max).contains(&limit) {
+        return Ok(limit);
+    }
+    Err(Refusal::query("limit", &format!("is from 1 to {max}")))
+}
 
 /// Which page of a list.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -22,7 +40,7 @@ const NUMBER_DIGITS_MAX: usize = 18;
 pub(crate) struct Paging {
     /// How many at most; 100 when left out.
     #[param(minimum = 1, maximum = 1000)]
-    pub(crate) limit: Option<usize>,
+    pub(crate) limit: Option<u32>,
     /// The `next` of the page before.
     #[param(max_length = 512)]
     pub(crate) cursor: Option<String>,
@@ -36,29 +54,19 @@ pub(crate) struct Page<T> {
 }
 
 impl Paging {
-    /// How many to show.
-    pub(crate) fn limit(&self) -> Result<usize, Refusal> {
-        let limit = self.limit.unwrap_or(PAGE);
-        if (1..=PAGE_MAX).contains(&limit) {
-            return Ok(limit);
-        }
-        let detail = format!("`limit` is from 1 to {PAGE_MAX}");
-        Err(Refusal::new(StatusCode::BAD_REQUEST, "invalid_limit", detail))
-    }
-
     /// The page of a list, which is put in the order of `key`. No two items have the same one.
     pub(crate) fn cut<T, K: Ord + ToString + FromStr>(
         &self,
         all: Vec<T>,
         key: impl Fn(&T) -> K,
     ) -> Result<Page<T>, Refusal> {
-        self.cut_at(self.limit()?, all, key)
+        self.cut_at(limit(self.limit, PAGE)?, all, key)
     }
 
-    /// The same, where the list has a limit of its own.
+    /// The same, where the list has pages of a size of its own.
     pub(crate) fn cut_at<T, K: Ord + ToString + FromStr>(
         &self,
-        limit: usize,
+        limit: u32,
         mut all: Vec<T>,
         key: impl Fn(&T) -> K,
     ) -> Result<Page<T>, Refusal> {
@@ -68,6 +76,7 @@ impl Paging {
             all.retain(|item| key(item) > after);
         }
         all.sort_by_cached_key(|item| key(item));
+        let limit = limit as usize;
         let more = all.len() > limit;
         all.truncate(limit);
         let next = all.last().filter(|_| more).map(|last| key(last).to_string());
@@ -91,7 +100,7 @@ pub(crate) fn bad_cursor() -> Refusal {
 mod tests {
     use super::*;
 
-    fn page(limit: usize, cursor: Option<&str>, all: &[&str]) -> Page<String> {
+    fn page(limit: u32, cursor: Option<&str>, all: &[&str]) -> Page<String> {
         let paging = Paging { limit: Some(limit), cursor: cursor.map(str::to_owned) };
         let all = all.iter().map(|name| (*name).to_owned()).collect();
         paging.cut(all, Clone::clone).unwrap_or_else(|refusal| panic!("{refusal:?}"))
@@ -117,9 +126,14 @@ mod tests {
 
     #[test]
     fn what_is_no_page_is_refused() {
-        for (limit, cursor) in [(Some(0), None), (Some(1001), None), (None, Some("x".repeat(513)))] {
+        for (limit, cursor, code) in [
+            (Some(0), None, "invalid_query"),
+            (Some(1001), None, "invalid_query"),
+            (None, Some("x".repeat(513)), "invalid_cursor"),
+        ] {
             let paging = Paging { limit, cursor };
-            paging.cut(vec![String::new()], Clone::clone).expect_err("it is no page");
+            let refusal = paging.cut(vec![String::new()], Clone::clone).expect_err("it is no page");
+            assert_eq!(refusal.code, code, "{limit:?}");
         }
         let numbers = Paging { limit: None, cursor: Some("first".to_owned()) };
         numbers.cut(vec![1_u64], |number| *number).expect_err("it is no number");

@@ -89,7 +89,7 @@ pub(crate) struct Search {
     source: Option<PriceSource>,
     /// How many at most; 100 when left out.
     #[param(minimum = 1, maximum = 1000)]
-    limit: Option<usize>,
+    limit: Option<u32>,
     /// The `next` of the page before.
     #[param(max_length = 512)]
     cursor: Option<String>,

@@ -14,7 +14,7 @@ use crate::publish::PublishError;
 #[derive(Debug)]
 pub(crate) struct Refusal {
     status: StatusCode,
-    code: &'static str,
+    pub(super) code: &'static str,
     detail: String,
     errors: Vec<FieldError>,
     header: Option<Box<(HeaderName, HeaderValue)>>,

@@ -14,15 +14,14 @@ use utoipa_axum::routes;
 
 use super::AdminState;
 use super::extract::Both;
-use super::page::bad_cursor;
+use super::page::{self, PageSize, bad_cursor};
 use super::refusal::Refusal;
 use super::role::Role;
 use super::shape;
 use super::span::{bounded, span};
 use told::Told;
 
-const PAGE: u32 = 50;
-const PAGE_MAX: u32 = 500;
+const PAGE: PageSize = PageSize { usual: 50, max: 500 };
 const REQUEST_ID_MAX: usize = 128;
 
 /// Which requests are looked for.
@@ -161,13 +160,10 @@ pub(crate) fn routes() -> OpenApiRouter<AdminState> {
 )]
 pub(crate) async fn recent(
     State(state): State<AdminState>,
-    Both(sought, page): Both<RequestsSought, RequestsPage>,
+    Both(sought, asked): Both<RequestsSought, RequestsPage>,
 ) -> Result<Json<Page>, Refusal> {
-    let limit = page.limit.unwrap_or(PAGE);
-    if !(1..=PAGE_MAX).contains(&limit) {
-        return Err(Refusal::query("limit", &format!("is from 1 to {PAGE_MAX}")));
-    }
-    let after = after(page.cursor.as_deref())?;
+    let limit = page::limit(asked.limit, PAGE)?;
+    let after = after(asked.cursor.as_deref())?;
     let found = state.ledger.search(sought.filter(&state)?, after, limit).await?;
     let next = found.next.map(|Cursor(ticket)| ticket.to_string());
     Ok(Json(Page { requests: found.receipts, next, looked_back_to: found.looked_back_to }))

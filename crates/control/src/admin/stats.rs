@@ -10,7 +10,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::extract::{Asked, Both};
-use super::page::{Page, Paging};
+use super::page::{self, Page, PageSize, Paging};
 use super::refusal::Refusal;
 use super::role::Role;
 use super::span::span_or;
@@ -56,7 +56,7 @@ pub(crate) struct RowsWanted {
     top: Option<u8>,
     /// How many rows at most; 1000 when left out.
     #[param(minimum = 1, maximum = 10000)]
-    limit: Option<usize>,
+    limit: Option<u32>,
     /// The `next` of the page before.
     #[param(max_length = 512)]
     cursor: Option<String>,
@@ -201,10 +201,7 @@ async fn series(
     (wanted, asked): (Wanted, RowsWanted),
     (grain, default_ms): (Grain, i64),
 ) -> Result<Json<Series>, Refusal> {
-    let limit = page.limit.unwrap_or(ROWS);
-    if !(1..=ROWS_MAX).contains(&limit) {
-        return Err(Refusal::query("limit", &format!("is from 1 to {ROWS_MAX}")));
-    }
+    let limit = page::limit(asked.limit, ROWS)?;
     let now = state.publisher.now();
     let default = Range { from: Timestamp(now.0.saturating_sub(default_ms)), to: Timestamp(i64::MAX) };
     let range = span_or(wanted.from.as_deref(), wanted.to.as_deref(), default)?;
@@ -213,7 +210,7 @@ async fn series(
         return Err(Refusal::field("from", format!("is more than {BUCKETS_MAX} rows back; ask in parts")));
     }
     let mut groups = None;
-    let rows = match (dimension(wanted.by.as_deref())?, page.top) {
+    let rows = match (dimension(wanted.by.as_deref())?, asked.top) {
         (Some(by), Some(top)) if (1..=TOP_MAX).contains(&top) => {
             let TopSeries { rows, groups: mut all } = state.ledger.top_series(grain, by, range, top).await?;
             all.truncate(GROUPS_MAX);
@@ -228,7 +225,7 @@ async fn series(
             Grain::Day => state.ledger.daily(range).await?,
         },
     };
-    let paging = Paging { limit: None, cursor: page.cursor };
+    let paging = Paging { limit: None, cursor: asked.cursor };
     let Page { items: rows, next } = paging.cut_at(limit, rows, place)?;
     Ok(Json(Series { rows, groups, next }))
 }
