@@ -23,7 +23,7 @@ use crate::config::body;
 use crate::keygen;
 use crate::prices::{PriceEntry, PriceTable, TABLE_VERSION};
 
-/// What a model costs, in US dollars per million tokens.
+/// What a model costs, and who says so.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct PriceView {
     /// Where it was set through the API.
@@ -32,11 +32,22 @@ pub(crate) struct PriceView {
     model: String,
     /// `built_in`, `file` or `api`.
     source: &'static str,
-    /// What receipts name it by.
-    version: String,
     /// From when on it holds; from the beginning, where nothing is said.
     #[schema(value_type = Option<i64>)]
     since: Option<Timestamp>,
+    /// Why what was stored is not in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+    #[serde(flatten)]
+    amounts: Option<PriceAmounts>,
+    revision: Option<u64>,
+}
+
+/// What a model costs, in US dollars per million tokens.
+#[derive(Debug, Serialize, ToSchema)]
+struct PriceAmounts {
+    /// What receipts name it by.
+    version: String,
     #[schema(value_type = String)]
     input: Amount,
     #[schema(value_type = Option<String>)]
@@ -56,7 +67,6 @@ pub(crate) struct PriceView {
     /// Each call, in US dollars.
     #[schema(value_type = String)]
     request: Amount,
-    revision: Option<u64>,
 }
 
 /// A page of prices.
@@ -135,13 +145,12 @@ pub(crate) async fn list(
 ) -> Result<Json<PriceList>, Refusal> {
     let now = state.publisher.now();
     let stored = state.directory.specs(Kind::Price).await?;
-    let of_api = stored.iter().filter_map(|one| Some((body::stored_price(one).ok()?, Some(one))));
-    let of_api = of_api.map(|(entry, one)| PriceView::of(entry, PriceSource::Api, one));
+    let of_api = stored.iter().map(PriceView::stored);
     let loaded = state.publisher.loaded();
     let of_file =
-        loaded.settings.prices.iter().map(|entry| PriceView::of(entry.clone(), PriceSource::File, None));
+        loaded.settings.prices.iter().map(|entry| PriceView::given(entry.clone(), PriceSource::File));
     let built_in =
-        PriceTable::all(now).into_iter().map(|entry| PriceView::of(entry, PriceSource::BuiltIn, None));
+        PriceTable::all(now).into_iter().map(|entry| PriceView::given(entry, PriceSource::BuiltIn));
     let wanted = asked.search.as_deref().filter(|text| !text.is_empty());
     let wanted = bounded("search", wanted)?.unwrap_or_default().to_ascii_lowercase();
     let fits = |view: &PriceView| {
@@ -225,16 +234,42 @@ pub(crate) async fn remove(
 }
 
 impl PriceView {
-    fn of(entry: PriceEntry, source: PriceSource, stored: Option<&StoredSpec>) -> Self {
-        let PriceEntry { model, since, spec } = entry;
-        let million = |amount: Amount| amount.times(1_000_000);
-        let PriceSpec { version, input, output, request, .. } = spec.clone();
+    fn given(PriceEntry { model, since, spec }: PriceEntry, source: PriceSource) -> Self {
         Self {
-            id: stored.map(|stored| stored.id.clone()),
+            id: None,
             model,
             source: source.name(),
-            version,
             since,
+            problem: None,
+            amounts: Some(PriceAmounts::of(spec)),
+            revision: None,
+        }
+    }
+
+    /// What cannot be read any more is shown by the name that it was stored under, so that it can be removed.
+    fn stored(stored: &StoredSpec) -> Self {
+        let (id, revision) = (Some(stored.id.clone()), Some(stored.revision));
+        match body::stored_price(stored) {
+            Ok(entry) => Self { id, revision, ..Self::given(entry, PriceSource::Api) },
+            Err(report) => Self {
+                id,
+                model: stored.name.clone(),
+                source: PriceSource::Api.name(),
+                since: None,
+                problem: Some(report.to_string()),
+                amounts: None,
+                revision,
+            },
+        }
+    }
+}
+
+impl PriceAmounts {
+    fn of(spec: PriceSpec) -> Self {
+        let million = |amount: Amount| amount.times(1_000_000);
+        let PriceSpec { version, input, output, request, .. } = spec;
+        Self {
+            version,
             input: million(input),
             cached_input: spec.cached_input.map(million),
             cache_write: spec.cache_write.map(million),
@@ -244,7 +279,6 @@ impl PriceView {
             audio_input: spec.audio_input.map(million),
             audio_output: spec.audio_output.map(million),
             request,
-            revision: stored.map(|stored| stored.revision),
         }
     }
 }

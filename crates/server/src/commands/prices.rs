@@ -29,7 +29,8 @@ pub(super) async fn run(place: &Place, command: PricesCommand) -> anyhow::Result
 struct PriceRow {
     model: String,
     source: String,
-    version: String,
+    problem: Option<String>,
+    version: Option<String>,
     since: Option<policy::Timestamp>,
     input: Option<String>,
     cached_input: Option<String>,
@@ -77,15 +78,17 @@ async fn update(place: &Place, file: &Path) -> anyhow::Result<ExitCode> {
 
 impl PriceRow {
     fn cells(&self) -> Vec<String> {
-        vec![
         let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+        vec![
             self.model.clone(),
             or_dash(&self.input),
             or_dash(&self.cached_input),
             or_dash(&self.output),
             self.source.clone(),
             self.since.map_or_else(|| "-".to_owned(), moment::minute),
-            self.version.clone(),
+            self.problem
+                .as_ref()
+                .map_or_else(|| or_dash(&self.version), |problem| format!("unusable: {problem}")),
         ]
     }
 }

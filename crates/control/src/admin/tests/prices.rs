@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use serde_json::json;
+use store::directory::{Kind, NewSpec};
 
 use crate::testing::House;
 
@@ -48,6 +49,21 @@ async fn a_price_is_set_from_a_time_on_and_the_table_holds_before_and_after() {
     }
     assert_eq!(charged(&house, "a"), "genai 0.0000025");
     house.call("DELETE", &format!("{PRICES}/gpt-4o"), "").await.expect(404);
+}
+
+#[tokio::test]
+async fn a_stored_price_that_does_not_hold_any_more_is_listed_and_can_be_removed() {
+    let house = House::new(FILE).await;
+    let spec = json!({"model": "gpt-4o", "price": {"input": -1, "output": 2}});
+    let broken = NewSpec { id: "price_1".into(), name: "gpt-4o".into(), spec };
+    house.store.directory.put_specs(Kind::Price, vec![broken], policy::Timestamp(1)).await.expect("stored");
+    let listed = house.call("GET", &format!("{PRICES}?source=api"), "").await.expect(200);
+    assert_eq!((listed.str("/prices/0/id"), listed.str("/prices/0/model")), ("price_1", "gpt-4o"));
+    assert!(listed.str("/prices/0/problem").contains("input"), "{}", listed.json);
+    assert_eq!(listed.json["prices"][0].get("input"), None);
+    house.call("DELETE", &format!("{PRICES}/price_1"), "").await.expect(204);
+    let listed = house.call("GET", &format!("{PRICES}?source=api"), "").await.expect(200);
+    assert_eq!(listed.json["prices"], json!([]));
 }
 
 #[tokio::test]
