@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use policy::{Source, Timestamp};
+use policy::Source;
 use serde::Serialize;
 use serde_json::json;
 use store::directory::{Kind, SpecChange, StoredSpec, Target};
@@ -13,32 +13,23 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::AdminState;
 use super::acting::Acting;
 use super::extract::{Asked, Seen, Text};
 use super::page::{Page, Paging};
 use super::refusal::Refusal;
-use super::resource::{self, Found, Resource, Spec};
+use super::resource::{self, Found, Provenance, Resource, Spec};
 use super::role::Role;
-use super::{AdminState, origin};
 use crate::config::body;
 use crate::publish::Gathered;
 
 /// Another name for a model, or for several that are tried in turn.
 #[derive(Debug, Serialize, ToSchema)]
 struct AliasView {
-    id: String,
-    name: String,
-    source: &'static str,
-    /// Why it cannot be used, when what is stored does not hold any more.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    problem: Option<String>,
+    #[serde(flatten)]
+    provenance: Provenance,
     /// The models it leads to, in the order in which they are tried.
     targets: Vec<String>,
-    #[schema(value_type = Option<i64>)]
-    created: Option<Timestamp>,
-    #[schema(value_type = Option<i64>)]
-    updated: Option<Timestamp>,
-    revision: Option<u64>,
 }
 
 /// A page of aliases.
@@ -175,29 +166,11 @@ impl Spec for Aliases {
 
 impl AliasView {
     fn given(name: &str, targets: &[String]) -> Self {
-        Self {
-            id: name.to_owned(),
-            name: name.to_owned(),
-            source: origin(Source::File),
-            problem: None,
-            targets: targets.to_vec(),
-            created: None,
-            updated: None,
-            revision: None,
-        }
+        Self { provenance: Provenance::given(name, Source::File), targets: targets.to_vec() }
     }
 
     fn stored(stored: &StoredSpec) -> Self {
         let typed = body::stored_alias(stored);
-        Self {
-            id: stored.id.clone(),
-            name: stored.name.clone(),
-            source: origin(Source::Api),
-            problem: typed.as_ref().err().map(ToString::to_string),
-            targets: typed.unwrap_or_default(),
-            created: Some(stored.created),
-            updated: Some(stored.updated),
-            revision: Some(stored.revision),
-        }
+        Self { provenance: Provenance::stored(stored, &typed), targets: typed.unwrap_or_default() }
     }
 }

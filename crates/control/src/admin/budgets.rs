@@ -16,26 +16,22 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::AdminState;
 use super::acting::Acting;
 use super::extract::{Asked, Seen, Text, object};
 use super::page::{Page, Paging};
 use super::refusal::Refusal;
-use super::resource::{self, Found, Resource, Spec};
+use super::resource::{self, Found, Provenance, Resource, Spec};
 use super::role::Role;
-use super::{AdminState, origin};
 use crate::config::body;
 use crate::publish::Gathered;
 
 /// A budget and how it stands.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct BudgetView {
-    id: String,
-    /// Whose, and in what time: there is one of each.
-    name: String,
-    source: &'static str,
-    /// Why it is not in force.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    problem: Option<String>,
+    /// Its name says whose it is, and in what time: there is one of each.
+    #[serde(flatten)]
+    provenance: Provenance,
     key: Option<String>,
     team: Option<String>,
     #[schema(value_type = Option<String>)]
@@ -57,11 +53,6 @@ pub(crate) struct BudgetView {
     /// When it begins anew.
     #[schema(value_type = Option<i64>)]
     resets_at: Option<Timestamp>,
-    #[schema(value_type = Option<i64>)]
-    created: Option<Timestamp>,
-    #[schema(value_type = Option<i64>)]
-    updated: Option<Timestamp>,
-    revision: Option<u64>,
 }
 
 /// A page of budgets.
@@ -214,73 +205,37 @@ impl Standing {
     }
 
     fn given(&self, spec: &BudgetSpec) -> BudgetView {
-        BudgetView { id: spec.name(), ..self.view(spec) }
+        self.view(Provenance::given(&spec.name(), Source::File), Some(spec))
     }
 
     fn stored(&self, stored: &StoredSpec) -> BudgetView {
         let spec = body::stored_budget(stored);
-        let problem = spec.as_ref().err().map(ToString::to_string);
-        let view = spec.map_or_else(|_| BudgetView::nameless(), |spec| self.view(&spec));
-        BudgetView {
-            id: stored.id.clone(),
-            name: stored.name.clone(),
-            source: origin(Source::Api),
-            problem,
-            created: Some(stored.created),
-            updated: Some(stored.updated),
-            revision: Some(stored.revision),
-            ..view
-        }
+        self.view(Provenance::stored(stored, &spec), spec.as_ref().ok())
     }
 
-    fn view(&self, spec: &BudgetSpec) -> BudgetView {
-        let (key, team) = match &spec.of {
-            BudgetOf::Gateway => (None, None),
-            BudgetOf::Team(team) => (None, Some(team.clone())),
-            BudgetOf::Key(key) => (Some(key.clone()), None),
+    fn view(&self, provenance: Provenance, spec: Option<&BudgetSpec>) -> BudgetView {
+        let (key, team) = match spec.map(|spec| &spec.of) {
+            None | Some(BudgetOf::Gateway) => (None, None),
+            Some(BudgetOf::Team(team)) => (None, Some(team.clone())),
+            Some(BudgetOf::Key(key)) => (Some(key.clone()), None),
         };
-        let name = spec.name();
-        let status = self.0.get(name.as_str());
+        let amount = spec.map(|spec| spec.amount);
+        let status = spec.and_then(|spec| self.0.get(spec.name().as_str()));
         let left = |status: &BudgetStatus| {
-            let left = spec.amount.saturating_sub(status.spent).saturating_sub(status.reserved);
-            left.max(Amount::ZERO)
+            let left = amount?.saturating_sub(status.spent).saturating_sub(status.reserved);
+            Some(left.max(Amount::ZERO))
         };
         BudgetView {
+            provenance,
             key,
             team,
-            amount: Some(spec.amount),
-            per: Some(spec.per),
+            amount,
+            per: spec.map(|spec| spec.per),
             spent: status.map(|status| status.spent),
             reserved: status.map(|status| status.reserved),
-            left: status.map(left),
+            left: status.and_then(left),
             since: status.and_then(|status| status.since),
             resets_at: status.and_then(|status| status.resets_at),
-            name,
-            ..BudgetView::nameless()
-        }
-    }
-}
-
-impl BudgetView {
-    /// One of which nothing is known.
-    fn nameless() -> Self {
-        Self {
-            id: String::new(),
-            name: String::new(),
-            source: origin(Source::File),
-            problem: None,
-            key: None,
-            team: None,
-            amount: None,
-            per: None,
-            spent: None,
-            reserved: None,
-            left: None,
-            since: None,
-            resets_at: None,
-            created: None,
-            updated: None,
-            revision: None,
         }
     }
 }

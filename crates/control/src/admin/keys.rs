@@ -27,7 +27,7 @@ use super::role::Role;
 use crate::config::body;
 use crate::keygen;
 use crate::publish::{Former, Gathered, split_former, with_former};
-use view::{KeyView, moment_text};
+use view::KeyView;
 
 /// What is kept in columns of its own, beside a key's limits.
 const COLUMNS: [&str; 4] = ["name", "team", "enabled", "expires"];
@@ -122,7 +122,7 @@ pub(crate) async fn change(
 ) -> Result<Response, Refusal> {
     let stored = resource::own::<Keys>(&state, &id).await?;
     let (mut whole, former) = split_former(&stored.limits);
-    let expires = stored.expires.map(moment_text);
+    let expires = stored.expires.map(Timestamp::to_utc);
     merge(
         &mut whole,
         json!({"name": stored.name, "team": stored.team, "enabled": stored.enabled, "expires": expires}),

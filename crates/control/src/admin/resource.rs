@@ -7,11 +7,12 @@ use std::future::Future;
 use axum::Json;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use policy::Source;
+use policy::{Source, Timestamp};
 use serde::Serialize;
 use serde_json::{Value, json};
 use store::directory::{Kind, NewSpec, SpecChange, StoredBackend, StoredKey, StoredSpec, Target};
 use store::{Directory, StoreError};
+use utoipa::ToSchema;
 
 use super::extract::{etag, expected_revision, merge, object};
 use super::page::{Page, Paging};
@@ -24,12 +25,59 @@ use crate::publish::Gathered;
 pub(super) struct Row<'s> {
     pub(super) id: &'s str,
     pub(super) name: &'s str,
+    pub(super) created: Timestamp,
+    pub(super) updated: Timestamp,
     pub(super) revision: u64,
 }
 
 /// What the directory keeps as a row.
 pub(super) trait Kept {
     fn row(&self) -> Row<'_>;
+}
+
+/// Whence a thing comes, as its view shows it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Provenance {
+    id: String,
+    name: String,
+    source: &'static str,
+    /// Why it is not in force, when what is stored does not hold any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+    #[schema(value_type = Option<i64>)]
+    created: Option<Timestamp>,
+    #[schema(value_type = Option<i64>)]
+    updated: Option<Timestamp>,
+    revision: Option<u64>,
+}
+
+impl Provenance {
+    /// Of what the file or the environment gives: its name is all that tells it from others.
+    pub(super) fn given(name: &str, source: Source) -> Self {
+        Self {
+            id: name.to_owned(),
+            name: name.to_owned(),
+            source: origin(source),
+            problem: None,
+            created: None,
+            updated: None,
+            revision: None,
+        }
+    }
+
+    /// Of what was made here, read or not.
+    pub(super) fn stored<T, E: ToString>(stored: &impl Kept, read: &Result<T, E>) -> Self {
+        let Row { id, name, created, updated, revision } = stored.row();
+        Self {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            source: origin(Source::Api),
+            problem: read.as_ref().err().map(ToString::to_string),
+            created: Some(created),
+            updated: Some(updated),
+            revision: Some(revision),
+        }
+    }
 }
 
 /// One sort of thing that people edit.
@@ -222,18 +270,36 @@ pub(super) async fn change_spec<R: Spec>(
 
 impl Kept for StoredBackend {
     fn row(&self) -> Row<'_> {
-        Row { id: &self.id, name: &self.name, revision: self.revision }
+        Row {
+            id: &self.id,
+            name: &self.name,
+            created: self.created,
+            updated: self.updated,
+            revision: self.revision,
+        }
     }
 }
 
 impl Kept for StoredKey {
     fn row(&self) -> Row<'_> {
-        Row { id: &self.id, name: &self.name, revision: self.revision }
+        Row {
+            id: &self.id,
+            name: &self.name,
+            created: self.created,
+            updated: self.updated,
+            revision: self.revision,
+        }
     }
 }
 
 impl Kept for StoredSpec {
     fn row(&self) -> Row<'_> {
-        Row { id: &self.id, name: &self.name, revision: self.revision }
+        Row {
+            id: &self.id,
+            name: &self.name,
+            created: self.created,
+            updated: self.updated,
+            revision: self.revision,
+        }
     }
 }

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use policy::{Source, TeamSpec, Timestamp};
+use policy::{Source, TeamSpec};
 use serde::Serialize;
 use store::directory::{Kind, SpecChange, StoredSpec, Target};
 use store::{Directory, StoreError};
@@ -14,33 +14,25 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::AdminState;
 use super::acting::Acting;
 use super::extract::{Asked, Seen, Text, object, take};
 use super::page::{Page, Paging};
 use super::refusal::Refusal;
-use super::resource::{self, Found, Resource, Spec};
+use super::resource::{self, Found, Provenance, Resource, Spec};
 use super::role::Role;
-use super::{AdminState, origin};
 use crate::config::body;
 use crate::publish::Gathered;
 
 /// A team.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct TeamView {
-    id: String,
-    name: String,
-    source: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    problem: Option<String>,
+    #[serde(flatten)]
+    provenance: Provenance,
     #[serde(flatten)]
     demands: Option<DemandsView>,
     /// The names of its keys.
     keys: Vec<String>,
-    #[schema(value_type = Option<i64>)]
-    created: Option<Timestamp>,
-    #[schema(value_type = Option<i64>)]
-    updated: Option<Timestamp>,
-    revision: Option<u64>,
 }
 
 /// What a team may do, and its keys.
@@ -217,30 +209,18 @@ async fn members(state: &AdminState) -> Result<BTreeMap<String, Vec<String>>, Re
 impl TeamView {
     fn given(spec: &TeamSpec, members: &BTreeMap<String, Vec<String>>) -> Self {
         Self {
-            id: spec.name.clone(),
-            name: spec.name.clone(),
-            source: origin(spec.source),
-            problem: None,
+            provenance: Provenance::given(&spec.name, spec.source),
             demands: Some(DemandsView::of(spec)),
             keys: members.get(&spec.name).cloned().unwrap_or_default(),
-            created: None,
-            updated: None,
-            revision: None,
         }
     }
 
     fn stored(stored: &StoredSpec, members: &BTreeMap<String, Vec<String>>) -> Self {
         let spec = body::stored_team(stored);
         Self {
-            id: stored.id.clone(),
-            name: stored.name.clone(),
-            source: origin(Source::Api),
-            problem: spec.as_ref().err().map(ToString::to_string),
+            provenance: Provenance::stored(stored, &spec),
             demands: spec.ok().as_ref().map(DemandsView::of),
             keys: members.get(&stored.name).cloned().unwrap_or_default(),
-            created: Some(stored.created),
-            updated: Some(stored.updated),
-            revision: Some(stored.revision),
         }
     }
 }

@@ -5,35 +5,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use policy::live::BackendStatus;
-use policy::{Amount, BackendLimits, BackendSpec, Dialect, ModelSpec, PriceSpec, Secret, Source};
+use policy::{Amount, BackendLimits, BackendSpec, Dialect, ModelSpec, PriceSpec, Secret};
 use serde::Serialize;
 use store::directory::StoredBackend;
 use utoipa::ToSchema;
 
-use super::super::{AdminState, origin, shape};
+use super::super::resource::Provenance;
+use super::super::{AdminState, shape};
 use crate::config::{Loaded, body, duration_of};
 use crate::publish::moment;
 
 /// A backend.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct BackendView {
-    id: String,
-    name: String,
-    source: &'static str,
+    #[serde(flatten)]
+    provenance: Provenance,
     enabled: bool,
-    /// Why it cannot be used, when what is stored does not hold any more.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    problem: Option<String>,
     #[serde(flatten)]
     spec: Option<SpecView>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<i64>)]
-    created: Option<policy::Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<i64>)]
-    updated: Option<policy::Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    revision: Option<u64>,
     /// What the data plane has learned of it.
     #[schema(value_type = Option<shape::BackendStatus>)]
     status: Option<BackendStatus>,
@@ -91,23 +80,6 @@ struct ModelView {
     max_output: Option<u64>,
 }
 
-impl BackendView {
-    fn of(spec: &BackendSpec, stored: Option<&StoredBackend>, status: Option<BackendStatus>) -> Self {
-        Self {
-            id: stored.map_or_else(|| spec.name.clone(), |stored| stored.id.clone()),
-            name: spec.name.clone(),
-            source: origin(spec.source),
-            enabled: spec.enabled,
-            problem: None,
-            spec: Some(SpecView::of(spec)),
-            created: stored.map(|stored| stored.created),
-            updated: stored.map(|stored| stored.updated),
-            revision: stored.map(|stored| stored.revision),
-            status,
-        }
-    }
-}
-
 /// What the views of backends tell beside them.
 pub(super) struct Beside {
     loaded: Arc<Loaded>,
@@ -124,28 +96,24 @@ impl Beside {
     }
 
     pub(super) fn given(&self, spec: &BackendSpec) -> BackendView {
-        BackendView::of(spec, None, self.status(&spec.name))
+        BackendView {
+            provenance: Provenance::given(&spec.name, spec.source),
+            enabled: spec.enabled,
+            spec: Some(SpecView::of(spec)),
+            status: self.status(&spec.name),
+        }
     }
 
     /// Also when what is stored does not hold any more.
     pub(super) fn stored(&self, stored: &StoredBackend) -> BackendView {
         let settings = &self.loaded.settings;
         let pools: Vec<&str> = settings.pools.iter().map(|pool| pool.name.as_str()).collect();
-        let status = self.status(&stored.name);
-        match body::stored_backend(stored, &pools, settings.deadlines) {
-            Ok(spec) => BackendView::of(&spec, Some(stored), status),
-            Err(report) => BackendView {
-                id: stored.id.clone(),
-                name: stored.name.clone(),
-                source: origin(Source::Api),
-                enabled: stored.enabled,
-                problem: Some(report.to_string()),
-                spec: None,
-                created: Some(stored.created),
-                updated: Some(stored.updated),
-                revision: Some(stored.revision),
-                status,
-            },
+        let read = body::stored_backend(stored, &pools, settings.deadlines);
+        BackendView {
+            provenance: Provenance::stored(stored, &read),
+            enabled: stored.enabled,
+            spec: read.ok().as_ref().map(SpecView::of),
+            status: self.status(&stored.name),
         }
     }
 }

@@ -2,26 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use policy::{KeySecret, KeySpec, Source, Timestamp};
+use policy::{KeySecret, KeySpec, Timestamp};
 use serde::Serialize;
 use store::directory::StoredKey;
 use utoipa::ToSchema;
 
-use super::super::origin;
+use super::super::resource::Provenance;
 use crate::config::body;
 use crate::publish::split_former;
 
 /// A gateway key.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct KeyView {
-    id: String,
-    name: String,
-    source: &'static str,
+    #[serde(flatten)]
+    provenance: Provenance,
     /// Masked, or in clear in the one answer that gives it out.
     pub(super) key: String,
     enabled: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    problem: Option<String>,
     team: Option<String>,
     expires: Option<String>,
     #[serde(flatten)]
@@ -29,12 +26,7 @@ pub(crate) struct KeyView {
     #[serde(skip_serializing_if = "Option::is_none")]
     former_valid_until: Option<String>,
     #[schema(value_type = Option<i64>)]
-    created: Option<Timestamp>,
-    #[schema(value_type = Option<i64>)]
-    updated: Option<Timestamp>,
-    #[schema(value_type = Option<i64>)]
     last_used: Option<Timestamp>,
-    revision: Option<u64>,
 }
 
 /// What a key may do.
@@ -64,20 +56,14 @@ impl KeyView {
             KeySecret::Digest(_) => None,
         });
         Self {
-            id: spec.id.clone(),
-            name: spec.name.clone(),
-            source: origin(spec.source),
+            provenance: Provenance::given(&spec.name, spec.source),
             key: masked.unwrap_or_default(),
             enabled: spec.enabled,
-            problem: None,
             team: spec.team.clone(),
-            expires: spec.expires.map(moment_text),
+            expires: spec.expires.map(Timestamp::to_utc),
             limits: Some(LimitsView::of(spec)),
             former_valid_until: None,
-            created: None,
-            updated: None,
             last_used: None,
-            revision: None,
         }
     }
 
@@ -85,20 +71,14 @@ impl KeyView {
         let (limits, former) = split_former(&stored.limits);
         let spec = body::stored_key(stored, &limits, Vec::new());
         Self {
-            id: stored.id.clone(),
-            name: stored.name.clone(),
-            source: origin(Source::Api),
+            provenance: Provenance::stored(stored, &spec),
             key: stored.masked.clone(),
             enabled: stored.enabled,
-            problem: spec.as_ref().err().map(ToString::to_string),
             team: stored.team.clone(),
-            expires: stored.expires.map(moment_text),
+            expires: stored.expires.map(Timestamp::to_utc),
             limits: spec.ok().as_ref().map(LimitsView::of),
-            former_valid_until: former.map(|former| moment_text(former.until)),
-            created: Some(stored.created),
-            updated: Some(stored.updated),
+            former_valid_until: former.map(|former| former.until.to_utc()),
             last_used: stored.last_used,
-            revision: Some(stored.revision),
         }
     }
 }
@@ -122,9 +102,4 @@ impl LimitsView {
             note: spec.note.clone(),
         }
     }
-}
-
-/// RFC 3339, which the file and the API read too.
-pub(super) fn moment_text(at: Timestamp) -> String {
-    jiff::Timestamp::from_millisecond(at.0).map_or_else(|_| at.0.to_string(), |moment| moment.to_string())
 }
