@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use policy::{
-    Amount, AttemptId, AttemptOutcome, DAY_MS, HOUR_MS, Price, Receipt, RequestOutcome, Timestamp,
-};
+use policy::{Amount, AttemptId, AttemptOutcome, DAY_MS, HOUR_MS, Price, Receipt, RequestOutcome, Timestamp};
 use protocol::{Usage, UsageSource};
 use serde::{Deserialize, Serialize};
 

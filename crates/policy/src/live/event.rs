@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::timestamp::millis;
 use crate::money::{Amount, Crossed};
+use crate::timestamp::millis;
 
 /// Something an operator may want to know.
 #[derive(Debug, Clone, Serialize)]

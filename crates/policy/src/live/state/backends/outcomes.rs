@@ -7,10 +7,10 @@ use protocol::{Quota, Taint};
 
 use super::super::super::asks::{BackendId, FailureSummary, Grant, Outcome, ProbeResult, Probed, Slot};
 use super::super::super::event::{EventFields, EventKind};
-use crate::timestamp::millis;
 use super::super::{State, at};
 use crate::limit::Adaptive;
 use crate::schedule::Permit;
+use crate::timestamp::millis;
 
 impl State {
     pub(in crate::live) fn release(&mut self, slot: &Slot, outcome: Outcome, now: Instant) -> Vec<Grant> {
