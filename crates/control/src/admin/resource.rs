@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use policy::{Source, Timestamp};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use store::directory::{Kind, NewSpec, SpecChange, StoredBackend, StoredKey, StoredSpec, Target};
 use store::{Directory, StoreError};
 use utoipa::ToSchema;
@@ -18,6 +18,7 @@ use super::extract::{etag, expected_revision, merge, object};
 use super::page::{Page, Paging};
 use super::refusal::Refusal;
 use super::{AdminState, origin};
+use crate::config::body::with_name;
 use crate::keygen;
 use crate::publish::Gathered;
 
@@ -231,9 +232,7 @@ pub(super) trait Spec: Resource<Stored = StoredSpec> {
 
     /// The whole body of a stored one, as `read` would be given it.
     fn whole(stored: &StoredSpec) -> Value {
-        let mut whole = stored.spec.clone();
-        merge(&mut whole, json!({"name": stored.name}));
-        whole
+        with_name(&stored.spec, &stored.name)
     }
 }
 

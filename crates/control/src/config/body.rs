@@ -159,12 +159,18 @@ pub(crate) fn alias_body(text: &str) -> Result<AliasBody, Report> {
     bind(&Place::Request, text).map(|(typed, _)| typed)
 }
 
+/// A whole body again of what is kept beside its name.
+pub(crate) fn with_name(kept: &Json, name: &str) -> Json {
+    let mut body = kept.clone();
+    if let Json::Object(fields) = &mut body {
+        fields.insert("name".to_owned(), Json::String(name.to_owned()));
+    }
+    body
+}
+
 /// What an alias of the directory leads to.
 pub(crate) fn stored_alias(stored: &StoredSpec) -> Result<Vec<String>, Report> {
-    let mut body = stored.spec.clone();
-    if let Json::Object(fields) = &mut body {
-        fields.insert("name".to_owned(), Json::String(stored.name.clone()));
-    }
+    let body = with_name(&stored.spec, &stored.name);
     bind::<AliasBody>(&Place::Stored, &body.to_string()).map(|(typed, _)| typed.targets())
 }
 
@@ -215,12 +221,11 @@ pub(crate) fn stored_backend(
     pools: &[&str],
     common: Deadlines,
 ) -> Result<BackendSpec, Report> {
-    let mut spec = stored.spec.clone();
-    if let Json::Object(fields) = &mut spec {
-        fields.insert("name".to_owned(), Json::String(stored.name.clone()));
+    let mut body = with_name(&stored.spec, &stored.name);
+    if let Json::Object(fields) = &mut body {
         fields.insert("enabled".to_owned(), Json::Bool(stored.enabled));
     }
-    let typed = backend_from(&Place::Stored, &spec.to_string(), pools)?;
+    let typed = backend_from(&Place::Stored, &body.to_string(), pools)?;
     let mut spec = backend::backend(&typed, common, Source::Api).ok_or_else(Report::default)?;
     spec.credential = stored.credential.clone();
     Ok(spec)
@@ -232,10 +237,7 @@ pub(crate) fn stored_key(
     limits: &Json,
     secrets: Vec<KeySecret>,
 ) -> Result<KeySpec, Report> {
-    let mut body = limits.clone();
-    if let Json::Object(fields) = &mut body {
-        fields.insert("name".to_owned(), Json::String(stored.name.clone()));
-    }
+    let body = with_name(limits, &stored.name);
     let (typed, _) = bind::<KeyBody>(&Place::Stored, &body.to_string())?;
     Ok(KeySpec {
         id: stored.id.clone(),
@@ -272,10 +274,7 @@ pub(crate) fn team_body(text: &str) -> Result<TeamSpec, Report> {
 
 /// A team of the directory as a snapshot needs it.
 pub(crate) fn stored_team(stored: &StoredSpec) -> Result<TeamSpec, Report> {
-    let mut body = stored.spec.clone();
-    if let Json::Object(fields) = &mut body {
-        fields.insert("name".to_owned(), Json::String(stored.name.clone()));
-    }
+    let body = with_name(&stored.spec, &stored.name);
     bind::<file::Team>(&Place::Stored, &body.to_string()).map(|(typed, _)| callers::team(&typed, Source::Api))
 }
 
