@@ -1,5 +1,6 @@
 //! What is kept, for whom and how long; never how it is written.
 
+use policy::Timestamp;
 use store::{Store, StoreOptions};
 
 use super::*;

@@ -247,7 +247,7 @@ impl Hearing {
             ending,
             finish_reason: self.stream.finish_reason,
             usage: self.stream.usage,
-            first_token_ms: self.first.map(milliseconds),
+            first_token_ms: self.first.map(millis),
             total_ms: millis(total),
             tokens_per_second: None,
             request_id: request_id.to_owned(),
