@@ -22,7 +22,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
-use protocol::Dialect;
+use policy::Key;
 
 use crate::{
     body::Body,
@@ -49,17 +49,27 @@ pub(crate) async fn serve(
     }
     let (mut arrival, body) = accept::accept(gateway, request, destination, peer);
     let (dialect, stamp) = (arrival.dialect, arrival.stamp.clone());
+    let (uri, tail_start) = (arrival.head.uri.clone(), arrival.tail_start);
+    let path = uri.path().get(tail_start..).unwrap_or_default();
+    let comer = Comer { stamp: &stamp, peer, path, key: None, model: None };
     let entered = accept::refuse_when_stopping(gateway);
     let caller = match entered.and_then(|()| authenticate::authenticate(&arrival)) {
         Ok(caller) => caller,
-        Err(refusal) => return refuse(gateway, refusal.into(), dialect, stamp),
+        Err(refusal) => {
+            turned_away(gateway, &refusal, &comer);
+            return refusal.into_response(dialect, &stamp);
+        }
     };
     let key = caller.key.clone();
     arrival.tape = arrival.capture(gateway, &key);
     let tape = arrival.tape.clone();
     let mut response = match lead(gateway, caller, arrival, body).await {
         Ok(response) => response,
-        Err(refused) => refuse(gateway, refused, dialect, stamp),
+        Err(Refused { refusal, told_as: Some(stamp) }) => refusal.into_response(dialect, &stamp),
+        Err(Refused { refusal, told_as: None }) => {
+            turned_away(gateway, &refusal, &Comer { key: Some(&key), ..comer });
+            refusal.into_response(dialect, &stamp)
+        }
     };
     rate::write(gateway, &key, response.headers_mut());
     repeat_id(dialect, response.headers_mut());
@@ -94,23 +104,21 @@ async fn lead(
     }
 }
 
-fn refuse(gateway: &Gateway, refused: Refused, dialect: Dialect, stamp: Stamp) -> Response<Body> {
-    let Refused { refusal, stamp: attempted } = refused;
-    if attempted.is_none() {
-        turned_away(gateway, &refusal, &stamp);
-    }
-    refusal.into_response(dialect, &attempted.unwrap_or(stamp))
-}
-
 /// From admission to the first event. No ticket, no upstream call; every ticket ends in exactly one receipt.
 async fn generate(gateway: Arc<Gateway>, caller: Caller, mut ask: Ask) -> Result<Response<Body>, Refused> {
-    let mut ticket = admit::admit(&gateway, &caller, &ask).await?;
+    let mut ticket = match admit::admit(&gateway, &caller, &ask).await {
+        Ok(ticket) => ticket,
+        Err(refusal) => {
+            turned_away(&gateway, &refusal, &Comer::with(&ask));
+            return Err(Refused { told_as: Some(ask.stamp), refusal });
+        }
+    };
     match attempt(&mut ask, &mut ticket).await {
         Ok(reply) => {
             ticket.opened_durably().await;
             Ok(respond::respond(ask, reply, ticket))
         }
-        Err(refusal) => Err(Refused { stamp: Some(ticket.refused(&refusal)), refusal }),
+        Err(refusal) => Err(Refused { told_as: Some(ticket.refused(&refusal)), refusal }),
     }
 }
 
@@ -134,26 +142,53 @@ async fn attempt(ask: &mut Ask, ticket: &mut Ticket) -> Result<call::Reply, Refu
     }
 }
 
+/// Who came, and for what, as far as it is known.
+struct Comer<'a> {
+    stamp: &'a Stamp,
+    peer: IpAddr,
+    /// Behind the version, and without its query, which may hold a key.
+    path: &'a str,
+    key: Option<&'a Key>,
+    model: Option<&'a str>,
+}
+
+impl<'a> Comer<'a> {
+    fn with(ask: &'a Ask) -> Self {
+        Self {
+            stamp: &ask.stamp,
+            peer: ask.peer,
+            path: ask.path.split('?').next().unwrap_or_default(),
+            key: Some(&ask.key),
+            model: Some(&ask.route.asked),
+        }
+    }
+}
+
 /// A request that got no ticket leaves no receipt, so it is told of here.
-fn turned_away(gateway: &Gateway, refusal: &Refusal, stamp: &Stamp) {
+fn turned_away(gateway: &Gateway, refusal: &Refusal, comer: &Comer<'_>) {
     gateway.metrics.refused(refusal.code.name);
     tracing::info!(
-        request_id = stamp.request_id(),
+        request_id = comer.stamp.request_id(),
+        client = %comer.peer,
+        path = comer.path,
+        key = comer.key.map(|key| &*key.id),
+        model = comer.model,
         status = refusal.status(),
         code = refusal.code.name,
+        says = refusal.message(),
         detail = refusal.detail.as_deref(),
         "refused"
     );
 }
 
-/// A refusal, with the identity of the request as far as it had come.
+/// A refusal, and, where the log tells of it already, what it calls the request.
 struct Refused {
     refusal: Refusal,
-    stamp: Option<Stamp>,
+    told_as: Option<Stamp>,
 }
 
 impl<E: Into<Refusal>> From<E> for Refused {
     fn from(error: E) -> Self {
-        Self { refusal: error.into(), stamp: None }
+        Self { refusal: error.into(), told_as: None }
     }
 }

@@ -123,6 +123,11 @@ impl Refusal {
         self.code.status
     }
 
+    /// What the caller reads; nothing where an upstream's own answer is passed on.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Adds what only the operator reads.
     pub(crate) fn detailed(mut self, detail: &str) -> Self {
         self.detail = Some(detail.into());

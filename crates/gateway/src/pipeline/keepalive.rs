@@ -22,7 +22,7 @@ use super::{
     authenticate::Caller,
     call::DROPPED,
     decode::{Ask, Framing},
-    generate, respond, turned_away,
+    generate, respond,
 };
 use crate::{body::Body, gateway::Gateway, identity::Stamp, routes::Operation};
 
@@ -141,9 +141,7 @@ pub(super) async fn lead(
     let form = heart.form;
     let first = Some(heart.beat.clone());
     commitment.add(&heart.beat);
-    let gateway = gateway.clone();
-    let body =
-        KeptBody { answering, heart: Some(heart), first, answer: None, commitment, gateway, dialect, stamp };
+    let body = KeptBody { answering, heart: Some(heart), first, answer: None, commitment, dialect, stamp };
     Ok(head(form, body))
 }
 
@@ -171,7 +169,6 @@ pub(crate) struct KeptBody {
     /// The answer, where something had to be said before it.
     answer: Option<Body>,
     commitment: Commitment,
-    gateway: Arc<Gateway>,
     dialect: Dialect,
     stamp: Stamp,
 }
@@ -229,11 +226,8 @@ impl KeptBody {
 
     /// A refusal that can no longer have a status of its own.
     fn told(&self, refused: Refused, form: Form) -> Body {
-        let Refused { refusal, stamp: attempted } = refused;
-        if attempted.is_none() {
-            turned_away(&self.gateway, &refusal, &self.stamp);
-        }
-        let stamp = attempted.as_ref().unwrap_or(&self.stamp);
+        let Refused { refusal, told_as } = refused;
+        let stamp = told_as.as_ref().unwrap_or(&self.stamp);
         Body::whole(match form {
             Form::Stream => refusal.into_event(self.dialect, stamp),
             Form::Plain => refusal.into_json(self.dialect, stamp),

@@ -9,4 +9,5 @@ mod instances;
 mod promises;
 mod real_model;
 mod records;
+mod refusals;
 mod restarts;
