@@ -229,6 +229,11 @@ impl Gateway {
         }
     }
 
+    /// Changes the live state, and hands out what that granted. Whoever changes it otherwise calls [`Self::deliver`].
+    pub(crate) fn change(&self, change: impl FnOnce(&Live, std::time::Instant) -> Vec<Grant>) {
+        self.deliver(change(&self.live, Instant::now().into_std()));
+    }
+
     /// Hands each grant to its waiter. What cannot be handed over is given back, which may free more. Called after
     /// every change of the live state, also one that granted nothing: it may have brought the next tick forward.
     pub fn deliver(&self, grants: Vec<Grant>) {
@@ -243,12 +248,12 @@ impl Gateway {
 
     /// A local process can be called from now on.
     pub fn note_present(&self, backend: &str) {
-        self.deliver(self.live.note_present(backend, Instant::now().into_std()));
+        self.change(|live, now| live.note_present(backend, now));
     }
 
     /// A local process cannot be called for now.
     pub fn note_absent(&self, backend: &str) {
-        self.deliver(self.live.note_absent(backend, Instant::now().into_std()));
+        self.change(|live, now| live.note_absent(backend, now));
     }
 
     /// A grant whose waiter is gone.
@@ -259,8 +264,7 @@ impl Gateway {
 
     /// A waiter left before its grant came.
     pub(crate) fn leave_queue(&self, waiter: policy::WaiterId) {
-        let freed = self.live.leave(waiter, Instant::now().into_std());
-        self.deliver(freed);
+        self.change(|live, now| live.leave(waiter, now));
     }
 
     fn freed_by(&self, granted: Granted) -> Vec<Grant> {
@@ -283,8 +287,7 @@ fn retention(snapshot: &Snapshot) -> CaptureRetention {
 async fn keep_time(gateway: Arc<Gateway>) {
     loop {
         let changed = gateway.queue_changed.notified();
-        let grants = gateway.live.tick(Instant::now().into_std(), &mut rand::rng());
-        gateway.deliver(grants);
+        gateway.change(|live, now| live.tick(now, &mut rand::rng()));
         match gateway.live.next_tick() {
             Some(due) => {
                 let _ = tokio::time::timeout_at(Instant::from_std(due), changed).await;

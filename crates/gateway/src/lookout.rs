@@ -118,8 +118,7 @@ impl Lookout {
         if probed.result == ProbeResult::Missed {
             tracing::warn!(backend = &*backend.name, status = probed.status, "a backend missed a probe");
         }
-        let grants = self.gateway.live.note_probe(backend.id, probed, Instant::now().into_std());
-        self.gateway.deliver(grants);
+        self.gateway.change(|live, now| live.note_probe(backend.id, probed, now));
     }
 
     /// One that names its models need not list them.

@@ -82,7 +82,10 @@ impl Reserved {
 
 impl Drop for Reserved {
     fn drop(&mut self) {
-        self.gateway.live.correct_tokens(self.key, self.tokens, 0, Instant::now().into_std());
+        self.gateway.change(|live, now| {
+            live.correct_tokens(self.key, self.tokens, 0, now);
+            Vec::new()
+        });
     }
 }
 

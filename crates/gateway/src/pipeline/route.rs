@@ -225,8 +225,7 @@ impl Lease {
     /// The backend took the call: its answer is on the way.
     pub(super) fn accepted(&self) {
         if let Some(slot) = &self.slot {
-            let grants = self.gateway.live.accepted(slot, Instant::now().into_std());
-            self.gateway.deliver(grants);
+            self.gateway.change(|live, now| live.accepted(slot, now));
         }
     }
 
@@ -234,8 +233,7 @@ impl Lease {
     pub(super) fn learn(&mut self, status: StatusCode, headers: &HeaderMap) {
         let Some(slot) = &self.slot else { return };
         let quotas = protocol::quotas(headers);
-        let grants = self.gateway.live.learn(slot, &quotas, Instant::now().into_std());
-        self.gateway.deliver(grants);
+        self.gateway.change(|live, now| live.learn(slot, &quotas, now));
         if !status.is_success() && !quotas.is_empty() {
             self.told = Some(Box::new(quotas));
         }
@@ -261,8 +259,7 @@ impl Lease {
 
     fn release(&mut self, outcome: Outcome) {
         if let Some(slot) = self.slot.take() {
-            let grants = self.gateway.live.release(slot, outcome, Instant::now().into_std());
-            self.gateway.deliver(grants);
+            self.gateway.change(|live, now| live.release(slot, outcome, now));
         }
     }
 }

@@ -289,8 +289,7 @@ impl Facts {
     /// Gives the caller's place in flight back, once.
     pub(super) fn discharge(&mut self) {
         if !std::mem::replace(&mut self.is_discharged, true) {
-            let grants = self.gateway.live.discharge(self.key.slot, Instant::now().into_std());
-            self.gateway.deliver(grants);
+            self.gateway.change(|live, now| live.discharge(self.key.slot, now));
         }
     }
 
