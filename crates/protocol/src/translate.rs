@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::conversation::answer::{Answer, AnswerPlan};
 use crate::conversation::event::Event;
 use crate::conversation::loss::{Aspect, Field, Loss, Place};
-use crate::conversation::part::Content;
+use crate::conversation::part::{Content, Image};
 use crate::conversation::request::Request;
 use crate::conversation::untold::of_part;
 use crate::dialect::Dialect;
@@ -56,14 +56,17 @@ pub(crate) enum Media {
     All,
     /// Pictures.
     Pictures,
+    /// Pictures whose bytes are in the answer.
+    PicturesHere,
     /// There is no word for any.
     Nothing,
 }
 
 impl Media {
-    fn has_pictures(self) -> bool {
+    fn tells(self, image: &Image) -> bool {
         match self {
             Media::All | Media::Pictures => true,
+            Media::PicturesHere => image.is_here(),
             Media::Nothing => false,
         }
     }
@@ -219,7 +222,7 @@ pub fn untold(dialect: Dialect, answer: &Answer) -> Vec<String> {
     let Some(client) = client(dialect) else { return Vec::new() };
     let is_told = |content: &Content| match content {
         Content::Native(native) => native.dialect == dialect,
-        Content::Image(_) => client.media.has_pictures(),
+        Content::Image(image) => client.media.tells(image),
         Content::Document(_) | Content::Audio(_) => client.media == Media::All,
         Content::ToolResult(_) => false,
         Content::Text(_) | Content::Refusal(_) | Content::Thinking(_) | Content::ToolCall(_) => true,

@@ -138,6 +138,15 @@ pub struct Image {
     pub source: Source,
     /// How closely it is to be looked at: `low`, `high`, `auto`, `original`.
     pub detail: Option<String>,
+    /// The provider's id of what the model has drawn, where it has one.
+    pub id: Option<String>,
+}
+
+impl Image {
+    /// Whether its bytes came with it.
+    pub(crate) fn is_here(&self) -> bool {
+        matches!(self.source, Source::Base64 { .. })
+    }
 }
 
 /// A document.

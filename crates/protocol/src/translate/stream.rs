@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use super::{EventReader, EventWriter, client, halves};
+use super::{EventReader, EventWriter, Media, client, halves};
 use crate::conversation::answer::AnswerPlan;
 use crate::conversation::event::{Delta, Event, Opening};
 use crate::conversation::seal::Maker;
@@ -22,8 +22,8 @@ pub struct StreamTranslator {
     reader: Box<dyn EventReader>,
     writer: Box<dyn EventWriter>,
     steps: Vec<Event>,
-    /// Whether the client's dialect has a word for them.
-    tells_pictures: bool,
+    /// What the client's dialect has a word for.
+    media: Media,
     /// Who seals what comes.
     maker: Option<Maker>,
     tally: StreamTally,
@@ -50,7 +50,7 @@ impl StreamTranslator {
             reader: (halves(from)?.reader)(),
             writer: (client.writer)(plan),
             steps: Vec::new(),
-            tells_pictures: client.media.has_pictures(),
+            media: client.media,
             maker: None,
             tally: StreamTally::default(),
             is_done: false,
@@ -187,7 +187,7 @@ impl StreamTranslator {
                 self.miss(of_native(native));
                 0
             }
-            Event::Open { opening: Opening::Image(_), .. } if !self.tells_pictures => {
+            Event::Open { opening: Opening::Image(image), .. } if !self.media.tells(image) => {
                 self.miss(PICTURE.to_owned());
                 0
             }

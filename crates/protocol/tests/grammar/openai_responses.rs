@@ -145,6 +145,8 @@ impl Responses {
             "response.content_part.added" | "response.reasoning_summary_part.added" => ("add", "part"),
             "response.content_part.done" | "response.reasoning_summary_part.done" => ("end", "part"),
             "response.output_text.annotation.added" => return Ok(()),
+            // How a picture comes along; the item has it when it is done.
+            _ if kind.starts_with("response.image_generation_call.") => return Ok(()),
             _ => match kind.rsplit_once('.') {
                 Some((_, "delta")) => ("delta", ""),
                 Some((_, "done")) => ("done", ""),

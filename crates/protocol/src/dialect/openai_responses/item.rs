@@ -4,4 +4,4 @@ mod read;
 mod write;
 
 pub(crate) use read::{PARAGRAPH, Reader, annotation};
-pub(crate) use write::{Entry, THOUGHT, kind, object_text, output_text, status_of};
+pub(crate) use write::{Entry, THOUGHT, drawn_before, kind, object_text, output_text, status_of};

@@ -51,6 +51,14 @@ pub(crate) enum Item<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         encrypted_content: Option<Cow<'a, str>>,
     },
+    ImageGenerationCall {
+        #[serde(flatten)]
+        mark: Mark<'a>,
+        /// In base64; null as long as there is none.
+        result: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        output_format: Option<&'a str>,
+    },
     #[serde(untagged)]
     Native(&'a Json),
 }
@@ -68,6 +76,9 @@ impl Item<'_> {
             }
             Item::Reasoning { mark, .. } => {
                 Item::Reasoning { mark, summary: Vec::new(), content: None, encrypted_content: None }
+            }
+            Item::ImageGenerationCall { mark, .. } => {
+                Item::ImageGenerationCall { mark, result: None, output_format: None }
             }
             Item::FunctionCallOutput { .. } | Item::CustomToolCallOutput { .. } | Item::Native(_) => self,
         }

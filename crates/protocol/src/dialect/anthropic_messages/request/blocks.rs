@@ -59,7 +59,7 @@ fn block(field: &Field<'_>, losses: &mut Vec<Loss>) -> Result<Read, DecodeError>
     let kind = required(&mut fields, "type")?;
     let content = match kind.as_str() {
         "text" => text(&mut fields)?,
-        "image" => Content::Image(Image { source: source(&mut fields, losses)?, detail: None }),
+        "image" => Content::Image(Image { source: source(&mut fields, losses)?, detail: None, id: None }),
         "document" => document(&mut fields, losses)?,
         "search_result" => search_result(&mut fields, losses)?,
         "tool_use" => tool_use(&mut fields)?,

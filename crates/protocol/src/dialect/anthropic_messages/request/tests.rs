@@ -297,8 +297,9 @@ fn turns_come_in_the_order_that_is_demanded() {
 fn what_other_dialects_say_is_taken_over_or_named() {
     let seal = |dialect, kind| Seal { dialect, kind, value: "v".to_owned(), id: None, maker: None };
     let thought = |seal| Content::Thinking(Thinking { text: "hm".to_owned(), seal, ..Thinking::default() });
-    let image =
-        |source| Content::Image(crate::conversation::part::Image { source, detail: Some("high".to_owned()) });
+    let image = |source| {
+        Content::Image(crate::conversation::part::Image { source, detail: Some("high".to_owned()), id: None })
+    };
     let document = |media_type: &str, data: &str| {
         let source = Source::Base64 { media_type: media_type.to_owned(), data: data.to_owned() };
         let (title, context) = (None, None);

@@ -167,6 +167,7 @@ pub(in crate::dialect::gemini) fn inline(blob: Blob<'_>) -> Option<Content> {
         "image" => Some(Content::Image(Image {
             source: Source::Base64 { media_type: blob.mime_type.into_owned(), data },
             detail: None,
+            id: None,
         })),
         "audio" => {
             let format = match format {
@@ -197,7 +198,7 @@ pub(in crate::dialect::gemini) fn picture(piece: &Piece<'_>) -> Option<Image> {
             Some(address(file.data.clone().into_owned())).filter(|source| matches!(source, Source::Url(_)))?
         }
     };
-    Some(Image { source, detail: None })
+    Some(Image { source, detail: None, id: None })
 }
 
 /// What `fileData` points to; none where no other dialect has a word for it.
@@ -205,7 +206,7 @@ fn at_address(file: Blob<'_>) -> Option<Content> {
     let source = address(file.data.into_owned());
     let (kind, _) = file.mime_type.split_once('/').unwrap_or((&file.mime_type, ""));
     match kind {
-        "image" => Some(Content::Image(Image { source, detail: None })),
+        "image" => Some(Content::Image(Image { source, detail: None, id: None })),
         "application" | "text" => Some(document(source, file.display_name.map(Cow::into_owned))),
         _ => None,
     }

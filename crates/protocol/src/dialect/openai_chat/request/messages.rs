@@ -261,11 +261,11 @@ pub(in crate::dialect::openai_chat) fn image(fields: &mut Fields<'_>) -> Result<
     let outer = fields.string("detail")?;
     let Some(field) = fields.take("image_url") else { return Ok(None) };
     if field.kind() == Kind::String {
-        return Ok(Some(Image { source: at_address(field.string()?), detail: outer }));
+        return Ok(Some(Image { source: at_address(field.string()?), detail: outer, id: None }));
     }
     let mut inner = field.object()?;
     let detail = inner.string("detail")?.or(outer);
-    Ok(inner.string("url")?.map(|url| Image { source: at_address(url), detail }))
+    Ok(inner.string("url")?.map(|url| Image { source: at_address(url), detail, id: None }))
 }
 
 fn at_address(url: String) -> Source {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::conversation::answer::{Answer, AnswerPlan, Finish};
-use crate::conversation::part::{Content, Part, Takes, Text, Thinking, ToolCall, characters};
+use crate::conversation::part::{Content, Image, Part, Source, Takes, Text, Thinking, ToolCall, characters};
 use crate::conversation::seal::Seal;
 use crate::dialect::openai_responses::response::Ids;
 use crate::dialect::openai_responses::wire::{Annotation, Item, Mark, Piece, Status};
@@ -49,9 +49,8 @@ impl Entry {
             Content::Thinking(thinking) => reasoning(thinking, mark),
             Content::ToolCall(call) => tool_call(call, mark, plan),
             Content::Native(native) => Item::Native(&native.json),
-            Content::Image(_) | Content::Document(_) | Content::Audio(_) | Content::ToolResult(_) => {
-                return None;
-            }
+            Content::Image(image) => drawn(image, mark)?,
+            Content::Document(_) | Content::Audio(_) | Content::ToolResult(_) => return None,
         })
     }
 }
@@ -59,8 +58,8 @@ impl Entry {
 /// What the id of a thought begins with.
 pub(crate) const THOUGHT: &str = "rs";
 
-/// What the id of a part's item begins with; none for parts that are no item. No model answers in pictures here, and
-/// what only another dialect has a meaning for is not written.
+/// What the id of a part's item begins with; none for parts that are no item: a picture that is not
+/// here, and what only another dialect has a meaning for, are not written.
 pub(crate) fn kind(content: &Content, plan: &AnswerPlan) -> Option<&'static str> {
     match content {
         Content::Text(_) | Content::Refusal(_) => Some("msg"),
@@ -70,7 +69,8 @@ pub(crate) fn kind(content: &Content, plan: &AnswerPlan) -> Option<&'static str>
             Takes::Text => "ctc",
         }),
         Content::Native(native) => (native.dialect == Dialect::OpenAiResponses).then_some("item"),
-        Content::Image(_) | Content::Document(_) | Content::Audio(_) | Content::ToolResult(_) => None,
+        Content::Image(image) => image.is_here().then_some("ig"),
+        Content::Document(_) | Content::Audio(_) | Content::ToolResult(_) => None,
     }
 }
 
@@ -86,6 +86,22 @@ pub(crate) fn status_of(answer: &Answer) -> (Status, Option<&'static str>) {
             (Status::Completed, None)
         }
     }
+}
+
+/// A picture that was drawn before, as the call that drew it; none where no such call is known.
+pub(crate) fn drawn_before(image: &Image) -> Option<Item<'_>> {
+    drawn(image, Mark { id: Some(image.id.as_deref()?), status: Some(Status::Completed) })
+}
+
+/// A picture as the call that draws it. It comes whole or not at all, so that it is never cut; and never as an address.
+fn drawn<'a>(image: &'a Image, mark: Mark<'a>) -> Option<Item<'a>> {
+    let Source::Base64 { media_type, data } = &image.source else { return None };
+    let status = mark.status.map(|status| match status {
+        Status::Incomplete => Status::Completed,
+        Status::InProgress | Status::Completed | Status::Failed => status,
+    });
+    let output_format = media_type.strip_prefix("image/");
+    Some(Item::ImageGenerationCall { mark: Mark { status, ..mark }, result: Some(data), output_format })
 }
 
 fn message<'a>(mark: Mark<'a>, piece: Piece<'a>) -> Item<'a> {

@@ -12,7 +12,7 @@ use crate::conversation::part::{
 use crate::conversation::request::{Amount, Format, OwnField, Reasoning, Request, Role, Turn};
 use crate::conversation::seal::Seal;
 use crate::dialect::Dialect;
-use crate::dialect::openai_responses::item::{object_text, output_text};
+use crate::dialect::openai_responses::item::{drawn_before, object_text, output_text};
 use crate::dialect::openai_responses::kept;
 use crate::dialect::openai_responses::tool::{self, WireChoice, WireTool};
 use crate::dialect::openai_responses::wire::{Item, Mark, Output, Piece, Sound};
@@ -285,7 +285,15 @@ impl<'a> Writer<'a> {
                 (Content::Native(_), _) => self.lose(&part.at),
                 (Content::Text(text), Role::Assistant) => pieces.push(output_text(text)),
                 (Content::Refusal(refusal), Role::Assistant) => pieces.push(Piece::Refusal { refusal }),
-                (Content::Image(_) | Content::Document(_) | Content::Audio(_), Role::Assistant) => {
+                // Who has not drawn it has no such call.
+                (Content::Image(image), Role::Assistant) => match drawn_before(image) {
+                    Some(item) => {
+                        self.message(turn.role, &mut pieces);
+                        self.input.push(item);
+                    }
+                    None => self.lose(&part.at),
+                },
+                (Content::Document(_) | Content::Audio(_), Role::Assistant) => {
                     self.lose(&part.at);
                 }
                 (

@@ -288,7 +288,7 @@ fn foreign() -> Request {
         takes: Takes::Object,
         seal: Some(seal(Dialect::Gemini, "g")),
     };
-    let image = Content::Image(Image { source: Source::Url("u".to_owned()), detail: None });
+    let image = Content::Image(Image { source: Source::Url("u".to_owned()), detail: None, id: None });
     let result = ToolResult {
         call_id: "toolu_1".to_owned(),
         name: None,

@@ -58,7 +58,7 @@ impl<'a> Wire<'a> {
         match slot {
             Slot::Text(_) => Slot::Text(index),
             Slot::Refusal(_) => Slot::Refusal(index),
-            Slot::Summary | Slot::Thought | Slot::Call | Slot::Native => slot,
+            Slot::Summary | Slot::Thought | Slot::Call | Slot::Image | Slot::Native => slot,
         }
     }
 }

@@ -19,6 +19,7 @@ pub(super) enum Slot {
     Summary,
     Thought,
     Call,
+    Image,
     Native,
 }
 
@@ -66,7 +67,8 @@ impl Told {
             Content::Thinking(_) => Some(Slot::Thought),
             Content::ToolCall(_) => Some(Slot::Call),
             Content::Native(_) => Some(Slot::Native),
-            Content::Image(_) | Content::Document(_) | Content::Audio(_) | Content::ToolResult(_) => None,
+            Content::Image(_) => Some(Slot::Image),
+            Content::Document(_) | Content::Audio(_) | Content::ToolResult(_) => None,
         };
         match item.parts.first() {
             Some(begun) => self.parts.iter().any(|content| slot_of(content) == Some(begun.slot)),
@@ -314,8 +316,9 @@ impl Items {
                 self.whole(at, Slot::Call, &call.arguments, out);
             }
             Content::Native(native) => self.begin(at, Slot::Native, Opening::Native(native), out),
+            Content::Image(image) => self.begin(at, Slot::Image, Opening::Image(image), out),
             // No output has these.
-            Content::Image(_) | Content::Document(_) | Content::Audio(_) | Content::ToolResult(_) => {}
+            Content::Document(_) | Content::Audio(_) | Content::ToolResult(_) => {}
         }
     }
 
@@ -336,6 +339,6 @@ fn opening(slot: Slot) -> Option<Opening> {
         Slot::Refusal(_) => Some(Opening::Refusal),
         Slot::Summary => Some(Opening::Thinking { is_summary: true, id: None }),
         Slot::Thought => Some(Opening::Thinking { is_summary: false, id: None }),
-        Slot::Call | Slot::Native => None,
+        Slot::Call | Slot::Image | Slot::Native => None,
     }
 }
