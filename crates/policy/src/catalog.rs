@@ -130,6 +130,29 @@ impl Carries {
     }
 }
 
+impl Tier {
+    /// The same tier in another route.
+    fn again(&self) -> Self {
+        self.with(self.candidates.clone())
+    }
+
+    /// The same with those candidates that fit; none when nobody is left.
+    fn only(&self, fits: impl Fn(&Candidate) -> bool) -> Option<Self> {
+        let candidates: Vec<_> = self.candidates.iter().filter(|one| fits(one)).cloned().collect();
+        (!candidates.is_empty()).then(|| self.with(candidates))
+    }
+
+    fn with(&self, candidates: Vec<Candidate>) -> Self {
+        Self {
+            model: Arc::clone(&self.model),
+            pool: Arc::clone(&self.pool),
+            strategy: self.strategy,
+            mark: self.mark,
+            candidates,
+        }
+    }
+}
+
 impl Route {
     /// A route to one model by its own name.
     #[must_use]
@@ -150,20 +173,31 @@ impl Route {
     /// A copy of this route with those candidates that fit; none when nobody is left.
     #[must_use]
     pub fn only(&self, fits: impl Fn(&Candidate) -> bool) -> Option<Self> {
-        let fitting = |tier: &Tier| {
-            let candidates: Vec<_> = tier.candidates.iter().filter(|one| fits(one)).cloned().collect();
-            (!candidates.is_empty()).then(|| Tier {
-                model: Arc::clone(&tier.model),
-                pool: Arc::clone(&tier.pool),
-                strategy: tier.strategy,
-                mark: tier.mark,
-                candidates,
-            })
-        };
-        let tiers: Vec<Tier> = self.tiers.iter().filter_map(fitting).collect();
+        let tiers: Vec<Tier> = self.tiers.iter().filter_map(|tier| tier.only(&fits)).collect();
+        (!tiers.is_empty()).then(|| self.by(tiers))
+    }
+
+    /// A copy of this route on which, of each model's candidates, those come first that fit, each pool in its order; none where
+    /// that makes no difference.
+    #[must_use]
+    pub fn first(&self, fits: impl Fn(&Candidate) -> bool) -> Option<Self> {
+        let mut candidates = self.tiers.iter().flat_map(|tier| &tier.candidates);
+        let is_first = candidates.next().is_some_and(&fits);
+        if candidates.all(|one| fits(one) == is_first) {
+            return None;
+        }
+        let models = self.tiers.chunk_by(|one, next| one.model == next.model);
+        let parted = models.flat_map(|pools| {
+            let fitting = pools.iter().filter_map(|tier| tier.only(&fits));
+            fitting.chain(pools.iter().filter_map(|tier| tier.only(|one| !fits(one))))
+        });
+        Some(self.by(parted.collect()))
+    }
+
+    /// The same by other tiers.
+    fn by(&self, tiers: Vec<Tier>) -> Self {
         let renamed = self.renamed;
-        (!tiers.is_empty())
-            .then(|| Self { renamed, ..Self::new(Arc::clone(&self.asked), Arc::clone(&self.model), tiers) })
+        Self { renamed, ..Self::new(Arc::clone(&self.asked), Arc::clone(&self.model), tiers) }
     }
 
     /// Whether the price of every candidate is known.

@@ -18,6 +18,7 @@ mod gemini;
 pub(crate) mod glance;
 pub(crate) mod grammar;
 pub(crate) mod keepalive;
+pub(crate) mod mark;
 mod object;
 pub(crate) mod openai;
 mod openai_chat;
@@ -25,6 +26,7 @@ mod openai_completions;
 mod openai_embeddings;
 mod openai_raw;
 pub(crate) mod openai_responses;
+pub(crate) mod unseal;
 mod weigh;
 pub(crate) mod write;
 

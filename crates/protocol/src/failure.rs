@@ -8,10 +8,13 @@ use http::{HeaderMap, StatusCode};
 use crate::deadline::Deadline;
 
 pub(crate) mod classify;
+mod objection;
 mod redact;
 mod retry_after;
 #[cfg(test)]
 mod tests;
+
+pub use objection::Objection;
 
 /// How one attempt at a backend has failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

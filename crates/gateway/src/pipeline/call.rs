@@ -7,7 +7,7 @@ mod passage;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use policy::{BackendId, Repeat};
-use protocol::{AnswerOutline, Failure, FailureKind, Retry, StreamTally};
+use protocol::{AnswerOutline, Failure, FailureKind, Objection, Retry, StreamTally};
 use upstream::{Answer, Call};
 
 use super::{
@@ -60,6 +60,8 @@ pub(super) struct Failed {
     passed: Option<Passed>,
     /// What a stream told before it failed.
     tally: Option<StreamTally>,
+    /// What of the request it was refused for.
+    objection: Option<Objection>,
 }
 
 /// An attempt that is open in the journal, and not sent yet.
@@ -77,7 +79,7 @@ impl Sending {
 
 impl Failed {
     fn before_sending(lease: Lease, failure: Failure) -> Self {
-        Failed { lease, failure, passed: None, tally: None }
+        Failed { lease, failure, passed: None, tally: None, objection: None }
     }
 
     /// The backend that failed.
@@ -87,7 +89,7 @@ impl Failed {
 
     /// Closes the attempt, and says what it came to.
     pub(super) fn close(self, ask: &Ask, ticket: &mut Ticket) -> Closed {
-        let Self { lease, failure, passed, tally } = self;
+        let Self { lease, failure, passed, tally, objection: _ } = self;
         let facts = ticket.facts();
         let backend = lease.backend();
         facts.failed(lease, &failure, tally.as_ref());
@@ -187,22 +189,30 @@ fn tell(tape: &Tape, lease: &Lease, called: &Result<Answer, Failure>) {
 /// nothing of a rate limit, for how long all of them last is known better here than by one of them.
 pub(super) async fn retry(
     failed: Failed,
-    ask: &Ask,
+    ask: &mut Ask,
     ticket: &mut Ticket,
 ) -> Result<Option<Refusal>, Refusal> {
     let pool = failed.lease.tier().pool.clone();
     let total = failed.lease.serving.backend.deadlines.total;
+    let is_sought = is_sought(ask, &failed);
+    let withholds = failed.objection == Some(Objection::Seals) && ask.has_seals_to_withhold(&failed.lease);
+    let backend = failed.backend();
     let Closed { failure, passed, repeat } = failed.close(ask, ticket);
     let facts = ticket.facts();
-    let is_sought = is_sought(ask, &failure);
+    if withholds {
+        ask.withhold_seals();
+        // It has nothing against the rest.
+        facts.tries.backends.retain(|tried| *tried != backend);
+    }
     let lacks_it = is_sought || failure.kind == FailureKind::ModelMissing;
-    let may_help = (failure.retry() == Retry::ElsewhereNow || is_sought)
+    let may_help = (failure.retry() == Retry::ElsewhereNow || is_sought || withholds)
         && (!lacks_it || is_elsewhere_left(ask, &facts.tries.backends))
         && !matches!(ask.payload, Payload::Opaque(None))
         && ask.at.elapsed() < total
         && facts.can_pay(1)
         && match repeat {
             Repeat::Freely => true,
+            Repeat::OnBudget if withholds => true,
             Repeat::OnBudget => facts.gateway.live.may_retry(&pool, tokio::time::Instant::now().into_std()),
             Repeat::Never => false,
         };
@@ -226,9 +236,21 @@ fn told(passed: Option<Passed>, failure: &Failure) -> Refusal {
     }
 }
 
-/// Whether nobody knew where the response is that is asked for, and it was not here: it may be with another.
-fn is_sought(ask: &Ask, failure: &Failure) -> bool {
-    ask.operation == Operation::Stored && ask.bound.is_none() && failure.status == Some(404)
+/// Whether nobody knew where the response is that is asked for, or to be continued, and it was not here: it may be with
+/// another.
+fn is_sought(ask: &Ask, failed: &Failed) -> bool {
+    let is_missed = match ask.operation {
+        Operation::Stored => failed.failure.status == Some(404),
+        Operation::Generate => failed.objection == Some(Objection::Past),
+        Operation::CountTokens
+        | Operation::Relay
+        | Operation::ListModels
+        | Operation::ShowModel
+        | Operation::Resume
+        | Operation::WebSocket
+        | Operation::Hello => false,
+    };
+    is_missed && ask.bound.is_none()
 }
 
 /// Whether there is a backend that this request has not been to: one that lacks the model will not have it a moment later.

@@ -2,6 +2,7 @@
 
 mod keeping;
 mod model_path;
+pub(super) mod seals;
 pub(super) mod speech;
 
 use std::{
@@ -38,6 +39,7 @@ use crate::{
 pub(super) use keeping::Minting;
 use keeping::compacts;
 use model_path::{MethodOfModel, ModelPath};
+use seals::Seals;
 
 /// What came of decoding: a question answered here, or an ask that needs a backend.
 pub(crate) enum Decoded {
@@ -76,6 +78,8 @@ pub(crate) struct Ask {
     pub(super) method_of_model: Option<MethodOfModel>,
     /// What was kept here of the responses that it rests on.
     pub(super) past: Past,
+    /// What is known of the thoughts that are sealed in it.
+    seals: Seals,
     conversation: OnceLock<Option<Result<Arc<Request>, DecodeError>>>,
     pub(super) method: Method,
     /// The path and query below a backend's base URL.
@@ -241,7 +245,7 @@ impl Door<'_> {
         outline.stream |= path.as_ref().is_some_and(|path| &*path.method == "streamGenerateContent");
         let route = self.route(&arrival, self.asked(path.as_ref(), &outline)?)?;
         let bound = self.home_of_what_is_meant(&arrival, &outline)?;
-        let sealed_by = self.sealer(&arrival, &outline);
+        let seals = self.seals(&arrival, &outline);
         let estimate = Estimate {
             prompt: outline.prompt_bytes.div_ceil(BYTES_PER_TOKEN),
             output_max: outline.max_output_tokens.unwrap_or_default(),
@@ -260,12 +264,11 @@ impl Door<'_> {
             false => self.past(&outline, &body, bound),
         };
         let ask = self.ask(arrival, Payload::Json { body, outline: outline.into() }, route);
-        let mut ask = Ask { estimate, bound, affinity, framing, method_of_model, past, ..ask };
+        let seals = Seals { is_strict, ..seals };
+        let mut ask = Ask { estimate, bound, affinity, framing, method_of_model, past, seals, ..ask };
         ask.dialects = speech::translatable(&ask)?;
         ask = speech::where_its_past_is(ask)?;
-        if let Some(sealer) = sealed_by {
-            ask = speech::where_its_thoughts_are_read(ask, sealer);
-        }
+        ask = seals::where_its_thoughts_are_read(ask);
         if is_strict {
             ask = speech::lose_nothing(ask)?;
         }
@@ -378,12 +381,6 @@ impl Door<'_> {
         Ok(None)
     }
 
-    /// The backend that sealed the last thought in a request, while there is one of that name.
-    fn sealer(&self, arrival: &Arrival, outline: &Outline) -> Option<BackendId> {
-        let name = self.gateway.bindings.find(outline.seal_mark.as_deref()?)?;
-        Some(arrival.view.snapshot.backend_named(&name)?.id)
-    }
-
     /// The backend that minted `id`, as far as it is known. One that is gone is not replaced by another: that one
     /// would not know the id.
     fn home(&self, arrival: &Arrival, id: Option<&str>) -> Result<Option<BackendId>, Refusal> {
@@ -466,6 +463,7 @@ impl Door<'_> {
             framing: Framing::default(),
             method_of_model: None,
             past: Past::default(),
+            seals: Seals::default(),
             conversation: OnceLock::new(),
             method: arrival.head.method,
             headers: arrival.head.headers,

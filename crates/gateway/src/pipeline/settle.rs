@@ -1,5 +1,6 @@
 //! Decides what a request came to: its ledger lines, its receipt, its log line; frees what the ticket held. Never waits.
 
+mod binding;
 mod end;
 mod reasons;
 mod rival;
@@ -7,8 +8,8 @@ mod rival;
 use std::{borrow::Cow, pin::Pin, sync::Arc, time::Duration};
 
 use policy::{
-    Amount, AttemptId, AttemptOutcome, Bound, Candidate, Closed, Entry, Key, Opened, Outcome, Price,
-    Progress, Receipt, RequestOutcome, Timestamp, millis,
+    Amount, AttemptId, AttemptOutcome, Candidate, Closed, Entry, Key, Opened, Outcome, Price, Progress,
+    Receipt, RequestOutcome, Timestamp, millis,
 };
 use protocol::{Dialect, Failure, FailureKind, StreamTally, Taint, Usage, UsageSource};
 use store::{JournalError, Reservation};
@@ -272,17 +273,6 @@ impl Facts {
         let progress = Progress { attempt: id, at, usage: self.usage().0 };
         if let Err(unwritten) = self.room.write(&Entry::Progress(progress)) {
             tracing::debug!(request_id = self.stamp.request_id(), %unwritten, "progress was not noted");
-        }
-    }
-
-    /// Binds an id to the backend that minted it, here and in the journal: a follow-up may come after a restart.
-    pub(super) fn bind(&mut self, id: &str, lease: &Lease) {
-        let at = self.requested.wall.after(self.elapsed());
-        let bound = Bound { id: id.into(), backend: lease.serving.backend.name.clone(), at };
-        if self.gateway.bindings.bind(&bound)
-            && let Err(unwritten) = self.room.write(&Entry::Bound(bound))
-        {
-            tracing::warn!(request_id = self.stamp.request_id(), %unwritten, "a binding is known to this process only");
         }
     }
 

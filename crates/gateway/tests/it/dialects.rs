@@ -4,6 +4,7 @@ mod continuing;
 mod crossing;
 mod faults;
 mod native;
+mod relayed;
 mod sealed;
 mod tools;
 mod untold;

@@ -315,16 +315,3 @@ impl Catalog {
         }
     }
 }
-
-impl Tier {
-    /// The same tier in another route.
-    fn again(&self) -> Self {
-        Self {
-            model: Arc::clone(&self.model),
-            pool: Arc::clone(&self.pool),
-            strategy: self.strategy,
-            mark: self.mark,
-            candidates: self.candidates.clone(),
-        }
-    }
-}

@@ -96,6 +96,47 @@ fn an_alias_leads_to_models_in_order_and_is_given_back() {
 }
 
 #[test]
+fn some_candidates_come_before_the_others_of_their_model() {
+    let mut draft = draft([
+        backend("a", &["big", "small"]),
+        backend("b", &["big"]),
+        in_pool("fallback", backend("c", &["big", "small"])),
+        in_pool("fallback", backend("d", &["big"])),
+    ]);
+    draft.aliases.insert("smart".into(), vec!["big".into(), "small".into()]);
+    let snapshot = built(draft);
+    let smart = route(&snapshot, "smart");
+    let check = |firsts: &[&str], expected: &[&str]| {
+        let name =
+            |one: &crate::catalog::Candidate| &*snapshot.backend(one.backend).expect("of this snapshot").name;
+        let told = smart.first(|one| firsts.contains(&name(one))).map(|route| {
+            assert!(route.renamed && route.asked == smart.asked && route.members() == smart.members());
+            let tiers = route.tiers.iter().map(|tier| {
+                let names: Vec<&str> = tier.candidates.iter().map(name).collect();
+                format!("{}@{}: {}", tier.model, tier.pool, names.join(" "))
+            });
+            tiers.collect::<Vec<_>>()
+        });
+        assert_eq!(told.unwrap_or_default(), expected, "{firsts:?}");
+    };
+    let others = ["big@primary: a b", "big@fallback: d", "small@fallback: c", "small@primary: a"];
+    check(&["c"], &[&["big@fallback: c"], &others[..]].concat());
+    check(
+        &["b", "d"],
+        &[
+            "big@primary: b",
+            "big@fallback: d",
+            "big@primary: a",
+            "big@fallback: c",
+            "small@primary: a",
+            "small@fallback: c",
+        ],
+    );
+    check(&[], &[]);
+    check(&["a", "b", "c", "d"], &[]);
+}
+
+#[test]
 fn a_prefix_asks_for_that_provider_only() {
     let nvidia = || wildcard("nv", "https://integrate.api.nvidia.com/v1");
     let snapshot = built(draft([

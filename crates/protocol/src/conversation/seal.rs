@@ -2,7 +2,7 @@
 
 use super::answer::Answer;
 use super::loss::{Aspect, Loss};
-use super::part::{Content, Part};
+use super::part::{Content, Part, Thinking, ToolCall};
 use super::request::Request;
 use crate::dialect::Dialect;
 
@@ -37,6 +37,15 @@ pub enum SealKind {
 /// Who has made a seal: a digest of a name, which clients keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Maker(u64);
+
+/// Who is to read what was sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reader {
+    /// Who may have made some of it; where that is not known, it can read what anybody can.
+    Maker(Option<Maker>),
+    /// One who has refused it.
+    Nobody,
+}
 
 /// An account, as far as it seals.
 #[derive(Debug, Clone, Copy)]
@@ -114,18 +123,13 @@ impl Seal {
 impl Answer {
     /// Marks what is sealed in it as made by `maker`.
     pub fn mark_seals(&mut self, maker: Option<Maker>) {
-        let seals = self.parts.iter_mut().filter_map(|part| match &mut part.content {
-            Content::Thinking(thinking) => thinking.seal.as_mut(),
-            Content::ToolCall(call) => call.seal.as_mut(),
-            Content::Text(_)
-            | Content::Image(_)
-            | Content::Document(_)
-            | Content::Audio(_)
-            | Content::ToolResult(_)
-            | Content::Refusal(_)
-            | Content::Native(_) => None,
-        });
-        seals.for_each(|seal| seal.mark(maker));
+        for part in &mut self.parts {
+            if let Content::Thinking(Thinking { seal: Some(seal), .. })
+            | Content::ToolCall(ToolCall { seal: Some(seal), .. }) = &mut part.content
+            {
+                seal.mark(maker);
+            }
+        }
     }
 }
 
@@ -136,23 +140,23 @@ impl Request {
         parts.filter_map(seal_of).any(|seal| seal.dialect == dialect && seal.maker.is_some())
     }
 
-    /// The request as `reader` can take it in `dialect`, and what that leaves out: thoughts that another has sealed, which
-    /// it would refuse, and the seals of calls. Nothing where there are none.
-    pub fn without_seals_of_others(
-        &self,
-        dialect: Dialect,
-        reader: Option<Maker>,
-    ) -> Option<(Self, Vec<Loss>)> {
-        let is_of_another =
-            |part: &Part| seal_of(part).is_some_and(|seal| seal.is_of_another(dialect, reader));
-        if !self.turns.iter().flat_map(|turn| &turn.parts).any(is_of_another) {
+    /// The request as a reader can take it in `dialect`, and what that leaves out: sealed thoughts that it would refuse, and
+    /// the seals of calls. Nothing where there are none.
+    pub fn without_seals(&self, dialect: Dialect, reader: Reader) -> Option<(Self, Vec<Loss>)> {
+        let goes = |part: &Part| {
+            seal_of(part).is_some_and(|seal| match reader {
+                Reader::Maker(reader) => seal.is_of_another(dialect, reader),
+                Reader::Nobody => seal.dialect == dialect,
+            })
+        };
+        if !self.turns.iter().flat_map(|turn| &turn.parts).any(goes) {
             return None;
         }
         let (mut request, mut losses) = (self.clone(), Vec::new());
         request.turns.retain_mut(|turn| {
             let was_empty = turn.parts.is_empty();
             turn.parts.retain_mut(|part| {
-                if !is_of_another(part) {
+                if !goes(part) {
                     return true;
                 }
                 let Content::ToolCall(call) = &mut part.content else {
@@ -171,8 +175,7 @@ impl Request {
 
 fn seal_of(part: &Part) -> Option<&Seal> {
     match &part.content {
-        Content::Thinking(thinking) => thinking.seal.as_ref(),
-        Content::ToolCall(call) => call.seal.as_ref(),
+        Content::Thinking(Thinking { seal, .. }) | Content::ToolCall(ToolCall { seal, .. }) => seal.as_ref(),
         Content::Text(_)
         | Content::Image(_)
         | Content::Document(_)

@@ -9,6 +9,7 @@ mod halves;
 mod look;
 mod request;
 mod stream;
+pub(super) mod unseal;
 mod usage;
 mod wire;
 

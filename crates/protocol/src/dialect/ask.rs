@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Dialect;
 use super::grammar::grammar;
+use super::mark::SealMark;
 use crate::json::Malformed;
 
 #[cfg(test)]
@@ -41,8 +42,8 @@ pub struct Outline {
     pub store: Option<bool>,
     /// The items of earlier responses that it names by their ids alone (`openai_responses`).
     pub refers_to: Vec<String>,
-    /// The mark of the last sealed thought in it that a provider of its own dialect had (`openai_responses`).
-    pub seal_mark: Option<String>,
+    /// The marks of what providers of its own dialect have sealed in it, in their order.
+    pub seals: Vec<SealMark>,
     pub(crate) places: Places,
 }
 
@@ -65,7 +66,7 @@ impl Outline {
             previous_response_id: None,
             store: None,
             refers_to: Vec::new(),
-            seal_mark: None,
+            seals: Vec::new(),
             places: Places::default(),
         }
     }
@@ -128,6 +129,8 @@ pub(crate) struct Places {
     /// What was made of other dialects' seals for this client, each with a comma beside it: no server of its own dialect
     /// can read them.
     pub(crate) foreign: Vec<Range<usize>>,
+    /// What is written over where a server cannot read all that is sealed, and with what.
+    pub(crate) instead: Vec<(Range<usize>, &'static str)>,
 }
 
 /// What a conversation begins with, as it is written; that of the greatest standing which was met.

@@ -12,6 +12,7 @@ mod schema;
 mod seal;
 mod sources;
 mod stream;
+pub(super) mod unseal;
 mod usage;
 mod wire;
 mod write;

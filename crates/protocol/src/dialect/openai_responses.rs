@@ -7,9 +7,9 @@ mod item;
 pub mod kept;
 mod request;
 mod response;
-pub(crate) mod seal;
 pub(crate) mod stream;
 mod tool;
+pub(super) mod unseal;
 mod usage;
 mod wire;
 
@@ -35,7 +35,7 @@ const HALVES: Halves = Halves {
         decode_request: request::decode,
         field_path: request::field_path,
         aspect_path: request::aspect_path,
-        media: Media::Nothing,
+        media: Media::PicturesHere,
         encode_answer: answer::encode,
         writer: stream::write::writer,
     }),

@@ -39,6 +39,10 @@ pub fn rewrite(body: &Bytes, outline: &Outline, edits: &Edits<'_>) -> Segments {
         list.extend(ask_usage(outline));
     }
     list.extend(outline.places.foreign.iter().map(|place| Edit { place: place.clone(), with: Bytes::new() }));
+    let instead = outline.places.instead.iter();
+    list.extend(
+        instead.map(|(place, with)| Edit { place: place.clone(), with: Bytes::from_static(with.as_bytes()) }),
+    );
     if edits.drop_nulls {
         drop_nulls(body, &mut list);
     }

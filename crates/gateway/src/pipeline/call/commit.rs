@@ -2,8 +2,8 @@
 
 use http::{HeaderMap, HeaderValue, header};
 use protocol::{
-    AnswerOutline, Dialect, Failure, FailureKind, StreamPlan, StreamRelay, StreamTally, StreamTranslator,
-    conversation::answer::AnswerPlan,
+    AnswerOutline, Dialect, Failure, FailureKind, Objection, StreamPlan, StreamRelay, StreamTally,
+    StreamTranslator, conversation::answer::AnswerPlan,
 };
 use upstream::Answer;
 
@@ -40,10 +40,10 @@ pub(super) async fn commit(ask: &Ask, mut lease: Lease, answer: Answer) -> Resul
     }
     match content(ask, &lease, answer).await {
         Ok(content) => Ok(Reply { lease, status, headers, content }),
-        Err(NoContent { mut failure, passed, tally }) => {
+        Err(NoContent { mut failure, passed, tally, objection }) => {
             failure.detail = lease.hide_text(failure.detail);
             let passed = passed.map(|passed| Passed { body: lease.hide(passed.body), ..passed });
-            Err(Failed { lease, failure, passed, tally })
+            Err(Failed { lease, failure, passed, tally, objection })
         }
     }
 }
@@ -53,11 +53,12 @@ struct NoContent {
     failure: Failure,
     passed: Option<Passed>,
     tally: Option<StreamTally>,
+    objection: Option<Objection>,
 }
 
 impl From<Failure> for NoContent {
     fn from(failure: Failure) -> Self {
-        Self { failure, passed: None, tally: None }
+        Self { failure, passed: None, tally: None, objection: None }
     }
 }
 
@@ -91,8 +92,9 @@ async fn error_answer(dialect: Dialect, mut answer: Answer) -> NoContent {
     let failure = Failure::from_answer(status, &headers, &body);
     let is_passed = matches!(failure.kind, FailureKind::Rejected | FailureKind::ModelMissing);
     let content_type = headers.get(header::CONTENT_TYPE).cloned();
+    let objection = Objection::read(dialect, status.as_u16(), &body);
     let passed = is_passed.then_some(Passed { dialect, status, content_type, body });
-    NoContent { failure, passed, tally: None }
+    NoContent { failure, passed, tally: None, objection }
 }
 
 async fn whole(dialect: Dialect, mut answer: Answer) -> Result<Content, Failure> {

@@ -47,8 +47,11 @@ pub(super) fn repeatable(ask: &Ask, lease: &Lease) -> Result<Option<Outgoing>, F
                 ask_usage: !outline.usage_asked && !manner.refuses_stream_options,
                 drop_nulls: manner.refuses_nulls,
             };
+            let unsealed = ask.unsealed_for(&lease.serving.backend, native);
+            let outline = unsealed.as_ref().map_or(&**outline, |unsealed| &unsealed.outline);
             let body = CallBody::Whole(protocol::rewrite(body, outline, &edits));
-            Ok(Some(relayed(ask, lease, body)))
+            let lost = unsealed.map(|unsealed| unsealed.lost).unwrap_or_default();
+            Ok(Some(Outgoing { lost, ..relayed(ask, lease, body) }))
         }
         Payload::Empty => Ok(Some(relayed(ask, lease, CallBody::Empty))),
         Payload::Opaque(_) => Ok(None),
@@ -90,7 +93,8 @@ fn translated(ask: &Ask, lease: &Lease) -> Result<Outgoing, Failure> {
     let Some(Ok(request)) = ask.conversation() else {
         return Err(Failure::new(FailureKind::Rejected, "the request cannot be put in another dialect"));
     };
-    let told = speech::told(ask.dialect, request, lease.dialect(), (candidate, backend))
+    let reader = ask.reader(speech::maker(backend, lease.dialect()));
+    let told = speech::told((ask.dialect, request), lease.dialect(), (candidate, backend), reader)
         .ok_or_else(|| Failure::new(FailureKind::Rejected, "the backend's dialect does not converse"))?;
     let path = match request.stream {
         true => stream_path(lease.dialect(), &candidate.native),

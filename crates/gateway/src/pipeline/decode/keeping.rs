@@ -86,8 +86,17 @@ impl Ask {
         if routes::keeps_objects(&self.path) {
             return Minting::All;
         }
-        if self.dialect != Dialect::OpenAiResponses || self.is_translated_for(lease) {
+        if self.is_translated_for(lease) {
             return Minting::Nothing;
+        }
+        match self.dialect {
+            Dialect::OpenAiResponses => {}
+            Dialect::AnthropicMessages | Dialect::Gemini => return Minting::Seals,
+            Dialect::OpenAiChat
+            | Dialect::OpenAiCompletions
+            | Dialect::OpenAiEmbeddings
+            | Dialect::OpenAiRaw
+            | Dialect::AgentRpc => return Minting::Nothing,
         }
         let is_kept = match &self.payload {
             Payload::Json { outline, .. } => outline.store != Some(false),

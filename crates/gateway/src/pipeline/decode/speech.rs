@@ -3,12 +3,12 @@
 use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
-use policy::{Backend, BackendId, Candidate, Carries, Dialects, Route};
+use policy::{Backend, Candidate, Carries, Dialects, Route};
 use protocol::{
     Dialect, Target,
     conversation::{
         request::Request,
-        seal::{Account, Maker},
+        seal::{Account, Maker, Reader},
     },
 };
 
@@ -135,25 +135,6 @@ impl From<Tie> for Refusal {
     }
 }
 
-/// Keeps an ask with a sealed thought from the other accounts of its dialect, which would refuse what one has sealed; who
-/// speaks another dialect is told it without the thought. All may have it where that account cannot be called any more.
-pub(super) fn where_its_thoughts_are_read(ask: Ask, sealer: BackendId) -> Ask {
-    let reads = |candidate: &Candidate| {
-        ask.view.serving(candidate.backend).is_some_and(|serving| {
-            let backend = &serving.backend;
-            backend.id == sealer && backend.enabled || !backend.dialects().holds(ask.dialect)
-        })
-    };
-    let mut candidates = ask.route.tiers.iter().flat_map(|tier| &tier.candidates);
-    if !candidates.any(|candidate| candidate.backend == sealer && reads(candidate)) {
-        return ask;
-    }
-    match ask.route.only(reads) {
-        Some(route) => Ask { route: route.into(), ..ask },
-        None => ask,
-    }
-}
-
 /// Leaves an ask to those backends to which all can be carried that it says, in the dialects that do; a refusal with what
 /// is lost where there is none. Each is judged as it would be called: what is lost depends on its model and its habits.
 pub(super) fn lose_nothing(ask: Ask) -> Result<Ask, Refusal> {
@@ -206,7 +187,9 @@ impl<'a> Judge<'a> {
     ) -> Result<Dialects, Refusal> {
         let own = self.ask.dialect;
         if spoken.holds(own) && !self.ask.is_rewritten_for(backend) {
-            return Ok(spoken);
+            let Some(unsealed) = self.ask.unsealed_for(backend, &candidate.native) else { return Ok(spoken) };
+            self.lose(unsealed.lost);
+            return Ok(Dialects::NONE);
         }
         let Some(request) = self.ask.conversation() else { return Ok(Dialects::NONE) };
         let request = request.as_ref().map_err(|error| Refusal::from(error.clone()))?;
@@ -222,13 +205,15 @@ impl<'a> Judge<'a> {
             let carries = match alike {
                 Some((.., carries)) => *carries,
                 None => {
-                    let Some(Told { lost, .. }) = told(own, request, dialect, (candidate, backend)) else {
+                    let read_by = Reader::Maker(self::maker(backend, dialect));
+                    let to = (candidate, backend);
+                    let Some(Told { lost, .. }) = told((own, request), dialect, to, read_by) else {
                         continue;
                     };
                     let carries = lost.is_empty();
                     self.judged.push((dialect, target, maker, carries));
-                    if !carries && self.least.as_ref().is_none_or(|least| lost.len() < least.len()) {
-                        self.least = Some(lost);
+                    if !carries {
+                        self.lose(lost);
                     }
                     carries
                 }
@@ -238,6 +223,12 @@ impl<'a> Judge<'a> {
             }
         }
         Ok(lossless)
+    }
+
+    fn lose(&mut self, lost: Vec<String>) {
+        if self.least.as_ref().is_none_or(|least| lost.len() < least.len()) {
+            self.least = Some(lost);
+        }
     }
 }
 
@@ -254,12 +245,12 @@ pub(in super::super) struct Told {
 
 /// What a client's request says in the dialect of a backend; none where that does not converse.
 pub(in super::super) fn told(
-    client: Dialect,
-    request: &Request,
+    (client, request): (Dialect, &Request),
     dialect: Dialect,
     (candidate, backend): (&Candidate, &Backend),
+    reader: Reader,
 ) -> Option<Told> {
-    let without = request.without_seals_of_others(dialect, maker(backend, dialect));
+    let without = request.without_seals(dialect, reader);
     let (request, mut losses) = match without {
         Some((request, losses)) => (Cow::Owned(request), losses),
         None => (Cow::Borrowed(request), Vec::new()),

@@ -289,6 +289,21 @@ async fn what_nobody_keeps_is_asked_of_those_who_may() {
     assert_eq!(ask(&scene.client(), fields.clone()).await.status, 200);
     let sent: Value = serde_json::from_str(&sent_to(&keeping).await).expect("JSON");
     assert_eq!(sent["previous_response_id"], "resp_of_old", "as the client wrote it");
+    let unknown = json!({"error": {"message": "Previous response with id 'resp_of_old' not found.",
+        "type": "invalid_request_error", "param": "previous_response_id", "code": "previous_response_not_found"}});
+    let [lacking, having] = [ScriptedProvider::start().await, ScriptedProvider::start().await];
+    for status in [400, 404] {
+        lacking.otherwise(Behaviour::json(status, &unknown));
+        let scene = before(&[&forgetful, &lacking, &having]).start().await;
+        let answer = ask(&scene.client(), fields.clone()).await;
+        assert_eq!((answer.status, answer.header("x-lockgate-backend")), (http::StatusCode::OK, Some("b2")));
+        assert!(sent_to(&having).await.contains("resp_of_old"));
+        let scene = before(&[&forgetful, &lacking]).start().await;
+        let mut answer = ask(&scene.client(), fields.clone()).await;
+        assert_eq!(answer.status, status);
+        assert_eq!(answer.json().await.expect("JSON"), unknown, "as the last of them said it");
+        assert_eq!(lacking.count().accepted, if status == 400 { 2 } else { 4 }, "each is asked once");
+    }
     let scene = before(&[&forgetful]).start().await;
     let mut answer = ask(&scene.client(), fields).await;
     let error = answer.json().await.expect("JSON")["error"].clone();
@@ -446,22 +461,27 @@ async fn a_sealed_thought_is_shown_to_no_other_account() {
     let client = scene.client();
     let home = usize::from(id_of(&response_of(ask(&client, json!({"input": "x"})).await).await) == "resp_b");
     let (own, other) = (&providers[home], &providers[1 - home]);
-    let before = other.count().accepted;
     own.otherwise(Behaviour::error(500, "down"));
     let sealed = format!("gAAAA-{}", ["a", "b"][home]);
     let items = json!([{"role": "user", "content": "x"},
         {"type": "reasoning", "summary": [], "encrypted_content": sealed}, {"role": "user", "content": "y"}]);
     let answer = ask(&client, json!({"input": items, "store": false})).await;
-    assert_eq!((answer.status, answer.header("x-lockgate-backend")), (http::StatusCode::OK, Some("b2")));
-    assert_eq!(answer.header("x-lockgate-dropped"), Some("input[1]"), "what the other dialect was not told");
-    assert!(!sent_to(&providers[2]).await.contains("gAAAA"), "nobody else can read it");
-    assert_eq!(other.count().accepted, before, "it would have refused");
+    let second = ["b1", "b0"][home];
+    assert_eq!((answer.status, answer.header("x-lockgate-backend")), (http::StatusCode::OK, Some(second)));
+    assert_eq!(answer.header("x-lockgate-dropped"), Some("input[1]"), "what it was not told");
+    assert!(!sent_to(other).await.contains("gAAAA"), "it would have refused it");
+    let before = other.count().accepted;
     // What refers to what it keeps can be served by nobody else.
     let reference = json!([{"type": "item_reference", "id": format!("msg_{}", ["a", "b"][home])}]);
     let mut answer = ask(&client, json!({"input": reference})).await;
     assert!(answer.status.is_server_error(), "{}", answer.status);
     assert_eq!(answer.json().await.expect("JSON")["error"]["code"], "upstream_error");
     assert_eq!(other.count().accepted, before);
+    other.otherwise(Behaviour::error(500, "down"));
+    let answer = ask(&client, json!({"input": items, "store": false})).await;
+    assert_eq!((answer.status, answer.header("x-lockgate-backend")), (http::StatusCode::OK, Some("b2")));
+    assert_eq!(answer.header("x-lockgate-dropped"), Some("input[1]"), "what the other dialect was not told");
+    assert!(!sent_to(&providers[2]).await.contains("gAAAA"), "nobody else can read it");
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::conversation::loss::Place;
-use crate::conversation::part::{Takes, Text, Thinking, ToolCall};
+use crate::conversation::part::{Takes, Text};
 use crate::conversation::request::{Role, Turn};
 
 const ONE: Account<'_> = Account { name: "one", provider: "p" };
@@ -91,12 +91,15 @@ fn what_another_has_sealed_is_left_out_and_named() {
         ..Request::default()
     };
     let request = sealed_by(one);
-    assert_eq!(request.without_seals_of_others(SEALED_IN, one), None);
-    assert_eq!(request.without_seals_of_others(Dialect::Gemini, other), None, "it reads none in any case");
-    assert_eq!(sealed_by(None).without_seals_of_others(SEALED_IN, other), None);
+    assert_eq!(request.without_seals(SEALED_IN, Reader::Maker(one)), None);
+    assert_eq!(request.without_seals(Dialect::Gemini, Reader::Nobody), None, "it reads none in any case");
+    assert_eq!(sealed_by(None).without_seals(SEALED_IN, Reader::Maker(other)), None);
     assert!(request.is_sealed_in(SEALED_IN) && !sealed_by(None).is_sealed_in(SEALED_IN));
-    let (left, losses) = request.without_seals_of_others(SEALED_IN, other).expect("it cannot be read");
+    let (left, losses) = request.without_seals(SEALED_IN, Reader::Maker(other)).expect("it cannot be read");
     assert_eq!(losses, [Loss::At(Place::new("a")), Loss::Of(Place::new("d"), Aspect::Seal)]);
     let left: Vec<usize> = left.turns.iter().map(|turn| turn.parts.len()).collect();
     assert_eq!(left, [0, 3], "an empty turn stays as it was, one that has become empty goes");
+    let (_, losses) = request.without_seals(SEALED_IN, Reader::Nobody).expect("it was refused");
+    let lost = ["a", "b"].map(|at| Loss::At(Place::new(at))).into_iter();
+    assert_eq!(losses, lost.chain([Loss::Of(Place::new("d"), Aspect::Seal)]).collect::<Vec<_>>());
 }

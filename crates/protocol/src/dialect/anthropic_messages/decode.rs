@@ -7,6 +7,7 @@ use crate::dialect::Dialect;
 use crate::dialect::ask::{DecodeError, MEDIA_BYTES, Outline, Role};
 use crate::dialect::fields::{self, wrong_type};
 use crate::dialect::foreign::{Cuts, Origin};
+use crate::dialect::mark::SealMark;
 use crate::dialect::weigh::{self, weigh};
 use crate::json::{Kind, Scan};
 
@@ -156,8 +157,10 @@ fn block(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<Origin, DecodeErr
             let text = scan.string()?;
             if matches!(name, "signature" | "data") {
                 let seal = text.value();
-                let is_wrapped = Seal::is_wrapped(seal.strip_prefix(CALL_SEAL).unwrap_or(&seal));
-                origin = if is_wrapped { Origin::Foreign } else { origin };
+                match is_wrapped(&seal) {
+                    true => origin = Origin::Foreign,
+                    false => outline.seals.push(SealMark::of(&seal)),
+                }
             }
             weigh(outline, text.value_bytes());
             Ok(())
@@ -165,6 +168,11 @@ fn block(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<Origin, DecodeErr
         _ => weigh::bulk(scan, outline),
     })?;
     Ok(origin)
+}
+
+/// Whether another dialect's seal is kept there for the client.
+pub(super) fn is_wrapped(seal: &str) -> bool {
+    Seal::is_wrapped(seal.strip_prefix(CALL_SEAL).unwrap_or(seal))
 }
 
 /// Takes the source of a picture or document: text counts as such, everything else has the one size of media.

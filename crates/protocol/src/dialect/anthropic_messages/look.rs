@@ -2,6 +2,7 @@
 
 use crate::conversation::usage::Usage;
 use crate::dialect::glance::{EventAt, Glance, Wants};
+use crate::dialect::mark::SealMark;
 use crate::dialect::openai::choices::generated;
 use crate::dialect::openai::error;
 use crate::json::{Kind, Malformed, Scan};
@@ -28,7 +29,7 @@ pub(crate) fn event(text: &str, at: EventAt<'_>) -> Result<Glance, Malformed> {
                 let begun = message(scan, at.wants_id, at.usage)?;
                 glance = Glance { output_bytes: glance.output_bytes, ..begun };
             }
-            ("content_block" | "delta", Kind::Object) => block(scan, &mut glance.output_bytes)?,
+            ("content_block" | "delta", Kind::Object) => block(scan, &mut glance)?,
             ("usage", Kind::Object) => {
                 let written = scan.written()?;
                 glance.usage = usage::read(written, at.usage);
@@ -57,7 +58,7 @@ fn message(scan: &mut Scan<'_>, wants_id: Wants, before: Option<&Usage>) -> Resu
             ("type", Kind::String) => fails = scan.string()?.value() == "error",
             ("content", Kind::Array) => {
                 glance.is_answer = true;
-                scan.array(|scan, _| block(scan, &mut glance.output_bytes))?;
+                scan.array(|scan, _| block(scan, &mut glance))?;
             }
             ("input_tokens", Kind::Number) => {
                 glance.is_answer = true;
@@ -82,8 +83,8 @@ fn message(scan: &mut Scan<'_>, wants_id: Wants, before: Option<&Usage>) -> Resu
     Ok(glance)
 }
 
-/// A block or its next piece: everything in it that the model wrote.
-fn block(scan: &mut Scan<'_>, bytes: &mut u64) -> Result<(), Malformed> {
+/// A block or its next piece: everything in it that the model wrote, and what it sealed.
+fn block(scan: &mut Scan<'_>, glance: &mut Glance) -> Result<(), Malformed> {
     if scan.kind() != Kind::Object {
         return scan.skip();
     }
@@ -95,6 +96,11 @@ fn block(scan: &mut Scan<'_>, bytes: &mut u64) -> Result<(), Malformed> {
             Ok(())
         }
         ("text" | "thinking" | "partial_json" | "name", _) => generated(scan, &mut written),
+        ("signature" | "data", Kind::String) => {
+            let seal = scan.string()?;
+            glance.handles.extend((!seal.is_empty()).then(|| SealMark::of(&seal.value()).to_string()));
+            Ok(())
+        }
         // A stream begins each call with an empty object.
         ("input", _) => {
             let input = scan.written()?;
@@ -104,7 +110,7 @@ fn block(scan: &mut Scan<'_>, bytes: &mut u64) -> Result<(), Malformed> {
         _ => scan.skip(),
     })?;
     if !is_result {
-        *bytes = bytes.saturating_add(written);
+        glance.output_bytes = glance.output_bytes.saturating_add(written);
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use super::wire::{count, each, name};
 use crate::dialect::Dialect;
 use crate::dialect::ask::{DecodeError, MEDIA_BYTES, Outline, Role};
 use crate::dialect::foreign::{Cuts, Origin};
+use crate::dialect::mark::SealMark;
 use crate::dialect::weigh::{self, length, weigh};
 use crate::json::{Kind, Malformed, Scan};
 
@@ -81,8 +82,12 @@ fn part(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<(), DecodeError> {
             ("functionResponse", Kind::Object) => result(scan, outline)?,
             (name, Kind::String) => {
                 let text = scan.string()?;
-                if name == "thoughtSignature" && seal::is_wrapped(&text.value()) {
-                    origin = Origin::Foreign;
+                if name == "thoughtSignature" {
+                    let seal = text.value();
+                    match seal::is_wrapped(&seal) {
+                        true => origin = Origin::Foreign,
+                        false => outline.seals.push(SealMark::of(&seal)),
+                    }
                 }
                 weigh(outline, text.value_bytes());
             }

@@ -3,6 +3,7 @@
 use super::usage;
 use super::wire::{count, each, name};
 use crate::dialect::glance::{EventAt, Glance, Wants};
+use crate::dialect::mark::SealMark;
 use crate::dialect::openai::choices::generated;
 use crate::dialect::openai::error;
 use crate::json::{Kind, Malformed, Scan};
@@ -63,7 +64,7 @@ fn candidate(scan: &mut Scan<'_>, glance: &mut Glance) -> Result<(), Malformed> 
     scan.object(|scan, key| {
         match (&*name(&key), scan.kind()) {
             ("content", Kind::Object) => scan.object(|scan, key| match &*name(&key) {
-                "parts" => each(scan, |scan, _| part(scan, &mut glance.output_bytes)),
+                "parts" => each(scan, |scan, _| part(scan, glance)),
                 _ => scan.skip(),
             })?,
             ("index", _) => index = count(scan.written()?).unwrap_or(0),
@@ -81,13 +82,18 @@ fn candidate(scan: &mut Scan<'_>, glance: &mut Glance) -> Result<(), Malformed> 
     Ok(())
 }
 
-/// A part: everything in it that the model wrote.
-fn part(scan: &mut Scan<'_>, bytes: &mut u64) -> Result<(), Malformed> {
+/// A part: everything in it that the model wrote, and what it sealed.
+fn part(scan: &mut Scan<'_>, glance: &mut Glance) -> Result<(), Malformed> {
     if scan.kind() != Kind::Object {
         return scan.skip();
     }
-    scan.object(|scan, key| match &*name(&key) {
-        "text" | "functionCall" | "executableCode" => generated(scan, bytes),
+    scan.object(|scan, key| match (&*name(&key), scan.kind()) {
+        ("text" | "functionCall" | "executableCode", _) => generated(scan, &mut glance.output_bytes),
+        ("thoughtSignature", Kind::String) => {
+            let seal = scan.string()?;
+            glance.handles.extend((!seal.is_empty()).then(|| SealMark::of(&seal.value()).to_string()));
+            Ok(())
+        }
         _ => scan.skip(),
     })
 }

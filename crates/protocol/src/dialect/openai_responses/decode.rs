@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use super::seal;
 use crate::conversation::seal::Seal;
 use crate::dialect::Dialect;
 use crate::dialect::ask::{DecodeError, Outline, Role};
 use crate::dialect::fields::{self, wrong_type};
 use crate::dialect::foreign::{Cuts, Origin};
+use crate::dialect::mark::SealMark;
 use crate::dialect::openai::{decode, prompt};
 use crate::dialect::weigh;
 use crate::json::{Kind, Scan};
@@ -99,7 +99,7 @@ fn item(scan: &mut Scan<'_>, outline: &mut Outline) -> Result<Origin, DecodeErro
             let sealed = scan.string()?;
             match Seal::is_wrapped(&sealed.value()) {
                 true => origin = Origin::Foreign,
-                false => outline.seal_mark = Some(seal::mark(&sealed.value())),
+                false => outline.seals.push(SealMark::of(&sealed.value())),
             }
             weigh::weigh(outline, weigh::length(sealed.span().len()));
             Ok(())

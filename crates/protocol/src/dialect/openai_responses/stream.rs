@@ -3,8 +3,8 @@
 pub(crate) mod read;
 pub(crate) mod write;
 
-use super::seal;
 use crate::dialect::glance::{EventAt, Glance};
+use crate::dialect::mark::SealMark;
 use crate::dialect::openai::choices::generated;
 use crate::dialect::openai::{error, usage};
 use crate::failure::{Failure, FailureKind};
@@ -104,7 +104,7 @@ fn item(scan: &mut Scan<'_>, glance: &mut Glance) -> Result<(), Malformed> {
             Ok(())
         }
         ("encrypted_content", Kind::String) => {
-            glance.handles.push(seal::mark(&scan.string()?.value()));
+            glance.handles.push(SealMark::of(&scan.string()?.value()).to_string());
             Ok(())
         }
         ("content" | "summary", Kind::Array) => scan.array(|scan, _| piece(scan, &mut glance.output_bytes)),

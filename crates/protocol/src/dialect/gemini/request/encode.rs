@@ -297,7 +297,7 @@ fn sign_text(signature: String, out: &mut Vec<PartOut<'_>>) {
 }
 
 /// What Google documents for calls that it has not made: their turn's first one must be signed.
-const UNSIGNED: &str = "skip_thought_signature_validator";
+pub(in crate::dialect::gemini) const UNSIGNED: &str = "skip_thought_signature_validator";
 
 fn excuse_first_call(parts: &mut [PartOut<'_>]) {
     let first = parts.iter_mut().find_map(|part| match part {
