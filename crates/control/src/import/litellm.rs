@@ -130,7 +130,7 @@ impl Import {
     fn close_aliases(&mut self) {
         let mut joined: Vec<(String, Vec<String>)> = Vec::new();
         for alias in std::mem::take(&mut self.aliases) {
-            if self.serves(&alias.name) {
+            if self.backends.iter().any(|backend| backend.maps(&alias.name)) {
                 let note = "a model of this name is served, which would hide the other name";
                 self.note(&alias.origin, &alias.path, Fate::Unsupported, note);
                 continue;

@@ -1,11 +1,12 @@
 //! Decides which backend a deployment of LiteLLM's `model_list` is; deployments of one account share one.
 
-use policy::{Vendor, vendor_named};
+use policy::{Timestamp, Vendor, vendor_named};
 
 use super::super::Fate;
 use super::super::written::Flow;
 use super::{Import, scalar, seconds, shown};
-use crate::config::tree::{Entry, Node, Path, Value};
+use crate::config::tree::{Entry, Node, Origin, Path, Value};
+use crate::prices::PriceTable;
 
 /// What a backend of a `model_list` is reached at, where its address is not known before it runs.
 const PLACEHOLDER: &str = "https://replace-me.invalid/v1";
@@ -42,11 +43,19 @@ struct Deployment {
     model: Flow,
     limits: Flow,
     price: Flow,
+    /// The model behind a name that tells nothing, and where that is said.
+    base: Option<(String, Origin, Path)>,
 }
 
 impl Backend {
+    /// Whether it has a model of that name; one that takes all that its account lists may.
     pub(super) fn serves(&self, name: &str) -> bool {
-        self.models.as_ref().is_none_or(|models| models.iter().any(|(model, _)| model == name))
+        self.models.is_none() || self.maps(name)
+    }
+
+    /// Whether it says so itself.
+    pub(super) fn maps(&self, name: &str) -> bool {
+        self.models.as_ref().is_some_and(|models| models.iter().any(|(model, _)| model == name))
     }
 
     pub(super) fn flow(&self) -> Flow {
@@ -137,6 +146,7 @@ impl Import {
                 (_, _) => self.unknown(field, &path.then(field.key.as_str())),
             }
         }
+        self.price_of_base(&mut deployment);
         self.default_key(&mut deployment, model, path);
         self.place(name, deployment);
     }
@@ -182,7 +192,15 @@ impl Import {
             return None;
         }
         let account = Account { kind: kind.to_owned(), ..Account::default() };
-        self.kept(model, path, format!("a backend of kind {kind}"));
+        match native.contains('*') {
+            true => {
+                let note = format!(
+                    "a backend of kind {kind} with the models that its account lists; a name it does not list is not found"
+                );
+                self.changed(model, path, note);
+            }
+            false => self.kept(model, path, format!("a backend of kind {kind}")),
+        }
         Some(Deployment { account, native: native.to_owned(), ..Deployment::default() })
     }
 
@@ -283,9 +301,50 @@ impl Import {
                 deployment.model.raw("context", text);
                 self.changed(field, path, "the model's `context`, which counts the answer, too");
             }
+            "base_model" if !text.is_empty() => {
+                deployment.base = Some((text, field.origin.clone(), path.clone()));
+            }
             "id" | "mode" | "base_model" => self.unsupported(field, path, "is not needed here"),
             _ => self.price(field, path, deployment),
         }
+    }
+
+    /// A deployment's own name says nothing of what it costs; its base model does.
+    fn price_of_base(&mut self, deployment: &mut Deployment) {
+        /// The last price that the table has begins before it: 2100-01-01.
+        const LATEST: Timestamp = Timestamp(4_102_444_800_000);
+        let Some((base, origin, path)) = deployment.base.take() else { return };
+        if !deployment.price.is_empty() {
+            return self.note(&origin, &path, Fate::Unsupported, "is not needed beside a price");
+        }
+        let (provider, native) = base.split_once('/').unwrap_or((&deployment.account.kind, &base));
+        let table = PriceTable::default();
+        let known = [provider, "openai"].iter().find_map(|provider| table.find(provider, native, LATEST));
+        let Some(spec) = known else {
+            let note = "no price of that model is known: write the model's `price`";
+            return self.note(&origin, &path, Fate::Unsupported, note);
+        };
+        let kinds = [
+            ("input", Some(spec.input)),
+            ("cached_input", spec.cached_input),
+            ("cache_write", spec.cache_write),
+            ("cache_write_1h", spec.cache_write_1h),
+            ("output", Some(spec.output)),
+            ("reasoning", spec.reasoning),
+            ("audio_input", spec.audio_input),
+            ("audio_output", spec.audio_output),
+        ];
+        for (kind, amount) in kinds {
+            if let Some(amount) = amount {
+                deployment.price.raw(kind, amount.times(1_000_000));
+            }
+        }
+        self.note(
+            &origin,
+            &path,
+            Fate::Changed,
+            "the model's `price`, which is that of its base model today",
+        );
     }
 
     /// LiteLLM takes a provider's usual variable where no key is named.
@@ -308,7 +367,7 @@ impl Import {
 
     /// Puts a deployment with its account, or with a new one where that serves the model already.
     fn place(&mut self, name: String, deployment: Deployment) {
-        let Deployment { mut account, native, mut model, limits, price } = deployment;
+        let Deployment { mut account, native, mut model, limits, price, base: _ } = deployment;
         if name.contains('*') || native.contains('*') {
             account.label =
                 name.split_once('/').map(|(prefix, _)| prefix.to_owned()).filter(|prefix| is_label(prefix));

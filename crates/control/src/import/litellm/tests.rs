@@ -120,6 +120,50 @@ fn a_price_that_is_said_twice_is_the_one_that_litellm_takes() {
 }
 
 #[test]
+fn a_deployment_costs_what_its_base_model_does() {
+    let deployment = |base: &str, more: &str| {
+        format!(
+            "  - model_name: m\n    litellm_params: {{model: azure/eu-1, api_base: \"https://eu.openai.azure.com\", api_key: k{more}}}\n    model_info: {{base_model: {base}}}\n"
+        )
+    };
+    for (base, more, fate_of_base, input) in [
+        ("gpt-4o", "", Fate::Changed, Some("0.0000025")),
+        ("azure/gpt-4o", "", Fate::Changed, Some("0.0000025")),
+        ("nobody-knows-it", "", Fate::Unsupported, None),
+        (
+            "gpt-4o",
+            ", input_cost_per_token: 1e-06, output_cost_per_token: 2e-06",
+            Fate::Unsupported,
+            Some("0.000001"),
+        ),
+    ] {
+        let imported = imported(&format!("model_list:\n{}", deployment(base, more)));
+        let backends = held(&imported).settings.backends;
+        let price = backends[0].models.as_ref().expect("listed")["m"].price.clone();
+        let price = price.map(|price| price.input.to_string());
+        assert_eq!(price.as_deref(), input, "{base}{more}: {}", imported.yaml);
+        let fates = fate(&imported, "model_list[0].model_info.base_model");
+        assert_eq!(fates, [fate_of_base], "{base}{more}");
+    }
+}
+
+/// What an account lists is not known before it runs, and hides no name that was given.
+#[test]
+fn a_backend_for_everything_hides_no_alias() {
+    let imported = imported(
+        "model_list:\n  - {model_name: \"*\", litellm_params: {model: \"openrouter/*\", api_key: k}}\n  \
+         - {model_name: m, litellm_params: {model: openai/m, api_key: k}}\n\
+         router_settings: {model_group_alias: {smart: m, fast: other/one}}\n",
+    );
+    let aliases = held(&imported).settings.aliases;
+    assert_eq!(
+        (&*aliases["smart"], &*aliases["fast"]),
+        (&["m".to_owned()][..], &["other/one".to_owned()][..])
+    );
+    assert_eq!(fate(&imported, "model_list[0].litellm_params.model"), [Fate::Changed]);
+}
+
+#[test]
 fn a_proxy_comes_over() {
     let imported = imported(PROXY);
     let settings = held(&imported).settings;
