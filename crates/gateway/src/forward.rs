@@ -161,10 +161,14 @@ pub(crate) fn keep_own(headers: &mut HeaderMap) {
     }
 }
 
-/// The path and query below a backend's base URL; the gateway's own `key` parameter stays here.
+/// What of a query is the gateway's own: its key, and Azure's version of an API that it is itself.
+const OWN_PAIRS: [&str; 2] = ["key=", "api-version="];
+
+/// The path and query below a backend's base URL; the gateway's own parameters stay here.
 pub(crate) fn path(tail: &str, query: Option<&str>) -> Box<str> {
     let Some(query) = query else { return tail.into() };
-    let kept: Vec<&str> = query.split('&').filter(|pair| !pair.starts_with("key=")).collect();
+    let is_own = |pair: &&str| OWN_PAIRS.iter().any(|own| pair.starts_with(own));
+    let kept: Vec<&str> = query.split('&').filter(|pair| !is_own(pair)).collect();
     match kept.is_empty() {
         true => tail.into(),
         false => format!("{tail}?{}", kept.join("&")).into_boxed_str(),

@@ -57,9 +57,18 @@ pub(crate) async fn read_whole(
         gather(first, &mut body, declared, limits).await
     };
     match tokio::time::timeout(limits.within, reading).await {
-        Ok(read) => read,
+        Ok(read) => read.map(without_mark),
         Err(_elapsed) => Err(body_timeout()),
     }
+}
+
+/// A text without the mark that editors and shells of Windows put before it, which is no JSON.
+fn without_mark(mut text: Bytes) -> Bytes {
+    const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+    if text.starts_with(BYTE_ORDER_MARK) {
+        drop(text.split_to(BYTE_ORDER_MARK.len()));
+    }
+    text
 }
 
 async fn gather(

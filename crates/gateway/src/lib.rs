@@ -23,7 +23,7 @@ mod waiters;
 
 use std::{net::IpAddr, sync::Arc};
 
-use http::{Method, Request, Response};
+use http::{HeaderValue, Method, Request, Response, header};
 use hyper::body::Incoming;
 use protocol::Dialect;
 
@@ -44,16 +44,29 @@ pub use view::{Unusable, UnusableBackend, View};
 pub fn not_found(gateway: &Gateway, request: &Request<Incoming>) -> Response<Body> {
     let stamp = Stamp::new(request.headers(), gateway.ids.ticket());
     let (method, path) = (request.method(), request.uri().path());
-    let others = [Method::GET, Method::POST, Method::DELETE];
-    let message = match others.into_iter().find(|other| routes::find(other, path).is_some()) {
-        Some(other) => format!("{method} {path} is not served here; {other} is."),
-        None => format!("{method} {path} is not served here."),
+    let others = [Method::GET, Method::HEAD, Method::POST, Method::DELETE];
+    let served: Vec<String> = others
+        .into_iter()
+        .filter(|other| routes::find(other, path).is_some())
+        .map(|other| other.to_string())
+        .collect();
+    let allowed = served.join(", ");
+    let refusal = match served.is_empty() {
+        true => Refusal::new(Code::NOT_FOUND, format!("{method} {path} is not served here.")),
+        false => {
+            let message = format!("{method} {path} is not served here; {} is.", served.join(" or "));
+            Refusal::new(Code::METHOD_NOT_ALLOWED, message)
+        }
     };
     let dialect = match request.headers().contains_key("anthropic-version") {
         true => Dialect::AnthropicMessages,
         false => routes::dialect_of(request.uri().path()),
     };
-    Refusal::new(Code::NOT_FOUND, message).into_response(dialect, &stamp)
+    let mut response = refusal.into_response(dialect, &stamp);
+    if let Some(allowed) = HeaderValue::try_from(allowed).ok().filter(|allowed| !allowed.is_empty()) {
+        response.headers_mut().insert(header::ALLOW, allowed);
+    }
+    response
 }
 
 /// Answers `request` when its URL belongs to the data plane, or gives it back.

@@ -35,6 +35,7 @@ codes! {
     BUDGET_EXCEEDED = 402 "budget_exceeded";
     UNPRICED_MODEL = 402 "unpriced_model";
     NOT_FOUND = 404 "not_found";
+    METHOD_NOT_ALLOWED = 405 "method_not_allowed";
     BODY_TIMEOUT = 408 "body_timeout";
     STREAM_BUSY = 409 "stream_busy";
     STREAM_GONE = 410 "stream_gone";
@@ -128,6 +129,11 @@ impl Refusal {
         &self.message
     }
 
+    /// That of the answer: who reads one has not gone, though the log says so of a body that broke off.
+    fn told_status(&self) -> u16 {
+        if self.code == Code::CLIENT_CLOSED { Code::INVALID_REQUEST.status } else { self.code.status }
+    }
+
     /// Adds what only the operator reads.
     pub(crate) fn detailed(mut self, detail: &str) -> Self {
         self.detail = Some(detail.into());
@@ -148,7 +154,7 @@ impl Refusal {
             Some(passed) => (passed.status, passed.content_type, passed.body),
             None => {
                 let json = protocol::encode_error(dialect, &self.wire(stamp));
-                (status_code(self.code.status), Some(HeaderValue::from_static("application/json")), json)
+                (status_code(self.told_status()), Some(HeaderValue::from_static("application/json")), json)
             }
         };
         let mut response = http::Response::new(Body::whole(body));
@@ -202,7 +208,7 @@ impl Refusal {
 
     fn wire<'a>(&'a self, stamp: &'a Stamp) -> WireError<'a> {
         WireError {
-            status: self.code.status,
+            status: self.told_status(),
             code: self.code.name,
             message: &self.message,
             param: self.param.as_deref(),

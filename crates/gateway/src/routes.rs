@@ -41,6 +41,7 @@ pub(crate) fn find(method: &Method, path: &str) -> Option<Destination> {
     if climbs(path) {
         return None;
     }
+    let path = trimmed(path);
     let (tail, family) = tail(path);
     let (operation, dialect) = match *method {
         Method::POST => posted(tail)?,
@@ -51,9 +52,19 @@ pub(crate) fn find(method: &Method, path: &str) -> Option<Destination> {
             _ => return None,
         },
         Method::HEAD if path == "/api/hello" => (Operation::Hello, Dialect::AnthropicMessages),
+        Method::HEAD => got(tail, family).filter(|(operation, _)| is_of_models(*operation))?,
         _ => return None,
     };
     Some(Destination { operation, dialect, tail_start: path.len() - tail.len() })
+}
+
+/// A path without the slash that some put behind it.
+pub(crate) fn trimmed(path: &str) -> &str {
+    path.strip_suffix('/').unwrap_or(path)
+}
+
+fn is_of_models(operation: Operation) -> bool {
+    matches!(operation, Operation::ListModels | Operation::ShowModel)
 }
 
 fn posted(tail: &str) -> Option<(Operation, Dialect)> {
@@ -184,12 +195,26 @@ fn tail(path: &str) -> (&str, Dialect) {
             return (tail, Dialect::Gemini);
         }
     }
+    if let Some((_, tail)) = deployment_and_tail(path) {
+        return (tail, Dialect::OpenAiChat);
+    }
     let (path, family) = match (strip_segment(path, "/openai"), strip_segment(path, "/anthropic")) {
         (Some(rest), _) => (rest, Dialect::OpenAiChat),
         (None, Some(rest)) => (rest, Dialect::AnthropicMessages),
         (None, None) => (path, Dialect::OpenAiChat),
     };
     (strip_segment(path, "/v1").unwrap_or(path), family)
+}
+
+/// The model in a path as Azure has them (`/openai/deployments/{model}/chat/completions`), as it is written there.
+pub(crate) fn deployment(path: &str) -> Option<&str> {
+    deployment_and_tail(path).map(|(deployment, _)| deployment)
+}
+
+fn deployment_and_tail(path: &str) -> Option<(&str, &str)> {
+    let rest = path.strip_prefix("/openai/deployments/")?;
+    let at = rest.find('/').filter(|at| *at > 0)?;
+    Some(rest.split_at(at))
 }
 
 fn strip_segment<'a>(path: &'a str, segment: &str) -> Option<&'a str> {
@@ -257,7 +282,16 @@ mod tests {
         check(post, "/v1/filesystem", None);
         check(get, "/v1/chat/completions", None);
         check(post, "/v1chat/completions", None);
-        check(get, "/v1/models/", None);
+        check(get, "/v1/models/", Some((Operation::ListModels, "/models/")));
+        check(post, "/v1/chat/completions/", Some((Operation::Generate, "/chat/completions/")));
+        check(get, "/v1/files/f1//", Some((Operation::Relay, "/files/f1//")));
+        let chat = Some((Operation::Generate, "/chat/completions"));
+        check(post, "/openai/deployments/gpt-4o/chat/completions", chat);
+        check(post, "/openai/deployments/my%2Fown/embeddings", Some((Operation::Generate, "/embeddings")));
+        check(post, "/openai/deployments//chat/completions", None);
+        check(post, "/openai/deployments/gpt-4o", None);
+        assert_eq!(deployment("/openai/deployments/my%2Fown/embeddings"), Some("my%2Fown"));
+        assert_eq!(deployment("/openai/v1/deployments/a/embeddings"), None);
         check(get, "/dashboard", None);
         let stream = stream_path(TicketId(7));
         check(get, &stream, Some((Operation::Resume, &stream["/v1".len()..])));
@@ -281,7 +315,8 @@ mod tests {
         check(post, "/v1beta/models/e:other", None);
         check(post, "/v1beta/models/:generateContent", None);
         check(&Method::HEAD, "/api/hello", Some((Operation::Hello, "/api/hello")));
-        check(&Method::HEAD, "/v1/models", None);
+        check(&Method::HEAD, "/v1/models", Some((Operation::ListModels, "/models")));
+        check(&Method::HEAD, "/v1/responses/r1", None);
         assert_eq!(method_of_model(stream), Some(("gemini:latest", "streamGenerateContent")));
         assert_eq!(response_id("/responses/r1/cancel"), Some("r1"));
     }

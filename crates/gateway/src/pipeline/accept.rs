@@ -13,7 +13,7 @@ use crate::{
     gateway::Gateway,
     identity::Stamp,
     refusal::{Code, Refusal},
-    routes::{Destination, Operation},
+    routes::{self, Destination, Operation},
     tape::{Beginning, Tape},
     view::View,
 };
@@ -102,6 +102,6 @@ impl Arrival {
 
     /// The path behind the version.
     pub(super) fn tail(&self) -> &str {
-        self.head.uri.path().get(self.tail_start..).unwrap_or_default()
+        routes::trimmed(self.head.uri.path().get(self.tail_start..).unwrap_or_default())
     }
 }

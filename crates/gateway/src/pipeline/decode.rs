@@ -1,11 +1,13 @@
 //! Decides what is being asked, from one borrowed scan of the body; never copies or reorders what the client wrote.
 
+mod affinity;
 mod keeping;
 mod model_path;
 pub(super) mod seals;
 pub(super) mod speech;
 
 use std::{
+    borrow::Cow,
     net::IpAddr,
     sync::{Arc, OnceLock},
 };
@@ -243,14 +245,14 @@ impl Door<'_> {
         let mut outline = protocol::outline(arrival.dialect, &body)?;
         let path = ModelPath::of(&arrival);
         outline.stream |= path.as_ref().is_some_and(|path| &*path.method == "streamGenerateContent");
-        let route = self.route(&arrival, self.asked(path.as_ref(), &outline)?)?;
+        let route = self.route(&arrival, &self.asked(&arrival, path.as_ref(), &outline)?)?;
         let bound = self.home_of_what_is_meant(&arrival, &outline)?;
-        let seals = self.seals(&arrival, &outline);
+        let mut seals = self.seals(&arrival, &outline);
         let estimate = Estimate {
             prompt: outline.prompt_bytes.div_ceil(BYTES_PER_TOKEN),
             output_max: outline.max_output_tokens.unwrap_or_default(),
         };
-        let affinity = affinity(&outline, &body, &arrival.head.headers);
+        let affinity = affinity::of(&outline, &body, &arrival.head.headers);
         let framing = match path.as_ref().is_some_and(ModelPath::wants_array) {
             true => Framing::Array,
             false => Framing::Events,
@@ -264,7 +266,7 @@ impl Door<'_> {
             false => self.past(&outline, &body, bound),
         };
         let ask = self.ask(arrival, Payload::Json { body, outline: outline.into() }, route);
-        let seals = Seals { is_strict, ..seals };
+        seals.is_strict = is_strict;
         let mut ask = Ask { estimate, bound, affinity, framing, method_of_model, past, seals, ..ask };
         ask.dialects = speech::translatable(&ask)?;
         ask = speech::where_its_past_is(ask)?;
@@ -296,7 +298,7 @@ impl Door<'_> {
         let body = self.read(&arrival, body).await?;
         let outline = protocol::outline(arrival.dialect, &body)?;
         let path = ModelPath::of(&arrival);
-        let route = self.route(&arrival, self.asked(path.as_ref(), &outline)?)?;
+        let route = self.route(&arrival, &self.asked(&arrival, path.as_ref(), &outline)?)?;
         if !speech::is_counted(&arrival, &route) {
             let tokens = outline.prompt_bytes.div_ceil(BYTES_PER_TOKEN);
             return Ok(Decoded::Tokens(Counted { stamp: arrival.stamp, dialect: arrival.dialect, tokens }));
@@ -308,10 +310,17 @@ impl Door<'_> {
     }
 
     /// The model that is asked for: in the path, in the body, or the key's own.
-    fn asked<'a>(&'a self, path: Option<&'a ModelPath>, outline: &'a Outline) -> Result<&'a str, Refusal> {
-        let named = path.map(|path| &*path.model);
-        let named = named.or_else(|| outline.model.as_ref().map(|field| field.name.as_str()));
-        named.or(self.caller.key.default_model.as_deref()).ok_or_else(|| {
+    fn asked<'a>(
+        &'a self,
+        arrival: &'a Arrival,
+        path: Option<&'a ModelPath>,
+        outline: &'a Outline,
+    ) -> Result<Cow<'a, str>, Refusal> {
+        let in_path =
+            path.map(|path| Cow::Borrowed(&*path.model)).or_else(|| model_path::deployment(arrival));
+        let in_body = || outline.model.as_ref().map(|field| Cow::Borrowed(field.name.as_str()));
+        let of_key = || self.caller.key.default_model.as_deref().map(Cow::Borrowed);
+        in_path.or_else(in_body).or_else(of_key).ok_or_else(|| {
             Refusal::new(Code::INVALID_REQUEST, "The field `model` is missing.").about("model")
         })
     }
@@ -357,13 +366,15 @@ impl Door<'_> {
         if inbound::is_json(&arrival.head.headers) {
             let body = self.read(&arrival, body).await?;
             let outline = protocol::outline(Dialect::OpenAiRaw, &body)?;
+            let in_body = outline.model.as_ref().map(|field| field.name.as_str());
             let route =
-                self.route_or_default(&arrival, outline.model.as_ref().map(|field| field.name.as_str()))?;
+                self.route_or_default(&arrival, model_path::deployment(&arrival).as_deref().or(in_body))?;
             return Ok(self.ask(arrival, Payload::Json { body, outline: outline.into() }, route));
         }
         let (model, passing) = inbound::peek_form(body, &arrival.head.headers, self.limits(&arrival)).await?;
         let passing = passing.taped(arrival.tape.clone());
-        let route = self.route_or_default(&arrival, model.as_deref())?;
+        let route = self
+            .route_or_default(&arrival, model_path::deployment(&arrival).as_deref().or(model.as_deref()))?;
         Ok(self.ask(arrival, Payload::Opaque(Some(passing)), route))
     }
 
@@ -477,19 +488,6 @@ impl Door<'_> {
             tape: arrival.tape,
         }
     }
-}
-
-/// Headers by which clients tell their sessions apart.
-const SESSION_HEADERS: [&str; 4] =
-    ["session-id", "x-session-affinity", "x-session-id", "x-claude-code-session-id"];
-
-/// What stands for the requests that this one belongs together with: what the client says it is, else what its
-/// conversation begins with.
-fn affinity(outline: &Outline, body: &[u8], headers: &HeaderMap) -> Option<u64> {
-    let named = [&outline.user, &outline.prompt_cache_key].into_iter().flatten().map(String::as_bytes);
-    let sessions = SESSION_HEADERS.iter().filter_map(|name| headers.get(*name)).map(|value| value.as_bytes());
-    let explicit = named.chain(sessions).find(|key| !key.is_empty());
-    explicit.map(protocol::digest).or_else(|| outline.beginning(body))
 }
 
 fn no_websocket() -> Refusal {

@@ -1,4 +1,6 @@
-//! Decides what Gemini's paths say: the model, its method, and how the answer is framed; never who serves it.
+//! Decides what Gemini's and Azure's paths say: the model, its method, and how the answer is framed; never who serves it.
+
+use std::borrow::Cow;
 
 use protocol::Dialect;
 
@@ -41,6 +43,12 @@ impl ModelPath {
             query: Some(query.into_boxed_str()).filter(|query| !query.is_empty()),
         }
     }
+}
+
+/// The model in a path as Azure has them, which counts whatever the body names.
+pub(super) fn deployment(arrival: &Arrival) -> Option<Cow<'_, str>> {
+    let written = routes::deployment(arrival.head.uri.path())?;
+    Some(percent_encoding::percent_decode_str(written).decode_utf8_lossy())
 }
 
 /// A method of a model, as Gemini's paths name it, and the query for the backend.

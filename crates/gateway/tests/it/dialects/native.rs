@@ -289,12 +289,66 @@ async fn a_wrong_method_is_told_the_right_one() {
     let (_provider, scene) = stage("openai", "/v1").await;
     for (method, path, said) in [
         (Method::GET, "/v1/chat/completions", "GET /v1/chat/completions is not served here; POST is."),
-        (Method::POST, "/v1/models", "POST /v1/models is not served here; GET is."),
+        (Method::POST, "/v1/models", "POST /v1/models is not served here; GET or HEAD is."),
+        (Method::DELETE, "/v1/messages/", "DELETE /v1/messages/ is not served here; POST is."),
         (Method::POST, "/v1/nothing", "POST /v1/nothing is not served here."),
     ] {
         let mut answer = scene.client().send(method, path, "".into()).await.expect("an answer");
+        let (status, allowed) = match said.split_once("; ") {
+            Some((_, served)) => (405, Some(served.trim_end_matches(" is.").replace(" or ", ", "))),
+            None => (404, None),
+        };
+        assert_eq!((answer.status.as_u16(), answer.header("allow")), (status, allowed.as_deref()), "{path}");
         assert_eq!(answer.json().await.expect("JSON")["error"]["message"], said);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn small_slips_of_clients_do_no_harm() {
+    let (provider, scene) = stage("openai", "/v1").await;
+    let client = scene.client().with_key("lg-1");
+    let mut listed = client.send(Method::HEAD, "/v1/models", "".into()).await.expect("an answer");
+    assert_eq!((listed.status.as_u16(), listed.body().await.expect("none").len()), (200, 0));
+    let chat = json!({"model": MODEL, "messages": [{"role": "user", "content": "one"}]});
+    let with_mark = [&b"\xef\xbb\xbf"[..], chat.to_string().as_bytes()].concat();
+    for (path, body) in
+        [("/v1/chat/completions/", chat.to_string().into_bytes()), ("/v1/chat/completions", with_mark)]
+    {
+        let answer = client.send(Method::POST, path, body.into()).await.expect("an answer");
+        let request = received(&provider, &answer).await;
+        assert_eq!(
+            (&*request.path, &request.json()["messages"]),
+            ("/v1/chat/completions", &chat["messages"])
+        );
+    }
+}
+
+/// `AzureOpenAI` of OpenAI's SDKs has the model in the path, and in the body, too; others have it in the path alone.
+#[tokio::test(start_paused = true)]
+async fn azures_clients_have_the_model_in_the_path() {
+    let (provider, scene) = stage("openai", "/v1").await;
+    let client = scene.client().with_header("api-key", "lg-1");
+    let chat = json!({"messages": [{"role": "user", "content": "one"}]});
+    let named = json!({"model": "another", "messages": [{"role": "user", "content": "one"}]});
+    let embeddings = json!({"input": "one"});
+    for (path, body, went) in [
+        ("chat/completions", &chat, "/v1/chat/completions"),
+        ("chat/completions", &named, "/v1/chat/completions"),
+        ("embeddings", &embeddings, "/v1/embeddings"),
+        ("images/generations", &json!({"prompt": "a cat"}), "/v1/images/generations"),
+    ] {
+        let path = format!("/openai/deployments/{MODEL}/{path}?api-version=2024-10-21");
+        let answer = client.post(&path, body).await.expect("an answer");
+        let request = received(&provider, &answer).await;
+        assert_eq!((&*request.path, &request.json()["model"]), (went, &json!("native/one")), "{path}");
+    }
+    let path = "/openai/responses?api-version=2025-03-01-preview";
+    let answer = client.post(path, &json!({"model": MODEL, "input": "x"})).await.expect("an answer");
+    assert_eq!(received(&provider, &answer).await.path, "/v1/responses");
+    let path = "/openai/deployments/nobody%2Fhas-it/chat/completions?api-version=1";
+    let mut answer = client.post(path, &chat).await.expect("an answer");
+    assert_eq!(answer.status, 404);
+    assert_eq!(answer.json().await.expect("JSON")["error"]["code"], "model_not_found");
 }
 
 #[tokio::test(start_paused = true)]
