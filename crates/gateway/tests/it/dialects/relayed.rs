@@ -135,7 +135,7 @@ impl Case {
             (_, false) => self.path,
         };
         let mut answer = client.post(path, &body).await.expect("an answer");
-        answer.bytes().await.expect("a body");
+        answer.body().await.expect("a body");
         answer
     }
 }
@@ -210,7 +210,9 @@ async fn who_sealed_a_thought_is_known_after_a_restart() {
         let marks = protocol::outline(case.dialect, &body).expect("a request").seals;
         let id = marks.first().expect("a seal").to_string().into();
         plan.bindings = vec![Bound { id, backend: "b1".into(), at: Timestamp(0) }];
-        providers.iter().for_each(|provider| drop(provider.otherwise(case.whole("seal-of-c"))));
+        for provider in &providers {
+            provider.otherwise(case.whole("seal-of-c"));
+        }
         let scene = plan.start().await;
         let answer = case.ask(&scene.client(), &on, false).await;
         assert_eq!((by(&answer), answer.status), (1, StatusCode::OK), "{}", case.dialect);
@@ -252,7 +254,9 @@ async fn what_a_server_cannot_read_it_is_told_again_without() {
 async fn accounts_of_one_provider_read_each_others_messages() {
     let (providers, plan) =
         two(&MESSAGES, |spec| spec.kind = policy::BackendKind::named("anthropic").expect("a kind")).await;
-    providers.iter().for_each(|provider| drop(provider.otherwise(MESSAGES.whole("seal-of-a"))));
+    for provider in &providers {
+        provider.otherwise(MESSAGES.whole("seal-of-a"));
+    }
     let scene = plan.start().await;
     let home = by(&MESSAGES.ask(&scene.client(), &(MESSAGES.asking)(json!([])), false).await);
     drop(sent_to(&providers[home]).await);

@@ -14,6 +14,26 @@ struct Wire {
     cited_text: Option<String>,
 }
 
+/// What a citation of any type may have. Places in what the service itself has shown mean nothing elsewhere.
+pub(super) const KNOWN: &[&str] = &[
+    "type",
+    "url",
+    "source",
+    "title",
+    "document_title",
+    "cited_text",
+    "document_index",
+    "file_id",
+    "start_char_index",
+    "end_char_index",
+    "start_page_number",
+    "end_page_number",
+    "start_block_index",
+    "end_block_index",
+    "search_result_index",
+    "encrypted_index",
+];
+
 /// Reads a citation.
 pub(super) fn read(written: &str) -> Option<Citation> {
     let wire: Wire = serde_json::from_str(written).ok()?;

@@ -62,9 +62,10 @@ const SUMMARY: &str = "reasoning.summary";
 const ENCRYPTED: &str = "reasoning.encrypted";
 
 impl Detail {
-    pub(super) fn read(field: Field<'_>) -> Result<Self, DecodeError> {
+    /// Reads an entry. What it has that nobody knows is lost.
+    pub(super) fn read(field: Field<'_>, losses: &mut Vec<Loss>) -> Result<Self, DecodeError> {
         let mut fields = field.object()?;
-        Ok(Detail {
+        let detail = Detail {
             r#type: fields.string("type")?.unwrap_or_default(),
             text: fields.string("text")?,
             summary: fields.string("summary")?,
@@ -73,7 +74,9 @@ impl Detail {
             id: fields.string("id")?,
             format: fields.string("format")?,
             index: fields.count("index")?,
-        })
+        };
+        fields.leave(losses);
+        Ok(detail)
     }
 
     pub(super) fn is_summary(&self) -> bool {
@@ -172,7 +175,7 @@ pub(super) fn decode(fields: &mut Fields<'_>, losses: &mut Vec<Loss>) -> Result<
     let mut thoughts: Vec<(Details, Part)> = Vec::new();
     for field in fields.list("reasoning_details")? {
         let at = field.at.clone();
-        let detail = Detail::read(field)?;
+        let detail = Detail::read(field, losses)?;
         if ![TEXT, SUMMARY, ENCRYPTED].contains(&detail.r#type.as_str()) {
             losses.push(Loss::At(at));
             continue;

@@ -58,7 +58,7 @@ fn block(field: &Field<'_>, losses: &mut Vec<Loss>) -> Result<Read, DecodeError>
     let mut fields = field.clone().object()?;
     let kind = required(&mut fields, "type")?;
     let content = match kind.as_str() {
-        "text" => text(&mut fields)?,
+        "text" => text(&mut fields, losses)?,
         "image" => Content::Image(Image { source: source(&mut fields, losses)?, detail: None, id: None }),
         "document" => document(&mut fields, losses)?,
         "search_result" => search_result(&mut fields, losses)?,
@@ -67,7 +67,10 @@ fn block(field: &Field<'_>, losses: &mut Vec<Loss>) -> Result<Read, DecodeError>
         "thinking" => thinking(&mut fields)?,
         "redacted_thinking" => match redacted(&mut fields)? {
             Redacted::Thought(thought) => Content::Thinking(thought),
-            Redacted::CallSeal(seal) => return Ok(Read::CallSeal(seal)),
+            Redacted::CallSeal(seal) => {
+                fields.leave(losses);
+                return Ok(Read::CallSeal(seal));
+            }
         },
         _ => {
             let content = Content::Native(Native { dialect: OWN, json: field.json()? });
@@ -84,10 +87,16 @@ fn said(field: &Field<'_>) -> Result<Part, DecodeError> {
     Ok(Part { content: Content::Text(text), cache: None, at: field.at.clone() })
 }
 
-fn text(fields: &mut Fields<'_>) -> Result<Content, DecodeError> {
+fn text(fields: &mut Fields<'_>, losses: &mut Vec<Loss>) -> Result<Content, DecodeError> {
     let text = required(fields, "text")?;
-    let citations: Vec<Citation> =
-        fields.list("citations")?.into_iter().filter_map(|field| citation::read(field.text)).collect();
+    let mut citations: Vec<Citation> = Vec::new();
+    for field in fields.list("citations")? {
+        citations.extend(citation::read(field.text));
+        if let Ok(mut fields) = field.object() {
+            fields.ignore(citation::KNOWN);
+            fields.leave(losses);
+        }
+    }
     Ok(Content::Text(Text { text, citations }))
 }
 
@@ -105,7 +114,7 @@ fn search_result(fields: &mut Fields<'_>, losses: &mut Vec<Loss>) -> Result<Cont
     let title = fields.string("title")?;
     let mut text = String::new();
     for field in fields.list("content")? {
-        text.push_str(&words(field));
+        text.push_str(&words(field, losses));
     }
     losses.extend(fields.take("source").map(Field::lost));
     let citations = cites(fields)?;
@@ -147,15 +156,20 @@ fn inline(source: &mut Fields<'_>, losses: &mut Vec<Loss>) -> Result<String, Dec
     }
     let mut text = String::new();
     for field in elements(&content)? {
-        let words = words(field.clone());
+        let words = words(field.clone(), losses);
         losses.extend(words.is_empty().then(|| field.lost()));
         text.push_str(&words);
     }
     Ok(text)
 }
 
-fn words(block: Field<'_>) -> String {
-    block.object().and_then(|mut fields| fields.string("text")).ok().flatten().unwrap_or_default()
+/// The text of a block; nothing where it has none.
+fn words(block: Field<'_>, losses: &mut Vec<Loss>) -> String {
+    let Ok(mut fields) = block.object() else { return String::new() };
+    let Ok(Some(text)) = fields.string("text") else { return String::new() };
+    fields.ignore(&["type"]);
+    fields.leave(losses);
+    text
 }
 
 fn tool_use(fields: &mut Fields<'_>) -> Result<Content, DecodeError> {

@@ -240,7 +240,7 @@ fn tool(field: Field<'_>, losses: &mut Vec<Loss>) -> Result<Tool, DecodeError> {
             let kind = ToolKind::Custom {
                 name: name(&mut inner)?,
                 description: inner.string("description")?,
-                format: inner.take("format").map(grammar).transpose()?.flatten(),
+                format: inner.take("format").map(|field| grammar(field, losses)).transpose()?.flatten(),
             };
             inner.leave(losses);
             kind
@@ -255,7 +255,7 @@ fn tool(field: Field<'_>, losses: &mut Vec<Loss>) -> Result<Tool, DecodeError> {
 }
 
 /// The grammar of a custom tool as `openai_responses` writes it, in one object and not in two.
-fn grammar(field: Field<'_>) -> Result<Option<Json>, DecodeError> {
+fn grammar(field: Field<'_>, losses: &mut Vec<Loss>) -> Result<Option<Json>, DecodeError> {
     let whole = field.json()?;
     let mut fields = field.object()?;
     let Some(mut inner) = fields.object("grammar")? else { return Ok(Some(whole)) };
@@ -264,6 +264,9 @@ fn grammar(field: Field<'_>) -> Result<Option<Json>, DecodeError> {
         "syntax": inner.string("syntax")?,
         "definition": inner.string("definition")?,
     });
+    inner.leave(losses);
+    fields.ignore(&["type"]);
+    fields.leave(losses);
     Ok(serde_json::to_string(&flat).ok().and_then(|flat| Json::read(&flat)))
 }
 
@@ -303,24 +306,28 @@ fn choice(field: Field<'_>, losses: &mut Vec<Loss>) -> Result<Option<ToolChoice>
     }
     let mut fields = field.object()?;
     let found = match fields.string("type")?.as_deref() {
-        Some("function") => named(fields.object("function")?)?,
-        Some("custom") => named(fields.object("custom")?)?,
-        Some("allowed_tools") => allowed(fields.object("allowed_tools")?)?,
+        Some("function") => named(fields.object("function")?, losses)?,
+        Some("custom") => named(fields.object("custom")?, losses)?,
+        Some("allowed_tools") => allowed(fields.object("allowed_tools")?, losses)?,
         // The older `function_call`.
         None => fields.string("name")?.map(ToolChoice::Named),
         Some(_) => None,
     };
-    if found.is_none() {
-        losses.push(lost);
+    match found {
+        Some(_) => fields.leave(losses),
+        None => losses.push(lost),
     }
     Ok(found)
 }
 
-fn named(fields: Option<Fields<'_>>) -> Result<Option<ToolChoice>, DecodeError> {
-    fields.map(|mut fields| Ok(ToolChoice::Named(name(&mut fields)?))).transpose()
+fn named(fields: Option<Fields<'_>>, losses: &mut Vec<Loss>) -> Result<Option<ToolChoice>, DecodeError> {
+    let Some(mut fields) = fields else { return Ok(None) };
+    let name = name(&mut fields)?;
+    fields.leave(losses);
+    Ok(Some(ToolChoice::Named(name)))
 }
 
-fn allowed(fields: Option<Fields<'_>>) -> Result<Option<ToolChoice>, DecodeError> {
+fn allowed(fields: Option<Fields<'_>>, losses: &mut Vec<Loss>) -> Result<Option<ToolChoice>, DecodeError> {
     let Some(mut fields) = fields else { return Ok(None) };
     let required = fields.string("mode")?.as_deref() == Some("required");
     let mut names = Vec::new();
@@ -329,9 +336,13 @@ fn allowed(fields: Option<Fields<'_>>) -> Result<Option<ToolChoice>, DecodeError
         for kind in ["function", "custom"] {
             if let Some(mut inner) = tool.object(kind)? {
                 names.push(name(&mut inner)?);
+                inner.leave(losses);
             }
         }
+        tool.ignore(&["type"]);
+        tool.leave(losses);
     }
+    fields.leave(losses);
     Ok(Some(ToolChoice::Among { names, required }))
 }
 

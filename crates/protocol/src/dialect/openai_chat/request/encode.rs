@@ -9,6 +9,7 @@ use crate::conversation::part::Json;
 use crate::conversation::request::{Format, Request};
 use crate::conversation::tool::{Tool, ToolChoice, ToolKind};
 use crate::dialect::Dialect;
+use crate::dialect::object::Fields;
 use crate::dialect::openai_chat::wire;
 use crate::dialect::{custom, write};
 use crate::translate::{Encoded, Manner, Target};
@@ -201,6 +202,7 @@ fn tools<'a>(request: &'a Request, manner: Manner, body: &mut Body<'a>, losses: 
         if matches!(&tool.kind, ToolKind::Custom { format: Some(_), .. }) && !manner.is_original() {
             losses.push(Loss::At(tool.at.field("format")));
         }
+        losses.extend(unsaid_of_format(tool));
     }
     // Both are refused where there are no tools, and mean nothing there.
     if body.tools.is_empty() {
@@ -212,6 +214,19 @@ fn tools<'a>(request: &'a Request, manner: Manner, body: &mut Body<'a>, losses: 
     body.parallel_tool_calls = request.parallel_tool_calls;
     let customs: &[Tool] = if manner.is_original() { &request.tools } else { &[] };
     body.tool_choice = request.tool_choice.as_ref().map(|choice| self::choice(choice, customs));
+}
+
+/// What the grammar of a custom tool has beyond what it is made of here.
+fn unsaid_of_format(tool: &Tool) -> Vec<Loss> {
+    let mut losses = Vec::new();
+    if let ToolKind::Custom { format: Some(format), .. } = &tool.kind
+        && let Ok(mut fields) = Fields::read(format.as_str(), tool.at.field("format"))
+        && fields.has("definition")
+    {
+        fields.ignore(&["type", "syntax", "definition"]);
+        fields.leave(&mut losses);
+    }
+    losses
 }
 
 fn tool(tool: &Tool, manner: Manner) -> Option<wire::Tool<'_>> {

@@ -61,7 +61,7 @@ impl Messages<'_> {
         parts.extend(self.content(fields)?);
         for field in fields.list("images")? {
             let at = field.at.clone();
-            match field.object().and_then(|mut fields| image(&mut fields)) {
+            match field.object().and_then(|fields| shown(fields, self.losses)) {
                 Ok(Some(image)) => parts.push(Part { content: Content::Image(image), cache: None, at }),
                 Ok(None) | Err(_) => self.losses.push(Loss::At(at)),
             }
@@ -212,7 +212,7 @@ impl Messages<'_> {
                 text(content, at.clone()).map(|part| part.content)
             }
             Some("refusal") => fields.string("refusal")?.map(Content::Refusal),
-            Some("image_url" | "input_image") => image(&mut fields)?.map(Content::Image),
+            Some("image_url" | "input_image") => image(&mut fields, self.losses)?.map(Content::Image),
             Some("input_audio") => self.audio(&mut fields)?.map(Content::Audio),
             Some("file" | "input_file") => self.file(&mut fields)?.map(Content::Document),
             Some(_) => {
@@ -256,8 +256,21 @@ fn text(text: String, at: Place) -> Option<Part> {
     (!is_empty).then_some(Part { content, cache: None, at })
 }
 
+/// A picture that the model has shown.
+fn shown(mut fields: Fields<'_>, losses: &mut Vec<Loss>) -> Result<Option<Image>, DecodeError> {
+    let image = image(&mut fields, losses)?;
+    if image.is_some() {
+        fields.ignore(&["type", "index"]);
+        fields.leave(losses);
+    }
+    Ok(image)
+}
+
 /// An object with an address, or (not at OpenAI) the address itself.
-pub(in crate::dialect::openai_chat) fn image(fields: &mut Fields<'_>) -> Result<Option<Image>, DecodeError> {
+pub(in crate::dialect::openai_chat) fn image(
+    fields: &mut Fields<'_>,
+    losses: &mut Vec<Loss>,
+) -> Result<Option<Image>, DecodeError> {
     let outer = fields.string("detail")?;
     let Some(field) = fields.take("image_url") else { return Ok(None) };
     if field.kind() == Kind::String {
@@ -265,7 +278,9 @@ pub(in crate::dialect::openai_chat) fn image(fields: &mut Fields<'_>) -> Result<
     }
     let mut inner = field.object()?;
     let detail = inner.string("detail")?.or(outer);
-    Ok(inner.string("url")?.map(|url| Image { source: at_address(url), detail, id: None }))
+    let Some(url) = inner.string("url")? else { return Ok(None) };
+    inner.leave(losses);
+    Ok(Some(Image { source: at_address(url), detail, id: None }))
 }
 
 fn at_address(url: String) -> Source {

@@ -214,7 +214,7 @@ impl Reader {
             out.push(Event::Delta { part, delta: Delta::Text(text.into_owned()) });
         }
         for field in said.images.map(list).unwrap_or_default() {
-            let picture = field.object().and_then(|mut fields| messages::image(&mut fields));
+            let picture = field.object().and_then(|mut fields| messages::image(&mut fields, &mut Vec::new()));
             self.picture(picture.ok().flatten(), out);
         }
         if said.has_audio {
@@ -249,7 +249,8 @@ impl Reader {
     /// Takes `reasoning_details`; false where there is nothing in them.
     fn details(&mut self, written: &str, out: &mut Vec<Event>) -> bool {
         let mut any = false;
-        for detail in list(written).into_iter().filter_map(|field| Detail::read(field).ok()) {
+        for detail in list(written).into_iter().filter_map(|field| Detail::read(field, &mut Vec::new()).ok())
+        {
             any = true;
             let goes_on = match &self.flow {
                 Some((_, Flow::Details(open))) => open.goes_on_with(&detail),
@@ -290,7 +291,7 @@ impl Reader {
                 let part = self.text(out);
                 out.push(Event::Delta { part, delta: Delta::Text(text) });
             } else if kind.contains("image") {
-                self.picture(messages::image(&mut fields).ok().flatten(), out);
+                self.picture(messages::image(&mut fields, &mut Vec::new()).ok().flatten(), out);
             }
         }
     }

@@ -47,7 +47,7 @@ impl Reader<'_> {
             Some("function_call_output") => self.result(object, Takes::Object),
             Some("custom_tool_call_output") => self.result(object, Takes::Text),
             Some("reasoning") => self.reasoning(object),
-            Some("image_generation_call") if object.peek("result").is_some_and(is_text) => drawn(object),
+            Some("image_generation_call") if object.peek("result").is_some_and(is_text) => self.drawn(object),
             Some(_) | None => {
                 let from_user = kind.is_some_and(|kind| {
                     kind.ends_with("_output") || kind.ends_with("_response") || kind == "compaction_trigger"
@@ -207,6 +207,18 @@ impl Reader<'_> {
         Ok(item)
     }
 
+    /// A picture that the model has drawn. How it came to that is nothing that anybody else reads.
+    fn drawn(&mut self, mut object: Fields<'_>) -> Result<Item, DecodeError> {
+        let format = object.string("output_format")?;
+        let media_type = format!("image/{}", format.as_deref().unwrap_or("png"));
+        let source = Source::Base64 { media_type, data: object.required("result")? };
+        let image = Image { source, detail: None, id: object.string("id")? };
+        object.ignore(&["status", "action", "background", "quality", "revised_prompt", "size"]);
+        let item = one(Role::Assistant, Content::Image(image), object.place().clone());
+        object.leave(self.losses);
+        Ok(item)
+    }
+
     /// The texts of a list as one; none where there is no text.
     fn joined(&mut self, object: &mut Fields<'_>, field: &str) -> Result<Option<String>, DecodeError> {
         let at = object.place().field(field);
@@ -265,15 +277,6 @@ fn text_part(text: Cow<'_, str>, at: Place) -> Part {
 /// Whether a value is a text with something in it.
 fn is_text(written: &str) -> bool {
     object::kind(written) == Kind::String && written != "\"\""
-}
-
-/// A picture that the model has drawn. How it came to that is nothing that anybody else reads.
-fn drawn(mut object: Fields<'_>) -> Result<Item, DecodeError> {
-    let format = object.string("output_format")?;
-    let media_type = format!("image/{}", format.as_deref().unwrap_or("png"));
-    let source = Source::Base64 { media_type, data: object.required("result")? };
-    let image = Image { source, detail: None, id: object.string("id")? };
-    Ok(one(Role::Assistant, Content::Image(image), object.place().clone()))
 }
 
 fn image(object: &mut Fields<'_>) -> Result<Content, DecodeError> {
