@@ -3,6 +3,7 @@
 mod bindings;
 mod body;
 mod clock;
+mod cors;
 mod forward;
 mod gateway;
 mod identity;
@@ -23,7 +24,7 @@ mod waiters;
 
 use std::{net::IpAddr, sync::Arc};
 
-use http::{HeaderValue, Method, Request, Response, header};
+use http::{Method, Request, Response, header};
 use hyper::body::Incoming;
 use protocol::Dialect;
 
@@ -44,17 +45,12 @@ pub use view::{Unusable, UnusableBackend, View};
 pub fn not_found(gateway: &Gateway, request: &Request<Incoming>) -> Response<Body> {
     let stamp = Stamp::new(request.headers(), gateway.ids.ticket());
     let (method, path) = (request.method(), request.uri().path());
-    let others = [Method::GET, Method::HEAD, Method::POST, Method::DELETE];
-    let served: Vec<String> = others
-        .into_iter()
-        .filter(|other| routes::find(other, path).is_some())
-        .map(|other| other.to_string())
-        .collect();
-    let allowed = served.join(", ");
+    let served = routes::methods(path);
     let refusal = match served.is_empty() {
         true => Refusal::new(Code::NOT_FOUND, format!("{method} {path} is not served here.")),
         false => {
-            let message = format!("{method} {path} is not served here; {} is.", served.join(" or "));
+            let names: Vec<&str> = served.iter().map(Method::as_str).collect();
+            let message = format!("{method} {path} is not served here; {} is.", names.join(" or "));
             Refusal::new(Code::METHOD_NOT_ALLOWED, message)
         }
     };
@@ -63,14 +59,31 @@ pub fn not_found(gateway: &Gateway, request: &Request<Incoming>) -> Response<Bod
         false => routes::dialect_of(request.uri().path()),
     };
     let mut response = refusal.into_response(dialect, &stamp);
-    if let Some(allowed) = HeaderValue::try_from(allowed).ok().filter(|allowed| !allowed.is_empty()) {
-        response.headers_mut().insert(header::ALLOW, allowed);
-    }
+    response.headers_mut().extend(routes::list(&served).map(|served| (header::ALLOW, served)));
     response
 }
 
 /// Answers `request` when its URL belongs to the data plane, or gives it back.
 pub async fn answer(
+    gateway: &Arc<Gateway>,
+    request: Request<Incoming>,
+    peer: IpAddr,
+) -> Result<Response<Body>, Request<Incoming>> {
+    let Some(origin) = request.headers().get(header::ORIGIN).cloned() else {
+        return served(gateway, request, peer).await;
+    };
+    // A page in a browser.
+    let view = gateway.view();
+    let rules = &view.snapshot.settings.cors;
+    if let Some(permission) = cors::preflight(rules, &request) {
+        return Ok(permission);
+    }
+    let mut response = served(gateway, request, peer).await?;
+    cors::permit(rules, Some(&origin), response.headers_mut());
+    Ok(response)
+}
+
+async fn served(
     gateway: &Arc<Gateway>,
     request: Request<Incoming>,
     peer: IpAddr,

@@ -1,6 +1,6 @@
 //! Decides what a URL of the data plane means, from one table; never looks at a body or a header.
 
-use http::Method;
+use http::{HeaderValue, Method};
 use policy::{Endpoint, TicketId};
 use protocol::Dialect;
 
@@ -56,6 +56,18 @@ pub(crate) fn find(method: &Method, path: &str) -> Option<Destination> {
         _ => return None,
     };
     Some(Destination { operation, dialect, tail_start: path.len() - tail.len() })
+}
+
+/// The methods with which a path is served.
+pub(crate) fn methods(path: &str) -> Vec<Method> {
+    let all = [Method::GET, Method::HEAD, Method::POST, Method::DELETE];
+    all.into_iter().filter(|method| find(method, path).is_some()).collect()
+}
+
+/// Methods as headers list them.
+pub(crate) fn list(methods: &[Method]) -> Option<HeaderValue> {
+    let names: Vec<&str> = methods.iter().map(Method::as_str).collect();
+    HeaderValue::try_from(names.join(", ")).ok().filter(|list| !list.is_empty())
 }
 
 /// A path without the slash that some put behind it.

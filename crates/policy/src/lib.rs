@@ -50,7 +50,7 @@ pub use schedule::{
 };
 pub use snapshot::{
     AdaptiveSettings, BackendSpec, BudgetOf, BudgetSpec, CaptureLimits, CaptureRules, CaptureSpec, Captured,
-    Draft, KeepaliveRules, KeptRules, KeySecret, KeySpec, ModelSpec, PoolSpec, ProbeRules, Problem,
-    QueuePolicy, ResumeRules, Snapshot, Spill, TeamSpec, TrafficSettings,
+    CorsRules, Draft, KeepaliveRules, KeptRules, KeySecret, KeySpec, ModelSpec, PoolSpec, ProbeRules,
+    Problem, QueuePolicy, ResumeRules, Snapshot, Spill, TeamSpec, TrafficSettings,
 };
 pub use timestamp::{DAY_MS, HOUR_MS, Timestamp, millis};

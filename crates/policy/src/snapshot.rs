@@ -3,6 +3,7 @@
 mod callers;
 mod captures;
 mod check;
+mod connections;
 mod draft;
 #[cfg(test)]
 mod tests;
@@ -15,9 +16,10 @@ use protocol::Manner;
 
 pub use callers::TeamSpec;
 pub use captures::{CaptureLimits, CaptureRules, CaptureSpec, Captured};
+pub use connections::{CorsRules, ResumeRules};
 pub use draft::{
     AdaptiveSettings, BackendSpec, BudgetOf, BudgetSpec, Draft, KeepaliveRules, KeptRules, KeySecret,
-    KeySpec, ModelSpec, PoolSpec, ProbeRules, QueuePolicy, ResumeRules, Spill, TrafficSettings,
+    KeySpec, ModelSpec, PoolSpec, ProbeRules, QueuePolicy, Spill, TrafficSettings,
 };
 
 use crate::backend::{

@@ -9,7 +9,9 @@ mod spoken;
 mod traffic;
 
 use super::bind::{Bind, Binder, List, Table, choice, shape};
-use super::leaf::{Address, HeaderName, HealthPath, ModelName, Name, OneOrMany, SecretText, Text};
+use super::leaf::{
+    Address, HeaderName, HealthPath, ModelName, Name, OneOrMany, PageOrigin, SecretText, Text,
+};
 use super::quantity::{Count, Interval, Size, Span};
 use super::tree::{Node, Value};
 
@@ -76,6 +78,8 @@ shape! {
         pub responses: Option<Responses>,
         /// What is kept of requests that somebody asked to capture; which those are, the API is told.
         pub captures: Option<Captures>,
+        /// Which pages in browsers may call the data plane.
+        pub cors: Option<Cors>,
         /// How receipts are kept.
         pub ledger: Option<Ledger>,
         /// How long single requests are kept.
@@ -248,6 +252,18 @@ shape! {
         pub grace: Option<Span<SECOND, { 10 * MINUTE }>>,
         /// How many streams are kept at once; further ones cannot be continued. Default: 256.
         pub resumable_max: Option<Count<1, 65_536>>,
+    }
+}
+
+shape! {
+    /// Which pages in browsers may call the data plane, and with what.
+    pub struct Cors {
+        /// Where they come from, such as https://app.example.com; `*` is anywhere. Default: none may.
+        pub origins: Option<List<PageOrigin>>,
+        /// Headers that they may send. Default: those that they ask for.
+        pub headers: Option<List<HeaderName>>,
+        /// Methods that they may use. Default: those that are served.
+        pub methods: Option<List<Name>>,
     }
 }
 

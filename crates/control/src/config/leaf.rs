@@ -97,6 +97,30 @@ impl Bind for HealthPath {
     }
 }
 
+/// Where a page in a browser comes from, as browsers write it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PageOrigin(pub String);
+schema_of!(PageOrigin, "PageOrigin", {"type": "string", "maxLength": 512, "pattern": "^(\\*|[a-z][a-z0-9+.-]*://[^/?#@\\s]+)$"});
+
+impl Bind for PageOrigin {
+    fn bind(node: &Node, binder: &mut Binder<'_>) -> Option<Self> {
+        let text = text_of(node, binder, "an origin such as https://app.example.com")?;
+        let is_origin = |(scheme, host): (&str, &str)| {
+            scheme.starts_with(|c: char| c.is_ascii_lowercase())
+                && !host.is_empty()
+                && host.bytes().all(|byte| byte.is_ascii_graphic() && !b"/?#@\\".contains(&byte))
+        };
+        if text != "*" && !text.split_once("://").is_some_and(is_origin) || text.len() > TEXT_CHARS_MAX {
+            return binder.refuse(
+                node,
+                "must be `*`, or a scheme and a host as https://app.example.com",
+                None,
+            );
+        }
+        Some(Self(text.to_owned()))
+    }
+}
+
 /// The name of a backend, key, pool or team.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Name(pub String);

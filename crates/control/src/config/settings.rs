@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use policy::{
     AdaptiveSettings, AffinityRules, BackendSpec, BreakerRules, BudgetSpec, CaptureLimits, CooldownRules,
-    Deadlines, HedgeRules, KeptRules, KeySpec, PoolSpec, ProbeRules, QueuePolicy, RateWindow, Secret, Source,
-    Spill, Strategy, TeamSpec, TrafficSettings,
+    CorsRules, Deadlines, HedgeRules, KeptRules, KeySpec, PoolSpec, ProbeRules, QueuePolicy, RateWindow,
+    Secret, Source, Spill, Strategy, TeamSpec, TrafficSettings,
 };
 use store::{MasterKeySource, Retention};
 
@@ -110,6 +110,8 @@ pub struct Settings {
     pub kept: KeptRules,
     /// What is kept of captured requests.
     pub captures: CaptureLimits,
+    /// Which pages in browsers may call the data plane.
+    pub cors: CorsRules,
     /// What a receipt survives.
     pub durability: Durability,
     /// How far the journal may grow.
@@ -245,6 +247,7 @@ impl Settings {
             streams: streaming::streams(file.streams.as_ref()),
             kept: streaming::kept(file.responses.as_ref()),
             captures: streaming::captures(file.captures.as_ref()),
+            cors: streaming::cors(file.cors.as_ref()),
             durability: ledger.and_then(|ledger| ledger.durability).unwrap_or(Durability::Process),
             journal_bytes_max: ledger
                 .and_then(|ledger| ledger.journal_bytes_max)
@@ -304,6 +307,7 @@ impl Settings {
             resume: self.streams.resumable.then_some(self.streams.resume),
             kept: self.kept,
             captures: self.captures,
+            cors: self.cors.clone(),
             ..TrafficSettings::default()
         }
     }

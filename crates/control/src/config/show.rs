@@ -141,6 +141,14 @@ impl Rows<'_> {
         self.scalar("captures.body_max", size_text(settings.captures.body_bytes_max as u64));
         self.scalar("captures.keep_for", time(settings.captures.age_max));
         self.scalar("captures.bytes_max", size_text(settings.captures.bytes_max));
+        let cors = &settings.cors;
+        for (list, names) in
+            [("origins", &cors.origins), ("headers", &cors.headers), ("methods", &cors.methods)]
+        {
+            for (number, name) in names.iter().enumerate() {
+                self.add(Path::dotted("cors").then(list).then(number), name.to_string());
+            }
+        }
     }
 
     fn pacing(&mut self, settings: &Settings) {

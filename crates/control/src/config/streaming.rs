@@ -3,9 +3,9 @@
 
 use std::time::Duration;
 
-use policy::{CaptureLimits, KeepaliveRules, KeptRules, ResumeRules};
+use policy::{CaptureLimits, CorsRules, KeepaliveRules, KeptRules, ResumeRules};
 
-use super::file;
+use super::{bind::List, file};
 
 /// Intervals of what is sent while nothing else is; zero is off.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +62,20 @@ pub(crate) fn kept(typed: Option<&file::Responses>) -> KeptRules {
         bytes_max: typed
             .and_then(|r| r.kept_bytes)
             .map_or(default.bytes_max, |size| usize::try_from(size.0).unwrap_or(usize::MAX)),
+    }
+}
+
+pub(crate) fn cors(typed: Option<&file::Cors>) -> CorsRules {
+    let Some(typed) = typed else { return CorsRules::default() };
+    CorsRules {
+        origins: typed
+            .origins
+            .iter()
+            .flat_map(List::iter)
+            .map(|(_, origin)| origin.0.as_str().into())
+            .collect(),
+        headers: typed.headers.iter().flat_map(List::iter).map(|(_, name)| name.0.as_str().into()).collect(),
+        methods: typed.methods.iter().flat_map(List::iter).map(|(_, name)| name.0.as_str().into()).collect(),
     }
 }
 

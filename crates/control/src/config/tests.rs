@@ -21,6 +21,7 @@ admin: {token: "${LOCKGATE_ADMIN_TOKEN}"}
 limits: {max_in_flight: 2000, queue_max: 500, queue_timeout: 30s, body_max: 64MiB}
 keepalive: {stream: 15s, nonstream: 0s, endpoints: {/v1/responses/compact: 15s}}
 streams: {resumable: true, buffer: 2MiB, grace: 1m}
+cors: {origins: ["https://app.example.com"], headers: [authorization, content-type]}
 ledger: {durability: process}
 keys:
   - {name: app, key: "${APP_KEY}", rpm: 600, tpm: 1000000, concurrency: 50, models: ["*"], priority_max: high}
@@ -101,6 +102,9 @@ fn the_documented_example_means_what_it_says() {
     assert_eq!(keepalive.stream.map(|interval| interval.as_secs()), Some(15));
     let resume = settings.traffic().resume.expect("streams can be continued");
     assert_eq!((resume.buffer_bytes, resume.grace.as_secs(), resume.streams_max), (2 << 20, 60, 256));
+    let cors = settings.traffic().cors;
+    assert!(cors.admit("https://app.example.com") && !cors.admit("https://example.com"));
+    assert_eq!((cors.headers.len(), cors.methods.len()), (2, 0));
     let before = |path| keepalive.before_plain(path).map(|interval| interval.as_secs());
     assert_eq!((before("/responses/compact"), before("/responses")), (Some(15), None));
 }

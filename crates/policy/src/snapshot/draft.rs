@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use protocol::{Deadlines, Dialect};
 use serde::{Deserialize, Serialize};
 
-use super::{CaptureLimits, CaptureSpec, TeamSpec};
+use super::{CaptureLimits, CaptureSpec, CorsRules, ResumeRules, TeamSpec};
 use crate::backend::{BackendKind, BackendLimits, HeaderRules, ModelLimits, Source};
 use crate::catalog::Carries;
 use crate::identity::{Class, Digest, Digester, Endpoint, KeyLimits, Secret};
@@ -380,6 +380,8 @@ pub struct TrafficSettings {
     pub kept: KeptRules,
     /// What is kept of captured requests.
     pub captures: CaptureLimits,
+    /// Which pages in browsers may call.
+    pub cors: CorsRules,
 }
 
 /// How responses are kept for backends that keep none.
@@ -394,23 +396,6 @@ pub struct KeptRules {
 impl Default for KeptRules {
     fn default() -> Self {
         Self { time: Duration::from_hours(24), bytes_max: 64 * 1024 * 1024 }
-    }
-}
-
-/// How a stream outlives the connection of its client, so that it can be continued on another one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ResumeRules {
-    /// What is kept of one stream.
-    pub buffer_bytes: usize,
-    /// How long a stream goes on, and is kept, while nobody reads it.
-    pub grace: Duration,
-    /// How many streams are kept at once.
-    pub streams_max: usize,
-}
-
-impl Default for ResumeRules {
-    fn default() -> Self {
-        Self { buffer_bytes: 1024 * 1024, grace: Duration::from_secs(30), streams_max: 256 }
     }
 }
 
@@ -498,6 +483,7 @@ impl Default for TrafficSettings {
             resume: None,
             kept: KeptRules::default(),
             captures: CaptureLimits::default(),
+            cors: CorsRules::default(),
         }
     }
 }

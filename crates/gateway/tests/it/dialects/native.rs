@@ -381,3 +381,53 @@ async fn embeddings_of_gemini_go_to_who_speaks_it() {
     assert_eq!(told["error"]["details"][0]["reason"], "unsupported_for_backend", "{told}");
     assert_eq!(provider.count().accepted, 0);
 }
+
+/// A page in a browser may call where that was said, without a key for asking whether it may.
+#[tokio::test(start_paused = true)]
+async fn pages_from_elsewhere_call_where_they_may() {
+    let provider = ScriptedProvider::start().await;
+    let plan = |origins: &[&str]| {
+        let origins: Vec<Box<str>> = origins.iter().map(|origin| (*origin).into()).collect();
+        Plan::before(&[&provider]).with(|draft| {
+            draft.keys = vec![key("lg-1")];
+            draft.settings.cors.origins = origins;
+        })
+    };
+    let chat = json!({"model": MODEL, "messages": [{"role": "user", "content": "one"}]});
+    for (origins, may) in
+        [(&[][..], false), (&["https://a.example"], true), (&["https://b.example"], false), (&["*"], true)]
+    {
+        let scene = plan(origins).start().await;
+        let page = scene.client().with_header("origin", "https://a.example");
+        let asking = page
+            .with_header("access-control-request-method", "POST")
+            .with_header("access-control-request-headers", "authorization,content-type");
+        let answer =
+            asking.send(Method::OPTIONS, "/v1/chat/completions", "".into()).await.expect("an answer");
+        let told = ["allow-origin", "allow-methods", "allow-headers"]
+            .map(|name| answer.header(&format!("access-control-{name}")));
+        match may {
+            true => assert_eq!(
+                (answer.status.as_u16(), told),
+                (204, [Some("https://a.example"), Some("POST"), Some("authorization,content-type")])
+            ),
+            false => assert_eq!((answer.status.as_u16(), told), (405, [None; 3]), "{origins:?}"),
+        }
+        let page = scene.client().with_header("origin", "https://a.example").with_key("lg-1");
+        let answer = page.post("/v1/chat/completions", &chat).await.expect("an answer");
+        let permitted = answer.header("access-control-allow-origin");
+        assert_eq!(
+            (answer.status.as_u16(), permitted),
+            (200, may.then_some("https://a.example")),
+            "{origins:?}"
+        );
+        let stranger = scene.client().with_header("origin", "https://a.example");
+        let refused = stranger.post("/v1/chat/completions", &chat).await.expect("an answer");
+        let permitted = refused.header("access-control-allow-origin");
+        assert_eq!(
+            (refused.status.as_u16(), permitted.is_some()),
+            (401, may),
+            "a page reads why: {origins:?}"
+        );
+    }
+}
