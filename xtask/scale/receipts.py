@@ -16,17 +16,17 @@ MODELS = [f"model-{n:02}" for n in range(24)]
 BACKENDS = [f"backend-{n:02}" for n in range(16)]
 KEYS = [f"key_{n:04}" for n in range(400)]
 TEAMS = [f"team-{n:02}" for n in range(20)]
-RECEIPT = 38
-ATTEMPT = 29
+RECEIPT = 39
+ATTEMPT = 30
 SUMS = """count(*), sum(outcome = 'completed'), sum(outcome = 'failed'), sum(outcome = 'cancelled'),
     sum(outcome = 'interrupted'), sum(queue_ms), sum(total_ms), sum(coalesce(first_event_ms, 0)),
     sum(first_event_ms IS NOT NULL), sum(bytes_in), sum(bytes_out), sum(attempts), sum(attempts - 1), sum(input),
     sum(cached_input), sum(cache_write), sum(cache_write_1h), sum(output), sum(reasoning), sum(audio_input),
-    sum(audio_output), sum(cost_micros), sum(cost_picos), sum(unpriced)"""
+    sum(audio_output), sum(cost_micros), sum(cost_picos), sum(unpriced), sum(images)"""
 ADDED = """sum(requests), sum(completed), sum(failed), sum(cancelled), sum(interrupted), sum(queue_ms), sum(total_ms),
     sum(first_event_ms), sum(first_events), sum(bytes_in), sum(bytes_out), sum(attempts), sum(attempts_failed), sum(input),
     sum(cached_input), sum(cache_write), sum(cache_write_1h), sum(output), sum(reasoning), sum(audio_input),
-    sum(audio_output), sum(cost_micros), sum(cost_picos), sum(unpriced)"""
+    sum(audio_output), sum(cost_micros), sum(cost_picos), sum(unpriced), sum(images)"""
 HOUR_MS = 3_600_000
 
 
@@ -69,12 +69,12 @@ def rows(chance, begins, step):
         attempts = 1 if luck < 0.98 else 2
         line = (
             ticket, request_id(value), 0, at, key, team, tags, None, model, model, backend, "primary", "openai_chat", "openai_chat", 1,
-            status, outcome, error, attempts, 0, first, total, 900, 4000, *used, "provider", cost, 0, 0, "v1", 0,
+            status, outcome, error, attempts, 0, first, total, 900, 4000, *used, "provider", cost, 0, 0, "v1", 0, 0,
         )
         tried = (
             ticket, 1, at, key, team, tags, backend, "primary", "openai", model, model,
             "succeeded" if outcome == "completed" else "failed" if outcome == "failed" else "cancelled",
-            status, error, first, total, *used, "provider", cost, 0, 0, "v1",
+            status, error, first, total, *used, "provider", cost, 0, 0, "v1", 0,
         )
         yield line, tried if number >= COUNT * 9 // 10 else None
 

@@ -173,6 +173,7 @@ fn look_up(provider: &str, native: &str, at: Timestamp) -> Option<PriceSpec> {
         reasoning: part(UsageKey::OUTPUT_TOKENS, UsageKey::OUTPUT_REASONING_TOKENS),
         audio_input: part(UsageKey::INPUT_TOKENS, UsageKey::INPUT_AUDIO_TOKENS),
         audio_output: part(UsageKey::OUTPUT_TOKENS, UsageKey::OUTPUT_AUDIO_TOKENS),
+        image: Amount::ZERO,
         request,
     })
 }
@@ -214,9 +215,11 @@ pub(crate) fn fingerprint(spec: &PriceSpec) -> u32 {
         spec.audio_output,
         Some(spec.request),
     ];
+    // What says nothing of pictures keeps the name that it had before they could be priced.
+    let image = (spec.image != Amount::ZERO).then_some(Some(spec.image));
     // FNV-1a: stable over releases, unlike std's hasher; nobody gains by a collision of their own prices.
     let mut hash: u32 = 0x811c_9dc5;
-    for kind in kinds {
+    for kind in kinds.into_iter().chain(image) {
         let bytes = kind.map_or([0xff; 16], |amount| amount.0.to_be_bytes());
         for byte in bytes {
             hash = (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
@@ -324,5 +327,7 @@ mod tests {
         assert_ne!(fingerprint(&one), fingerprint(&other));
         assert_ne!(fingerprint(&one), fingerprint(&PriceSpec::default()));
         assert_eq!(fingerprint(&one), fingerprint(&one.clone()));
+        let images = PriceSpec { image: Amount(1), ..PriceSpec::default() };
+        assert_ne!(fingerprint(&images), fingerprint(&PriceSpec::default()));
     }
 }

@@ -51,12 +51,14 @@ pub struct Longest {
     pub each: Option<u64>,
     /// Answers beside each other.
     pub answers: u64,
+    /// Pictures, all answers together.
+    pub images: u64,
 }
 
 impl From<Option<u64>> for Longest {
-    /// One answer.
+    /// One answer, without pictures.
     fn from(each: Option<u64>) -> Self {
-        Self { each, answers: 1 }
+        Self { each, answers: 1, images: 0 }
     }
 }
 

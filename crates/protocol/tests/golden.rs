@@ -17,12 +17,15 @@ struct Case {
     answer: Option<Box<RawValue>>,
     stream: Option<Vec<Box<RawValue>>>,
     usage: Option<Usage>,
+    /// Pictures that were made.
+    #[serde(default)]
+    images: u64,
     /// Whether the figures of the answer contradict each other.
     #[serde(default)]
     is_contradicted: bool,
 }
 
-fn streamed(dialect: Dialect, events: &[Box<RawValue>]) -> Option<Usage> {
+fn streamed(dialect: Dialect, events: &[Box<RawValue>]) -> (Option<Usage>, u64) {
     let plan = StreamPlan { withhold_usage: true, rename_model: None, event_bytes_max: 1 << 20 };
     let mut relay = StreamRelay::new(dialect, plan);
     let mut out = Vec::new();
@@ -33,7 +36,7 @@ fn streamed(dialect: Dialect, events: &[Box<RawValue>]) -> Option<Usage> {
             .expect("a golden stream has no fault");
     }
     assert_eq!(relay.finish(&mut out), StreamEnd::Complete);
-    relay.tally().usage
+    (relay.tally().usage, relay.tally().images)
 }
 
 fn check_file(dialect: Dialect, path: &Path) {
@@ -41,13 +44,14 @@ fn check_file(dialect: Dialect, path: &Path) {
         serde_json::from_slice(&fs::read(path).expect("the file is there")).expect("the file is a case");
     let found = match (&case.answer, &case.stream) {
         (Some(answer), None) => {
-            inspect_answer(dialect, answer.get().as_bytes()).expect("the answer is one").usage
+            let outline = inspect_answer(dialect, answer.get().as_bytes()).expect("the answer is one");
+            (outline.usage, outline.images)
         }
         (None, Some(events)) => streamed(dialect, events),
         _ => panic!("{}: one of `answer` and `stream`", path.display()),
     };
     let expected = case.usage.map(|usage| Usage { is_contradicted: case.is_contradicted, ..usage });
-    assert_eq!(found, expected, "{}: {}", path.display(), case.why);
+    assert_eq!(found, (expected, case.images), "{}: {}", path.display(), case.why);
 }
 
 fn check(dialect: Dialect, folder: &str) {

@@ -64,6 +64,9 @@ struct PriceAmounts {
     audio_input: Option<Amount>,
     #[schema(value_type = Option<String>)]
     audio_output: Option<Amount>,
+    /// Each picture that was made, in US dollars.
+    #[schema(value_type = String)]
+    image: Amount,
     /// Each call, in US dollars.
     #[schema(value_type = String)]
     request: Amount,
@@ -267,7 +270,7 @@ impl PriceView {
 impl PriceAmounts {
     fn of(spec: PriceSpec) -> Self {
         let million = |amount: Amount| amount.times(1_000_000);
-        let PriceSpec { version, input, output, request, .. } = spec;
+        let PriceSpec { version, input, output, image, request, .. } = spec;
         Self {
             version,
             input: million(input),
@@ -278,6 +281,7 @@ impl PriceAmounts {
             reasoning: spec.reasoning.map(million),
             audio_input: spec.audio_input.map(million),
             audio_output: spec.audio_output.map(million),
+            image,
             request,
         }
     }

@@ -133,7 +133,7 @@ async fn a_backend_lives_and_dies_through_the_api() {
     assert_eq!(created.str("/api_key"), "sk-can***8b9c");
     assert_eq!(
         created.json["models"]["big"],
-        json!({"native": "gpt-4o", "price": {"input": "2.5", "output": "10", "request": "0"}})
+        json!({"native": "gpt-4o", "price": {"input": "2.5", "output": "10", "image": "0", "request": "0"}})
     );
     assert_eq!(created.str("/deadlines/total"), "1m");
     let backend = house.snapshot().backend_named("extra").cloned().expect("it is in force");
@@ -565,6 +565,7 @@ const USED: Usage = Usage {
     reasoning: 0,
     audio_input: 0,
     audio_output: 0,
+    images: 0,
     is_contradicted: false,
 };
 

@@ -125,6 +125,7 @@ pub(crate) fn price(typed: &file::Price) -> PriceSpec {
         reasoning: typed.reasoning.map(|amount| amount.0),
         audio_input: typed.audio_input.map(|amount| amount.0),
         audio_output: typed.audio_output.map(|amount| amount.0),
+        image: typed.image.map_or(Amount::ZERO, |amount| amount.0),
         request: typed.request.map_or(Amount::ZERO, |amount| amount.0),
     };
     spec.version = format!("config-{:08x}", crate::prices::fingerprint(&spec));

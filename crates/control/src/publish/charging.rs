@@ -35,6 +35,7 @@ fn content(NamedPrice { name, price }: &NamedPrice) -> u64 {
         price.reasoning,
         price.audio_input,
         price.audio_output,
+        price.image,
         price.request,
     ];
     let mut hasher = DefaultHasher::new();

@@ -20,6 +20,7 @@ use crate::{
     routes::Operation,
     tape::Tape,
 };
+pub(super) use commit::is_event_stream;
 pub(super) use outgoing::DROPPED;
 use outgoing::Outgoing;
 pub(crate) use passage::Passage;

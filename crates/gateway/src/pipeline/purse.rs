@@ -6,11 +6,14 @@ use std::sync::Arc;
 use policy::{Amount, Exceeded, Hold, Key, Longest, Route, Timestamp};
 use tokio::time::Instant;
 
-use super::decode::{Ask, BYTES_PER_TOKEN};
+use super::decode::{Ask, BYTES_PER_TOKEN, Payload};
 use crate::{
     gateway::Gateway,
     refusal::{Code, Refusal},
 };
+
+/// As many pictures as a form may ask for, which is passed on unread.
+const FORM_IMAGES_MAX: u64 = 10;
 
 /// What is held for a request; empty where no budget counts. Dropped without being settled, it was free.
 pub(super) struct Purse(Option<Box<Held>>);
@@ -80,8 +83,17 @@ impl Held {
 fn worst_case(ask: &Ask) -> Amount {
     let prompt = ask.estimate.prompt.saturating_mul(BYTES_PER_TOKEN);
     let each = Some(ask.estimate.output_max).filter(|tokens| *tokens > 0);
-    let longest = Longest { each, answers: ask.answers() };
+    let longest = Longest { each, answers: ask.answers(), images: images_max(ask) };
     ask.route.worst_case(prompt, longest, ask.key.ceiling.as_deref())
+}
+
+/// How many pictures may come. No dialect lets a client bound those of a chat: one with each answer is assumed there.
+fn images_max(ask: &Ask) -> u64 {
+    match &ask.payload {
+        Payload::Json { outline, .. } => outline.answers,
+        Payload::Opaque(_) => FORM_IMAGES_MAX,
+        Payload::Empty => 0,
+    }
 }
 
 /// The route as far as it can be paid for: where a budget counts, what nobody knows the price of is not free, but left

@@ -28,7 +28,7 @@ pub(super) fn respond(ask: Ask, reply: Reply, mut ticket: Ticket) -> Response<Bo
         Content::Whole { body, outline, untold } => {
             facts.untold = untold;
             if let Some(outline) = &outline {
-                facts.answered(outline.usage, outline.output_bytes);
+                facts.answered(outline);
                 let minting = ask.minting(&lease);
                 let handles = outline.id.iter().chain(&outline.handles);
                 handles.filter(|handle| minting.covers(handle)).for_each(|handle| facts.bind(handle, &lease));

@@ -2,6 +2,7 @@
 
 mod binding;
 mod end;
+mod meter;
 mod reasons;
 mod rival;
 
@@ -11,19 +12,20 @@ use policy::{
     Amount, AttemptId, AttemptOutcome, Candidate, Closed, Entry, Key, Opened, Outcome, Price, Progress,
     Receipt, RequestOutcome, Timestamp, millis,
 };
-use protocol::{Dialect, Failure, FailureKind, StreamTally, Taint, Usage, UsageSource};
+use protocol::{AnswerOutline, Dialect, Failure, FailureKind, StreamTally, Taint, Usage, UsageSource};
 use store::{JournalError, Reservation};
 use tokio::time::Instant;
 
 use super::{
     authenticate::Caller,
-    decode::{Ask, BYTES_PER_TOKEN, Estimate},
+    decode::{Ask, Estimate},
     keepalive::Commitment,
     purse::Purse,
     route::{Lease, Tries},
 };
 use crate::{gateway::Gateway, identity::Stamp, refusal::Code, view::Serving};
 pub(super) use end::End;
+use meter::Meter;
 pub(crate) use reasons::ReasonsKept;
 
 /// Everything that is known of an admitted request; becomes its receipt.
@@ -35,7 +37,7 @@ pub(crate) struct Facts {
     pub(super) first_event: Option<Duration>,
     pub(super) bytes_out: u64,
     pub(super) end: Option<End>,
-    pub(super) meter: Meter,
+    meter: Meter,
     /// What the answer has and the client was not told.
     pub(super) untold: Vec<String>,
     pub(super) room: Reservation,
@@ -98,14 +100,6 @@ struct Served {
     model: Arc<str>,
     price: Option<Arc<Price>>,
     dialect: Dialect,
-}
-
-/// Tokens seen so far.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Meter {
-    reported: Option<Usage>,
-    output_bytes: u64,
-    is_answered: bool,
 }
 
 /// A long stream's progress is noted in the journal at most this often, so that a crash can be charged for it.
@@ -246,13 +240,13 @@ impl Facts {
     }
 
     /// Takes over what a whole answer reported.
-    pub(super) fn answered(&mut self, reported: Option<Usage>, output_bytes: u64) {
-        self.meter = Meter { reported, output_bytes, is_answered: true };
+    pub(super) fn answered(&mut self, outline: &AnswerOutline) {
+        self.meter = Meter::of_answer(outline);
     }
 
     /// Takes over what a stream's events have told so far.
     pub(super) fn streamed(&mut self, tally: &StreamTally) {
-        self.meter = Meter { reported: tally.usage, output_bytes: tally.output_bytes, is_answered: true };
+        self.meter = Meter::of_stream(tally);
         if self.untold.len() < tally.untold.len() {
             self.untold.clone_from(&tally.untold);
         }
@@ -300,23 +294,11 @@ impl Facts {
 
     /// The usage to charge, and where it comes from.
     fn usage(&self) -> (Usage, UsageSource) {
-        if let Some(reported) = self.meter.reported {
-            let source = match reported.is_contradicted {
-                true => UsageSource::Contradicted,
-                false => UsageSource::Provider,
-            };
-            return (reported, source);
-        }
-        if !self.meter.is_answered {
-            return (Usage::default(), UsageSource::Counted);
-        }
-        let counted = Usage {
-            input: self.requested.estimate.prompt,
-            output: self.meter.output_bytes.div_ceil(BYTES_PER_TOKEN),
-            ..Usage::default()
-        };
         let is_whole = self.end.as_ref().is_some_and(|end| matches!(end.attempt, AttemptOutcome::Succeeded));
-        (counted, if is_whole { UsageSource::Counted } else { UsageSource::Estimated })
+        self.meter.usage(
+            self.requested.estimate.prompt,
+            if is_whole { UsageSource::Counted } else { UsageSource::Estimated },
+        )
     }
 
     fn close(
@@ -341,7 +323,7 @@ impl Facts {
             usage,
             usage_source,
             cost: price.map(|price| price.cost(&usage)).unwrap_or_default(),
-            unpriced: price.is_none() && usage.total() > 0,
+            unpriced: price.is_none() && (usage.total() > 0 || usage.images > 0),
             first_event_ms: self.first_event.map(millis),
             total_ms: millis(attempt.started.elapsed()),
         };

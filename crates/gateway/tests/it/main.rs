@@ -8,6 +8,7 @@ mod hedging;
 mod keepalive;
 mod limits;
 mod lookout;
+mod pictures;
 mod promises;
 mod reasons;
 mod relaying;

@@ -45,6 +45,7 @@ const USED: Usage = Usage {
     reasoning: 50,
     audio_input: 0,
     audio_output: 0,
+    images: 0,
     is_contradicted: false,
 };
 

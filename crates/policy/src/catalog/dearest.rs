@@ -18,6 +18,7 @@ pub(super) struct Dearest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Tariff {
     request: Amount,
+    image: Amount,
     input: Amount,
     output: Amount,
     lengths: Lengths,
@@ -61,18 +62,20 @@ impl Dearest {
 impl Tariff {
     fn of(price: &Price, lengths: Lengths) -> Self {
         let (input, output) = price.dearest_tokens();
-        Self { request: price.request, input, output, lengths }
+        Self { request: price.request, image: price.image, input, output, lengths }
     }
 
     fn cost(&self, prompt: u64, output: Longest) -> Amount {
         // A request may ask for more than the model gives, but not get it.
         let each = output.each.map_or(self.lengths.unasked, |asked| asked.min(self.lengths.ever));
-        let output = each.saturating_mul(output.answers);
-        self.request.saturating_add(self.input.times(prompt)).saturating_add(self.output.times(output))
+        let tokens = each.saturating_mul(output.answers);
+        let parts = [self.input.times(prompt), self.output.times(tokens), self.image.times(output.images)];
+        parts.into_iter().fold(self.request, Amount::saturating_add)
     }
 
     fn is_never_dearer_than(&self, other: &Self) -> bool {
         self.request <= other.request
+            && self.image <= other.image
             && self.input <= other.input
             && self.output <= other.output
             && self.lengths.or(other.lengths) == other.lengths
@@ -110,10 +113,11 @@ mod tests {
     use crate::money::PriceSpec;
 
     fn price() -> impl Strategy<Value = Price> {
-        (0_u8..4, 0_u8..4, 0_u8..4).prop_map(|(input, output, request)| {
+        (0_u8..4, 0_u8..4, 0_u8..4, 0_u8..4).prop_map(|(input, output, image, request)| {
             let amount = |n: u8| n.to_string().parse::<Amount>().expect("an amount");
-            let (input, output, request) = (amount(input), amount(output), amount(request));
-            PriceSpec { input, output, request, ..PriceSpec::default() }.price()
+            let (input, output, image, request) =
+                (amount(input), amount(output), amount(image), amount(request));
+            PriceSpec { input, output, image, request, ..PriceSpec::default() }.price()
         })
     }
 
@@ -134,18 +138,15 @@ mod tests {
     }
 
     /// The rule, candidate by candidate.
-    fn one_by_one(
-        candidates: &[Candidate],
-        prompt: u64,
-        output: Option<u64>,
-        ceiling: Option<&Price>,
-    ) -> Amount {
+    fn one_by_one(candidates: &[Candidate], prompt: u64, output: Longest, ceiling: Option<&Price>) -> Amount {
         let worst = candidates.iter().filter_map(|one| {
             let price = one.price.as_deref().or(ceiling)?;
             let most = one.max_output.unwrap_or(OUTPUT_TOKENS_UNKNOWN);
-            let output = output.map_or(most, |asked| one.max_output.map_or(asked, |most| asked.min(most)));
+            let each = output.each.map_or(most, |asked| one.max_output.map_or(asked, |most| asked.min(most)));
             let (input, answer) = price.dearest_tokens();
-            Some([price.request, input.times(prompt), answer.times(output)].into_iter().sum())
+            let images = price.image.times(output.images);
+            let tokens = answer.times(each.saturating_mul(output.answers));
+            Some([price.request, images, input.times(prompt), tokens].into_iter().sum())
         });
         worst.max().unwrap_or_default()
     }
@@ -155,12 +156,13 @@ mod tests {
         fn the_dearest_is_dear_as_the_dearest_of_all(
             candidates in candidates(),
             prompt in 0_u64..100_000,
-            output in proptest::option::of(0_u64..200_000),
+            (each, answers, images) in (proptest::option::of(0_u64..200_000), 1_u64..4, 0_u64..11),
             ceiling in proptest::option::of(price()),
         ) {
             let dearest = Dearest::of(candidates.iter());
+            let output = Longest { each, answers, images };
             let expected = one_by_one(&candidates, prompt, output, ceiling.as_ref());
-            prop_assert_eq!(dearest.worst_case(prompt, output.into(), ceiling.as_ref()), expected);
+            prop_assert_eq!(dearest.worst_case(prompt, output, ceiling.as_ref()), expected);
             prop_assert_eq!(dearest.is_known(), candidates.iter().all(|one| one.price.is_some()));
         }
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Amount;
 
-/// What one token of each kind costs; `request` is per call. Every kind has its price here: what a
+/// What one token of each kind costs; `image` is per picture, `request` per call. Every kind has its price here: what a
 /// provider does not price apart already carries the price of the kind it is part of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Price {
@@ -30,6 +30,9 @@ pub struct Price {
     pub audio_input: Amount,
     /// The part of the output that was audio.
     pub audio_output: Amount,
+    /// Each picture that was made, beside the tokens that were counted for it.
+    #[serde(default)]
+    pub image: Amount,
     /// Each call, whatever it used.
     pub request: Amount,
 }
@@ -55,6 +58,8 @@ pub struct PriceSpec {
     pub audio_input: Option<Amount>,
     /// Left out: as `output`.
     pub audio_output: Option<Amount>,
+    /// Each picture.
+    pub image: Amount,
     /// Each call.
     pub request: Amount,
 }
@@ -74,6 +79,7 @@ impl PriceSpec {
             reasoning: self.reasoning.unwrap_or(self.output),
             audio_input: self.audio_input.unwrap_or(self.input),
             audio_output: self.audio_output.unwrap_or(self.output),
+            image: self.image,
             request: self.request,
         }
     }
@@ -89,6 +95,7 @@ impl PriceSpec {
             ("reasoning", self.reasoning),
             ("audio_input", self.audio_input),
             ("audio_output", self.audio_output),
+            ("image", Some(self.image)),
             ("request", Some(self.request)),
         ]
         .into_iter()
@@ -116,6 +123,7 @@ impl Price {
             self.output.times(usage.output - reasoning - audio_output),
             self.reasoning.times(reasoning),
             self.audio_output.times(audio_output),
+            self.image.times(usage.images),
         ]
         .into_iter()
         .sum()
@@ -263,26 +271,29 @@ mod tests {
 
     fn specs() -> impl Strategy<Value = PriceSpec> {
         let kinds = proptest::collection::vec(proptest::option::of(amount()), 6);
-        (amount(), amount(), amount(), kinds).prop_map(|(input, output, request, kinds)| PriceSpec {
-            version: String::new(),
-            input,
-            output,
-            request,
-            cached_input: kinds[0],
-            cache_write: kinds[1],
-            cache_write_1h: kinds[2],
-            reasoning: kinds[3],
-            audio_input: kinds[4],
-            audio_output: kinds[5],
+        (amount(), amount(), amount(), amount(), kinds).prop_map(|(input, output, image, request, kinds)| {
+            PriceSpec {
+                version: String::new(),
+                input,
+                output,
+                image,
+                request,
+                cached_input: kinds[0],
+                cache_write: kinds[1],
+                cache_write_1h: kinds[2],
+                reasoning: kinds[3],
+                audio_input: kinds[4],
+                audio_output: kinds[5],
+            }
         })
     }
 
     proptest! {
         /// The naive bill: each token on its own line, at the price of what it is, added up one by one.
         #[test]
-        fn every_token_is_charged_once(spec in specs(), counts in proptest::collection::vec(0_u64..20, 8)) {
-            let [text_in, audio_in, cached, write, write_1h, text_out, thought, audio_out] = counts[..] else {
-                panic!("eight counts");
+        fn every_token_is_charged_once(spec in specs(), counts in proptest::collection::vec(0_u64..20, 9)) {
+            let [text_in, audio_in, cached, write, write_1h, text_out, thought, audio_out, images] = counts[..] else {
+                panic!("nine counts");
             };
             let usage = Usage {
                 input: text_in + audio_in,
@@ -293,6 +304,7 @@ mod tests {
                 reasoning: thought,
                 audio_input: audio_in,
                 audio_output: audio_out,
+                images,
                 ..Usage::default()
             };
             let lines = [
@@ -304,6 +316,7 @@ mod tests {
                 (text_out, Some(spec.output)),
                 (thought, spec.reasoning.or(Some(spec.output))),
                 (audio_out, spec.audio_output.or(Some(spec.output))),
+                (images, Some(spec.image)),
             ];
             let mut bill = spec.request.0;
             for (count, each) in lines {
@@ -314,8 +327,9 @@ mod tests {
             let price = spec.price();
             prop_assert_eq!(price.cost(&usage), Amount(bill));
             let (input, output) = price.dearest_tokens();
-            let worst = [price.request, input.times(usage.input_total()), output.times(usage.output)];
-            prop_assert!(worst.into_iter().sum::<Amount>() >= price.cost(&usage));
+            let tokens = [input.times(usage.input_total()), output.times(usage.output)];
+            let worst = [price.request, price.image.times(images)].into_iter().chain(tokens);
+            prop_assert!(worst.sum::<Amount>() >= price.cost(&usage));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a request used, in tokens, each counted once; never what it costs.
+//! What a request used, in tokens and pictures, each counted once; never what it costs.
 
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +26,8 @@ pub struct Usage {
     pub audio_input: u64,
     /// The part of `output` that was audio.
     pub audio_output: u64,
+    /// Pictures that were made. They are counted here, beside the tokens that a provider may count for them.
+    pub images: u64,
     /// Whether the provider's figures contradict each other: by none of its conventions do the parts make up its own whole.
     /// No figure itself: what is kept of it is [`UsageSource::Contradicted`].
     #[serde(skip)]
@@ -53,6 +55,7 @@ impl Usage {
             reasoning: self.reasoning.saturating_add(other.reasoning),
             audio_input: self.audio_input.saturating_add(other.audio_input),
             audio_output: self.audio_output.saturating_add(other.audio_output),
+            images: self.images.saturating_add(other.images),
             is_contradicted: self.is_contradicted || other.is_contradicted,
         }
     }

@@ -27,6 +27,8 @@ pub struct AnswerOutline {
     pub handles: Vec<String>,
     /// Bytes of everything the model wrote, as a basis for counting tokens.
     pub output_bytes: u64,
+    /// Pictures that the model made.
+    pub images: u64,
 }
 
 /// Looks at a successful answer before any of it is passed on; a failure here may still move to another backend.
@@ -87,6 +89,7 @@ impl From<Glance> for AnswerOutline {
             id: glance.id,
             handles: glance.handles,
             output_bytes: glance.output_bytes,
+            images: glance.images,
         }
     }
 }

@@ -14,6 +14,8 @@ pub(crate) struct Glance {
     pub(crate) id: Option<String>,
     /// Bytes of everything the model wrote.
     pub(crate) output_bytes: u64,
+    /// Pictures that the model made.
+    pub(crate) images: u64,
     /// The answers in it, and those of them that end here, one bit each.
     pub(crate) choices: Choices,
     /// It holds what makes it an answer, be it empty.

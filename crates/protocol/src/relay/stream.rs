@@ -65,6 +65,8 @@ pub struct StreamTally {
     pub usage: Option<Usage>,
     /// Bytes of everything the model wrote, as a basis for counting tokens.
     pub output_bytes: u64,
+    /// Pictures that the model made.
+    pub images: u64,
     /// Events with content of the dialect, withheld ones included; comments and `[DONE]` are none.
     pub events: u64,
     /// Events that were left out because they are malformed.
@@ -374,6 +376,7 @@ impl StreamRelay {
         }
         self.tally.events += 1;
         self.tally.output_bytes = self.tally.output_bytes.saturating_add(glance.output_bytes);
+        self.tally.images = self.tally.images.saturating_add(glance.images);
         self.tally.usage = glance.usage.or(self.tally.usage);
         if self.tally.response_id.is_none() {
             self.tally.response_id = glance.id;

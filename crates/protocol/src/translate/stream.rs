@@ -187,8 +187,11 @@ impl StreamTranslator {
                 self.miss(of_native(native));
                 0
             }
-            Event::Open { opening: Opening::Image(image), .. } if !self.media.tells(image) => {
-                self.miss(PICTURE.to_owned());
+            Event::Open { opening: Opening::Image(image), .. } => {
+                self.tally.images += 1;
+                if !self.media.tells(image) {
+                    self.miss(PICTURE.to_owned());
+                }
                 0
             }
             Event::Start { id, .. } => {

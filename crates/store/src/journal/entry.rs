@@ -9,13 +9,15 @@ mod read;
 mod tests;
 mod write;
 
-use policy::{Bound, Entry, Progress, Reasoned};
+use policy::{Amount, Bound, Entry, Progress, Reasoned};
 
 use read::In;
 use write::Out;
 
-/// The form that is written.
+/// The first form, in which no usage and no price knows of pictures. What has none is still written in it.
 const FORM: u8 = 1;
+/// The same with pictures: their number behind each usage, what one costs in each price.
+const FORM_WITH_IMAGES: u8 = 2;
 const OPENED: u8 = 1;
 const PROGRESS: u8 = 2;
 const CLOSED: u8 = 3;
@@ -25,25 +27,26 @@ const REASONED: u8 = 6;
 
 /// Appends the entry to `out`.
 pub fn encode(entry: &Entry, out: &mut Vec<u8>) {
-    let mut out = Out(out);
-    out.0.push(FORM);
+    let form = form_of(entry);
+    let mut out = Out { bytes: out, has_images: form == FORM_WITH_IMAGES };
+    out.byte(form);
     match entry {
         Entry::Opened(opened) => {
-            out.0.push(OPENED);
+            out.byte(OPENED);
             out.opened(opened);
         }
         Entry::Progress(Progress { attempt, at, usage }) => {
-            out.0.push(PROGRESS);
+            out.byte(PROGRESS);
             out.attempt(*attempt);
             out.time(*at);
             out.usage(usage);
         }
         Entry::Closed(closed) => {
-            out.0.push(CLOSED);
+            out.byte(CLOSED);
             out.closed(closed);
         }
         Entry::Settled { last, receipt } => {
-            out.0.push(SETTLED);
+            out.byte(SETTLED);
             out.byte(last.is_some());
             if let Some(last) = last {
                 out.closed(last);
@@ -51,17 +54,34 @@ pub fn encode(entry: &Entry, out: &mut Vec<u8>) {
             out.receipt(receipt);
         }
         Entry::Bound(Bound { id, backend, at }) => {
-            out.0.push(BOUND);
+            out.byte(BOUND);
             out.text(id);
             out.text(backend);
             out.time(*at);
         }
         Entry::Reasoned(Reasoned { ticket, text }) => {
-            out.0.push(REASONED);
+            out.byte(REASONED);
             out.ticket(*ticket);
             out.text(text);
         }
     }
+}
+
+/// Each entry has one form: what says nothing of pictures has no room for them.
+fn form_of(entry: &Entry) -> u8 {
+    let has_images = match entry {
+        Entry::Opened(opened) => {
+            let image = opened.price.as_ref().map_or(Amount::ZERO, |price| price.image);
+            opened.estimate.images > 0 || image != Amount::ZERO
+        }
+        Entry::Progress(progress) => progress.usage.images > 0,
+        Entry::Closed(closed) => closed.usage.images > 0,
+        Entry::Settled { last, receipt } => {
+            receipt.usage.images > 0 || last.as_ref().is_some_and(|last| last.usage.images > 0)
+        }
+        Entry::Bound(_) | Entry::Reasoned(_) => false,
+    };
+    if has_images { FORM_WITH_IMAGES } else { FORM }
 }
 
 /// Reads an entry if it is a binding, without a look at any other.
@@ -82,8 +102,8 @@ pub(crate) fn decode_bound(payload: &[u8]) -> Option<Bound> {
 /// Reads an entry; none when the bytes are not exactly one entry of a form known here.
 #[must_use]
 pub fn decode(payload: &[u8]) -> Option<Entry> {
-    let [FORM, kind, rest @ ..] = payload else { return None };
-    let mut bytes = In(rest);
+    let [form @ (FORM | FORM_WITH_IMAGES), kind, rest @ ..] = payload else { return None };
+    let mut bytes = In { rest, has_images: *form == FORM_WITH_IMAGES };
     let entry = match *kind {
         OPENED => Entry::Opened(bytes.opened()?),
         PROGRESS => {
@@ -102,5 +122,5 @@ pub fn decode(payload: &[u8]) -> Option<Entry> {
         REASONED => Entry::Reasoned(Reasoned { ticket: bytes.ticket()?, text: bytes.text()?.into() }),
         _ => return None,
     };
-    bytes.0.is_empty().then_some(entry)
+    (bytes.rest.is_empty() && form_of(&entry) == *form).then_some(entry)
 }

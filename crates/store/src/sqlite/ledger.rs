@@ -57,9 +57,9 @@ const INSERT_RECEIPT: &str = "INSERT OR IGNORE INTO receipts (ticket, request_id
      model_asked, model_served, backend, pool, dialect_in, dialect_out, stream, status, outcome, error_code, \
      attempts, queue_ms, first_event_ms, total_ms, bytes_in, bytes_out, input, cached_input, cache_write, \
      cache_write_1h, output, reasoning, audio_input, audio_output, usage_source, cost_micros, cost_picos, \
-     unpriced, price_version, keepalive_committed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, \
+     unpriced, price_version, keepalive_committed, images) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, \
      ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, \
-     ?34, ?35, ?36, ?37, ?38)";
+     ?34, ?35, ?36, ?37, ?38, ?39)";
 
 /// Prepares for [`insert_receipt`]: once for a batch.
 pub(crate) fn receipt_inserter<'a>(
@@ -110,6 +110,7 @@ pub(crate) fn insert_receipt(statement: &mut CachedStatement<'_>, r: &Receipt) -
         r.unpriced,
         r.price_version.as_deref(),
         r.keepalive_committed,
+        int(r.usage.images),
     ])?;
     Ok(inserted == 1)
 }
@@ -117,8 +118,8 @@ pub(crate) fn insert_receipt(statement: &mut CachedStatement<'_>, r: &Receipt) -
 const INSERT_ATTEMPT: &str = "INSERT OR IGNORE INTO attempts (ticket, number, at, key, team, tags, backend, pool, \
      label, model, native, outcome, status, error_code, first_event_ms, total_ms, input, cached_input, \
      cache_write, cache_write_1h, output, reasoning, audio_input, audio_output, usage_source, cost_micros, \
-     cost_picos, unpriced, price_version) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, \
-     ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29)";
+     cost_picos, unpriced, price_version, images) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, \
+     ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30)";
 
 /// Prepares for [`insert_attempt`]: once for a batch.
 pub(crate) fn attempt_inserter<'a>(
@@ -163,6 +164,7 @@ pub(crate) fn insert_attempt(
         picos,
         a.unpriced,
         a.price_version.as_deref(),
+        int(a.usage.images),
     ])?;
     Ok(inserted == 1)
 }
@@ -281,6 +283,7 @@ fn usage(row: &Row<'_>) -> Result<Usage, StoreError> {
         reasoning: count("reasoning")?,
         audio_input: count("audio_input")?,
         audio_output: count("audio_output")?,
+        images: count("images")?,
         is_contradicted: false,
     })
 }

@@ -21,6 +21,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0011_events.sql"),
     include_str!("../../migrations/0012_charged_prices.sql"),
     include_str!("../../migrations/0013_event_fields.sql"),
+    include_str!("../../migrations/0014_images.sql"),
 ];
 
 /// The newest schema known here.

@@ -15,7 +15,7 @@ use crate::ledger::AttemptLine;
 pub(super) const EVER: i64 = 0;
 
 /// The summed columns, in the order of [`Sums`].
-pub(super) const COLUMNS: [&str; 24] = [
+pub(super) const COLUMNS: [&str; 25] = [
     "requests",
     "completed",
     "failed",
@@ -40,6 +40,7 @@ pub(super) const COLUMNS: [&str; 24] = [
     "cost_micros",
     "cost_picos",
     "unpriced",
+    "images",
 ];
 
 /// How many of them are of receipts; those of attempts follow.
@@ -86,6 +87,7 @@ fn of_attempt(a: &AttemptLine) -> Sums {
         micros,
         picos,
         i64::from(a.unpriced),
+        int(a.usage.images),
     ]);
     sums
 }

@@ -111,6 +111,7 @@ fn told(sums: &Sums) -> UsageSums {
         cost_micros,
         cost_picos,
         unpriced,
+        images,
     ] = *sums;
     UsageSums {
         requests: uint(requests),
@@ -135,6 +136,7 @@ fn told(sums: &Sums) -> UsageSums {
             reasoning: uint(reasoning),
             audio_input: uint(audio_input),
             audio_output: uint(audio_output),
+            images: uint(images),
             is_contradicted: false,
         },
         cost: joined(cost_micros, cost_picos),

@@ -93,12 +93,12 @@ fn recomputed(width: i64, keys: &[&str], join: &str) -> String {
          queue_ms, total_ms, coalesce(first_event_ms, 0) AS first_event_ms, \
          first_event_ms IS NOT NULL AS first_events, bytes_in, bytes_out, 0 AS attempts, 0 AS attempts_failed, \
          0 AS input, 0 AS cached_input, 0 AS cache_write, 0 AS cache_write_1h, 0 AS output, 0 AS reasoning, \
-         0 AS audio_input, 0 AS audio_output, 0 AS cost_micros, 0 AS cost_picos, 0 AS unpriced \
+         0 AS audio_input, 0 AS audio_output, 0 AS cost_micros, 0 AS cost_picos, 0 AS unpriced, 0 AS images \
          FROM receipts AS line{join} \
          UNION ALL \
          SELECT at - at % {width}, {from_attempts}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, outcome = 'failed', input, \
          cached_input, cache_write, cache_write_1h, output, reasoning, audio_input, audio_output, cost_micros, \
-         cost_picos, unpriced FROM attempts AS line{join}) GROUP BY bucket, {keys}",
+         cost_picos, unpriced, images FROM attempts AS line{join}) GROUP BY bucket, {keys}",
         summed = summed()
     )
 }

@@ -124,6 +124,7 @@ function Prices() {
     { title: t('Input, $/M'), number: true, cell: (row) => of(row, 'input') },
     { title: t('Cached, $/M'), number: true, cell: (row) => of(row, 'cached_input') },
     { title: t('Output, $/M'), number: true, cell: (row) => of(row, 'output') },
+    { title: t('Picture, $'), number: true, wide: true, cell: (row) => (Number(row.image) ? of(row, 'image') : '–') },
     { title: t('Since'), number: true, wide: true, cell: (row) => (row.since ? when(row.since) : '–') },
     { title: t('Source'), short: true, cell: (row) => (row.source ? html`<${Badge}>${say(row.source)}<//>` : '–') },
     { title: t('Change'), tools: true, hidden: !change, cell: (row) => html`<span class="row"><${Button} kind="small" icon="edit" label=${t('Edit {name}', { name: row.model })} onClick=${() => setEditing(row)} />
@@ -139,7 +140,9 @@ function Prices() {
 
 /** @param {{row: any, onClose: () => void, onSaved: () => void}} props */
 function PriceEditor({ row, onClose, onSaved }) {
-  const first = () => Object.fromEntries(['model', 'input', 'cached_input', 'output'].map((field) => [field, String(row[field] ?? '')]));
+  // Kinds that have no field here stay as they are.
+  const kinds = ['input', 'cached_input', 'cache_write', 'cache_write_1h', 'output', 'reasoning', 'audio_input', 'audio_output', 'image', 'request'];
+  const first = () => Object.fromEntries(['model', ...kinds].map((field) => [field, String(row[field] ?? '')]));
   const of = useForm(first, Object.keys(first()), () => {
     onSaved();
     onClose();
@@ -151,5 +154,6 @@ function PriceEditor({ row, onClose, onSaved }) {
   };
   return html`<${Editor} of=${of} title=${t('Set a price')} kind="box small" onSubmit=${save} onClose=${onClose}>
     <${TextField} label=${t('Model')} ...${of.field('model')} disabled=${Boolean(row.model)} /><${NumberField} label=${t('Input, $/M')} ...${of.field('input')} />
-    <${NumberField} label=${t('Cached, $/M')} ...${of.field('cached_input')} /><${NumberField} label=${t('Output, $/M')} ...${of.field('output')} /><//>`;
+    <${NumberField} label=${t('Cached, $/M')} ...${of.field('cached_input')} /><${NumberField} label=${t('Output, $/M')} ...${of.field('output')} />
+    <${NumberField} label=${t('Picture, $')} ...${of.field('image')} /><//>`;
 }

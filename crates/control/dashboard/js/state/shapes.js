@@ -3,7 +3,7 @@
 /**
  * @typedef {{concurrency?: number | null, models?: string[] | null, rpm?: number | null, tpm?: number | null}} Limits
  * @typedef {{audio_input: number, audio_output: number, cache_write: number, cache_write_1h: number, cached_input: number, input: number,
- *   output: number, reasoning: number}} Usage
+ *   images: number, output: number, reasoning: number}} Usage
  * @typedef {{created?: number | null, id: string, name: string, problem?: string | null, revision?: number | null, source: string, targets: string[],
  *   updated?: number | null}} Alias
  * @typedef {{action: string, actor: string, address?: string | null, after: any, at: number, before: any, hash: string, kind: string, number: number,
@@ -22,7 +22,7 @@
  *   last_used?: number | null, name: string, problem?: string | null, revision?: number | null, source: string, team?: string | null,
  *   updated?: number | null} & Limits} Key
  * @typedef {{audio_input?: string | null, audio_output?: string | null, cache_write?: string | null, cache_write_1h?: string | null,
- *   cached_input?: string | null, id?: string | null, input: string, model: string, output: string, reasoning?: string | null, request: string,
+ *   cached_input?: string | null, id?: string | null, image: string, input: string, model: string, output: string, reasoning?: string | null, request: string,
  *   revision?: number | null, since?: number | null, source: string, version: string}} Price
  * @typedef {{at: number, attempts: number, backend?: string | null, bytes_in: number, bytes_out: number, client_addr?: string | null, cost: string,
  *   dialect_in: string, dialect_out?: string | null, error_code?: string | null, first_event_ms?: number | null, keepalive_committed: boolean,

@@ -126,6 +126,8 @@ export const CHINESE = {
   'Bytes': '字节',
   'Cached input': '缓存输入',
   'Cached, $/M': '缓存，$/百万',
+  'Picture, $': '每张图片，$',
+  'Pictures': '图片',
   'Calls': '调用',
   'Calm for': '平静时长',
   'Calm under': '平静阈值',

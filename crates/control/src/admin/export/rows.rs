@@ -118,6 +118,7 @@ const REQUESTS: &[&str] = &[
     "usage.reasoning",
     "usage.audio_input",
     "usage.audio_output",
+    "usage.images",
     "usage_source",
     "cost",
     "unpriced",
@@ -154,6 +155,7 @@ const USAGE: &[&str] = &[
     "usage.reasoning",
     "usage.audio_input",
     "usage.audio_output",
+    "usage.images",
     "cost",
     "unpriced",
 ];

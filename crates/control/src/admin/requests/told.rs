@@ -144,6 +144,7 @@ fn arithmetic(price: &Price, line: &AttemptLine) -> Arithmetic {
         ("output", used.output - reasoning - audio_output, price.output),
         ("reasoning", reasoning, price.reasoning),
         ("audio_output", audio_output, price.audio_output),
+        ("image", used.images, price.image),
         ("request", u64::from(line.cost != Amount::ZERO), price.request),
     ];
     let priced = kinds.into_iter().filter(|(_, count, each)| *count > 0 && *each != Amount::ZERO);

@@ -4,7 +4,7 @@ use utoipa::ToSchema;
 
 use super::{Dialect, Money};
 
-/// Tokens, in parts of which each counts once; `reasoning` and `audio_output` are part of `output`, `audio_input` of `input`.
+/// Tokens and pictures, in parts of which each counts once; `reasoning` and `audio_output` are part of `output`, `audio_input` of `input`.
 #[derive(ToSchema)]
 pub(in crate::admin) struct Usage {
     /// Read, neither from nor into a prompt cache.
@@ -23,6 +23,8 @@ pub(in crate::admin) struct Usage {
     audio_input: u64,
     /// The part of `output` that was audio.
     audio_output: u64,
+    /// Pictures that were made, beside the tokens.
+    images: u64,
 }
 
 /// Who says what was used.

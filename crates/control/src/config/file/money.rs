@@ -22,6 +22,8 @@ shape! {
         pub audio_input: Option<PerMillion>,
         /// The part of the output that was audio.
         pub audio_output: Option<PerMillion>,
+        /// Each picture that was made, in US dollars, beside the tokens that are counted for it.
+        pub image: Option<Dollars>,
         /// Each call, in US dollars.
         pub request: Option<Dollars>,
     }

@@ -265,7 +265,7 @@ impl Import {
         self.kept(field, path, "the backend's address");
     }
 
-    /// What a deployment says of money; LiteLLM's prices are those of one token.
+    /// What a deployment says of money; LiteLLM's prices are those of one token, or of one picture.
     fn price(&mut self, field: &Entry, path: &Path, deployment: &mut Deployment) {
         let kind = match field.key.as_str() {
             "input_cost_per_token" => "input",
@@ -275,15 +275,20 @@ impl Import {
             "input_cost_per_audio_token" => "audio_input",
             "output_cost_per_audio_token" => "audio_output",
             "output_cost_per_reasoning_token" => "reasoning",
+            "output_cost_per_image" => "image",
             _ => return self.unknown(field, path),
         };
-        match scalar(&field.node).as_deref().and_then(per_million) {
+        let (read, note): (fn(&str) -> Option<String>, _) = match kind {
+            "image" => (dollars, "a price, in dollars for each picture"),
+            _ => (per_million, "a price, in dollars per million tokens"),
+        };
+        match scalar(&field.node).as_deref().and_then(read) {
             Some(_) if deployment.price.holds(kind) => {
                 self.unsupported(field, path, "is said in `litellm_params`, too, which goes before");
             }
             Some(price) => {
                 deployment.price.raw(kind, price);
-                self.kept(field, path, "a price, in dollars per million tokens");
+                self.kept(field, path, note);
             }
             None => self.unsupported(field, path, "is no price that can be kept exactly"),
         }
@@ -414,6 +419,21 @@ fn is_label(text: &str) -> bool {
 
 /// `0.0000025` or `2.5e-06` dollars a token as `2.5` a million, exactly; none where six decimals do not do.
 pub(super) fn per_million(text: &str) -> Option<String> {
+    decimal(text, Scale { shift: 6, decimals: 6 })
+}
+
+/// `4e-02` dollars as `0.04`, exactly; none where twelve decimals do not do.
+pub(super) fn dollars(text: &str) -> Option<String> {
+    decimal(text, Scale { shift: 0, decimals: 12 })
+}
+
+/// By how many places a number is moved, and how many it may have then.
+struct Scale {
+    shift: i32,
+    decimals: usize,
+}
+
+fn decimal(text: &str, Scale { shift, decimals }: Scale) -> Option<String> {
     let (number, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let exponent: i32 = exponent.parse().ok()?;
     let (whole, part) = number.split_once('.').unwrap_or((number, ""));
@@ -421,8 +441,8 @@ pub(super) fn per_million(text: &str) -> Option<String> {
     if digits.is_empty() || digits.len() > 32 || !digits.bytes().all(|b| b.is_ascii_digit()) {
         return None;
     }
-    // How many of the digits stand behind the point, a million times over.
-    let behind = i32::try_from(part.len()).ok()?.checked_sub(exponent)?.checked_sub(6)?;
+    // How many of the digits stand behind the point, once it is moved.
+    let behind = i32::try_from(part.len()).ok()?.checked_sub(exponent)?.checked_sub(shift)?;
     if !(-32..=64).contains(&behind) {
         return None;
     }
@@ -431,7 +451,7 @@ pub(super) fn per_million(text: &str) -> Option<String> {
             let padded = format!("{digits:0>width$}", width = behind + 1);
             let (whole, part) = padded.split_at(padded.len() - behind);
             let part = part.trim_end_matches('0');
-            if part.len() > 6 {
+            if part.len() > decimals {
                 return None;
             }
             if part.is_empty() { whole.to_owned() } else { format!("{whole}.{part}") }

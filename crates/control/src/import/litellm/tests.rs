@@ -164,6 +164,19 @@ fn a_backend_for_everything_hides_no_alias() {
 }
 
 #[test]
+fn a_picture_costs_what_it_did() {
+    let imported = imported(
+        "model_list:\n  - model_name: m\n    model_info: {output_cost_per_image: 4e-02, input_cost_per_token: 0, \
+         output_cost_per_token: 0}\n    litellm_params: {model: openai/m}\n",
+    );
+    let backends = held(&imported).settings.backends;
+    let price = backends[0].models.as_ref().expect("listed")["m"].price.clone().expect("a price");
+    assert_eq!(price.image.to_string(), "0.04");
+    let said = "model_list[0].model_info.output_cost_per_image";
+    assert_eq!(fate(&imported, said), [Fate::Kept], "{:?}", imported.items);
+}
+
+#[test]
 fn a_proxy_comes_over() {
     let imported = imported(PROXY);
     let settings = held(&imported).settings;

@@ -70,7 +70,9 @@ async fn content(ask: &Ask, lease: &Lease, answer: Answer) -> Result<Content, No
         Operation::Generate if ask.is_stream() => stream(ask, lease, answer).await,
         Operation::Generate if ask.is_translated_for(lease) => Ok(translated(ask, lease, answer).await?),
         Operation::Generate => Ok(whole(ask.dialect, answer).await?),
-        Operation::Stored | Operation::Relay | Operation::CountTokens if is_small_json(&answer.headers) => {
+        Operation::Stored | Operation::Relay | Operation::CountTokens
+            if is_small_json(&answer.headers) || is_json(&answer.headers) && makes_pictures(ask) =>
+        {
             Ok(whole_unchecked(answer).await?)
         }
         Operation::Stored | Operation::Relay | Operation::CountTokens => Ok(Content::Opaque(answer)),
@@ -114,6 +116,7 @@ async fn translated(ask: &Ask, lease: &Lease, mut answer: Answer) -> Result<Cont
     let outline = AnswerOutline {
         usage: read.usage.or(found.usage),
         output_bytes: found.output_bytes,
+        images: found.images,
         ..AnswerOutline::default()
     };
     Ok(Content::Whole { body, outline: Some(outline), untold: protocol::untold(ask.dialect, &read) })
@@ -197,15 +200,23 @@ fn passage(ask: &Ask, lease: &Lease) -> Result<Passage, Failure> {
     })
 }
 
-fn is_event_stream(headers: &HeaderMap) -> bool {
+pub(in crate::pipeline) fn is_event_stream(headers: &HeaderMap) -> bool {
     content_type(headers).is_some_and(|kind| kind.starts_with("text/event-stream"))
 }
 
 fn is_small_json(headers: &HeaderMap) -> bool {
     let length =
         headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    is_json(headers) && length.is_none_or(|length| length <= RELAYED_JSON_BYTES_MAX)
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
     content_type(headers).is_some_and(|kind| kind.starts_with("application/json"))
-        && length.is_none_or(|length| length <= RELAYED_JSON_BYTES_MAX)
+}
+
+/// Whose answers are large, and paid for by the pictures in them.
+fn makes_pictures(ask: &Ask) -> bool {
+    ask.operation == Operation::Relay && ask.path.starts_with("/images")
 }
 
 fn content_type(headers: &HeaderMap) -> Option<&str> {

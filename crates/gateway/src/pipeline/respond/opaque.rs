@@ -1,14 +1,16 @@
-//! Decides how an answer passes through unread; when the upstream breaks off, so does the client's connection.
+//! Decides how an answer passes through untouched; when the upstream breaks off, so does the client's connection.
 
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::{StatusCode, header};
 use policy::Outcome;
+use protocol::{AnswerOutline, Dialect, StreamPlan, StreamRelay, StreamTally};
 use upstream::Answer;
 
 use super::super::{
     admit::Ticket,
+    call::is_event_stream,
     route::Lease,
     settle::{End, Flush, outcome_of},
 };
@@ -20,15 +22,42 @@ pub(crate) struct OpaqueBody {
     status: StatusCode,
     length: Option<u64>,
     held: Option<(Lease, Ticket)>,
+    /// Where it comes in events: what they tell of what was used.
+    ear: Option<Box<Ear>>,
     flush: Option<Flush>,
+}
+
+/// Listens to events that pass by untouched.
+struct Ear {
+    relay: StreamRelay,
+    heard: Vec<Bytes>,
+    /// It met what is no stream of events: nothing more can be told.
+    is_deaf: bool,
+}
+
+/// The longest event that is listened to: a large picture, as text.
+const HEARD_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+impl Ear {
+    fn new() -> Self {
+        let plan = StreamPlan { withhold_usage: false, rename_model: None, event_bytes_max: HEARD_BYTES_MAX };
+        Self { relay: StreamRelay::new(Dialect::OpenAiRaw, plan), heard: Vec::new(), is_deaf: false }
+    }
+
+    fn listen(&mut self, chunk: Bytes) -> &StreamTally {
+        self.is_deaf = self.is_deaf || self.relay.push(chunk, &mut self.heard).is_err();
+        self.heard.clear();
+        self.relay.tally()
+    }
 }
 
 impl OpaqueBody {
     pub(super) fn new(answer: Answer, status: StatusCode, lease: Lease, mut ticket: Ticket) -> Self {
-        ticket.facts().answered(None, 0);
+        ticket.facts().answered(&AnswerOutline::default());
         let length =
             answer.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-        Self { answer, status, length, held: Some((lease, ticket)), flush: None }
+        let ear = is_event_stream(&answer.headers).then(|| Box::new(Ear::new()));
+        Self { answer, status, length, held: Some((lease, ticket)), ear, flush: None }
     }
 
     /// The next bytes for the client.
@@ -42,6 +71,9 @@ impl OpaqueBody {
             Some(Ok(chunk)) => {
                 if let Some((_lease, ticket)) = &mut self.held {
                     ticket.facts().bytes_out += chunk.len() as u64;
+                    if let Some(ear) = &mut self.ear {
+                        ticket.facts().streamed(ear.listen(chunk.clone()));
+                    }
                 }
                 Poll::Ready(Some(Ok(chunk)))
             }

@@ -82,11 +82,12 @@ fn candidate(scan: &mut Scan<'_>, glance: &mut Glance) -> Result<(), Malformed> 
     Ok(())
 }
 
-/// A part: everything in it that the model wrote, and what it sealed.
+/// A part: everything in it that the model wrote, what it sealed, and whether it is a picture. Those in its thoughts are drafts.
 fn part(scan: &mut Scan<'_>, glance: &mut Glance) -> Result<(), Malformed> {
     if scan.kind() != Kind::Object {
         return scan.skip();
     }
+    let (mut is_picture, mut is_thought) = (false, false);
     scan.object(|scan, key| match (&*name(&key), scan.kind()) {
         ("text" | "functionCall" | "executableCode", _) => generated(scan, &mut glance.output_bytes),
         ("thoughtSignature", Kind::String) => {
@@ -94,8 +95,21 @@ fn part(scan: &mut Scan<'_>, glance: &mut Glance) -> Result<(), Malformed> {
             glance.handles.extend((!seal.is_empty()).then(|| SealMark::of(&seal.value()).to_string()));
             Ok(())
         }
+        ("inlineData", Kind::Object) => scan.object(|scan, key| {
+            if name(&key) == "mimeType" && scan.kind() == Kind::String {
+                is_picture |= scan.string()?.value().starts_with("image/");
+                return Ok(());
+            }
+            scan.skip()
+        }),
+        ("thought", Kind::True) => {
+            is_thought = true;
+            scan.skip()
+        }
         _ => scan.skip(),
-    })
+    })?;
+    glance.images += u64::from(is_picture && !is_thought);
+    Ok(())
 }
 
 #[cfg(test)]
@@ -135,6 +149,14 @@ mod tests {
         check(r#"{"totalTokens":31}"#, true, 0, 0, 0);
         check(r#"{"embedding":{"values":[0.1]}}"#, true, 0, 0, 0);
         check(r#"{"embeddings":[]}"#, true, 0, 0, 0);
+    }
+
+    #[test]
+    fn pictures_are_counted_but_not_drafts_of_them() {
+        let text = r#"{"candidates":[{"content":{"parts":[{"inlineData":{"mimeType":"image/png","data":"AA"}},
+            {"inline_data":{"data":"AA","mime_type":"image/jpeg"}},{"thought":true,"inlineData":{"mimeType":"image/png"}},
+            {"inlineData":{"mimeType":"audio/wav","data":"AA"}},{"text":"image/png"}]}}]}"#;
+        assert_eq!(answer(text).expect("it is JSON").images, 2);
     }
 
     #[test]

@@ -12,7 +12,13 @@ pub(crate) fn answer(text: &str) -> Result<Glance, Malformed> {
         match &*key.value() {
             "data" if scan.kind() == Kind::Array => {
                 glance.is_answer = true;
-                scan.skip()?;
+                scan.array(|scan, _| datum(scan, &mut glance.images))?;
+            }
+            // Of a streamed picture the last event has it whole; those before are drafts of it.
+            "type" if scan.kind() == Kind::String => {
+                let kind = scan.string()?.value();
+                glance.images +=
+                    u64::from(matches!(&*kind, "image_generation.completed" | "image_edit.completed"));
             }
             "usage" if scan.kind() == Kind::Object => {
                 let written = scan.written()?;
@@ -30,6 +36,20 @@ pub(crate) fn answer(text: &str) -> Result<Glance, Malformed> {
     })?;
     scan.end()?;
     Ok(glance)
+}
+
+/// One of what was asked for: a picture has its bytes, or an address where they are.
+fn datum(scan: &mut Scan<'_>, images: &mut u64) -> Result<(), Malformed> {
+    if scan.kind() != Kind::Object {
+        return scan.skip();
+    }
+    let mut is_picture = false;
+    scan.object(|scan, key| {
+        is_picture |= scan.kind() == Kind::String && matches!(&*key.value(), "b64_json" | "url");
+        scan.skip()
+    })?;
+    *images += u64::from(is_picture);
+    Ok(())
 }
 
 /// Looks at an event in the same way.

@@ -51,7 +51,7 @@ fn choice(scan: &mut Scan<'_>, glance: &mut Glance) -> Result<(), Malformed> {
     let (mut index, mut finished) = (0, false);
     scan.object(|scan, key| {
         match &*key.value() {
-            "delta" | "message" if scan.kind() == Kind::Object => message(scan, &mut glance.output_bytes)?,
+            "delta" | "message" if scan.kind() == Kind::Object => message(scan, glance)?,
             "text" => generated(scan, &mut glance.output_bytes)?,
             "index" => {
                 let written = scan.written()?;
@@ -77,11 +77,16 @@ fn choice(scan: &mut Scan<'_>, glance: &mut Glance) -> Result<(), Malformed> {
 }
 
 /// A message or its next piece: everything in it that the model wrote.
-fn message(scan: &mut Scan<'_>, bytes: &mut u64) -> Result<(), Malformed> {
+fn message(scan: &mut Scan<'_>, glance: &mut Glance) -> Result<(), Malformed> {
+    let Glance { output_bytes: bytes, images, .. } = glance;
     scan.object(|scan, key| match &*key.value() {
         "content" | "reasoning_content" | "reasoning" | "refusal" => generated(scan, bytes),
         "tool_calls" if scan.kind() == Kind::Array => scan.array(|scan, _| call(scan, bytes)),
         "function_call" => call(scan, bytes),
+        "images" if scan.kind() == Kind::Array => scan.array(|scan, _| {
+            *images += u64::from(scan.kind() == Kind::Object);
+            scan.skip()
+        }),
         _ => scan.skip(),
     })?;
     Ok(())

@@ -123,6 +123,7 @@ impl Figures {
             reasoning: self.reasoning.max(hidden).min(output),
             audio_input: audio_input.min(input),
             audio_output: audio_output.min(output),
+            images: 0,
             is_contradicted,
         }
     }

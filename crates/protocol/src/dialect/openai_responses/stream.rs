@@ -34,12 +34,13 @@ pub(crate) fn event(text: &str, at: EventAt<'_>) -> Result<Glance, Malformed> {
     scan.end()?;
     let kind = kind.as_deref().or(at.name).unwrap_or_default();
     if let Some(inner) = inner {
-        glance = Glance { sequence: glance.sequence, output_bytes: 0, ..inner };
+        // Its items were told before, each with its own event.
+        glance = Glance { sequence: glance.sequence, output_bytes: 0, images: 0, ..inner };
     }
     let fails = matches!(kind, "response.failed" | "error");
     match kind {
         "response.completed" | "response.incomplete" => glance.terminal = true,
-        "response.output_item.done" => glance.handles = told.handles,
+        "response.output_item.done" => (glance.handles, glance.images) = (told.handles, told.images),
         _ if kind.ends_with(".delta") => glance.output_bytes = written,
         _ => {}
     }
@@ -98,7 +99,16 @@ fn item(scan: &mut Scan<'_>, glance: &mut Glance) -> Result<(), Malformed> {
     if scan.kind() != Kind::Object {
         return scan.skip();
     }
+    let (mut is_generation, mut has_result) = (false, false);
     scan.object(|scan, key| match (&*key.value(), scan.kind()) {
+        ("type", Kind::String) => {
+            is_generation = scan.string()?.value() == "image_generation_call";
+            Ok(())
+        }
+        ("result", Kind::String) => {
+            has_result = !scan.string()?.is_empty();
+            Ok(())
+        }
         ("id", Kind::String) => {
             glance.handles.push(scan.string()?.value().into_owned());
             Ok(())
@@ -110,6 +120,7 @@ fn item(scan: &mut Scan<'_>, glance: &mut Glance) -> Result<(), Malformed> {
         ("content" | "summary", Kind::Array) => scan.array(|scan, _| piece(scan, &mut glance.output_bytes)),
         (name, _) => said(name, scan, &mut glance.output_bytes),
     })?;
+    glance.images += u64::from(is_generation && has_result);
     Ok(())
 }
 

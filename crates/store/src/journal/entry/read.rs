@@ -11,12 +11,16 @@ use protocol::{Dialect, Usage, UsageSource};
 /// Bytes of the longest varint: 128 bits in groups of seven.
 const VARINT_BYTES_MAX: u32 = 19;
 
-pub(super) struct In<'a>(pub(super) &'a [u8]);
+pub(super) struct In<'a> {
+    pub(super) rest: &'a [u8],
+    /// Whether the form knows of pictures.
+    pub(super) has_images: bool,
+}
 
 impl<'a> In<'a> {
     fn byte(&mut self) -> Option<u8> {
-        let (byte, rest) = self.0.split_first()?;
-        self.0 = rest;
+        let (byte, rest) = self.rest.split_first()?;
+        self.rest = rest;
         Some(*byte)
     }
 
@@ -37,8 +41,8 @@ impl<'a> In<'a> {
 
     fn uint(&mut self) -> Option<u64> {
         // Nearly all numbers are below 128.
-        if let Some((byte @ ..0x80, rest)) = self.0.split_first() {
-            self.0 = rest;
+        if let Some((byte @ ..0x80, rest)) = self.rest.split_first() {
+            self.rest = rest;
             return Some(u64::from(*byte));
         }
         u64::try_from(self.wide()?).ok()
@@ -59,8 +63,8 @@ impl<'a> In<'a> {
 
     pub(super) fn text(&mut self) -> Option<&'a str> {
         let length = usize::try_from(self.uint()?).ok()?;
-        let (text, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
+        let (text, rest) = self.rest.split_at_checked(length)?;
+        self.rest = rest;
         std::str::from_utf8(text).ok()
     }
 
@@ -79,8 +83,8 @@ impl<'a> In<'a> {
     }
 
     pub(super) fn ticket(&mut self) -> Option<TicketId> {
-        let (ticket, rest) = self.0.split_first_chunk::<16>()?;
-        self.0 = rest;
+        let (ticket, rest) = self.rest.split_first_chunk::<16>()?;
+        self.rest = rest;
         Some(TicketId(u128::from_le_bytes(*ticket)))
     }
 
@@ -108,6 +112,7 @@ impl<'a> In<'a> {
             reasoning: self.uint()?,
             audio_input: self.uint()?,
             audio_output: self.uint()?,
+            images: if self.has_images { self.uint()? } else { 0 },
             is_contradicted: false,
         })
     }
@@ -124,6 +129,7 @@ impl<'a> In<'a> {
             audio_input: self.money()?,
             audio_output: self.money()?,
             request: self.money()?,
+            image: if self.has_images { self.money()? } else { Amount::ZERO },
         }))
     }
 

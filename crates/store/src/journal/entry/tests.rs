@@ -14,8 +14,9 @@ use super::*;
 
 fn usage() -> BoxedStrategy<Usage> {
     let count = || prop_oneof![0_u64..300, any::<u64>()];
-    ([count(), count(), count(), count()], [count(), count(), count(), count()])
-        .prop_map(|(input, output)| Usage {
+    let images = prop_oneof![Just(0_u64), any::<u64>()];
+    ([count(), count(), count(), count()], [count(), count(), count(), count()], images)
+        .prop_map(|(input, output, images)| Usage {
             input: input[0],
             cached_input: input[1],
             cache_write: input[2],
@@ -24,6 +25,7 @@ fn usage() -> BoxedStrategy<Usage> {
             reasoning: output[1],
             audio_input: output[2],
             audio_output: output[3],
+            images,
             is_contradicted: false,
         })
         .boxed()
@@ -38,8 +40,8 @@ fn shared() -> impl Strategy<Value = Arc<str>> {
 }
 
 fn price() -> BoxedStrategy<Arc<Price>> {
-    (shared(), prop::collection::vec(money(), 9))
-        .prop_map(|(version, amounts)| {
+    (shared(), prop::collection::vec(money(), 9), prop_oneof![Just(Amount::ZERO), money()])
+        .prop_map(|(version, amounts, image)| {
             Arc::new(Price {
                 version,
                 input: amounts[0],
@@ -50,6 +52,7 @@ fn price() -> BoxedStrategy<Arc<Price>> {
                 reasoning: amounts[5],
                 audio_input: amounts[6],
                 audio_output: amounts[7],
+                image,
                 request: amounts[8],
             })
         })

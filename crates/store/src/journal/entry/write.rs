@@ -5,20 +5,24 @@ use policy::{
 };
 use protocol::{Dialect, Usage, UsageSource};
 
-pub(super) struct Out<'a>(pub(super) &'a mut Vec<u8>);
+pub(super) struct Out<'a> {
+    pub(super) bytes: &'a mut Vec<u8>,
+    /// Whether the form knows of pictures.
+    pub(super) has_images: bool,
+}
 
 impl Out<'_> {
     fn uint(&mut self, mut value: u64) {
         while value >= 0x80 {
-            self.0.push(value.to_le_bytes()[0] | 0x80);
+            self.bytes.push(value.to_le_bytes()[0] | 0x80);
             value >>= 7;
         }
-        self.0.push(value.to_le_bytes()[0]);
+        self.bytes.push(value.to_le_bytes()[0]);
     }
 
     fn wide(&mut self, mut value: u128) {
         while value > u128::from(u64::MAX) {
-            self.0.push(value.to_le_bytes()[0] | 0x80);
+            self.bytes.push(value.to_le_bytes()[0] | 0x80);
             value >>= 7;
         }
         self.uint(u64::try_from(value).expect("just compared"));
@@ -30,12 +34,12 @@ impl Out<'_> {
 
     /// A byte as it is: a small number, or a flag as 0 or 1.
     pub(super) fn byte(&mut self, value: impl Into<u8>) {
-        self.0.push(value.into());
+        self.bytes.push(value.into());
     }
 
     pub(super) fn text(&mut self, text: &str) {
         self.uint(text.len() as u64);
-        self.0.extend_from_slice(text.as_bytes());
+        self.bytes.extend_from_slice(text.as_bytes());
     }
 
     /// A flag, and the value when there is one.
@@ -58,12 +62,12 @@ impl Out<'_> {
     }
 
     pub(super) fn ticket(&mut self, TicketId(ticket): TicketId) {
-        self.0.extend_from_slice(&ticket.to_le_bytes());
+        self.bytes.extend_from_slice(&ticket.to_le_bytes());
     }
 
     pub(super) fn attempt(&mut self, AttemptId { ticket, number }: AttemptId) {
         self.ticket(ticket);
-        self.0.push(number);
+        self.bytes.push(number);
     }
 
     fn tags(&mut self, tags: &[(String, String)]) {
@@ -84,6 +88,7 @@ impl Out<'_> {
             reasoning,
             audio_input,
             audio_output,
+            images,
             // The source says it.
             is_contradicted: _,
         } = *usage;
@@ -91,6 +96,9 @@ impl Out<'_> {
             [input, cached_input, cache_write, cache_write_1h, output, reasoning, audio_input, audio_output]
         {
             self.uint(count);
+        }
+        if self.has_images {
+            self.uint(images);
         }
     }
 
@@ -105,6 +113,7 @@ impl Out<'_> {
             reasoning,
             audio_input,
             audio_output,
+            image,
             request,
         } = price;
         self.text(version);
@@ -120,6 +129,9 @@ impl Out<'_> {
             request,
         ] {
             self.money(*amount);
+        }
+        if self.has_images {
+            self.money(*image);
         }
     }
 
@@ -178,7 +190,7 @@ impl Out<'_> {
         } = closed;
         self.attempt(*attempt);
         self.time(*at);
-        self.0.push(match outcome {
+        self.bytes.push(match outcome {
             AttemptOutcome::Succeeded => 0,
             AttemptOutcome::Failed => 1,
             AttemptOutcome::Cancelled => 2,
@@ -195,7 +207,7 @@ impl Out<'_> {
     }
 
     fn source(&mut self, source: UsageSource) {
-        self.0.push(match source {
+        self.bytes.push(match source {
             UsageSource::Provider => 0,
             UsageSource::Counted => 1,
             UsageSource::Estimated => 2,
@@ -249,14 +261,14 @@ impl Out<'_> {
         self.text_or_none(dialect_out.map(Dialect::name));
         self.byte(*stream);
         self.uint(u64::from(*status));
-        self.0.push(match outcome {
+        self.bytes.push(match outcome {
             RequestOutcome::Completed => 0,
             RequestOutcome::Failed => 1,
             RequestOutcome::Cancelled => 2,
             RequestOutcome::Interrupted => 3,
         });
         self.text_or_none(error_code.as_deref());
-        self.0.push(*attempts);
+        self.bytes.push(*attempts);
         self.time(*at);
         self.uint(*queue_ms);
         self.uint_or_none(*first_event_ms);

@@ -40,7 +40,7 @@ function Story({ receipt }) {
   ];
   const tokens = [
     [t('Input'), count(usage.input)], [t('Cached input'), count(usage.cached_input)], [t('Written to cache'), count(usage.cache_write + usage.cache_write_1h)],
-    [t('Output'), count(usage.output)], [t('Of it reasoning'), count(usage.reasoning)], [t('Counted by'), say(receipt.usage_source)],
+    [t('Output'), count(usage.output)], [t('Of it reasoning'), count(usage.reasoning)], ...(usage.images > 0 ? [[t('Pictures'), count(usage.images)]] : []), [t('Counted by'), say(receipt.usage_source)],
     [t('Cost'), receipt.unpriced ? t('no price') : html`<span class="strong">${money(receipt.cost)}</span>`], [t('Price'), receipt.price_version ?? '–'],
   ];
   return html`<div class="stack">
@@ -68,7 +68,7 @@ function Why({ id }) {
 
 /** @param {{of: any}} props */
 function Arithmetic({ of }) {
-  const million = (/** @type {any} */ line) => (line.kind === 'request' ? money(line.each) : t('{price} a million', { price: money(Number(line.each) * 1e6) }));
+  const million = (/** @type {any} */ line) => (['request', 'image'].includes(line.kind) ? money(line.each) : t('{price} a million', { price: money(Number(line.each) * 1e6) }));
   return html`<ul class="plain-list">${of.lines.map((/** @type {any} */ line) => html`<li key=${line.kind} class="row apart small"><span>${say(line.kind)}</span>
       <span class="soft number">${count(line.count)} × ${million(line)} = ${money(line.cost)}</span></li>`)}
     <li class="row apart small"><span class="strong">${t('In all')}</span><span class="strong number">${money(of.sum)}</span></li></ul>
