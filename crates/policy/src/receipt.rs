@@ -187,7 +187,7 @@ pub struct Receipt {
     pub client_addr: Option<String>,
     /// The model as the client wrote it.
     pub model_asked: Arc<str>,
-    /// The canonical model that answered.
+    /// The canonical model that answered; where none did, the one that was meant.
     pub model_served: Option<Arc<str>>,
     /// The backend that answered, or was tried last.
     pub backend: Option<Arc<str>>,

@@ -34,6 +34,7 @@ pub(crate) struct Facts {
     pub(super) stamp: Stamp,
     pub(super) tries: Tries,
     pub(super) queued: Duration,
+    /// When the client saw the first of it, since it came.
     pub(super) first_event: Option<Duration>,
     pub(super) bytes_out: u64,
     pub(super) end: Option<End>,
@@ -67,6 +68,8 @@ struct Requested {
     ticket: policy::TicketId,
     tags: Vec<(String, String)>,
     asked: Arc<str>,
+    /// What that means; empty where no model was asked for.
+    model: Arc<str>,
     dialect: Dialect,
     is_stream: bool,
     is_anonymous: bool,
@@ -132,6 +135,7 @@ impl Facts {
                 ticket: ask.ticket,
                 tags: caller.tags.clone(),
                 asked: ask.route.asked.clone(),
+                model: ask.route.model.clone(),
                 dialect: ask.dialect,
                 is_stream: ask.is_stream(),
                 is_anonymous: ask.view.snapshot.identity.is_open(),
@@ -324,7 +328,9 @@ impl Facts {
             usage_source,
             cost: price.map(|price| price.cost(&usage)).unwrap_or_default(),
             unpriced: price.is_none() && (usage.total() > 0 || usage.images > 0),
-            first_event_ms: self.first_event.map(millis),
+            first_event_ms: self
+                .first_event
+                .map(|since| millis((self.requested.at + since).saturating_duration_since(attempt.started))),
             total_ms: millis(attempt.started.elapsed()),
         };
         self.spent.add(&closed);
@@ -341,7 +347,9 @@ impl Facts {
             tags: std::mem::take(&mut self.requested.tags),
             client_addr: Some(self.requested.peer.to_string()),
             model_asked: self.requested.asked.clone(),
-            model_served: served.map(|served| served.model.clone()),
+            model_served: Some(served.map_or(&self.requested.model, |served| &served.model))
+                .filter(|model| !model.is_empty())
+                .cloned(),
             backend: served.map(|served| served.serving.backend.name.clone()),
             pool: served.map(|served| served.pool.clone()),
             dialect_in: self.requested.dialect,

@@ -1,11 +1,13 @@
 //! What a provider says was used is charged as it says; where its parts do not make up its own whole, that is told.
 
+use std::time::Duration;
+
 use policy::EventKind;
 use protocol::{Usage, UsageSource};
 use serde_json::{Value, json};
-use testkit::{Behaviour, ScriptedProvider};
+use testkit::{Behaviour, Ending, ScriptedProvider};
 
-use crate::scene::{Plan, chat, chat_stream};
+use crate::scene::{MODEL, Plan, chat, chat_stream};
 
 const CHAT: &str = "/v1/chat/completions";
 
@@ -70,4 +72,35 @@ async fn figures_that_contradict_each_other_are_flagged() {
         UsageSource::Contradicted,
     )
     .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempts_first_event_is_counted_from_its_own_beginning() {
+    let (mute, quick) = (ScriptedProvider::start().await, ScriptedProvider::start().await);
+    mute.otherwise(Behaviour::healthy().ending(Ending::HangFirst));
+    let plan =
+        Plan::before(&[&mute, &quick]).backends(|spec| spec.deadlines.first_event = Duration::from_secs(20));
+    let scene = plan.start().await;
+    let mut answer = scene.client().post(CHAT, &chat()).await.expect("an answer");
+    answer.body().await.expect("a whole answer");
+    let detail = scene.only_receipt().await;
+    let first: Vec<_> = detail.attempts.iter().map(|line| line.first_event_ms).collect();
+    assert!(matches!(first[..], [None, Some(0..=1000)]), "{first:?}");
+    assert!(detail.receipt.first_event_ms >= Some(20_000), "{:?}", detail.receipt);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_no_backend_served_is_summed_under_the_model_that_was_meant() {
+    let provider = ScriptedProvider::start().await;
+    provider.otherwise(Behaviour::rate_limited(Duration::from_secs(600)));
+    let scene = Plan::before(&[&provider]).start().await;
+    for _ in 0..2 {
+        let answer = scene.client().post(CHAT, &chat()).await.expect("an answer");
+        assert_ne!(answer.status, 200);
+    }
+    let receipts = scene.receipts().await;
+    let served: Vec<_> =
+        receipts.iter().map(|one| (one.backend.as_deref(), one.model_served.as_deref())).collect();
+    assert!(served.contains(&(None, Some(MODEL))), "{served:?}");
+    assert!(served.iter().all(|(_, model)| *model == Some(MODEL)), "{served:?}");
 }

@@ -8,8 +8,8 @@ use super::super::decode::BYTES_PER_TOKEN;
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Meter {
     pub(super) reported: Option<Usage>,
-    output_bytes: u64,
-    images: u64,
+    pub(super) output_bytes: u64,
+    pub(super) images: u64,
     pub(super) is_answered: bool,
 }
 

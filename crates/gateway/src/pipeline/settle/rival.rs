@@ -58,9 +58,11 @@ impl Facts {
         let paid = Meter { is_answered: true, ..Meter::default() };
         let kept = (self.attempt.replace(attempt), self.served.replace(served));
         let meter = std::mem::replace(&mut self.meter, paid);
+        // What the client saw was of the other.
+        let first_event = self.first_event.take();
         let closed = self.close(AttemptOutcome::Cancelled, status, Some(code));
         (self.attempt, self.served) = kept;
-        self.meter = meter;
+        (self.meter, self.first_event) = (meter, first_event);
         self.write_closed(closed);
     }
 }
