@@ -1,6 +1,7 @@
 //! Opens the data folder in the one right order; it never opens one that a newer release or another process uses.
 
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::Permissions;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -171,12 +172,40 @@ impl Store {
     }
 }
 
+/// Whatever folder it was given: what is ours in it is nobody else's to read. A file that belongs to somebody else stays as
+/// it is, and says itself what is the matter when it is opened.
+fn kept_private(data_dir: &Path, database: &Path) -> std::io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir.join(JOURNAL_FOLDER))?;
+    // SQLite makes the files beside it with the rights of the database.
+    std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(database)?;
+    let beside = |suffix: &str| {
+        let mut path = database.as_os_str().to_owned();
+        path.push(suffix);
+        PathBuf::from(path)
+    };
+    for (path, mode) in [
+        (data_dir.join(JOURNAL_FOLDER), 0o700),
+        (database.to_owned(), 0o600),
+        (beside("-wal"), 0o600),
+        (beside("-shm"), 0o600),
+    ] {
+        if let Ok(metadata) = std::fs::metadata(&path)
+            && metadata.permissions().mode() & 0o077 != 0
+        {
+            std::fs::set_permissions(&path, Permissions::from_mode(mode)).ok();
+        }
+    }
+    Ok(())
+}
+
 impl Tools {
     /// Opens the database and the vault, and leaves the journal alone.
     pub fn open(data_dir: &Path, options: StoreOptions) -> Result<Self, StoreError> {
         let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir);
         made.map_err(|error| StoreError::File { path: data_dir.display().to_string(), error })?;
         let place = Place { path: data_dir.join(DATABASE_FILE), busy_timeout: options.busy_timeout };
+        kept_private(data_dir, &place.path)
+            .map_err(|error| StoreError::File { path: data_dir.display().to_string(), error })?;
         let database = Arc::new(Database::open(place, options.inspection)?);
         let (vault, notice) = Vault::open(Arc::clone(&database), options.master_key, data_dir)?;
         let ledger = Ledger::new(Arc::clone(&database));

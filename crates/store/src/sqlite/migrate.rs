@@ -1,7 +1,10 @@
 //! Brings a database to this release's schema, forward only, each step in its own transaction; it never touches
 //! a database that a newer release wrote.
 
+use std::time::Duration;
+
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use tokio::time::Instant;
 
 use super::Place;
 use crate::error::StoreError;
@@ -48,9 +51,51 @@ fn version(connection: &Connection) -> Result<i64, StoreError> {
     Ok(connection.query_row("PRAGMA user_version", [], |row| row.get(0))?)
 }
 
+/// A start that takes longer than this says what it is at, and again each time as much has passed.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Steps of SQLite's machine between two looks at the clock: some milliseconds.
+const STEPS_BETWEEN: i32 = 100_000;
+
 /// Applies what is missing and proves that what was applied is what this release carries.
 pub(crate) fn run(connection: &mut Connection) -> Result<(), StoreError> {
-    apply(connection, MIGRATIONS)
+    let (from, to) = (version(connection)?, newest());
+    let began = Instant::now();
+    let mut patience = Patience::new(began);
+    let say = move || {
+        if patience.is_over(Instant::now()) {
+            let seconds = began.elapsed().as_secs();
+            tracing::info!(from, to, seconds, "the database of an earlier release is brought up to date");
+        }
+        false
+    };
+    connection.progress_handler(STEPS_BETWEEN, Some(say))?;
+    let applied = apply(connection, MIGRATIONS);
+    connection.progress_handler(0, None::<fn() -> bool>)?;
+    applied?;
+    if began.elapsed() > PATIENCE {
+        let seconds = began.elapsed().as_secs();
+        tracing::info!(from, to, seconds, "the database is up to date");
+    }
+    Ok(())
+}
+
+/// Says now and then that something still goes on.
+#[derive(Debug)]
+struct Patience(Instant);
+
+impl Patience {
+    fn new(now: Instant) -> Self {
+        Self(now + PATIENCE)
+    }
+
+    /// Once each time.
+    fn is_over(&mut self, now: Instant) -> bool {
+        let is_over = now >= self.0;
+        if is_over {
+            self.0 = now + PATIENCE;
+        }
+        is_over
+    }
 }
 
 fn apply(connection: &mut Connection, migrations: &[&str]) -> Result<(), StoreError> {
@@ -88,7 +133,7 @@ mod tests {
     const SUMS_ALONE: usize = 10;
 
     fn place(dir: &tempfile::TempDir) -> Place {
-        Place { path: dir.path().join("lockgate.db"), busy_timeout: std::time::Duration::from_millis(50) }
+        Place { path: dir.path().join("lockgate.db"), busy_timeout: Duration::from_millis(50) }
     }
 
     #[test]
@@ -169,6 +214,15 @@ mod tests {
                 .expect("sums");
             assert_eq!(ever, if known < SUMS_ALONE { 11 } else { 0 }, "from {known}");
         }
+    }
+
+    #[test]
+    fn what_takes_long_says_so_each_time_as_much_has_passed() {
+        let began = Instant::now();
+        let mut patience = Patience::new(began);
+        let at = |tenths: u32| began + PATIENCE * tenths / 10;
+        let said: Vec<u32> = (0..40).filter(|tenths| patience.is_over(at(*tenths))).collect();
+        assert_eq!(said, [10, 20, 30]);
     }
 
     #[test]

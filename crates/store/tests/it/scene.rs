@@ -68,12 +68,13 @@ pub(crate) fn price() -> Arc<Price> {
         reasoning: tokens(10_000_003),
         audio_input: tokens(2_500_001),
         audio_output: tokens(10_000_003),
+        image: Amount(30_000_000_007),
         request: tokens(7),
     })
 }
 
 pub(crate) fn usage(n: u64, output: u64) -> Usage {
-    Usage { input: 100 + n % 50, cached_input: n % 7, output, ..Usage::default() }
+    Usage { input: 100 + n % 50, cached_input: n % 7, output, images: n % 3, ..Usage::default() }
 }
 
 /// What the close says.

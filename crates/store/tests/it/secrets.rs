@@ -1,5 +1,6 @@
 //! A canary in every place that takes a secret must be in no file of the data folder.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use policy::{Digester, Secret, Timestamp};
@@ -81,4 +82,35 @@ async fn no_secret_is_in_any_file_in_clear() {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[tokio::test]
+async fn what_is_ours_in_a_folder_of_others_is_nobody_elses_to_read() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mode = |name: &str| {
+        let metadata = std::fs::metadata(dir.path().join(name)).expect(name);
+        metadata.permissions().mode() & 0o777
+    };
+    let set = |name: &str, mode: u32| {
+        let rights = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(dir.path().join(name), rights).expect(name);
+    };
+    set("", 0o755);
+    let files =
+        [("lockgate.db", 0o600), ("lockgate.db-wal", 0o600), ("lockgate.db-shm", 0o600), ("journal", 0o700)];
+    let check = || {
+        for (name, expected) in files {
+            assert_eq!(mode(name), expected, "{name}");
+        }
+    };
+    let store = open(dir.path());
+    check();
+    drop(store);
+    // As an earlier release left them.
+    set("lockgate.db", 0o644);
+    set("journal", 0o755);
+    let store = open(dir.path());
+    check();
+    drop(store);
+    assert_eq!(mode(""), 0o755, "the folder itself is whoever's made it");
 }
