@@ -1,11 +1,13 @@
 //! Decides what can be typed on the command line; never what a command does, and it reads no environment.
 
+mod budgets;
 mod records;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+pub(crate) use budgets::{BudgetsCommand, SetBudgetArguments};
 pub(crate) use records::{
     AuditCommand, BackupCommand, CapturesCommand, CapturesOf, ExportArguments, ExportFormat, Exported,
     VaultCommand,
@@ -57,6 +59,9 @@ pub(crate) enum Command {
     /// Make, list and remove teams of keys
     #[command(subcommand)]
     Teams(TeamsCommand),
+    /// Set, list and remove budgets
+    #[command(subcommand)]
+    Budgets(BudgetsCommand),
     /// List, add, test and remove backends
     #[command(subcommand)]
     Backends(BackendsCommand),

@@ -86,14 +86,14 @@ pub(crate) async fn assemble(sources: Arc<Sources>, loaded: Loaded, demo: Demo) 
     let live = Arc::new(Live::new());
     let (chronicle, records) = write_down(&live, &store, &tasks).await?;
     let digester = Digester::new(&*store.vault.digest_key()?);
-    let (journal, directory, checkup) = (Arc::new(store.journal), store.directory, store.checkup);
+    let stored = health::Database::of(store.checkup, &store.mover);
     let client = http_client(&tasks)?;
     let (crossings, crossed) = mpsc::channel(ALERTS_MAX);
-    let fleet = instances::fleet(settings.processes.clone(), &directory, &client).await?;
+    let fleet = instances::fleet(settings.processes.clone(), &store.directory, &client).await?;
     let gateway = start_gateway(Foundation {
         live: live.clone(),
         client: client.clone(),
-        journal,
+        journal: Arc::new(store.journal),
         bindings: store.bindings,
         kept: store.kept,
         recorder: store.recorder,
@@ -104,7 +104,7 @@ pub(crate) async fn assemble(sources: Arc<Sources>, loaded: Loaded, demo: Demo) 
     })?;
     let controls = Controls {
         live: live.clone(),
-        directory: directory.clone(),
+        directory: store.directory.clone(),
         ledger: store.ledger.clone(),
         digester: digester.clone(),
         audience: Arc::new(DataPlane(gateway.clone())),
@@ -112,18 +112,18 @@ pub(crate) async fn assemble(sources: Arc<Sources>, loaded: Loaded, demo: Demo) 
         extra_backends,
     };
     let publisher = Publisher::new(controls, loaded);
-    take_over_for_budgets(&settings, &directory, &store.mover).await?;
+    take_over_for_budgets(&settings, &store.directory, &store.mover).await?;
     publisher.publish(Trigger::Start).await?;
     instances::keep(&fleet, &gateway, &publisher, &tasks);
     let reloader = Reloader::new(publisher.clone(), sources.clone());
     look_out(&gateway, &publisher, store.backups, &tasks);
     tasks.spawn("alerts", alerts::deliver(crossed, publisher.clone(), Arc::new(Postman(client.clone()))));
-    let (gate, minted) = admin::ensure_token(&directory, &digester, &settings).await?;
-    let health = health::State::new(gateway.clone(), live.clone(), publisher.clone(), fleet.clone(), checkup);
+    let (gate, minted) = admin::ensure_token(&store.directory, &digester, &settings).await?;
+    let health = health::State::new(gateway.clone(), live.clone(), publisher.clone(), fleet.clone(), stored);
     let admin = AdminState {
         publisher: publisher.clone(),
         reloader: reloader.clone(),
-        directory,
+        directory: store.directory,
         ledger: store.ledger,
         live,
         digester,

@@ -4,6 +4,7 @@ mod advice;
 mod audit;
 mod backends;
 mod backup;
+mod budgets;
 mod captures;
 mod chat;
 mod check;
@@ -51,6 +52,7 @@ pub(crate) fn run(arguments: Arguments, environment: BTreeMap<String, String>) -
         Command::Prices(command) => on_one_thread(prices::run(&place, command)),
         Command::Import(command) => import::run(command),
         Command::Teams(command) => on_one_thread(teams::run(&place, command)),
+        Command::Budgets(command) => on_one_thread(budgets::run(&place, command)),
         Command::Backends(command) => on_one_thread(backends::run(&place, command)),
         Command::InstanceAccounts(command) => on_one_thread(instance_accounts::run(&place, command)),
         Command::Models(arguments) => on_one_thread(models::run(&place, arguments)),

@@ -16,9 +16,22 @@ use policy::{
     live::{BackendStatus, Health},
 };
 use serde_json::{Value, json};
-use store::{Checkup, Soundness};
+use store::{Backlog, Checkup, Mover, Soundness};
 use tokio::time::Instant;
 use upstream::process::{Fleet, Standing};
+
+/// What is known of the database.
+#[derive(Clone)]
+pub(crate) struct Database {
+    checkup: Checkup,
+    backlog: Backlog,
+}
+
+impl Database {
+    pub(crate) fn of(checkup: Checkup, mover: &Mover) -> Self {
+        Self { checkup, backlog: mover.backlog() }
+    }
+}
 
 /// What health is told from.
 #[derive(Clone)]
@@ -27,7 +40,7 @@ pub(crate) struct State {
     live: Arc<Live>,
     publisher: Publisher,
     fleet: Arc<Fleet>,
-    checkup: Checkup,
+    database: Database,
     started: Instant,
 }
 
@@ -38,9 +51,9 @@ impl State {
         live: Arc<Live>,
         publisher: Publisher,
         fleet: Arc<Fleet>,
-        checkup: Checkup,
+        database: Database,
     ) -> Self {
-        Self { gateway, live, publisher, fleet, checkup, started: Instant::now() }
+        Self { gateway, live, publisher, fleet, database, started: Instant::now() }
     }
 
     fn status(&self) -> Status {
@@ -81,17 +94,21 @@ async fn liveness(Given(state): Given<State>) -> Json<Value> {
         "pool_ready": ready,
         "pools": pools(&status),
         "instances": instances(&state.fleet),
-        "database": word(&state.checkup.soundness()),
+        "database": word(&state.database),
     }))
 }
 
 /// Where in the file it is damaged is the operator's business.
-fn word(soundness: &Soundness) -> &'static str {
-    match soundness {
+fn word(Database { checkup, backlog }: &Database) -> &'static str {
+    match checkup.soundness() {
+        Soundness::Damaged(_) => "damaged",
+        // Full, locked or away: receipts wait in the journal.
+        Soundness::Unknown | Soundness::Checking | Soundness::Sound if backlog.lag().trouble.is_some() => {
+            "unavailable"
+        }
         Soundness::Unknown => "unknown",
         Soundness::Checking => "checking",
         Soundness::Sound => "sound",
-        Soundness::Damaged(_) => "damaged",
     }
 }
 

@@ -1,6 +1,7 @@
 //! Decides the life of `lockgate serve`: start, run, reload, stop; how the parts fit together is `assemble`'s business.
 
 mod greeting;
+mod local;
 mod reload;
 mod stop;
 
@@ -49,6 +50,7 @@ pub(crate) async fn run(
     let assembled = assemble::assemble(sources, loaded, options.demo).await?;
     level.set(assembled.settings.log_level)?;
     let ready = Ready::of(&main, &metrics, &assembled)?;
+    let own_port = main.local_addr()?.port();
 
     let limits = connection_limits(&assembled);
     let front = Arc::new(Front::new(assembled.gateway.clone(), Site::new(assembled.site.clone())));
@@ -62,6 +64,8 @@ pub(crate) async fn run(
 
     ready.announce(options.ready_file.as_deref())?;
     greeting::print(&ready, &assembled, options.demo);
+    let candidates = local::candidates(&assembled.gateway.view().snapshot, own_port);
+    assembled.tasks.spawn("local servers", local::offer(candidates));
     requests.next().await;
     stop::drain(assembled, requests).await
 }

@@ -37,7 +37,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
         match Query::try_from_uri(&parts.uri) {
             Ok(Query(asked)) => Ok(Self(asked)),
             Err(rejection) => {
-                Err(Refusal::new(StatusCode::BAD_REQUEST, "invalid_query", rejection.body_text()))
+                Err(Refusal::new(StatusCode::BAD_REQUEST, "invalid_query", plain(&rejection.body_text())))
             }
         }
     }
@@ -66,8 +66,15 @@ where
 fn of_pairs<T: DeserializeOwned>(pairs: &[&str]) -> Result<T, Refusal> {
     let invalid = |detail: String| Refusal::new(StatusCode::BAD_REQUEST, "invalid_query", detail);
     let uri = Uri::try_from(format!("/?{}", pairs.join("&"))).map_err(|error| invalid(error.to_string()))?;
-    let Query(asked) = Query::try_from_uri(&uri).map_err(|rejection| invalid(rejection.body_text()))?;
+    let Query(asked) =
+        Query::try_from_uri(&uri).map_err(|rejection| invalid(plain(&rejection.body_text())))?;
     Ok(asked)
+}
+
+/// What is wrong with a query, in the words of whoever wrote it.
+fn plain(reason: &str) -> String {
+    let own = reason.split_once("query string: ").map_or(reason, |(_, own)| own);
+    own.replace("unknown field", "unknown parameter").replace("expected one of", "there are")
 }
 
 /// A body of text, bounded by the router's limit.
@@ -227,6 +234,13 @@ mod tests {
             let expected = expected.map(|(from, limit)| (from.map(str::to_owned), limit));
             assert_eq!(found, expected, "{query}");
         }
+    }
+
+    #[test]
+    fn a_wrong_query_is_told_without_the_names_of_our_own_parts() {
+        let said = "Failed to deserialize query string: unknown field `bogus`, expected one of `key`, `tag`";
+        assert_eq!(plain(said), "unknown parameter `bogus`, there are `key`, `tag`");
+        assert_eq!(plain("limit: is no number"), "limit: is no number");
     }
 
     #[test]

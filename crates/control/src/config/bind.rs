@@ -84,7 +84,7 @@ impl<'a> Binder<'a> {
                 origin: entry.origin.clone(),
                 path: self.path.then(entry.key.as_str()),
                 message: format!("unknown key {}", quoted(&entry.key)),
-                suggestion: did_you_mean(&entry.key, known),
+                suggestion: elsewhere(&entry.key, known).or_else(|| did_you_mean(&entry.key, known)),
             });
         }
         Some(entries)
@@ -112,6 +112,13 @@ impl<'a> Binder<'a> {
         self.path.pop();
         outcome
     }
+}
+
+/// What people look for in one place and is written in another.
+fn elsewhere(key: &str, known: &[&str]) -> Option<String> {
+    let is_budget = matches!(key, "budget" | "budgets") && !known.contains(&"budgets");
+    is_budget
+        .then(|| "budgets stand beside `keys`: `budgets: [{key: NAME, amount: 50, per: day}]`".to_owned())
 }
 
 impl<T: Bind> Bind for Option<T> {

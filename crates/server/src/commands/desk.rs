@@ -242,10 +242,20 @@ struct Refusal {
 }
 
 #[derive(Debug, Deserialize)]
-struct FieldError {
+pub(super) struct FieldError {
+    #[serde(default)]
     path: String,
     message: String,
     suggestion: Option<String>,
+}
+
+impl FieldError {
+    /// A line of its own below what it is part of.
+    pub(super) fn line(&self) -> String {
+        let at = if self.path.is_empty() { String::new() } else { format!("{}: ", self.path) };
+        let suggestion = self.suggestion.as_ref().map(|text| format!(" ({text})")).unwrap_or_default();
+        format!("\n  {at}{}{suggestion}", self.message)
+    }
 }
 
 fn refused(refusal: &Refusal, path: &str) -> anyhow::Error {
@@ -254,17 +264,11 @@ fn refused(refusal: &Refusal, path: &str) -> anyhow::Error {
         "invalid" => "what was typed does not hold:".to_owned(),
         _ => refusal.detail.clone(),
     };
-    for error in &refusal.errors {
-        what.push_str("\n  ");
-        if !error.path.is_empty() {
-            what.push_str(&format!("{}: ", error.path));
-        }
-        what.push_str(&error.message);
-        if let Some(suggestion) = &error.suggestion {
-            what.push_str(&format!(" ({suggestion})"));
-        }
-    }
-    let command = path.split('/').nth(1).unwrap_or_default();
+    refusal.errors.iter().for_each(|error| what.push_str(&error.line()));
+    let command = match path.split('/').nth(1).unwrap_or_default() {
+        "backups" => "backup",
+        resource => resource,
+    };
     match refusal.code.as_str() {
         "not_found" if command == "requests" => {
             advised(what, "`lockgate export requests` tells which requests are kept")
@@ -275,7 +279,11 @@ fn refused(refusal: &Refusal, path: &str) -> anyhow::Error {
             advised(what, "what the configuration file or the environment defines is changed there")
         }
         "does_not_fit" => advised(what, "change the configuration first; `lockgate check` reads it"),
-        "store_unavailable" => advised(what, "something else holds the database; try again"),
+        "store_unavailable" => {
+            let advice =
+                "something else holds the database, or its disk is full: `lockgate doctor` says which";
+            advised(what, advice)
+        }
         _ => anyhow::anyhow!(what),
     }
 }

@@ -133,7 +133,12 @@ impl KeyRow {
             if self.models.is_empty() { "all".to_owned() } else { self.models.join(" ") },
             limits([("rpm", self.rpm), ("tpm", self.tpm), ("at once", self.concurrency)]),
             or_dash(self.expires.as_deref()),
-            self.last_used.map_or_else(|| "never".to_owned(), moment::minute),
+            // Of a key that is not stored here nobody writes down when it was used.
+            match (self.last_used, self.source.as_str()) {
+                (Some(at), _) => moment::minute(at),
+                (None, "api") => "never".to_owned(),
+                (None, _) => "-".to_owned(),
+            },
             self.source.clone(),
         ]
     }

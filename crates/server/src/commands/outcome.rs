@@ -105,7 +105,7 @@ fn of_store(error: &StoreError) -> (u8, Option<String>) {
             "make the data folder writable for the user who runs this, with room on its disk; --data-dir names another"
         }
         StoreError::Unavailable(_) => {
-            "something else holds the database in the data folder, or its disk is full; try again"
+            "something else holds the database in the data folder, or its disk is full: `df` tells; make room, or try again"
         }
         StoreError::Newer { .. } | StoreError::Foreign(_) => {
             "use the release that wrote this data folder, or a newer one"

@@ -7,7 +7,7 @@ use anyhow::Context;
 use control::config;
 use http::Method;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::desk::{Desk, segment};
 use super::moment;
@@ -18,8 +18,10 @@ use crate::output;
 
 pub(super) async fn run(place: &Place, command: PricesCommand) -> anyhow::Result<ExitCode> {
     match command {
-        PricesCommand::List { search, shape } => list(place, &search.unwrap_or_default(), shape).await,
-        PricesCommand::Show { model, shape } => list(place, &model, shape).await,
+        PricesCommand::List { search, shape } => {
+            tell(found(place, &search.unwrap_or_default()).await?, shape)
+        }
+        PricesCommand::Show { model, shape } => tell(of_model(found(place, &model).await?, &model), shape),
         PricesCommand::Update { file } => update(place, &file).await,
     }
 }
@@ -37,14 +39,28 @@ struct PriceRow {
     output: Option<String>,
 }
 
-async fn list(place: &Place, search: &str, shape: Shape) -> anyhow::Result<ExitCode> {
-    let desk = Desk::look(place)?;
-    let prices = desk.list_where("prices", &format!("&search={}", segment(search))).await?;
+/// Those of this very name, alone or behind a provider's; where there is none, whatever the name is a part of.
+fn of_model(all: Vec<Value>, model: &str) -> Vec<Value> {
+    let is_it = |price: &Value| {
+        let name = price["model"].as_str().unwrap_or_default();
+        name == model || name.split_once('/').is_some_and(|(_, own)| own == model)
+    };
+    let own: Vec<Value> = all.iter().filter(|price| is_it(price)).cloned().collect();
+    if own.is_empty() { all } else { own }
+}
+
+/// Every price of a model whose name holds that.
+async fn found(place: &Place, search: &str) -> anyhow::Result<Vec<Value>> {
+    let filter = format!("&search={}", segment(search));
+    Ok(serde_json::from_value(Desk::look(place)?.list_where("prices", &filter).await?)?)
+}
+
+fn tell(all: Vec<Value>, shape: Shape) -> anyhow::Result<ExitCode> {
     if shape.json {
-        output::print_json(&prices)?;
+        output::print_json(&all)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let rows: Vec<PriceRow> = serde_json::from_value(prices)?;
+    let rows: Vec<PriceRow> = serde_json::from_value(Value::Array(all))?;
     if rows.is_empty() {
         output::remark(
             "No price is known of such a model. Under a budget it is refused until it has one: see docs/prices.md.",

@@ -7,9 +7,11 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use protocol::{Failure, FailureKind};
 use serde::Deserialize;
+use serde_json::Value;
 use tokio::time::Instant;
 use upstream::{Answer, Auth, Call, CallBody, Client, ClientSettings, Deadlines, Endpoint};
 
+use super::desk::FieldError;
 use super::outcome::advised;
 use super::place::Place;
 use crate::output;
@@ -107,7 +109,8 @@ impl Running {
             return Ok(told.body);
         }
         let problem = serde_json::from_slice::<Problem>(&told.body).unwrap_or_default();
-        let detail = problem.detail.unwrap_or_else(|| "no reason was given".to_owned());
+        let mut detail = problem.detail.unwrap_or_else(|| "no reason was given".to_owned());
+        problem.errors.iter().for_each(|error| detail.push_str(&error.line()));
         let (status, address) = (told.status.as_u16(), &self.address);
         let what = format!("{address} says {status}: {}", output::printable_lines(&detail));
         Err(match status {
@@ -175,8 +178,8 @@ impl Running {
     /// The gateway answered with an error.
     pub(super) fn refused(&self, status: StatusCode, request_id: &str, body: &[u8]) -> anyhow::Error {
         let told = serde_json::from_slice::<Refusal>(body).map(|refusal| refusal.error).unwrap_or_default();
-        let message = told.message.unwrap_or_else(|| "no reason was given".to_owned());
-        let code = told.code.or(told.kind).unwrap_or_else(|| "no code".to_owned());
+        let message = told.message.clone().unwrap_or_else(|| "no reason was given".to_owned());
+        let code = told.word();
         let what = format!(
             "{} ({code}, status {}, request {request_id})",
             output::printable_lines(&message),
@@ -204,6 +207,8 @@ impl Running {
 #[derive(Debug, Default, Deserialize)]
 struct Problem {
     detail: Option<String>,
+    #[serde(default)]
+    errors: Vec<FieldError>,
 }
 
 /// An error as the data plane writes it.
@@ -215,9 +220,22 @@ struct Refusal {
 #[derive(Debug, Default, Deserialize)]
 pub(super) struct RefusalText {
     message: Option<String>,
-    code: Option<String>,
+    /// A word here; elsewhere often the status, as a number.
+    #[serde(default)]
+    code: Value,
     #[serde(rename = "type")]
     kind: Option<String>,
+}
+
+impl RefusalText {
+    fn word(&self) -> String {
+        match (&self.code, &self.kind) {
+            (Value::String(code), _) => code.clone(),
+            (_, Some(kind)) => kind.clone(),
+            (Value::Number(code), None) => format!("code {code}"),
+            (_, None) => "no code".to_owned(),
+        }
+    }
 }
 
 /// Under which id the gateway's log and ledger have an answer.

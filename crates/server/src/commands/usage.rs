@@ -56,6 +56,7 @@ struct Sums {
 
 pub(super) async fn run(place: &Place, arguments: UsageArguments) -> anyhow::Result<ExitCode> {
     let now = SystemClock.wall();
+    let tag = if let UsageBy::Tag(tag) = &arguments.by { Some(tag.clone()) } else { None };
     let question = Question::new(arguments.by, moment::past(&arguments.since, now)?, now);
     let loaded = place.load()?;
     let usage = if has_database(&loaded.settings.data_dir) {
@@ -66,11 +67,11 @@ pub(super) async fn run(place: &Place, arguments: UsageArguments) -> anyhow::Res
     if arguments.shape.json {
         output::print_json(&usage)?;
     } else if usage.rows.is_empty() {
-        output::remark(&format!(
-            "Nothing was used since {} ({}).",
-            usage.since,
-            loaded.settings.data_dir.display()
-        ));
+        let (since, folder) = (&usage.since, loaded.settings.data_dir.display());
+        output::remark(&match tag {
+            Some(tag) => format!("No request since {since} has the tag `{tag}` ({folder})."),
+            None => format!("Nothing was used since {since} ({folder})."),
+        });
     } else {
         output::print(&chart(&usage))?;
     }

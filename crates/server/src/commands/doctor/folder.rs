@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use control::config::Settings;
-use store::{Inspection, MasterKeySource, Soundness, StoreError, Tools, has_database};
+use store::{Inspection, JournalSettings, MasterKeySource, Soundness, StoreError, Tools, has_database};
 
 use super::Finding;
 use crate::assemble::store_options;
@@ -154,6 +154,15 @@ fn disk(settings: &Settings) -> Finding {
 fn disk_finding(free: u64, journal_bytes_max: u64) -> Finding {
     let mib = |bytes: u64| format!("{} MiB", output::count(bytes >> 20));
     let says = format!("{} free", mib(free));
+    let JournalSettings { segment_bytes, disk_floor_bytes, .. } = JournalSettings::default();
+    let least = segment_bytes + disk_floor_bytes;
+    if free < least {
+        return Finding::fail(
+            "disk",
+            format!("{says}: with less than {} no request is admitted, and a start may fail", mib(least)),
+            "make room",
+        );
+    }
     if free < journal_bytes_max {
         return Finding::warn(
             "disk",
@@ -171,7 +180,13 @@ mod tests {
 
     #[test]
     fn a_disk_too_small_for_its_journal_is_told() {
-        for (free, verdict) in [(0, Verdict::Warn), ((1 << 30) - 1, Verdict::Warn), (1 << 30, Verdict::Ok)] {
+        for (free, verdict) in [
+            (0, Verdict::Fail),
+            ((80 << 20) - 1, Verdict::Fail),
+            (80 << 20, Verdict::Warn),
+            ((1 << 30) - 1, Verdict::Warn),
+            (1 << 30, Verdict::Ok),
+        ] {
             assert_eq!(disk_finding(free, 1 << 30).verdict, verdict, "{free}");
         }
     }

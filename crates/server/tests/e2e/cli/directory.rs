@@ -73,6 +73,54 @@ async fn a_key_lives_is_rotated_and_ends() {
 }
 
 #[tokio::test]
+async fn a_budget_is_set_changed_and_removed() {
+    let shell = Shell::new();
+    let lost = shell.run(&["budgets", "set", "50", "--key", "app", "--per", "day"]).await;
+    assert_eq!(lost.code, Some(1), "{lost:?}");
+    shell.ok(&["keys", "create", "app"]).await;
+    for (arguments, amount) in [
+        (&["budgets", "set", "50", "--key", "app", "--per", "day"][..], "50"),
+        (&["budgets", "set", "12.50", "--key", "app", "--per", "day"][..], "12.5"),
+    ] {
+        let set = shell.run(arguments).await;
+        assert_eq!(set.code, Some(0), "{set:?}");
+        assert!(set.stdout.contains(&format!("is ${amount}.")), "{set:?}");
+    }
+    shell.ok(&["budgets", "set", "1000", "--per", "month"]).await;
+    let rows = shell.json(&["budgets", "list", "--json"]).await;
+    let known: Vec<_> = rows
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|row| (row["key"].as_str(), row["per"].as_str(), row["amount"].as_str(), row["spent"].as_str()))
+        .collect();
+    let app = (Some("app"), Some("day"), Some("12.5"), Some("0"));
+    assert!(known.len() == 2 && known.contains(&app), "{known:?}");
+    let listed = shell.run(&["budgets", "list"]).await;
+    assert!(listed.stdout.contains("$12.5") && listed.stdout.contains("in force"), "{listed:?}");
+    for row in rows.as_array().expect("a list") {
+        shell.ok(&["budgets", "remove", row["name"].as_str().expect("a name")]).await;
+    }
+    let gone = shell.run(&["budgets", "remove", "gateway/month"]).await;
+    assert!(gone.stderr.contains("`lockgate budgets list` shows the names"), "{gone:?}");
+    let wrong = shell.run(&["budgets", "set", "much"]).await;
+    assert!(wrong.code == Some(1) && wrong.stderr.contains("amount: "), "{wrong:?}");
+}
+
+#[tokio::test]
+async fn a_price_is_shown_by_its_name_and_a_wrong_filter_in_plain_words() {
+    let shell = Shell::new();
+    let all = shell.json(&["prices", "list", "--search", "gpt-4o", "--json"]).await;
+    let own = shell.json(&["prices", "show", "openai/gpt-4o", "--json"]).await;
+    assert!(all.as_array().expect("a list").len() > 5, "{all}");
+    let names: Vec<_> = own.as_array().expect("a list").iter().map(|one| one["model"].clone()).collect();
+    assert_eq!(names, ["openai/gpt-4o", "openrouter/openai/gpt-4o"]);
+    let wrong = shell.run(&["export", "requests", "--filter", "bogus=1"]).await;
+    assert!(wrong.stderr.contains("unknown parameter `bogus`"), "{wrong:?}");
+    assert!(!wrong.stderr.contains("deserialize"), "{wrong:?}");
+}
+
+#[tokio::test]
 async fn what_a_key_cannot_have_is_refused_whole() {
     let shell = Shell::new();
     let arguments =
