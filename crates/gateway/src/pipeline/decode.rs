@@ -230,9 +230,6 @@ pub(super) async fn decode(
 /// English prose averages four bytes a token in the usual vocabularies; what the upstream reports replaces this.
 pub(super) const BYTES_PER_TOKEN: u64 = 4;
 
-/// As long as a model may be named in the configuration.
-const MODEL_BYTES_MAX: usize = 256;
-
 /// What decoding one arrival looks at besides the arrival itself.
 struct Door<'a> {
     gateway: &'a Gateway,
@@ -409,14 +406,7 @@ impl Door<'_> {
         if let Some(tape) = &arrival.tape {
             tape.asks_for(asked);
         }
-        if asked.len() > MODEL_BYTES_MAX {
-            let message = format!("A model's name has at most {MODEL_BYTES_MAX} bytes.");
-            return Err(Refusal::new(Code::INVALID_REQUEST, message).about("model"));
-        }
-        // Some backends have the model in their path, and some take any name.
-        if routes::climbs(asked) {
-            return Err(Refusal::new(Code::INVALID_REQUEST, "This is no name of a model.").about("model"));
-        }
+        model_path::check(asked)?;
         let route = arrival.view.snapshot.catalog.resolve(asked, &self.caller.key)?;
         policy::may_take(&self.caller.key, &route)?;
         purse::payable(route, &self.caller.key)

@@ -1,11 +1,31 @@
-//! Decides what Gemini's and Azure's paths say: the model, its method, and how the answer is framed; never who serves it.
+//! Decides what may name a model, and what Gemini's and Azure's paths say: the model, its method, how the answer is framed;
+//! never who serves it.
 
 use std::borrow::Cow;
 
 use protocol::Dialect;
 
 use super::super::accept::Arrival;
-use crate::{forward, routes};
+use crate::{
+    forward,
+    refusal::{Code, Refusal},
+    routes,
+};
+
+/// As long as a model may be named in the configuration.
+const MODEL_BYTES_MAX: usize = 256;
+
+/// Refuses what is no model's name: some backends have it in their path, and some take any.
+pub(super) fn check(name: &str) -> Result<(), Refusal> {
+    let refused = |message| Err(Refusal::new(Code::INVALID_REQUEST, message).about("model"));
+    if name.len() > MODEL_BYTES_MAX {
+        return refused("A model's name has at most 256 bytes.");
+    }
+    match routes::climbs(name) {
+        true => refused("This is no name of a model."),
+        false => Ok(()),
+    }
+}
 
 /// What Gemini's paths say.
 pub(super) struct ModelPath {
