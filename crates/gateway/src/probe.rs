@@ -165,6 +165,7 @@ impl Probe {
             deadlines: Deadlines {
                 connect: backend.deadlines.connect.min(timeout),
                 first_event: timeout,
+                answer: timeout,
                 idle: timeout,
                 total: timeout,
             },

@@ -25,10 +25,20 @@ pub struct Deadlines {
     pub connect: Duration,
     /// From then to the first event of the answer; a body still being uploaded counts as life.
     pub first_event: Duration,
+    /// The same for an answer that is no stream: it comes when the model has thought and written all of it.
+    pub answer: Duration,
     /// Between two events. Only time spent waiting for the backend counts.
     pub idle: Duration,
     /// From the first attempt to the end of the answer.
     pub total: Duration,
+}
+
+impl Deadlines {
+    /// As they are for an answer that comes in one piece.
+    #[must_use]
+    pub fn of_plain_answer(self) -> Self {
+        Self { first_event: self.answer, ..self }
+    }
 }
 
 impl Default for Deadlines {
@@ -36,6 +46,8 @@ impl Default for Deadlines {
         Self {
             connect: Duration::from_secs(5),
             first_event: Duration::from_secs(120),
+            // After two that have stalled the total still leaves time for a third.
+            answer: Duration::from_secs(240),
             idle: Duration::from_secs(120),
             total: Duration::from_secs(600),
         }

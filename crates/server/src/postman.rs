@@ -26,6 +26,7 @@ impl Courier for Postman {
                 deadlines: Deadlines {
                     connect: TIMEOUT,
                     first_event: TIMEOUT,
+                    answer: TIMEOUT,
                     idle: TIMEOUT,
                     total: TIMEOUT,
                 },

@@ -142,9 +142,12 @@ pub(crate) fn ceiling(typed: &file::Price) -> PriceSpec {
 pub(crate) fn deadlines(typed: Option<&file::Deadlines>, common: Deadlines) -> Deadlines {
     let total = typed.and_then(|d| d.total).map_or(common.total, |span| span.0);
     let or = |typed: Option<file::Wait>, common: Duration| typed.map_or(common.min(total), |span| span.0);
+    let first_event = or(typed.and_then(|d| d.first_event), common.first_event);
     Deadlines {
         connect: or(typed.and_then(|d| d.connect), common.connect),
-        first_event: or(typed.and_then(|d| d.first_event), common.first_event),
+        first_event,
+        // Who lets a stream think for so long lets a whole answer do so, too.
+        answer: or(typed.and_then(|d| d.answer), common.answer.max(first_event)),
         idle: or(typed.and_then(|d| d.idle), common.idle),
         total,
     }

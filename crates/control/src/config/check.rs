@@ -116,9 +116,12 @@ impl Checker<'_> {
     /// nobody asked for, since the total ends every wait anyway.
     fn deadlines(&mut self, deadlines: &file::Deadlines, path: &Path, common: Option<&file::Deadlines>) {
         let Some(total) = deadlines.total.or(common.and_then(|common| common.total)) else { return };
-        for (name, part) in
-            [("connect", deadlines.connect), ("first_event", deadlines.first_event), ("idle", deadlines.idle)]
-        {
+        for (name, part) in [
+            ("connect", deadlines.connect),
+            ("first_event", deadlines.first_event),
+            ("answer", deadlines.answer),
+            ("idle", deadlines.idle),
+        ] {
             if let Some(part) = part {
                 self.order(part.0, total.0, &path.then(name), "must not be longer than the deadline `total`");
             }

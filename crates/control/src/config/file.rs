@@ -220,8 +220,10 @@ shape! {
     pub struct Deadlines {
         /// To a connection ready for use. Default: 5s.
         pub connect: Option<Wait>,
-        /// To the first event of the answer. Default: 120s.
+        /// To the first event of a stream. Default: 120s.
         pub first_event: Option<Wait>,
+        /// To an answer that is no stream. Default: 240s, or `first_event` where that is longer.
+        pub answer: Option<Wait>,
         /// Between two events. Default: 120s.
         pub idle: Option<Wait>,
         /// The whole call. Default: 600s.

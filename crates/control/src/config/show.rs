@@ -322,6 +322,7 @@ impl Rows<'_> {
         let deadlines = path.then("deadlines");
         self.add(deadlines.then("connect"), time(backend.deadlines.connect));
         self.add(deadlines.then("first_event"), time(backend.deadlines.first_event));
+        self.add(deadlines.then("answer"), time(backend.deadlines.answer));
         self.add(deadlines.then("idle"), time(backend.deadlines.idle));
         self.add(deadlines.then("total"), time(backend.deadlines.total));
         if let Some(keeps) = backend.keeps_responses {

@@ -93,6 +93,7 @@ pub(crate) const SCALARS: &[&str] = &[
     "adaptive.retreat.samples_min",
     "deadlines.connect",
     "deadlines.first_event",
+    "deadlines.answer",
     "deadlines.idle",
     "deadlines.total",
     "keepalive.stream",

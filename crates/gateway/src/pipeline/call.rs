@@ -154,7 +154,10 @@ pub(super) async fn answer(ask: &Ask, sending: Sending) -> Result<Reply, Failed>
         path: &path,
         headers,
         body,
-        deadlines: lease.serving.backend.deadlines,
+        deadlines: match ask.operation == Operation::Generate && !ask.is_stream() {
+            true => lease.serving.backend.deadlines.of_plain_answer(),
+            false => lease.serving.backend.deadlines,
+        },
         started: ask.at,
     };
     let called = lease.client().call(lease.endpoint(), call).await;

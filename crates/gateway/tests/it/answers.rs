@@ -8,7 +8,8 @@ use policy::{Bound, Health, ModelSpec, RequestOutcome, Timestamp};
 use protocol::UsageSource;
 use serde_json::{Value, json};
 use testkit::provider::UsageShown;
-use testkit::{Behaviour, ScriptedProvider, TestAnswer};
+use testkit::{Behaviour, Ending, ScriptedProvider, TestAnswer};
+use tokio::time::Instant;
 
 use crate::scene::{MODEL, Plan, Scene, chat, chat_stream, key};
 
@@ -24,6 +25,20 @@ fn assert_named(answer: &TestAnswer, attempts: &str, context: &str) {
     assert_eq!(answer.header("x-lockgate-attempts"), Some(attempts), "{context}");
     let backend = if attempts == "0" { "none" } else { "b0" };
     assert_eq!(answer.header("x-lockgate-backend"), Some(backend), "{context}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_plain_answer_may_be_thought_about_for_longer_than_a_stream() {
+    for (ask, waited) in [(chat(), 240), (chat_stream(), 120)] {
+        let providers = [ScriptedProvider::start().await, ScriptedProvider::start().await];
+        providers[0].otherwise(Behaviour::healthy().ending(Ending::HangFirst));
+        let scene = Plan::before(&[&providers[0], &providers[1]]).start().await;
+        let began = Instant::now();
+        let answer = scene.client().post("/v1/chat/completions", &ask).await.expect("an answer");
+        assert_eq!((answer.status.as_u16(), answer.header("x-lockgate-attempts")), (200, Some("2")), "{ask}");
+        let took = began.elapsed().as_secs();
+        assert!((waited..=waited + 1).contains(&took), "{ask}: {took} s");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -287,7 +302,7 @@ async fn a_model_is_hidden_while_all_that_serve_it_are_in_error() {
         let shown = scene.client().get("/v1/models/alone").await.expect("an answer").status;
         assert_eq!(shown == 200, seen.contains(&"alone"), "{health:?}");
         let id = scene.backend("b0").id;
-        scene.gateway.deliver(scene.live.reset(id, tokio::time::Instant::now().into_std()));
+        scene.gateway.deliver(scene.live.reset(id, Instant::now().into_std()));
         assert_eq!(ids_listed(&scene).await, all);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use policy::{Receipt, RequestOutcome};
+use policy::{BackendSpec, Receipt, RequestOutcome};
 use serde_json::{Value, json};
 use testkit::{Behaviour, Ending, Pace, ScriptedProvider, StillClock, TestAnswer, TestClient};
 use tokio::task::JoinSet;
@@ -265,13 +265,18 @@ async fn a_wait_in_the_queue_is_kept_alive_and_its_end_is_told() {
     assert_eq!(scene.gateway.waiting(), 0);
 }
 
+/// Streams and plain answers alike.
+fn begins_within(spec: &mut BackendSpec, time: Duration) {
+    (spec.deadlines.first_event, spec.deadlines.answer) = (time, time);
+}
+
 #[tokio::test(start_paused = true)]
 async fn failover_goes_on_behind_a_committed_head() {
     for (path, ask) in asks() {
         let providers = [ScriptedProvider::start().await, ScriptedProvider::start().await];
         providers[0].otherwise(Behaviour::healthy().ending(Ending::HangFirst));
         let plan = Plan::before(&[&providers[0], &providers[1]]).kept();
-        let plan = plan.backends(|spec| spec.deadlines.first_event = Duration::from_secs(40));
+        let plan = plan.backends(|spec| begins_within(spec, Duration::from_secs(40)));
         let scene = plan.start().await;
         let mut answer = scene.client().post(path, &ask).await.expect("an answer");
         assert_committed_head(&answer, &ask);
@@ -410,9 +415,7 @@ impl Leaves {
         match self {
             Self::InTheDoorsQueue => plan.with(|draft| draft.settings.max_in_flight = 1),
             Self::InTheBackendsQueue => plan.backends(|spec| spec.limits.concurrency = Some(1)),
-            Self::BetweenAttempts => {
-                plan.backends(|spec| spec.deadlines.first_event = Duration::from_secs(20))
-            }
+            Self::BetweenAttempts => plan.backends(|spec| begins_within(spec, Duration::from_secs(20))),
             Self::BeforeTheHead | Self::AfterTheHead | Self::InTheAnswer => plan,
         }
     }

@@ -223,10 +223,14 @@ fn backend(path: &str, spec: &BackendSpec, problems: &mut Vec<Problem>) {
 }
 
 fn deadlines(path: &str, deadlines: &Deadlines, problems: &mut Vec<Problem>) {
-    let Deadlines { connect, first_event, idle, total } = *deadlines;
-    for (field, wait) in
-        [("connect", connect), ("first_event", first_event), ("idle", idle), ("total", total)]
-    {
+    let Deadlines { connect, first_event, answer, idle, total } = *deadlines;
+    for (field, wait) in [
+        ("connect", connect),
+        ("first_event", first_event),
+        ("answer", answer),
+        ("idle", idle),
+        ("total", total),
+    ] {
         if wait.is_zero() || wait > WAIT_MAX {
             problems.push(Problem::new(format!("{path}.{field}"), "must be more than 0 and at most 24 h"));
         } else if wait > total {

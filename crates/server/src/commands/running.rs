@@ -22,6 +22,7 @@ const ANSWER_BYTES_MAX: usize = 16 << 20;
 const PATIENCE: Deadlines = Deadlines {
     connect: Duration::from_secs(5),
     first_event: Duration::from_secs(900),
+    answer: Duration::from_secs(900),
     idle: Duration::from_secs(900),
     total: Duration::from_secs(3600),
 };

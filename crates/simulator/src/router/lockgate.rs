@@ -333,6 +333,7 @@ fn backend(provider: &Provider) -> BackendSpec {
     spec.pool = provider.pool.to_owned();
     spec.limits = provider.told;
     spec.deadlines.first_event = FIRST_EVENT_MAX;
+    spec.deadlines.answer = FIRST_EVENT_MAX;
     spec.models = Some([(MODEL.to_owned(), ModelSpec::default())].into());
     spec
 }

@@ -414,7 +414,13 @@ async fn fetch(shared: &Shared, port: u16, path: &str, timeout: Duration) -> boo
         path,
         headers: HeaderMap::new(),
         body: CallBody::Empty,
-        deadlines: Deadlines { connect: timeout, first_event: timeout, idle: timeout, total: timeout },
+        deadlines: Deadlines {
+            connect: timeout,
+            first_event: timeout,
+            answer: timeout,
+            idle: timeout,
+            total: timeout,
+        },
         started: Instant::now(),
     };
     let answer = shared.http.call(&endpoint.at_root(), call).await;

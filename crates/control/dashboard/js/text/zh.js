@@ -605,6 +605,7 @@ export const CHINESE = {
   'To a connection': '建立连接',
   'To the backends': '前往后端',
   'To the first event': '首个事件',
+  'To a plain answer': '整段回答',
   'To the overview': '返回概览',
   'Token': '令牌',
   'Token bucket': 'Token 桶',

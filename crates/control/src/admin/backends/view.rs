@@ -123,6 +123,7 @@ impl SpecView {
         let deadlines = [
             ("connect", spec.deadlines.connect),
             ("first_event", spec.deadlines.first_event),
+            ("answer", spec.deadlines.answer),
             ("idle", spec.deadlines.idle),
             ("total", spec.deadlines.total),
         ];

@@ -135,6 +135,7 @@ fn busy(providers: &[ScriptedProvider; 2]) -> Plan {
             backend.limits.concurrency = Some(10);
             backend.deadlines.idle = Duration::from_secs(15);
             backend.deadlines.first_event = Duration::from_secs(15);
+            backend.deadlines.answer = Duration::from_secs(15);
         }
     })
 }

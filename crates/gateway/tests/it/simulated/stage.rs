@@ -289,6 +289,7 @@ fn told(provider: &Provider, base_url: &str) -> BackendSpec {
     provider.pool.clone_into(&mut spec.pool);
     spec.limits = provider.told;
     spec.deadlines.first_event = FIRST_EVENT_MAX;
+    spec.deadlines.answer = FIRST_EVENT_MAX;
     spec
 }
 

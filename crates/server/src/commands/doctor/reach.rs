@@ -81,7 +81,13 @@ async fn port(setting: &str, address: SocketAddr) -> Finding {
 async fn neighbour(address: SocketAddr) -> Option<Health> {
     let endpoint = Endpoint::new(&format!("http://{address}/healthz"), Auth::None).ok()?;
     let client = Client::new(ClientSettings::default()).ok()?;
-    let deadlines = Deadlines { connect: PATIENCE, first_event: PATIENCE, idle: PATIENCE, total: PATIENCE };
+    let deadlines = Deadlines {
+        connect: PATIENCE,
+        first_event: PATIENCE,
+        answer: PATIENCE,
+        idle: PATIENCE,
+        total: PATIENCE,
+    };
     let call = Call {
         method: Method::GET,
         path: "",

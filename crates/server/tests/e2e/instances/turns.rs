@@ -151,7 +151,7 @@ async fn a_turn_that_falls_silent_is_ended_by_its_deadline() {
     let begun = json!({"do": "say", "text": "begun"});
     let scenario = json!({"stop_finish_ms": null, "scripts": [
         script("mute", json!([{"do": "idle"}])), script("silent", json!([begun, {"do": "idle"}]))]});
-    let backend = "deadlines: {first_event: 500ms, idle: 500ms}, ";
+    let backend = "deadlines: {first_event: 500ms, answer: 500ms, idle: 500ms}, ";
     let stage = Pool { scenario, backend, ..Pool::default() }.start().await;
     stage.all_ready().await;
     let mut answer = stage.gateway.client().post(CHAT, &streamed("silent")).await.expect("an answer");

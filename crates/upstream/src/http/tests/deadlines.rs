@@ -15,7 +15,13 @@ use super::{Auth, Call, CallBody, Deadlines, Endpoint, Scene, chat, drain, with_
 const SECOND: Duration = Duration::from_secs(1);
 
 fn deadlines() -> Deadlines {
-    Deadlines { connect: 2 * SECOND, first_event: 30 * SECOND, idle: 10 * SECOND, total: 100 * SECOND }
+    Deadlines {
+        connect: 2 * SECOND,
+        first_event: 30 * SECOND,
+        answer: 60 * SECOND,
+        idle: 10 * SECOND,
+        total: 100 * SECOND,
+    }
 }
 
 fn timed() -> Call<'static> {

@@ -192,7 +192,8 @@ impl<'a> Driver<'a> {
             None => CallBody::Empty,
         };
         let wait = Duration::from_secs(60);
-        let deadlines = Deadlines { connect: DRIVER_STARTS, first_event: wait, idle: wait, total: wait };
+        let deadlines =
+            Deadlines { connect: DRIVER_STARTS, first_event: wait, answer: wait, idle: wait, total: wait };
         let call = Call { method, path, headers, body, deadlines, started: Instant::now() };
         let mut answer = self.http.call(&self.endpoint, call).await.map_err(|failure| failure.to_string())?;
         let bytes = answer.whole(ANSWER_BYTES_MAX).await.map_err(|failure| failure.to_string())?;

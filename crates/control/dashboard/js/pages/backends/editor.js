@@ -13,7 +13,7 @@ const KINDS = [
 ];
 const NEEDS_ADDRESS = ['openai_compatible', 'azure'];
 const FIELDS = ['name', 'kind', 'base_url', 'api_key', 'pool', 'weight', 'limits.rpm', 'limits.tpm', 'limits.concurrency', 'deadlines.connect',
-  'deadlines.first_event', 'deadlines.idle', 'deadlines.total', 'health_path', 'label', 'models', 'headers.allow', 'headers.deny'];
+  'deadlines.first_event', 'deadlines.answer', 'deadlines.idle', 'deadlines.total', 'health_path', 'label', 'models', 'headers.allow', 'headers.deny'];
 
 /** @param {any} backend */
 function formOf(backend) {
@@ -21,7 +21,7 @@ function formOf(backend) {
   return {
     name: backend.name ?? '', kind: backend.kind ?? 'openai_compatible', base_url: backend.base_url ?? '', api_key: '', label: backend.label ?? '',
     pool: backend.pool ?? 'primary', weight: backend.weight ?? 1, rpm: limits.rpm ?? '', tpm: limits.tpm ?? '', concurrency: limits.concurrency ?? '',
-    connect: deadlines.connect ?? '', first_event: deadlines.first_event ?? '', idle: deadlines.idle ?? '', total: deadlines.total ?? '',
+    connect: deadlines.connect ?? '', first_event: deadlines.first_event ?? '', answer: deadlines.answer ?? '', idle: deadlines.idle ?? '', total: deadlines.total ?? '',
     allow: (headers.allow ?? []).join(', '), deny: (headers.deny ?? []).join(', '), health_path: backend.health_path ?? '', drain_on_disconnect: backend.drain_on_disconnect ?? false, enabled: backend.enabled ?? true,
     listed: backend.models === undefined || backend.models === null, models: linesOf(backend.models),
   };
@@ -43,7 +43,7 @@ function bodyOf(form, before, backend) {
   for (const field of ['name', 'kind', 'base_url', 'pool', 'label', 'health_path']) put([field], field, text(form[field]));
   put(['weight'], 'weight', number(form.weight));
   for (const field of ['rpm', 'tpm', 'concurrency']) put(['limits', field], field, number(form[field]));
-  for (const field of ['connect', 'first_event', 'idle', 'total']) put(['deadlines', field], field, text(form[field]));
+  for (const field of ['connect', 'first_event', 'answer', 'idle', 'total']) put(['deadlines', field], field, text(form[field]));
   for (const field of ['allow', 'deny']) put(['headers', field], field, listed(form[field]).length ? listed(form[field]) : null);
   for (const field of ['drain_on_disconnect', 'enabled']) if (form[field] !== before[field] || (isNew && field === 'enabled')) body[field] = form[field];
   if (form.api_key.trim()) body.api_key = form.api_key.trim();
@@ -86,6 +86,7 @@ export function BackendEditor({ backend, pools, onClose, onSaved }) {
       <fieldset><legend>${t('Deadlines')}</legend><div class="inner">
         <${TextField} label=${t('To a connection')} ...${field('connect', 'deadlines.connect')} placeholder="5s" />
         <${TextField} label=${t('To the first event')} ...${field('first_event', 'deadlines.first_event')} placeholder="2m" />
+        <${TextField} label=${t('To a plain answer')} ...${field('answer', 'deadlines.answer')} placeholder="4m" />
         <${TextField} label=${t('Between events')} ...${field('idle', 'deadlines.idle')} placeholder="2m" />
         <${TextField} label=${t('The whole call')} ...${field('total', 'deadlines.total')} placeholder="10m" />
       </div></fieldset>
