@@ -120,7 +120,7 @@ function Prices() {
   };
   /** @type {Column<Price>[]} */
   const columns = [
-    { title: t('Model'), cell: (row) => html`<span class="name wrap-anywhere">${row.model}</span>` },
+    { title: t('Model'), cell: (row) => html`<span class="name wrap-anywhere">${row.model}</span>${row.problem && html` <${Unusable} why=${row.problem} />`}` },
     { title: t('Input, $/M'), number: true, cell: (row) => of(row, 'input') },
     { title: t('Cached, $/M'), number: true, cell: (row) => of(row, 'cached_input') },
     { title: t('Output, $/M'), number: true, cell: (row) => of(row, 'output') },

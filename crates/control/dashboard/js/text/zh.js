@@ -6,7 +6,7 @@ export const CHINESE = {
   ...WORDS,
   '%': '%',
   '/min': '/分',
-  '0: no limit. Empty: 40.': '0：不限。留空：40。',
+  '0: no limit. Empty: 40, or none on this machine.': '0：不限。留空：40；本机后端不限。',
   '1 day': '1 天',
   '1 hour': '1 小时',
   '1 week': '1 周',

@@ -76,7 +76,7 @@ export function BackendEditor({ backend, pools, onClose, onSaved }) {
       <${TextField} label=${t('Pool')} ...${field('pool')} list=${pools} hint=${t('The primary pool is used first, then fallback.')} />
       <${NumberField} label=${t('Weight')} ...${field('weight')} min=${1} />
       <fieldset><legend>${t('Limits')}</legend><div class="inner">
-        <${NumberField} label=${t('Requests a minute')} ...${field('rpm', 'limits.rpm')} hint=${t('0: no limit. Empty: 40.')} />
+        <${NumberField} label=${t('Requests a minute')} ...${field('rpm', 'limits.rpm')} hint=${t('0: no limit. Empty: 40, or none on this machine.')} />
         <${NumberField} label=${t('Tokens a minute')} ...${field('tpm', 'limits.tpm')} hint=${t('Empty: no limit.')} />
         <${NumberField} label=${t('At once')} ...${field('concurrency', 'limits.concurrency')} hint=${t('Empty: no limit.')} />
       </div></fieldset>
