@@ -260,7 +260,7 @@ shape! {
 shape! {
     /// Which pages in browsers may call the data plane, and with what.
     pub struct Cors {
-        /// Where they come from, such as https://app.example.com; `*` is anywhere. Default: none may.
+        /// Where they come from, such as `https://app.example.com`; `*` is anywhere. Default: none may.
         pub origins: Option<List<PageOrigin>>,
         /// Headers that they may send. Default: those that they ask for.
         pub headers: Option<List<HeaderName>>,
