@@ -22,8 +22,9 @@
  *   last_used?: number | null, name: string, problem?: string | null, revision?: number | null, source: string, team?: string | null,
  *   updated?: number | null} & Limits} Key
  * @typedef {{audio_input?: string | null, audio_output?: string | null, cache_write?: string | null, cache_write_1h?: string | null,
- *   cached_input?: string | null, id?: string | null, image: string, input: string, model: string, output: string, reasoning?: string | null, request: string,
- *   revision?: number | null, since?: number | null, source: string, version: string}} Price
+ *   cached_input?: string | null, id?: string | null, image?: string | null, input?: string | null, model: string, output?: string | null,
+ *   problem?: string | null, reasoning?: string | null, request?: string | null, revision?: number | null, since?: number | null, source: string,
+ *   version?: string | null}} Price
  * @typedef {{at: number, attempts: number, backend?: string | null, bytes_in: number, bytes_out: number, client_addr?: string | null, cost: string,
  *   dialect_in: string, dialect_out?: string | null, error_code?: string | null, first_event_ms?: number | null, keepalive_committed: boolean,
  *   key?: string | null, model_asked: string, model_served?: string | null, outcome: string, pool?: string | null, price_version?: string | null,
